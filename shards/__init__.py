@@ -1,0 +1,1 @@
+"""The floor: what two packages must agree on. Imports none of ours, and neither torch nor ray."""

@@ -1,0 +1,73 @@
+"""Files that are there whole or not at all.
+
+Data goes to `<path>.part`, is synced, and takes its name by a rename that is synced too. A kill at any moment leaves
+the old file, the new file, or a `.part` that nobody reads and the next writer replaces.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from shards.errors import RunError, UserError
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file to write that becomes `path` when the block ends well and disappears when it does not."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise disk_error(path, error) from error
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Keys keep their order, so equal values give equal bytes."""
+    write_bytes(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n")
+
+
+def append_synced(path: Path, line: bytes) -> None:
+    """Add one line to a journal; on return it is on disk."""
+    try:
+        with path.open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+def disk_error(path: Path, error: OSError) -> UserError | RunError:
+    """Our error for a failed write, with the remedy."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        return UserError(f"{path}: cannot be written: {error.strerror}; choose a folder that you may write to")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunError(f"{path}: the disk is full; free some space and run the same command again, it resumes")
+    return RunError(f"{path}: writing failed: {error.strerror or error}; run the same command again, it resumes")
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,63 @@
+"""Settings: frozen, typed, and refused at load with the key path of what is wrong.
+
+Every configurable thing is a `Config` subclass beside the code that it configures, with the published values as
+defaults. An unknown key or a wrong type is the user's mistake and is told as one line:
+
+    recipe.toml: stage[3] gopher_quality.min_words: Input should be a valid integer, found 'fifty'
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shards.errors import UserError
+
+
+class Config(BaseModel):
+    """Base of all settings: immutable, picklable, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], where: str) -> Self:
+        """The settings in `values`; `where` names their place in the message of the `UserError` for bad ones."""
+        try:
+            # TOML has arrays only; strict mode would refuse a list for a tuple field.
+            return cls.model_validate(_tuples(values))
+        except ValidationError as error:
+            raise UserError(_one_line(error, where, cls)) from None
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_tuples(v) for v in value)
+    if isinstance(value, dict):
+        return {k: _tuples(v) for k, v in value.items()}
+    return value
+
+
+def _one_line(error: ValidationError, where: str, cls: type[BaseModel]) -> str:
+    problems = []
+    for e in error.errors():
+        path = ".".join(str(part) for part in e["loc"])
+        place = f"{where}.{path}" if path else where
+        if e["type"] == "extra_forbidden":
+            problems.append(f"{place}: unknown key; known are {', '.join(sorted(cls.model_fields))}")
+        elif e["type"] == "missing":
+            problems.append(f"{place}: required and not given")
+        else:
+            problems.append(f"{place}: {e['msg']}, found {e['input']!r}")
+    return "; ".join(problems)

@@ -1,0 +1,169 @@
+"""Token shards: documents as token ids, in files that training maps into memory.
+
+    TOKENS/<source>/tokenizer.json               the tokenizer that made the ids; its sha256 names it everywhere
+                    train/<shard>.arrow          one row a document: id, url, source, tokens, num_bytes
+                    held-out/<shard>.arrow       documents that are never trained on, chosen by their ids
+                    manifests/<shard>.json       written when both files of a shard are whole: the unit of resume
+                    manifest.json                written last: every file with its rows, tokens, bytes and sha256
+
+The files are uncompressed Arrow IPC, because compressed buffers cannot be mapped: a training row is then a few
+slices of mapped memory. Token ids are uint16 while the vocabulary allows it. A document is <|bos|> text <|eos|>, so
+every token of the text, the first one too, has a token before it that predicts it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from shards.atomic import write_json
+from shards.config import Config
+from shards.errors import RunError, UserError
+from shards.sink import ArrowSink, open_arrow
+
+TRAIN, HELD_OUT = "train", "held-out"
+MANIFEST, MANIFESTS, TOKENIZER = "manifest.json", "manifests", "tokenizer.json"
+
+
+def token_schema(vocab_size: int) -> pa.Schema:
+    ids = pa.uint16() if vocab_size <= 1 << 16 else pa.uint32()
+    return pa.schema(
+        [
+            pa.field("id", pa.string()),
+            pa.field("url", pa.string()),
+            pa.field("source", pa.string()),
+            pa.field("tokens", pa.large_list(ids)),
+            pa.field("num_bytes", pa.int64()),  # UTF-8 bytes of the text
+        ]
+    )
+
+
+class TokenFile(Config):
+    """What one token shard holds."""
+
+    num_rows: int
+    num_tokens: int
+    num_text_bytes: int
+    num_file_bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, sink: ArrowSink, *, num_tokens: int, num_text_bytes: int) -> "TokenFile":
+        return cls(
+            num_rows=sink.num_rows,
+            num_tokens=num_tokens,
+            num_text_bytes=num_text_bytes,
+            num_file_bytes=sink.num_bytes,
+            sha256=sink.sha256,
+        )
+
+
+class ShardManifest(Config):
+    """The proof that a text shard is tokenized, and from what."""
+
+    input_sha256: str
+    held_out_fraction: float
+    files: dict[str, TokenFile]  # by split
+
+
+class TokenManifest(Config):
+    """All token shards of one source."""
+
+    tokenizer_sha256: str
+    vocab_size: int
+    shards: dict[str, ShardManifest]  # by file-name stem, in order
+
+    def digest(self, split: str) -> str:
+        """Changes when a document of the split does, and with nothing else."""
+        files = [shard.files[split].sha256 for shard in self.shards.values()]
+        return hashlib.sha256("\n".join([self.tokenizer_sha256, *files]).encode()).hexdigest()
+
+
+def finish(folder: Path, vocab_size: int) -> TokenManifest:
+    """Write `manifest.json` over all finished shards of the folder."""
+    manifest = TokenManifest(
+        tokenizer_sha256=hashlib.sha256((folder / TOKENIZER).read_bytes()).hexdigest(),
+        vocab_size=vocab_size,
+        shards={path.stem: read_shard_manifest(path) for path in sorted((folder / MANIFESTS).glob("*.json"))},
+    )
+    write_json(folder / MANIFEST, manifest.model_dump())
+    return manifest
+
+
+def read_shard_manifest(path: Path) -> ShardManifest:
+    return ShardManifest.parse(json.loads(path.read_bytes()), str(path))
+
+
+def read_manifest(folder: Path) -> TokenManifest:
+    """The manifest of a finished token folder; anything else is the user's mistake."""
+    path = folder / MANIFEST
+    if path.exists():
+        return TokenManifest.parse(json.loads(path.read_bytes()), str(path))
+    if (folder / TOKENIZER).exists():
+        raise UserError(f"{folder}: not finished; run the same `gristmill tokenize` again")
+    sources = sorted(inner.parent.name for inner in folder.glob(f"*/{TOKENIZER}"))
+    if sources:
+        raise UserError(f"{folder}: holds several sources; name one of {', '.join(str(folder / s) for s in sources)}")
+    raise UserError(f"{folder}: no token folder; make one with `gristmill tokenize SHARDS --tokenizer T --out TOKENS`")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a document comes from."""
+
+    id: str
+    url: str
+    source: str
+
+
+class TokenDocuments:
+    """The documents of one split of a token folder by index 0, 1, …: files by name, rows as they lie.
+
+    Opening maps the files and reads offsets only; tokens are read when asked for.
+    """
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+        self.digest = self.manifest.digest(split)
+        self._batches: list[pa.RecordBatch] = []
+        for stem, shard in self.manifest.shards.items():
+            path, file = folder / split / f"{stem}.arrow", shard.files[split]
+            if not path.exists() or path.stat().st_size != file.num_file_bytes:
+                raise RunError(
+                    f"{path}: expected {file.num_file_bytes:,} bytes as {MANIFEST} says, found "
+                    f"{path.stat().st_size if path.exists() else 0:,}; delete {folder} and tokenize again"
+                )
+            reader = open_arrow(path)
+            self._batches += [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        self._first_row = np.cumsum([0] + [batch.num_rows for batch in self._batches])
+        tokens = [batch["tokens"] for batch in self._batches]
+        self._offsets = [np.asarray(column.offsets) for column in tokens]
+        self._values = [np.asarray(column.values) for column in tokens]
+        self.num_tokens = _concatenate([np.diff(offsets) for offsets in self._offsets])
+        self.num_bytes = _concatenate([np.asarray(batch["num_bytes"]) for batch in self._batches])
+
+    def __len__(self) -> int:
+        return len(self.num_tokens)
+
+    def tokens(self, document: int, start: int, end: int) -> np.ndarray:
+        """uint16 or uint32[end - start]: a view of the mapped file."""
+        batch, row = self._find(document)
+        first = self._offsets[batch][row]
+        return self._values[batch][first + start : first + end]
+
+    def provenance(self, document: int) -> Provenance:
+        batch, row = self._find(document)
+        columns = self._batches[batch]
+        return Provenance(*(columns[name][row].as_py() for name in ("id", "url", "source")))
+
+    def _find(self, document: int) -> tuple[int, int]:
+        batch = int(np.searchsorted(self._first_row, document, side="right")) - 1
+        return batch, document - int(self._first_row[batch])
+
+
+def _concatenate(arrays: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, np.int64), *arrays])

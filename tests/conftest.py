@@ -1,0 +1,43 @@
+"""What all tests share: the real data, the language model, and a rule against silent skips."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# The first example of a property may compile a kernel.
+settings.register_profile("kernels", deadline=None)
+settings.load_profile("kernels")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real crawls and texts that GRISTMILL_REAL_DATA names."""
+    folder = os.environ.get("GRISTMILL_REAL_DATA")
+    if not folder:
+        pytest.skip("GRISTMILL_REAL_DATA is not set")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def language_model() -> Path:
+    from cleaners.language import fetch_language_model, language_model_path, language_model_target
+    from shards.errors import UserError
+
+    try:
+        return language_model_path()
+    except UserError:
+        fetch_language_model(language_model_target())
+        return language_model_path()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Where the real data are at hand, a real-data test that skips has failed."""
+    report = yield
+    if report.skipped and "real" in item.keywords and os.environ.get("GRISTMILL_REAL_DATA"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although GRISTMILL_REAL_DATA is set: {report.longrepr}"
+    return report
