@@ -1,0 +1,37 @@
+"""Stages whose rules are plain bounds over their own metrics, told by two tables; any bound can be switched off.
+
+TOML has no null, so a bound that does not apply is written `false` there: `max_top_2gram_fraction = false`. It is
+None in Python and has no rule; its metric is measured all the same.
+"""
+
+from typing import Annotated, ClassVar, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BeforeValidator, PlainSerializer
+
+from shards.stage import Batch, Rule, StageConfig, with_columns
+
+T = TypeVar("T")
+Bound = Annotated[
+    T | None,
+    BeforeValidator(lambda value: None if value is False else value),
+    PlainSerializer(lambda value: False if value is None else value),
+]
+
+
+class BoundedConfig(StageConfig):
+    METRICS: ClassVar[dict[str, pa.DataType]]
+    RULES: ClassVar[tuple[tuple[str, str, str], ...]]  # (reason, metric, setting)
+
+    def columns(self) -> pa.Schema:
+        return pa.schema([(f"{self.name}.{metric}", kind) for metric, kind in self.METRICS.items()])
+
+    def rules(self) -> tuple[Rule, ...]:
+        return tuple(self.rule(*rule) for rule in self.RULES if getattr(self, rule[2]) is not None)
+
+
+def with_metrics(batch: Batch, name: str, metrics: dict[str, np.ndarray]) -> Batch:
+    """`batch` with the metrics of its texts as columns `<name>.<metric>`, null where the text is null."""
+    missing = batch["text"].is_null().to_numpy(zero_copy_only=False)
+    return with_columns(batch, {f"{name}.{m}": pa.array(values, mask=missing) for m, values in metrics.items()})

@@ -1,0 +1,130 @@
+"""A child process that extracts pages and may be killed at any moment.
+
+    worker ──page k──▶ child                 one page in flight; the worker decodes page k+1 meanwhile
+           ◀──text k──
+
+Extraction runs C code (libxml2) over hostile input: it can loop, crash or eat memory, and no Python timeout interrupts
+C. So the kernel does: a CPU-time timer and an address-space limit, set by the child on itself, kill it; the worker
+sees the pipe close, starts another child and goes on. The limits are a backstop: what can be refused by looking
+(size, elements, depth) is refused before.
+
+Frames on the pipes are a length (8 bytes, little endian) and a pickle.
+"""
+
+import pickle
+import signal
+import subprocess
+import sys
+from typing import IO, Any
+
+PAGES_PER_CHILD = 5_000  # then a new one: libxml2 and Python keep what they once allocated
+CPU_SECONDS = 30.0  # a page; the slowest of 3,013 real pages takes under 1 s
+MEMORY_BYTES = 4 << 30  # address space; the interpreter with trafilatura maps .4 GB
+
+
+class Killed(Exception):
+    """The child died on this page; the message says of what."""
+
+
+class ExtractionChild:
+    """Starts its process at the first page. Use `send` and then `receive`, in turn."""
+
+    def __init__(self, engine: str, favour: str, *, cpu_seconds: float = CPU_SECONDS) -> None:
+        self._arguments = (engine, favour, cpu_seconds)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pages = 0
+
+    def send(self, html: str, url: str) -> None:
+        if self._process is None or self._pages == PAGES_PER_CHILD:
+            self.close()
+            self._start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._pages += 1
+        try:
+            _write(self._process.stdin, (html, url))
+        except BrokenPipeError:
+            pass  # it died on reading; `receive` tells
+
+    def receive(self) -> str:
+        """The text of the page sent last. Killed: the child died on it; ValueError: the engine failed."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        answer = _read(self._process.stdout)
+        if answer is None:
+            code = self._process.wait()
+            self._process = None
+            raise Killed(_cause(code))
+        text, error = answer
+        if error:
+            raise ValueError(error)
+        return str(text)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+        self._pages = 0
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "cleaners.child", *map(str, self._arguments)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._pages = 0
+
+
+def _cause(code: int) -> str:
+    if code == -signal.SIGPROF:
+        return "cpu_time"
+    return "memory" if code in (_OUT_OF_MEMORY, -signal.SIGKILL) else "crash"
+
+
+_OUT_OF_MEMORY = 77
+
+
+def _write(pipe: IO[bytes], value: Any) -> None:
+    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    pipe.write(len(data).to_bytes(8, "little") + data)
+    pipe.flush()
+
+
+def _read(pipe: IO[bytes]) -> Any:
+    size = pipe.read(8)
+    if len(size) < 8:
+        return None
+    data = pipe.read(int.from_bytes(size, "little"))
+    return pickle.loads(data)
+
+
+def _serve(engine: str, favour: str, cpu_seconds: float) -> None:
+    """The child's life: limits, then page after page until the pipe closes."""
+    import ctypes
+    import logging
+    import os
+    import resource
+
+    from cleaners.engines import ENGINES
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which still wants this page
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the worker
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    logging.disable(logging.CRITICAL)
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr
+    extract = ENGINES[engine]
+    while (page := _read(sys.stdin.buffer)) is not None:
+        html, url = page
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)  # default action of SIGPROF: the kernel ends the process
+        try:
+            answer = (extract(html, url, favour=favour), "")
+        except MemoryError:
+            os._exit(_OUT_OF_MEMORY)
+        except Exception as error:  # noqa: BLE001  the process boundary: the worker records it as a failed page
+            answer = ("", f"{type(error).__name__}: {error}")
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        _write(answers, answer)
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1], sys.argv[2], float(sys.argv[3]))

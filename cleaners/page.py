@@ -1,0 +1,87 @@
+"""Is this record a page that is worth extracting? Asked before extraction, the costly step.
+
+A record passes when the server answered with success, the body is HTML, and its size is sane. Rows that bring text
+along already (WET, shards, JSON lines) have no payload and pass.
+"""
+
+import re
+from typing import ClassVar
+
+import pyarrow as pa
+
+from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
+
+# Media types that browsers render as HTML. Under another declared type a page is taken for HTML when its first bytes
+# look so; XML only with an <html> element, since feeds use the names of HTML elements too.
+_HTML = {"text/html", "application/xhtml+xml"}
+_XML = {"text/xml", "application/xml"}
+_UNTOLD = {None, "", "text/plain", "application/octet-stream", "unknown/unknown"}
+_TAG = re.compile(
+    rb"<(?:!doctype\s+html|html|head|body|title|meta|div|table|script|style|h[1-6]|p|a|br|b|ul|span)[\s>]", re.I
+)
+_ROOT = re.compile(rb"<html[\s>]", re.I)
+_SNIFF_BYTES = 1024
+
+
+class PageConfig(StageConfig):
+    """Kind `page`."""
+
+    stops: ClassVar[bool] = True
+
+    name: str = "page"
+    min_status: int = 200
+    max_status: int = 299
+    min_bytes: int = 1
+    max_bytes: int = 20_000_000  # crawlers cut at 1 to 5 MB; what is larger is data, not prose
+
+    def columns(self) -> pa.Schema:
+        names = ("is_revisit", "status", "is_html", "num_bytes")
+        return pa.schema([pa.field(f"{self.name}.{n}", pa.int64()) for n in names])
+
+    def rules(self) -> tuple[Rule, ...]:
+        return (
+            Rule(f"{self.name}.revisit", f"{self.name}.is_revisit", "", max_kept=0),
+            self.rule("bad_status", "status", "min_status"),
+            self.rule("bad_status", "status", "max_status"),
+            self.rule("empty_body", "num_bytes", "min_bytes"),
+            self.rule("too_large", "num_bytes", "max_bytes"),
+            Rule(f"{self.name}.not_html", f"{self.name}.is_html", "", min_kept=1),
+        )
+
+    def build(self) -> Stage:
+        return Page(self.name)
+
+
+class Page:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, batch: Batch) -> Batch:
+        if "payload" not in batch.schema.names:
+            nothing = pa.nulls(batch.num_rows, pa.int64())
+            return with_columns(
+                batch, {f"{self._name}.{n}": nothing for n in ("is_revisit", "status", "is_html", "num_bytes")}
+            )
+        payloads = [p.as_py() for p in batch["payload"]]
+        types = batch["content_type"].to_pylist()
+        revisits = [kind == "revisit" for kind in batch["record_type"].to_pylist()]
+        metrics = {
+            "is_revisit": [int(r) for r in revisits],
+            "status": batch["http_status"].to_pylist(),
+            "is_html": [
+                None if p is None or r else int(_is_html(p, t))
+                for p, t, r in zip(payloads, types, revisits, strict=True)
+            ],
+            "num_bytes": [None if p is None or r else len(p) for p, r in zip(payloads, revisits, strict=True)],
+        }
+        return with_columns(batch, {f"{self._name}.{n}": pa.array(v, pa.int64()) for n, v in metrics.items()})
+
+
+def _is_html(payload: bytes, content_type: str | None) -> bool:
+    if content_type in _HTML:
+        return True
+    head = payload[:_SNIFF_BYTES]
+    is_xml = content_type in _XML or head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<?xml")
+    if is_xml:
+        return _ROOT.search(head) is not None
+    return content_type in _UNTOLD and _TAG.search(head) is not None

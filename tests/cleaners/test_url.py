@@ -1,0 +1,133 @@
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stage_cases import reasons
+
+from cleaners.url import Domains, UrlConfig, host_of
+from shards.errors import UserError
+
+
+def reasons_of(url: str | None, **settings: object) -> list[str]:
+    return reasons(UrlConfig(name="url", **settings), pa.record_batch({"url": pa.array([url], pa.string())}))[0]
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> dict[str, str]:
+    """Lists of our own as settings."""
+    entries = {
+        "blocked_domains": "# a comment\nbad.example\nПлохой.рф\n",
+        "strict_words": "strictword",
+        "hard_words": "hard",
+        "soft_words": "soft\nsofter",
+    }
+    for name, text in entries.items():
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+    return {name: str(tmp_path / f"{name}.txt") for name in entries}
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://Example.COM/path", "example.com"),
+        ("https://user:pass@example.com:8443/x", "example.com"),
+        ("//example.com./", "example.com"),
+        ("http://example.com?q=http://other.example", "example.com"),
+        ("http://example.com\\@other.example/", "example.com"),
+        ("http://ex%61mple.com/", "example.com"),
+        ("http://[2001:DB8::1]:80/", "[2001:db8::1]"),
+        ("http://пример.рф/", "xn--e1afmkfd.xn--p1ai"),
+        ("http://xn--e1afmkfd.xn--p1ai/", "xn--e1afmkfd.xn--p1ai"),
+        ("http://" + "ü" * 70 + ".example/", "ü" * 70 + ".example"),  # no host can be that long
+        ("example.com/path", ""),
+        ("mailto:a@example.com", ""),
+        ("", ""),
+    ],
+)
+def test_host_of(url: str, host: str) -> None:
+    assert host_of(url) == host
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("http://bad.example/", ["blocked_domain"]),
+        ("http://a.b.BAD.example:80/", ["blocked_domain"]),
+        ("http://notbad.example/", []),
+        ("http://example/", []),
+        ("http://good.example/bad.example", []),
+        ("http://www.плохой.рф/", ["blocked_domain"]),
+        ("http://xn--90askchf.xn--p1ai/", []),
+    ],
+)
+def test_blocked_domain(url: str, wanted: list[str], lists: dict[str, str]) -> None:
+    assert reasons_of(url, **lists) == wanted
+
+
+def test_curated_source() -> None:
+    assert reasons_of("https://www.arxiv.org/abs/2306.01116") == ["curated_source"]
+    assert reasons_of("https://arxiv.org/abs/2306.01116", curated_sources=()) == []
+    assert reasons_of("https://export.arxiv.org/abs/2306.01116") == []
+    assert reasons_of("https://de.wikipedia.org/wiki/Korn") == []
+
+
+def test_strict_word(lists: dict[str, str]) -> None:
+    assert reasons_of("http://a.example/my-strict-wordy.html", **lists) == ["strict_word"]
+    assert reasons_of("http://a.example/strict/word", **lists) == []
+
+
+def test_hard_word(lists: dict[str, str]) -> None:
+    assert reasons_of("http://a.example/too_HARD", **lists) == ["hard_word"]
+    assert reasons_of("http://a.example/%68ard", **lists) == ["hard_word"]
+    assert reasons_of("http://a.example/harder", **lists) == []
+
+
+def test_soft_words(lists: dict[str, str]) -> None:
+    assert reasons_of("http://a.example/soft", **lists) == []
+    assert reasons_of("http://a.example/soft/softer", **lists) == ["soft_words"]
+    assert reasons_of("http://a.example/soft/soft", max_soft_words=2, **lists) == []
+
+
+@pytest.mark.parametrize("url", ["", None])
+def test_a_row_without_a_url_passes(url: str | None) -> None:
+    assert reasons_of(url) == []
+
+
+def test_a_list_may_be_compressed_and_its_digest_tells_versions_apart(tmp_path: Path) -> None:
+    path = tmp_path / "domains.gz"
+    path.write_bytes(gzip.compress(b"bad.example\n", mtime=0))
+    config = UrlConfig(name="url", blocked_domains=str(path))
+    assert reasons_of("http://bad.example/", blocked_domains=str(path)) == ["blocked_domain"]
+    assert config.digests()["url.blocked_domains"] != UrlConfig(name="url").digests()["url.blocked_domains"]
+
+
+@pytest.mark.parametrize(
+    "data", [None, b"not gzip", gzip.compress(b"x" * 100, mtime=0)[:20], gzip.compress(b"\xff\xfe", mtime=0)]
+)
+def test_a_list_that_cannot_be_read_is_the_users_error(data: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "domains.gz"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(UserError, match=r"domains\.gz: the list"):
+        UrlConfig(name="url", blocked_domains=str(path)).build()
+
+
+@given(
+    st.lists(st.from_regex(r"[ab](\.[ab]){0,3}", fullmatch=True)),
+    st.lists(st.from_regex(r"([ab]\.){0,4}[ab]", fullmatch=True)),
+)
+def test_domains_cover_what_a_set_of_suffixes_covers(domains: list[str], hosts: list[str]) -> None:
+    expected = [any(host == domain or host.endswith(f".{domain}") for domain in domains) for host in hosts]
+    assert Domains(domains).cover(hosts).tolist() == expected
+
+
+@pytest.mark.real
+def test_few_real_pages_are_taken_for_adult_or_gambling(real_data: Path) -> None:
+    with gzip.open(real_data / "truth/pages.jsonl.gz", "rt", encoding="utf-8") as file:
+        urls = [json.loads(line)["url"] for line in file]
+    found = reasons(UrlConfig(name="url", curated_sources=()), pa.record_batch({"url": urls}))
+    assert sum(map(bool, found)) <= len(urls) / 1000
