@@ -1,0 +1,65 @@
+"""Documents with equal keys: the first in keep order stays, the others leave with it as their twin.
+
+    rows ──fingerprint──▶ 16-byte keys ──sort──▶ groups ──keep order──▶ verdicts, similarity 1.0
+
+What makes two documents equal is the caller's: the id, the normalised URL, the normalised text. One sort over the
+upper half of the keys finds the few candidates, and only those are read whole.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from dedup.buckets import buckets
+from dedup.documents import DOCUMENT, KEEP_COLUMNS, Keep, UnitFiles, describe, keep_order, save_npy, unit_path
+from dedup.verdicts import write_verdicts
+from shards.exchange import ExchangeUnit, Executor
+
+KEYED = np.dtype([*DOCUMENT.descr, ("key", "<u8", 2)])
+Fingerprint = Callable[[pa.RecordBatch], pa.Array]  # fixed_size_binary(16); null has no key and is never a duplicate
+
+
+def remove_equal(
+    units: Sequence[ExchangeUnit],
+    folder: Path,
+    executor: Executor,
+    *,
+    column: str,
+    fingerprint: Fingerprint,
+    keep: Keep,
+) -> None:
+    """Write the verdicts; `fingerprint` is picklable and gets batches that have `column`."""
+    units = sorted(units, key=lambda unit: unit.number)
+    task = partial(_fingerprint_unit, folder=folder / "keys", column=column, fingerprint=fingerprint, keep=keep)
+    for _ in executor.map(task, units):
+        pass  # results are files
+    files = UnitFiles.open(folder / "keys", units)
+    numbers, _ = buckets(np.concatenate([np.zeros(0, np.uint64), *(d["key"][:, 0] for d in files.each("documents"))]))
+    if len(numbers):
+        removed, kept = _choose(files.documents(np.sort(numbers), KEYED))
+        write_verdicts(folder, units, removed["address"], kept["id"], np.ones(len(removed)))
+
+
+def _fingerprint_unit(unit: ExchangeUnit, *, folder: Path, column: str, fingerprint: Fingerprint, keep: Keep) -> None:
+    path = unit_path(folder, unit.key, "documents")
+    if path.exists():
+        return
+    parts = [np.zeros(0, KEYED)]
+    for rows, batch in unit.batches(list(dict.fromkeys(["id", column, *KEEP_COLUMNS[keep]]))):
+        keys = fingerprint(batch)
+        documents = describe(unit, rows, batch, keep, KEYED)
+        documents["key"] = np.frombuffer(keys.buffers()[1], ">u8").reshape(-1, 2)[keys.offset :][: len(keys)]
+        parts.append(documents[keys.is_valid().to_numpy(zero_copy_only=False)])
+    save_npy(path, np.concatenate(parts))
+
+
+def _choose(documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(documents that leave, for each the one that stays), both KEYED."""
+    documents = documents[keep_order(documents)]
+    documents = documents[np.lexsort((documents["key"][:, 1], documents["key"][:, 0]))]  # stable
+    repeats = np.append(False, (documents["key"][1:] == documents["key"][:-1]).all(axis=1))
+    first = np.maximum.accumulate(np.where(repeats, 0, np.arange(len(documents))))
+    return documents[repeats], documents[first[repeats]]
