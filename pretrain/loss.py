@@ -1,0 +1,31 @@
+"""Cross entropy for each token, without logits for all tokens at once.
+
+The logits of 32 rows of 2,048 tokens over 128,000 words are 33 GB in float32. So the output matrix is applied to a
+chunk of tokens at a time, and the backward pass computes each chunk's logits again.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from pretrain.packing import NO_LABEL
+
+MAX_LOGITS = 1 << 26  # in one chunk; 256 MB in float32
+
+
+def token_losses(hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor, max_logits: int = MAX_LOGITS) -> Tensor:
+    """float32[N]: -log p(label) in nats; 0 where the label is `NO_LABEL`."""
+    num_tokens = max(1, max_logits // head_VC.shape[0])
+    if len(labels_N) <= num_tokens:
+        return _chunk_losses(hidden_NC, head_VC, labels_N)
+    losses = [
+        checkpoint(_chunk_losses, hidden, head_VC, labels, use_reentrant=False)
+        for hidden, labels in zip(torch.split(hidden_NC, num_tokens), torch.split(labels_N, num_tokens), strict=True)
+    ]
+    return torch.cat(losses)
+
+
+def _chunk_losses(hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor) -> Tensor:
+    # In float32: the sum over the vocabulary loses too much in bfloat16.
+    return F.cross_entropy(F.linear(hidden_NC, head_VC).float(), labels_N, ignore_index=NO_LABEL, reduction="none")

@@ -1,0 +1,165 @@
+"""Text shards to token shards, one for one.
+
+    RUN/shards/<source>/<shard>.arrow  ──▶  TOKENS/<source>/{train,held-out}/<shard>.arrow
+
+A shard is finished when its manifest is there, and is made again when the text shard or a setting changed since.
+Whether a document is held out follows from its id alone, so it stays held out in every later run.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pretrain.tokenizer import Tokenizer, find_shards, id_hashes
+from shards.atomic import write_bytes, write_json
+from shards.errors import UserError
+from shards.sink import ArrowSink, read_batches
+from shards.tokens import (
+    HELD_OUT,
+    MANIFEST,
+    MANIFESTS,
+    TOKENIZER,
+    TRAIN,
+    ShardManifest,
+    TokenFile,
+    TokenManifest,
+    finish,
+    read_shard_manifest,
+    token_schema,
+)
+
+log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 8 << 20  # text that is encoded at once; bounds memory, and is enough to keep all cores busy
+_HELD_OUT_SEED = 2
+
+
+def tokenize_shards(
+    shards: Sequence[Path],
+    tokenizer_path: Path,
+    out: Path,
+    *,
+    held_out_fraction: float,
+    report: Callable[[str], None],
+) -> dict[str, TokenManifest]:
+    """Make the token folders of all sources in `shards`; a source is the folder that a shard lies in.
+
+    Finished shards stay as they are. `report` gets one line a shard.
+    """
+    if not 0 <= held_out_fraction < 1:
+        raise UserError(f"held_out: expected a fraction from 0 to below 1, found {held_out_fraction}")
+    tokenizer = Tokenizer(tokenizer_path)
+    sources = _by_source(find_shards(shards))
+    for source in sources:
+        _claim(out / source, tokenizer)
+    for source, files in sources.items():
+        for stem, shard in files.items():
+            manifest = _tokenize_shard(shard, stem, tokenizer, out / source, held_out_fraction)
+            train, held_out = manifest.files[TRAIN], manifest.files[HELD_OUT]
+            report(
+                f"{source}/{stem}: {train.num_rows + held_out.num_rows:,} documents, "
+                f"{train.num_tokens:,} tokens to train on, {held_out.num_tokens:,} held out"
+            )
+    return {source: finish(out / source, tokenizer.vocab_size) for source in sources}
+
+
+def _by_source(files: Sequence[Path]) -> dict[str, dict[str, Path]]:
+    """source → stem → shard."""
+    sources: dict[str, dict[str, Path]] = {}
+    for file in files:
+        names = sources.setdefault(file.resolve().parent.name, {})
+        twin = names.setdefault(file.stem, file)
+        if twin.resolve() != file.resolve():
+            raise UserError(f"{file}: same source and name as {twin}; tokenize the two into separate folders")
+    return sources
+
+
+def _claim(folder: Path, tokenizer: Tokenizer) -> None:
+    """Make the folder this tokenizer's and unfinished; one that holds another tokenizer's tokens is refused."""
+    copy = folder / TOKENIZER
+    if copy.exists() and copy.read_bytes() != tokenizer.json:
+        theirs = hashlib.sha256(copy.read_bytes()).hexdigest()
+        raise UserError(
+            f"{folder}: holds tokens of another tokenizer (sha256 {theirs[:12]}, this one {tokenizer.sha256[:12]}); "
+            f"choose another --out or delete the folder"
+        )
+    (folder / MANIFEST).unlink(missing_ok=True)
+    write_bytes(copy, tokenizer.json)
+
+
+def _tokenize_shard(
+    shard: Path, stem: str, tokenizer: Tokenizer, folder: Path, held_out_fraction: float
+) -> ShardManifest:
+    manifest_path = folder / MANIFESTS / f"{stem}.json"
+    with shard.open("rb") as file:
+        input_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if manifest_path.exists():
+        manifest = read_shard_manifest(manifest_path)
+        if (manifest.input_sha256, manifest.held_out_fraction) == (input_sha256, held_out_fraction):
+            log.info("event=shard_reused shard=%s", shard)
+            return manifest
+        manifest_path.unlink()
+
+    schema = token_schema(tokenizer.vocab_size)
+    counts = {TRAIN: np.zeros(2, int), HELD_OUT: np.zeros(2, int)}  # tokens, UTF-8 bytes
+    with ExitStack() as stack:
+        sinks = {
+            split: stack.enter_context(ArrowSink(folder / split / f"{stem}.arrow", schema, compressed=False))
+            for split in counts
+        }
+        for rows in _token_rows(shard, tokenizer, schema):
+            held_out = id_hashes(rows["id"], _HELD_OUT_SEED) < held_out_fraction * 2**64
+            for split, chosen in ((TRAIN, ~held_out), (HELD_OUT, held_out)):
+                part = rows.filter(pa.array(chosen))
+                sinks[split].write(part)
+                counts[split] += len(part["tokens"].flatten()), pc.sum(part["num_bytes"]).as_py() or 0
+    manifest = ShardManifest(
+        input_sha256=input_sha256,
+        held_out_fraction=held_out_fraction,
+        files={
+            split: TokenFile.of(sinks[split], num_tokens=int(tokens), num_text_bytes=int(text_bytes))
+            for split, (tokens, text_bytes) in counts.items()
+        },
+    )
+    write_json(manifest_path, manifest.model_dump())
+    return manifest
+
+
+def _token_rows(shard: Path, tokenizer: Tokenizer, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The shard's documents as rows of a token shard."""
+    source = shard.resolve().parent.name
+    bos, eos = np.array([tokenizer.bos], np.uint32), np.array([tokenizer.eos], np.uint32)
+    for batch in _chunks(shard):
+        documents = [np.concatenate([bos, ids, eos]) for ids in tokenizer.encode_batch(batch["text"].to_pylist())]
+        offsets = np.cumsum([0] + [len(ids) for ids in documents])
+        ids = pa.array(np.concatenate(documents)).cast(schema.field("tokens").type.value_type)
+        yield pa.RecordBatch.from_arrays(
+            [
+                batch["id"].cast(pa.string()),
+                batch["url"].cast(pa.string()),
+                pa.array([source] * batch.num_rows, pa.string()),
+                pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), ids),
+                pc.binary_length(batch["text"]).cast(pa.int64()),
+            ],
+            schema=schema,
+        )
+
+
+def _chunks(shard: Path) -> Iterator[pa.RecordBatch]:
+    """The shard's rows in runs of about `CHUNK_BYTES` of text; never an empty run."""
+    for batch in read_batches(shard, ["id", "url", "text"]):
+        chunk_of = np.cumsum(pc.binary_length(batch["text"]).to_numpy()) // CHUNK_BYTES
+        for start, end in zip(*_runs(chunk_of), strict=True):
+            yield batch.slice(start, end - start)
+
+
+def _runs(values: np.ndarray) -> tuple[list[int], list[int]]:
+    """Starts and ends of the runs of equal values."""
+    cuts = (np.flatnonzero(np.diff(values)) + 1).tolist()
+    return ([0, *cuts], [*cuts, len(values)]) if len(values) else ([], [])

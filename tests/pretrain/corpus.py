@@ -1,0 +1,59 @@
+"""Made-up shards: documents of random words, all different."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import xxhash
+
+from shards.sink import ArrowSink
+
+WORDS = {
+    "en": [
+        "the",
+        "mill",
+        "grinds",
+        "slowly",
+        "and",
+        "every",
+        "grain",
+        "of",
+        "wheat",
+        "becomes",
+        "flour",
+        "for",
+        "bread",
+    ],
+    "ru": ["мельница", "мелет", "медленно", "и", "каждое", "зерно", "пшеницы", "станет", "мукой", "хлеба", "ёлка"],
+}
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("url", pa.string()),
+        ("date", pa.string()),
+        ("source", pa.string()),
+        ("text", pa.large_string()),
+    ]
+)
+
+
+def write_shard(path: Path, texts: Sequence[str]) -> Path:
+    ids = [xxhash.xxh3_128_hexdigest(text.encode()) for text in texts]
+    columns = [
+        ids,
+        [f"https://mill.example/{i}" for i in ids],
+        ["2024-05-01"] * len(ids),
+        [path.parent.name] * len(ids),
+    ]
+    with ArrowSink(path, SCHEMA) as sink:
+        sink.write(
+            pa.RecordBatch.from_arrays([*map(pa.array, columns), pa.array(texts, pa.large_string())], schema=SCHEMA)
+        )
+    return path
+
+
+def make_texts(language: str, count: int) -> list[str]:
+    """Documents of 1 to 120 words, all different."""
+    choose = random.Random(language)
+    return [f"{i} " + " ".join(choose.choices(WORDS[language], k=choose.randint(1, 120))) for i in range(count)]

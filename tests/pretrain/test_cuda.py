@@ -1,0 +1,50 @@
+"""What only a CUDA device can show: the varlen kernel agrees with the masked one, and training works in bfloat16."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pretrain.attention import Documents, attend
+from pretrain.train import train
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+
+
+@pytest.mark.parametrize("kv_heads", [8, 2])
+def test_varlen_attention_equals_masked_attention(kv_heads: int) -> None:
+    torch.manual_seed(0)
+    rows = [[100, 1, 27], [128], [60, 60, 8]]
+    positions = np.array([np.concatenate([np.arange(n) for n in lengths]) for lengths in rows])
+    results = []
+    for device in (torch.device("cuda"), torch.device("cpu")):
+        torch.manual_seed(1)
+        q, k, v = (torch.randn(3, 128, heads, 64) for heads in (8, kv_heads, kv_heads))
+        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        leaves = [x.bfloat16().to(device, dtype).requires_grad_() for x in (q, k, v)]
+        out = attend(*leaves, Documents.of(positions, 5, device))
+        out.float().square().sum().backward()
+        results.append([x.detach().float().cpu() for x in (out, *(leaf.grad for leaf in leaves))])
+    for ours, oracle in zip(*results, strict=True):
+        torch.testing.assert_close(ours, oracle, rtol=3e-2, atol=3e-2)
+
+
+@pytest.mark.parametrize("compiled", ["false", "true"])
+def test_training_on_cuda_follows_the_curve_of_the_cpu(
+    train_file: Callable[..., Path], tmp_path: Path, compiled: str
+) -> None:
+    model = {"width": 128, "num_layers": 2, "num_heads": 2, "num_kv_heads": 1, "feed_forward_width": 256}
+    curves = {}
+    for device in ("cpu", "cuda"):
+        overrides = {"device": device} | ({"compile": compiled} if device == "cuda" else {})
+        train(train_file(out=device, steps=30, model=model), overrides=overrides, progress=lambda record: None)
+        lines = (tmp_path / device / "metrics.jsonl").read_text().splitlines()
+        curves[device] = [json.loads(line) for line in lines]
+    for cuda, cpu in zip(curves["cuda"], curves["cpu"], strict=True):
+        assert cuda["loss"] == pytest.approx(cpu["loss"], abs=0.1)
+        assert cuda["tokens"] == cpu["tokens"]
+        assert 0 < cuda["mfu"] < 1
+    assert curves["cuda"][-1]["loss"] < curves["cuda"][0]["loss"] - 1
