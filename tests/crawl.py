@@ -20,11 +20,18 @@ SENTENCES = (
 )
 
 
-def article(title: str, sentences: Iterable[str] = SENTENCES) -> str:
+def sentences(i: int) -> list[str]:
+    """Eight sentences of page i alone, in good running English."""
+    return [
+        s.replace(".", f" and this was seen in the year {1000 + 37 * i + 11 * k}.") for k, s in enumerate(SENTENCES)
+    ]
+
+
+def article(title: str, text: Iterable[str] = SENTENCES) -> str:
     """A plain page with navigation, a body of two paragraphs, and a footer."""
-    sentences = list(sentences)
-    half = len(sentences) // 2
-    body = "".join(f"<p>{' '.join(part)}</p>" for part in (sentences[:half], sentences[half:]) if part)
+    text = list(text)
+    half = len(text) // 2
+    body = "".join(f"<p>{' '.join(part)}</p>" for part in (text[:half], text[half:]) if part)
     return (
         f"<!DOCTYPE html><html><head><title>{title}</title></head><body><nav><a href='/'>Home</a> <a href='/x'>Shop</a>"
         f"</nav><main><article><h1>{title}</h1>{body}</article></main><footer>Imprint</footer></body></html>"

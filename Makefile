@@ -1,0 +1,50 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each makes .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test test-fast lint format golden lock clean
+
+setup: .venv/ready models/lid.176.ftz
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.11 to 3.13 is needed; $(PYTHON) is `$(PYTHON) --version`. Say PYTHON=python3.12 make ..."; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "Python's venv is missing. On Debian or Ubuntu: sudo apt-get install -y python3-venv"; \
+	  rm -rf .venv; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,test]' -c requirements.lock
+	@touch $@
+
+models/lid.176.ftz: | .venv/ready
+	$(BIN)/gristmill models
+
+demo: setup
+	$(BIN)/gristmill demo
+
+test: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-fast: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+golden: setup
+	$(BIN)/python -m pytest tests/test_golden.py --golden
+
+# Exact versions of everything but torch, whose build depends on the machine (CPU or CUDA).
+lock:
+	rm -rf .venv && $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e '.[train,test]'
+	$(BIN)/python -m pip freeze --exclude-editable | grep -Ev '^(torch|triton|nvidia|cuda|setuptools)' > requirements.lock
+
+clean:
+	rm -rf .venv runs demo models

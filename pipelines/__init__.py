@@ -1,0 +1,1 @@
+"""The roof: recipes, passes, executors, reports and the command line."""

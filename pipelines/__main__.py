@@ -1,0 +1,5 @@
+"""`python -m pipelines` is `gristmill`."""
+
+from pipelines.cli import main
+
+main()

@@ -1,0 +1,287 @@
+"""The command line. Each command parses, calls one function, and prints; imports wait until a command needs them.
+
+Exit codes: 0 done, 1 the run failed or something is wrong with it, 2 the user's mistake, 130 Ctrl-C.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from shards.errors import GristmillError, Interrupted, UserError
+
+app = typer.Typer(
+    help="Crawl dumps in, clean deduplicated text out, and language models trained on it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+tokenizer_app = typer.Typer(help="Train tokenizers.", no_args_is_help=True)
+app.add_typer(tokenizer_app, name="tokenizer")
+out = Console(highlight=False, soft_wrap=True)
+_CORES = os.cpu_count() or 1
+
+RecipeArgument = Annotated[str, typer.Argument(help="A built-in recipe (see `gristmill recipes`) or a TOML file.")]
+RunArgument = Annotated[Path, typer.Argument(help="The folder of a run.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting: STAGE.KEY=VALUE, source.paths=DIR, output.KEY=VALUE."),
+]
+ExecutorOption = Annotated[Literal["in-process", "pool"], typer.Option(help="Where units of work run.")]
+WorkersOption = Annotated[int, typer.Option(help="Processes of the pool.", min=1)]
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    folder: Annotated[Path | None, typer.Option("--out", help="The run's folder; runs/<recipe> if not given.")] = None,
+    executor: ExecutorOption = "pool",
+    workers: WorkersOption = _CORES,
+    settings: SetOption = None,
+    overwrite: Annotated[bool, typer.Option(help="Redo a run that is there, also one of another recipe.")] = False,
+) -> None:
+    """Clean and deduplicate crawl files into Arrow shards. The same command resumes what was interrupted."""
+    from pipelines.executors import make_executor
+    from pipelines.progress import Show
+    from pipelines.recipe import load_recipe
+    from pipelines.run import execute, is_done, open_run
+
+    resolved = load_recipe(recipe, settings or [])
+    folder = folder or Path("runs") / resolved.name
+    opened = open_run(resolved, folder, overwrite=overwrite)
+    if is_done(folder):
+        out.print(f"{folder} is done already; nothing was changed (--overwrite redoes it)")
+    else:
+        try:
+            with Show() as show:
+                execute(opened, make_executor(executor, workers), show)
+        except Interrupted:
+            raise Interrupted(f"interrupted; finished units are safe. To resume: {_this_command()}") from None
+    _print_funnel(folder)
+
+
+@app.command()
+def status(folder: RunArgument) -> None:
+    """Tell how far a run is."""
+    from pipelines.status import describe
+
+    for line in describe(folder):
+        out.print(line)
+
+
+@app.command()
+def verify(folder: RunArgument) -> None:
+    """Check every manifest, checksum and count of a run; exit 1 and say what is wrong if anything is."""
+    from pipelines.verify import verify_run
+
+    checked, problems = verify_run(folder)
+    for problem in problems:
+        out.print(problem, markup=False)
+    if problems:
+        raise typer.Exit(1)
+    out.print(f"{folder}: {checked} units whole: files, checksums, rows and counts agree")
+
+
+@app.command()
+def report(folder: RunArgument) -> None:
+    """Write report.html and report.json of a finished run."""
+    from pipelines.report import write_report
+
+    out.print(f"wrote {write_report(folder)}")
+
+
+@app.command()
+def recipes(name: Annotated[str | None, typer.Argument(help="Print this one as TOML.")] = None) -> None:
+    """List the built-in recipes, or print one."""
+    from pipelines.recipe import builtin_names, load_recipe, recipe_text
+
+    if name is not None:
+        sys.stdout.write(recipe_text(name)[0])
+        return
+    for builtin in builtin_names():
+        out.print(f"[bold]{builtin}[/bold]  {load_recipe(builtin).about}")
+
+
+@app.command()
+def models() -> None:
+    """Fetch what cleaning needs and a package does not bring: the language model lid.176 (0.9 MB)."""
+    from cleaners.language import fetch_language_model, language_model_target
+
+    target = language_model_target()
+    if target.exists():
+        out.print(f"{target} is there")
+        return
+    fetch_language_model(target)
+    out.print(f"wrote {target}")
+
+
+@app.command()
+def sample(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or URLs of a crawl, and last the RECIPE.")],
+    number: Annotated[int, typer.Option("-n", help="About how many documents.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Another seed takes another random part.")] = 0,
+    settings: SetOption = None,
+    show: Annotated[int, typer.Option(help="Texts printed for each drop reason, and of kept documents.", min=0)] = 2,
+) -> None:
+    """Run a random part of INPUT... through RECIPE: funnel and samples in a minute, before a dump is started."""
+    from pipelines.sample import sample_run
+
+    *inputs, recipe = paths
+    if not inputs:
+        raise UserError("sample: give at least one input and the recipe: gristmill sample INPUT RECIPE")
+    with sample_run(inputs, recipe, settings or [], number, seed) as folder:
+        _print_funnel(folder, next_step=False)
+        _print_texts(folder, show)
+
+
+@tokenizer_app.command("train")
+def tokenizer_train(
+    shards: Annotated[list[Path], typer.Argument(help="Shard files or folders (RUN/shards).")],
+    to: Annotated[Path, typer.Option("--out", help="The tokenizer file.")] = Path("tokenizer.json"),
+    vocab_size: Annotated[int, typer.Option(help="Entries, with 256 bytes and the special tokens.")] = 32_768,
+    sample_mb: Annotated[int, typer.Option(help="MB of text to learn from.", min=1)] = 1_000,
+) -> None:
+    """Train a byte-level BPE tokenizer on clean shards."""
+    from pretrain.tokenizer import train_tokenizer
+
+    tokenizer = train_tokenizer(shards, to, vocab_size=vocab_size, sample_bytes=sample_mb * 1_000_000)
+    out.print(f"wrote {to}: {tokenizer.vocab_size:,} entries")
+
+
+@app.command()
+def tokenize(
+    shards: Annotated[list[Path], typer.Argument(help="Shard files or folders (RUN/shards).")],
+    tokenizer: Annotated[Path, typer.Option(help="From `gristmill tokenizer train`.")],
+    to: Annotated[Path, typer.Option("--out", help="Gets one folder for each source.")],
+    held_out: Annotated[float, typer.Option(help="Fraction of the documents kept for evaluation.")] = 0.01,
+) -> None:
+    """Turn shards into token shards that training maps into memory."""
+    from pretrain.tokenize import tokenize_shards
+
+    made = tokenize_shards(shards, tokenizer, to, held_out_fraction=held_out, report=_say)
+    out.print(f"wrote {to}: the sources {', '.join(made)}")
+
+
+@app.command()
+def pretrain(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings: SetOption = None) -> None:
+    """Train a model on token shards. The same command resumes."""
+    from pretrain.train import train
+
+    overrides = dict(_key_value(setting) for setting in settings or [])
+    try:
+        summary = train(config, overrides=overrides, progress=_training_line())
+    except Interrupted as error:
+        raise Interrupted(f"{error}. To resume: {_this_command()}") from None
+    table = Table("source", "bits per byte before", "after", box=None, pad_edge=False)
+    for source, before in summary.held_out_before.items():
+        table.add_row(source, f"{before:.4f}", f"{summary.held_out_after[source]:.4f}")
+    out.print(table)
+    out.print(
+        f"{summary.num_parameters:,} parameters, {summary.steps:,} steps, {summary.tokens:,} tokens, in {summary.out}"
+    )
+
+
+@app.command()
+def trace(
+    config: Annotated[Path, typer.Argument(help="TRAIN.toml")],
+    step: Annotated[int, typer.Option(help="The training step, as metrics.jsonl counts them.", min=1)],
+) -> None:
+    """List the documents that a training step saw."""
+    from pretrain.loader import trace as trace_step
+
+    for piece in trace_step(config, step):
+        where = f"{piece.source} epoch {piece.epoch} {piece.id} tokens {piece.start}-{piece.end}"
+        out.print(f"row {piece.slot}: {where} {piece.url}", markup=False)
+
+
+def _key_value(setting: str) -> tuple[str, str]:
+    key, equals, value = setting.partition("=")
+    if not equals:
+        raise UserError(f"--set {setting}: expected KEY=VALUE")
+    return key, value
+
+
+def _say(line: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
+
+
+def _training_line() -> Callable[[Mapping[str, Any]], None]:
+    """Prints a step at most every ten seconds, and every measurement of held-out documents."""
+    last = 0.0
+
+    def show(record: Mapping[str, Any]) -> None:
+        nonlocal last
+        if "loss" in record and time.monotonic() - last < 10:
+            return
+        last = time.monotonic()
+        if "loss" in record:
+            by_source = ", ".join(f"{k} {v:.3f}" for k, v in record["loss_by_source"].items())
+            _say(
+                f"step {record['step']:,}: loss {record['loss']:.4f} ({by_source}), {record['tokens_per_s']:,.0f} tokens/s"
+            )
+        else:
+            _say(json.dumps(record))
+
+    return show
+
+
+def _print_texts(folder: Path, number: int) -> None:
+    from pipelines.sample import texts_to_show
+
+    for heading, url, text in texts_to_show(folder, number):
+        out.print(f"\n[bold]{escape(heading)}[/bold]  {escape(url)}")
+        out.print("  " + " ".join(text.split())[:300], markup=False)
+
+
+def _print_funnel(folder: Path, *, next_step: bool = True) -> None:
+    from pipelines.report import summary
+
+    found = summary(folder)
+    documents = found["documents"]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("reason", "dropped", "share of input"):
+        table.add_column(heading, justify="left" if heading == "reason" else "right")
+    for reason, count in sorted(found["dropped"].items(), key=lambda item: -item[1]):
+        table.add_row(reason, f"{count:,}", f"{count / documents['input']:.1%}")
+    out.print(table)
+    kept, given = documents["kept"], documents["input"]
+    out.print(f"{given:,} documents in, {kept:,} kept ({kept / given:.1%})" + f", in {folder}/shards" * next_step)
+    for damage in found["damage"][:5]:
+        out.print(f"damaged: {damage['file']}: offset {damage['offset']}: {damage['cause']}", markup=False)
+    if len(found["damage"]) > 5:
+        out.print(f"damaged: {len(found['damage']) - 5} more places, see {folder}/report.json")
+    if next_step:
+        out.print(f"next: gristmill report {folder}")
+
+
+def _this_command() -> str:
+    import shlex
+
+    return shlex.join(["gristmill", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Entry point: our errors are one line and an exit code; anything else is a bug and keeps its traceback."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except GristmillError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"gristmill: {error}", markup=False)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write(f"gristmill: interrupted; to resume: {_this_command()}\n")
+        sys.exit(Interrupted.exit_code)
+    except BrokenPipeError:
+        sys.exit(1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # how typer's errors, words it cannot parse, are told from bugs
+            raise
+        sys.stderr.write(f"gristmill: {error.format_message()} See gristmill --help\n")
+        sys.exit(UserError.exit_code)

@@ -1,0 +1,108 @@
+"""The whole abstraction on one page: stages measure, `decide` gives verdicts, `split` parts kept from dropped.
+
+    for each stage:   batch ──stage──▶ same rows, new columns ──decide(rules)──▶ drop_reasons
+    stages that stop: ──split──▶ kept go on, dropped leave at once
+    at the end:       ──split──▶ kept: text for the next pass or the shard; all rows: facts for the ledger
+
+A row is dropped by the first stage with a failing rule, and `drop_reasons` lists every failing rule of that stage.
+Rows in = kept + dropped, since `split` is the only place that takes rows out, and it returns both parts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shards.schema import VERDICT
+from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
+from shards.stats import Stats
+
+_REASONS = VERDICT.field("drop_reasons").type
+
+
+@dataclass
+class Measured:
+    """What a pass made of one batch."""
+
+    kept: Batch
+    dropped: list[Batch]  # one part for each stage that stops, and one at the end; empty parts are left out
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage name
+
+
+def measure(batch: Batch, stages: Sequence[tuple[StageConfig, Stage]], stats: Stats) -> Measured:
+    """Run `batch` through local stages. Counts go to `stats`: `failed/<reason>`, `dropped/<reason>` and
+    `funnel/<stage>/documents|characters|bytes` of what was kept after each stage."""
+    if "drop_reasons" not in batch.schema.names:
+        batch = with_columns(batch, {"drop_reasons": pa.array([[]] * batch.num_rows, _REASONS)})
+    dropped, seconds = [], {}
+    for config, stage in stages:
+        began = perf_counter()
+        num_rows = batch.num_rows
+        batch = stage(batch)
+        assert batch.num_rows == num_rows, f"{config.name} returned {batch.num_rows} of {num_rows} rows"
+        batch = decide(batch, config.rules(), stats)
+        if config.stops:
+            batch, gone = split(batch)
+            dropped.append(gone)
+            count_funnel(stats, config.name, batch)
+        else:
+            count_funnel(stats, config.name, batch.filter(_live(batch)))
+        seconds[config.name] = perf_counter() - began
+    kept, gone = split(batch)
+    dropped = [part for part in (*dropped, gone) if part.num_rows]
+    for part in dropped:
+        for reasons in part["drop_reasons"].to_pylist():
+            stats.add(f"dropped/{reasons[0]}")
+    return Measured(kept, dropped, seconds)
+
+
+def decide(batch: Batch, rules: Sequence[Rule], stats: Stats) -> Batch:
+    """`batch` with `drop_reasons` set for rows that had none and fail; a null metric was not measured and passes."""
+    if not rules or not batch.num_rows:
+        return batch
+    fails = [(rule.reason, failing(batch[rule.metric], rule)) for rule in rules]
+    for reason, mask in fails:
+        stats.add(f"failed/{reason}", int(mask.sum()))
+    newly = np.logical_or.reduce([mask for _, mask in fails]) & _live(batch).to_numpy(zero_copy_only=False)
+    if not newly.any():
+        return batch
+    lists = batch["drop_reasons"].to_pylist()
+    for row in np.flatnonzero(newly):
+        lists[row] = [reason for reason, mask in fails if mask[row]]
+    return with_columns(batch, {"drop_reasons": pa.array(lists, _REASONS)})
+
+
+def failing(metric: pa.Array, rule: Rule) -> np.ndarray:
+    """bool[rows]: outside [min_kept, max_kept]."""
+    fails = np.zeros(len(metric), np.bool_)
+    for bound, outside in ((rule.min_kept, pc.less), (rule.max_kept, pc.greater)):
+        if bound is not None:
+            # A bound in the metric's own type: int64 against float64 would round counts above 2**53.
+            mask = pc.fill_null(outside(metric, pa.scalar(bound, metric.type, from_pandas=False)), False)
+            fails |= mask.to_numpy(zero_copy_only=False)
+    return fails
+
+
+def split(batch: Batch) -> tuple[Batch, Batch]:
+    """(kept, dropped); together they are all rows."""
+    live = _live(batch)
+    kept, dropped = batch.filter(live), batch.filter(pc.invert(live))
+    assert kept.num_rows + dropped.num_rows == batch.num_rows
+    return kept, dropped
+
+
+def count_funnel(stats: Stats, stage: str, kept: Batch) -> None:
+    stats.add(f"funnel/{stage}/documents", kept.num_rows)
+    text = kept["text"]
+    if text.null_count < len(text):
+        stats.add(f"funnel/{stage}/characters", pc.sum(pc.utf8_length(text)).as_py() or 0)
+        stats.add(f"funnel/{stage}/bytes", pc.sum(pc.binary_length(text)).as_py() or 0)
+    elif "payload" in kept.schema.names:
+        stats.add(f"funnel/{stage}/bytes", pc.sum(pc.binary_length(kept["payload"])).as_py() or 0)
+
+
+def _live(batch: Batch) -> pa.Array:
+    return pc.equal(pc.list_value_length(batch["drop_reasons"]), 0)

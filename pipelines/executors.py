@@ -1,0 +1,141 @@
+"""Where units of work run: in this process, or on a pool of processes.
+
+Both give the same results in some order, raise the first error, and stop at Ctrl-C after the open batch: the handler
+in the parent raises a flag that `check_stop` looks at in every worker, which ignores the signal itself. Counters that
+workers `advance` let the parent show progress inside a unit; they are for the eye, results never depend on them.
+"""
+
+import multiprocessing
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+from shards.errors import Interrupted, RunError
+
+Tick = Callable[[list[int]], None]
+
+_stop: Any = threading.Event()  # in a pool worker: the multiprocessing event of the parent
+_counters: Any = [0, 0, 0]  # documents, kept, bytes of open units; in a pool worker: the parent's shared array
+_tick: Tick | None = None  # called by `advance` where parent and worker are one process
+
+
+def check_stop() -> None:
+    """Asked between batches: has the user pressed Ctrl-C?"""
+    if _stop.is_set():
+        raise Interrupted("interrupted")
+
+
+def advance(documents: int, kept: int, num_bytes: int) -> None:
+    """Add to what open units have done; a unit takes its part back when it ends and its manifest counts instead."""
+    amounts = (documents, kept, num_bytes)
+    if isinstance(_counters, list):
+        _counters[:] = [c + a for c, a in zip(_counters, amounts, strict=True)]
+        if _tick is not None:
+            _tick(_counters)
+        return
+    with _counters.get_lock():
+        for i, amount in enumerate(amounts):
+            _counters[i] += amount
+
+
+@contextmanager
+def _ctrl_c_sets(event: Any) -> Iterator[None]:
+    """The first Ctrl-C sets `event`; a second one has its usual effect."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(*_: object) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _nothing_more(_: Any) -> Sequence[Any]:
+    return ()
+
+
+class InProcess:
+    """One unit after the other, here."""
+
+    tick: Tick | None = None
+
+    def map(
+        self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Callable[[Any], Sequence[Any]] = _nothing_more
+    ) -> Iterator[Any]:
+        global _tick
+        _stop.clear()
+        _counters[:], _tick = [0, 0, 0], self.tick
+        todo = deque(tasks)
+        with _ctrl_c_sets(_stop):
+            while todo:
+                check_stop()
+                result = fn(todo.popleft())
+                todo.extendleft(then(result))  # a file's next unit comes first: its bytes are in the page cache
+                yield result
+
+
+class ProcessPool:
+    """`workers` processes, started fresh (spawn), so no lock or thread of this one is copied into them."""
+
+    tick: Tick | None = None
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    def map(
+        self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Callable[[Any], Sequence[Any]] = _nothing_more
+    ) -> Iterator[Any]:
+        context = multiprocessing.get_context("spawn")
+        stop, counters = context.Event(), context.Array("q", 3)
+        pool = ProcessPoolExecutor(self._workers, context, initializer=_start_worker, initargs=(stop, counters))
+        waiting: set[Future[Any]] = set()
+        todo = deque(tasks)
+        try:
+            with _ctrl_c_sets(stop):
+                while todo or waiting:
+                    while todo and len(waiting) < 2 * self._workers and not stop.is_set():
+                        waiting.add(pool.submit(fn, todo.popleft()))
+                    if not waiting:
+                        raise Interrupted("interrupted")
+                    done, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
+                    if self.tick is not None and not done:
+                        self.tick(counters[:])
+                    for future in done:
+                        result = future.result()
+                        todo.extendleft(then(result))
+                        yield result
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a worker process died (killed, or out of memory); run the same command again, it resumes; "
+                "fewer --workers need less memory"
+            ) from error
+        finally:
+            stop.set()  # whatever ends this early, the workers' open units end too
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(stop: Any, counters: Any) -> None:
+    global _stop, _counters
+    _stop, _counters = stop, counters
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a killed parent leaves no workers behind
+
+
+def make_executor(kind: str, workers: int) -> InProcess | ProcessPool:
+    return ProcessPool(workers) if kind == "pool" else InProcess()

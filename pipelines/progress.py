@@ -1,0 +1,64 @@
+"""Progress of long work: a live bar on a terminal, plain lines elsewhere, both on standard error."""
+
+import sys
+import time
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from pipelines.run import Progress as Step
+
+_LINE_SECONDS = 10.0
+
+
+class Show:
+    """Callable with each `Step`; a context manager, since the bar must be taken down before other output."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._began = self._last = time.monotonic()
+        self._phase = ""
+        self._first = 0  # documents that an earlier run had made before this one began: no part of the rate
+        self._bar: Progress | None = None
+        self._console = Console(stderr=True, highlight=False)
+
+    def __enter__(self) -> Self:
+        if self._terminal:
+            self._bar = Progress(
+                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _Bytes(), TimeRemainingColumn(),
+                TextColumn("{task.fields[line]}"), console=self._console, transient=True,
+            )  # fmt: skip
+            self._bar.start()
+            self._task = self._bar.add_task("", total=None, line="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, step: Step) -> None:
+        now = time.monotonic()
+        new_phase = step.phase != self._phase
+        if new_phase:
+            self._phase, self._began, self._first = step.phase, now, step.documents
+        rate = (step.documents - self._first) / max(now - self._began, 1e-9)
+        line = f"{step.documents:,} pages in, {step.kept:,} kept, {rate:,.1f} pages/s" if step.documents else ""
+        if self._bar is not None:
+            total = step.bytes_total or None
+            self._bar.update(self._task, description=step.phase, completed=step.bytes_done, total=total, line=line)
+        elif new_phase or now - self._last >= _LINE_SECONDS or (step.bytes_done == step.bytes_total > 0):
+            self._last = now
+            parts = [line]
+            if step.bytes_total:
+                parts.insert(0, f"{step.bytes_done / step.bytes_total:.0%} of {step.bytes_total / 1e6:,.1f} MB")
+            if rate and step.bytes_done < step.bytes_total:
+                left = (now - self._began) * (step.bytes_total - step.bytes_done) / max(step.bytes_done, 1)
+                parts.append(f"{left:,.0f} s left")
+            self._console.print(f"{step.phase}: {', '.join(p for p in parts if p) or 'started'}", soft_wrap=True)
+
+
+class _Bytes(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed / 1e6:,.1f}/{task.total / 1e6:,.1f} MB" if task.total else "")

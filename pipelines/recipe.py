@@ -1,0 +1,202 @@
+"""A recipe: one TOML file that names the sources and, in order, every stage. From it follow the passes.
+
+    [[stage]]                 local local local │ global global │ local │ global
+    kind = "gopher_quality"   ──── pass 0 ───────────────────── ▏── pass 1 ─────
+
+A local stage works on a batch; a global one compares all rows of the run. Neighbouring local stages form one pass over
+the rows, the global stages behind them end it. `KINDS` is the table from a recipe's `kind` to its class: a new rule is
+one file in `cleaners/` and one line here.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from cleaners.extract import ExtractConfig
+from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
+from cleaners.language import LanguageConfig
+from cleaners.page import PageConfig
+from cleaners.refinedweb import RefinedWebLinesConfig
+from cleaners.url import UrlConfig
+from dedup.exact import ExactConfig
+from dedup.near import MinHashConfig
+from dedup.url import UrlConfig as UrlDedupConfig
+from shards.config import Config, load_toml
+from shards.errors import UserError
+from shards.exchange import GlobalStageConfig
+from shards.source import SourceConfig
+from shards.stage import StageConfig
+
+AnyStage = StageConfig | GlobalStageConfig
+
+KINDS: dict[str, type[AnyStage]] = {
+    "url": UrlConfig,
+    "page": PageConfig,
+    "extract": ExtractConfig,
+    "language": LanguageConfig,
+    "gopher_repetition": GopherRepetitionConfig,
+    "gopher_quality": GopherQualityConfig,
+    "refinedweb_lines": RefinedWebLinesConfig,
+    "exact": ExactConfig,
+    "minhash": MinHashConfig,
+    "url_dedup": UrlDedupConfig,
+}
+
+
+class OutputConfig(Config):
+    """`[output]` of a recipe."""
+
+    dropped_per_rule: int = 1000  # texts kept in `dropped/` for each drop reason, those of the smallest ids; -1 is all
+
+
+@dataclass(frozen=True)
+class Pass:
+    number: int
+    local: tuple[StageConfig, ...]
+    global_: tuple[GlobalStageConfig, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    about: str
+    sources: dict[str, SourceConfig]
+    stages: tuple[tuple[str, AnyStage], ...]  # (kind, settings)
+    output: OutputConfig
+
+    def passes(self) -> tuple[Pass, ...]:
+        """Each pass: its local stages, then the global ones that end it. There is always a first one."""
+        groups: list[tuple[list[StageConfig], list[GlobalStageConfig]]] = [([], [])]
+        for _, stage in self.stages:
+            if isinstance(stage, GlobalStageConfig):
+                groups[-1][1].append(stage)
+            else:
+                if groups[-1][1]:
+                    groups.append(([], []))
+                groups[-1][0].append(stage)
+        return tuple(Pass(i, tuple(local), tuple(global_)) for i, (local, global_) in enumerate(groups))
+
+    def resolved(self) -> dict[str, Any]:
+        """Every setting with its value, defaults filled in, as plain data: what is written into the run."""
+        stages = [{"kind": kind} | _plain(stage) for kind, stage in self.stages]
+        sources = {name: _plain(source) for name, source in self.sources.items()}
+        return {
+            "name": self.name,
+            "about": self.about,
+            "source": sources,
+            "output": _plain(self.output),
+            "stage": stages,
+        }
+
+    def to_toml(self) -> str:
+        return tomli_w.dumps(_without_none(self.resolved()))
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json")
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: a setting that is None is left out, which means the same."""
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return [_without_none(v) for v in value] if isinstance(value, list) else value
+
+
+def builtin_names() -> list[str]:
+    return sorted(
+        f.name.removesuffix(".toml") for f in files("pipelines.recipes").iterdir() if f.name.endswith(".toml")
+    )
+
+
+def recipe_text(name_or_path: str) -> tuple[str, str]:
+    """(TOML text, name for messages) of a built-in recipe or a file."""
+    if name_or_path in builtin_names():
+        return files("pipelines.recipes").joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8"), name_or_path
+    path = Path(name_or_path)
+    if not path.exists():
+        known = ", ".join(builtin_names())
+        raise UserError(f"{name_or_path}: neither a recipe file nor a built-in recipe; built-in are {known}")
+    load_toml(path)  # for its messages
+    return path.read_text(encoding="utf-8"), path.name
+
+
+def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
+    """The recipe with `--set key=value` settings applied. Every mistake is a UserError with its key path."""
+    text, where = recipe_text(name_or_path)
+    values = tomllib.loads(text)
+    for setting in settings:
+        _apply(values, setting, where)
+    return parse_recipe(values, where)
+
+
+def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
+    known = {"name", "about", "source", "stage", "output"}
+    for key in values.keys() - known:
+        raise UserError(f"{where}: {key}: unknown key; known are {', '.join(sorted(known))}")
+    sources = _tables(values.get("source", {}), f"{where}: source")
+    if not sources:
+        raise UserError(f"{where}: no [source.<name>] table; a recipe reads from at least one source")
+    for name in sources:
+        if not name.replace("_", "").isalnum():
+            raise UserError(f"{where}: source.{name}: a name has letters, digits and _ only; it becomes a folder")
+    stages = tuple(_stage(table, i, where) for i, table in enumerate(values.get("stage", [])))
+    names = [stage.name for _, stage in stages]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{where}: two stages are named {name!r}; give one of them another `name`")
+    return Recipe(
+        name=str(values.get("name", Path(where).stem)),
+        about=str(values.get("about", "")).strip(),
+        sources={name: SourceConfig.parse(table, f"{where}: source.{name}") for name, table in sources.items()},
+        stages=stages,
+        output=OutputConfig.parse(values.get("output", {}), f"{where}: output"),
+    )
+
+
+def _tables(value: Any, where: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
+        raise UserError(f"{where}: expected tables [source.<name>], found {value!r}")
+    return value
+
+
+def _stage(table: Any, index: int, where: str) -> tuple[str, AnyStage]:
+    if not isinstance(table, dict) or not isinstance(table.get("kind"), str):
+        raise UserError(f"{where}: stage[{index}].kind: required; kinds are {', '.join(KINDS)}")
+    kind = table["kind"]
+    if kind not in KINDS:
+        raise UserError(f"{where}: stage[{index}].kind: no kind {kind!r}; kinds are {', '.join(KINDS)}")
+    settings = {"name": kind} | {k: v for k, v in table.items() if k != "kind"}
+    return kind, KINDS[kind].parse(settings, f"{where}: stage[{index}] {settings['name']}")
+
+
+def _apply(values: dict[str, Any], setting: str, where: str) -> None:
+    """`gopher_quality.min_words=30`, `source.paths=DIR` (where there is one source), `output.dropped_per_rule=0`."""
+    key, equals, raw = setting.partition("=")
+    if not equals or "." not in key:
+        raise UserError(f"--set {setting}: expected STAGE.KEY=VALUE, source.KEY=VALUE or output.KEY=VALUE")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    table, _, field = key.rpartition(".")
+    if field == "paths" and not isinstance(value, list):
+        value = [value]
+    _find_table(values, table, setting, where)[field] = value
+
+
+def _find_table(values: dict[str, Any], table: str, setting: str, where: str) -> dict[str, Any]:
+    sources: dict[str, dict[str, Any]] = values.setdefault("source", {})
+    stages: dict[str, dict[str, Any]] = {t.get("name", t.get("kind")): t for t in values.get("stage", [])}
+    tables = {f"source.{name}": source for name, source in sources.items()} | stages
+    tables["output"] = values.setdefault("output", {})
+    if table == "source" and len(sources) == 1:
+        (table,) = (f"source.{name}" for name in sources)
+    if table not in tables:
+        raise UserError(f"--set {setting}: {where} has no {table!r}; it has {', '.join(map(str, tables))}")
+    return tables[table]

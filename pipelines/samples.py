@@ -1,0 +1,63 @@
+"""Texts of the documents that a report shows: of the kept from their shards, of the dropped from `dropped/`.
+
+Only the record batches that hold one of them are read whole; the others give their ids.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.tally import Sample
+from shards.sink import open_arrow, read_batches
+
+SHOWN_CHARS = 1500
+
+# Control characters, noncharacters of the C1 range and line separators that a page must not hold are shown as signs.
+_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {
+    0x7F: 0x2421,
+    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+    0xFFFE: 0xFFFD,
+    0xFFFF: 0xFFFD,
+}
+
+
+def visible(text: str) -> str:
+    """`text` with control characters as the signs that stand for them; HTML may not hold most of them."""
+    return text.translate(_VISIBLE)
+
+
+def sample_texts(run: Path, samples: Sequence[Sample]) -> dict[tuple[str, str], str]:
+    """The first `SHOWN_CHARS` characters by (id, first reason or ""); samples whose text was not kept are left out."""
+    texts: dict[tuple[str, str], str] = {}
+    kept = [sample for sample in samples if not sample.drop_reasons]
+    for key, source in sorted({(sample.key, sample.source) for sample in kept}):
+        wanted = {sample.id for sample in kept if sample.key == key}
+        for row in _rows(run / "shards" / source / f"{key}.arrow", wanted, ["id", "text"]):
+            texts[row["id"], ""] = row["text"][:SHOWN_CHARS]
+    dropped = run / "dropped" / "texts.arrow"
+    if dropped.exists():
+        wanted = {sample.id for sample in samples if sample.drop_reasons}
+        for row in _rows(dropped, wanted, ["id", "text", "drop_reasons"]):
+            texts[row["id"], row["drop_reasons"][0]] = row["text"][:SHOWN_CHARS]
+    return texts
+
+
+def urls(run: Path, ids: Iterable[str]) -> dict[str, str]:
+    """The URL of each of these ids, from the ledger."""
+    wanted, found = set(ids), dict[str, str]()
+    for path in sorted((run / "ledger").glob("*.arrow")):
+        if wanted <= found.keys():
+            break
+        for row in _rows(path, wanted, ["id", "url"]):
+            found.setdefault(row["id"], row["url"] or "")
+    return found
+
+
+def _rows(path: Path, ids: set[str], columns: list[str]) -> Iterator[dict[str, Any]]:
+    whole = open_arrow(path, columns)
+    for number, batch in enumerate(read_batches(path, ["id"])):
+        rows = [row for row, name in enumerate(batch["id"].to_pylist()) if name in ids]
+        if rows:
+            yield from whole.get_batch(number).select(columns).take(pa.array(rows)).to_pylist()

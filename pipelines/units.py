@@ -1,0 +1,313 @@
+"""One unit of work: through a pass, and from its last pass into the run.
+
+    input or text.arrow ──pass──▶ work/<pass>/<key>.facts.arrow     every row: metrics, drop_reasons
+                                  work/<pass>/<key>.text.arrow      live rows: what the next pass reads
+                                  work/<pass>/<key>.dropped.arrow   texts of dropped rows
+                                  work/<pass>/<key>.json            the manifest, written last
+    all passes + verdicts ──finish──▶ shards/<source>/<key>.arrow, ledger/<key>.arrow, shards/<source>/<key>.json
+
+A unit exists when its manifest does; whatever else lies there is of a killed attempt and is written anew.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cleaners.warc import WarcReader
+from pipelines.core import measure
+from pipelines.executors import advance, check_stop
+from pipelines.recipe import Pass
+from shards.exchange import ExchangeUnit
+from shards.manifest import Manifest, WrittenFile, read_manifest, write_manifest
+from shards.schema import LANGUAGE, PROVENANCE, TEXT, VERDICT
+from shards.sink import ArrowSink, open_arrow
+from shards.source import Damage, Reader, RowReader, SourceConfig
+from shards.stage import Batch, Stage, StageConfig, with_columns
+from shards.stats import Stats
+from shards.storage import InputFile
+
+ROW = pa.schema([pa.field("row", pa.int64())])  # position in the unit, from 0: what joins a unit's passes
+SIZES = pa.schema([pa.field("text_chars", pa.int64()), pa.field("text_bytes", pa.int64())])
+DROPPED = pa.schema([*(PROVENANCE.field(n) for n in ("id", "url", "source")), VERDICT.field("drop_reasons"), TEXT])
+
+
+@dataclass(frozen=True)
+class UnitTask:
+    """A unit in one pass. The first pass reads `file` from `start`; later ones read the pass before."""
+
+    run: Path
+    pass_: Pass
+    source_name: str
+    source: SourceConfig
+    file: InputFile
+    file_index: int
+    part: int
+    start: int
+    carried: tuple[str, ...]  # columns of the text file beside row, provenance and text: those that stages added so far
+    fingerprint: str
+    keep_dropped: bool
+    previous: ExchangeUnit | None = None  # the unit as the pass before left it, with its verdicts
+
+    @property
+    def key(self) -> str:
+        return f"{self.source_name}-{self.file_index:05d}-{self.part:03d}"
+
+    @property
+    def stem(self) -> Path:
+        return self.run / "work" / str(self.pass_.number) / self.key
+
+
+def run_unit(task: UnitTask) -> tuple[Manifest, dict[str, float]]:
+    """Take one unit through one pass; (its manifest, seconds by stage)."""
+    stages = _build(task.pass_.local, task.run)
+    stats, seconds = Stats(), {"read": 0.0, "write": 0.0}
+    rows = _Rows(task)
+    facts, text = facts_schema(task.pass_), text_schema(task.carried)
+    with (
+        ArrowSink(_file(task.stem, "facts"), facts) as facts_sink,
+        ArrowSink(_file(task.stem, "text"), text) as text_sink,
+        ArrowSink(_file(task.stem, "dropped"), DROPPED) as dropped_sink,
+    ):
+        began = perf_counter()
+        shown = np.zeros(3, np.int64)
+        for batch in rows:
+            seconds["read"] += perf_counter() - began
+            check_stop()
+            if task.previous is None:
+                stats.add("documents/input", batch.num_rows)
+            measured = measure(batch, stages, stats)
+            for name, spent in measured.seconds.items():
+                seconds[name] = seconds.get(name, 0.0) + spent
+            began = perf_counter()
+            parts = [_conform(_with_sizes(part), facts) for part in (measured.kept, *measured.dropped)]
+            table = pa.Table.from_batches(parts).sort_by("row").combine_chunks()
+            for part in table.to_batches():
+                facts_sink.write(part)
+            text_sink.write(_conform(measured.kept, text))
+            if task.keep_dropped:
+                for part in measured.dropped:
+                    dropped_sink.write(_conform(part.filter(pc.is_valid(part["text"])), DROPPED))
+            seconds["write"] += perf_counter() - began
+            step = (batch.num_rows, measured.kept.num_rows, pc.sum(batch["warc_length"]).as_py() or 0)
+            advance(*step)
+            shown += step
+            began = perf_counter()
+    manifest = Manifest(
+        key=task.key,
+        source=task.source_name,
+        file=task.file.name,
+        start=task.start,
+        next_start=rows.next_start,
+        fingerprint=task.fingerprint,
+        stats=(stats + rows.stats).to_json(),
+        damage=[asdict(d) for d in rows.damage],
+        files={s.path.name: WrittenFile.of(s) for s in (facts_sink, text_sink, dropped_sink)},
+    )
+    write_manifest(task.stem.with_name(task.key + ".json"), manifest)
+    advance(*(-int(amount) for amount in shown))
+    return manifest, seconds
+
+
+class _Rows:
+    """The batches that a unit reads in this pass, numbered by `row`."""
+
+    def __init__(self, task: UnitTask) -> None:
+        self._task = task
+        self.next_start: int | None = None
+        self.stats, self.damage = Stats(), list[Damage]()
+
+    def __iter__(self) -> Iterator[Batch]:
+        task = self._task
+        if task.previous is not None:
+            for _, batch in task.previous.batches(open_arrow(task.previous.text).schema.names):
+                yield batch
+            return
+        reader = _reader(task)
+        first = 0
+        for batch in reader:
+            yield with_columns(batch, {"row": pa.array(np.arange(first, first + batch.num_rows))})
+            first += batch.num_rows
+        self.next_start, self.stats, self.damage = reader.next_start, reader.stats, reader.damage
+
+
+def _reader(task: UnitTask) -> Reader:
+    if task.source.kind in ("warc", "wet"):
+        return WarcReader(task.source_name, task.file, task.start)
+    return RowReader(task.source, task.source_name, task.file, task.start)
+
+
+@lru_cache(maxsize=1)
+def _build(configs: tuple[StageConfig, ...], run: Path) -> list[tuple[StageConfig, Stage]]:
+    """Models load once a worker, not once a unit."""
+    return [(config, config.build_in(run)) for config in configs]
+
+
+def facts_schema(pass_: Pass) -> pa.Schema:
+    provenance = PROVENANCE if pass_.number == 0 else pa.schema([])
+    added = [f for config in pass_.local for f in config.columns() if f.name != "text"]
+    return pa.schema([*ROW, *provenance, *added, VERDICT.field("drop_reasons"), *SIZES])
+
+
+def text_schema(carried: tuple[str, ...]) -> pa.Schema:
+    return pa.schema([*ROW, *PROVENANCE, TEXT, *(LANGUAGE.field(name) for name in carried)])
+
+
+def carried_columns(passes: tuple[Pass, ...]) -> list[tuple[str, ...]]:
+    """For each pass, which language columns its rows have at its end."""
+    carried: list[tuple[str, ...]] = []
+    names: tuple[str, ...] = ()
+    for pass_ in passes:
+        added = {name for config in pass_.local for name in config.columns().names}
+        names = tuple(n for n in LANGUAGE.names if n in names or n in added)
+        carried.append(names)
+    return carried
+
+
+def _with_sizes(batch: Batch) -> Batch:
+    return with_columns(
+        batch,
+        {
+            "text_chars": pc.cast(pc.utf8_length(batch["text"]), pa.int64()),
+            "text_bytes": pc.cast(pc.binary_length(batch["text"]), pa.int64()),
+        },
+    )
+
+
+def _conform(batch: Batch, schema: pa.Schema) -> Batch:
+    """The columns of `schema`, in its order; null where the batch has none."""
+    names = set(batch.schema.names)
+    columns = [batch[f.name].cast(f.type) if f.name in names else pa.nulls(batch.num_rows, f.type) for f in schema]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _file(stem: Path, what: str) -> Path:
+    return stem.with_name(f"{stem.name}.{what}.arrow")
+
+
+# From the passes into the run.
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A global stage's verdicts on one unit."""
+
+    stage: str
+    reason: str
+    path: Path  # may be missing: no row was removed
+
+
+@dataclass(frozen=True)
+class FinishTask:
+    run: Path
+    key: str
+    source: str
+    passes: tuple[tuple[Pass, tuple[Applied, ...]], ...]
+    ledger: pa.Schema
+    fingerprint: str
+    recipe: str  # resolved, as TOML
+
+    def work(self, number: int, what: str) -> Path:
+        return _file(self.run / "work" / str(number) / self.key, what)
+
+    @property
+    def ledger_path(self) -> Path:
+        return self.run / "ledger" / f"{self.key}.arrow"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.run / "shards" / self.source / f"{self.key}.json"
+
+
+def ledger_schema(passes: tuple[Pass, ...]) -> pa.Schema:
+    """One row per record: provenance, verdict, sizes, then every metric in recipe order."""
+    metrics = [f for p in passes for f in facts_schema(p) if f.name not in (*ROW.names, *VERDICT.names, *SIZES.names)]
+    added = [f for f in metrics if f.name not in PROVENANCE.names]
+    return pa.schema([*PROVENANCE, *VERDICT, *SIZES, *added])
+
+
+def finish_unit(task: FinishTask) -> Manifest:
+    """Join a unit's passes and verdicts into its shard, its ledger and its final manifest."""
+    stats = Stats()
+    damage: list[dict[str, Any]] = []
+    columns: dict[str, pa.Array] = {}
+    reasons: list[list[str]] = []
+    twins: dict[int, tuple[str, float]] = {}
+    live = np.zeros(0, np.int64)
+    for pass_, verdicts in task.passes:
+        manifest = read_manifest(task.work(pass_.number, "text").with_name(task.key + ".json"))
+        stats += Stats.from_json(manifest.stats)
+        damage += manifest.damage
+        facts = open_arrow(task.work(pass_.number, "facts")).read_all().combine_chunks()
+        rows = facts["row"].to_numpy()
+        if pass_.number == 0:
+            reasons = [[] for _ in range(facts.num_rows)]
+        place = np.full(len(reasons), -1, np.int64)
+        place[rows] = np.arange(len(rows))
+        index = pa.array(place, mask=place < 0)
+        for name in facts.schema.names:
+            taken = facts[name].combine_chunks().take(index)
+            columns[name] = pc.coalesce(taken, columns[name]) if name in SIZES.names and name in columns else taken
+        for row, given in zip(rows, facts["drop_reasons"].to_pylist(), strict=True):
+            if given:
+                reasons[row] = given
+        text_rows = open_arrow(task.work(pass_.number, "text")).read_all().select(["row"])["row"].to_numpy()
+        alive = np.ones(len(text_rows), np.bool_)
+        for applied in verdicts:
+            if applied.path.exists():
+                verdict = open_arrow(applied.path).read_all().to_pydict()
+                for at, twin, similarity in zip(verdict["row"], verdict["twin"], verdict["similarity"], strict=True):
+                    row = int(text_rows[at])
+                    reasons[row], twins[row], alive[at] = [applied.reason], (twin, similarity), False
+                stats.add(f"dropped/{applied.reason}", len(verdict["row"]))
+                stats.add(f"failed/{applied.reason}", len(verdict["row"]))
+            left = pa.array(text_rows[alive])
+            stats.add(f"funnel/{applied.stage}/documents", len(left))
+            stats.add(f"funnel/{applied.stage}/characters", pc.sum(columns["text_chars"].take(left)).as_py() or 0)
+            stats.add(f"funnel/{applied.stage}/bytes", pc.sum(columns["text_bytes"].take(left)).as_py() or 0)
+        live = np.flatnonzero(alive)
+    columns["drop_reasons"] = pa.array(reasons, VERDICT.field("drop_reasons").type)
+    columns["twin"] = pa.array([twins[r][0] if r in twins else None for r in range(len(reasons))], pa.string())
+    columns["similarity"] = pa.array([twins[r][1] if r in twins else None for r in range(len(reasons))], pa.float64())
+    stats.add("documents/kept", len(live))
+    last = task.passes[-1][0].number
+    text = open_arrow(task.work(last, "text"))
+    shard_schema = text.schema.remove(text.schema.get_field_index("row"))
+    with (
+        ArrowSink(task.ledger_path, task.ledger) as ledger_sink,
+        ArrowSink(task.manifest_path.with_suffix(".arrow"), shard_schema) as shard_sink,
+    ):
+        table = pa.table({f.name: columns[f.name] for f in task.ledger}, schema=task.ledger)
+        for batch in table.combine_chunks().to_batches():
+            ledger_sink.write(batch)
+        keep = np.zeros(sum(text.get_batch(i).num_rows for i in range(text.num_record_batches)), np.bool_)
+        keep[live] = True
+        first = 0
+        for i in range(text.num_record_batches):
+            batch = text.get_batch(i)
+            shard_sink.write(batch.filter(pa.array(keep[first : first + batch.num_rows])).select(shard_schema.names))
+            first += batch.num_rows
+    manifest = read_manifest(task.work(0, "text").with_name(task.key + ".json"))
+    final = Manifest(
+        key=task.key,
+        source=task.source,
+        file=manifest.file,
+        start=manifest.start,
+        next_start=manifest.next_start,
+        fingerprint=task.fingerprint,
+        stats=stats.to_json(),
+        damage=damage,
+        files={
+            f"shards/{task.source}/{task.key}.arrow": WrittenFile.of(shard_sink),
+            f"ledger/{task.key}.arrow": WrittenFile.of(ledger_sink),
+        },
+        recipe=task.recipe,
+    )
+    write_manifest(task.manifest_path, final)
+    return final

@@ -1,0 +1,112 @@
+"""The laws of the core: no row is lost, the first failing stage decides, a null metric passes."""
+
+from typing import ClassVar
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.core import decide, failing, measure, split
+from shards.schema import PROVENANCE, TEXT
+from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
+from shards.stats import Stats
+
+texts = st.lists(
+    st.one_of(st.none(), st.text(), st.sampled_from(["", "\0", "a" * 100_000, "文" * 30, "مرحبا", "🙂"])), max_size=12
+)
+
+
+class LengthConfig(StageConfig):
+    """A stage for these tests: the text's length in characters, with both bounds."""
+
+    name: str
+    min_length: int = 2
+    max_length: int = 20
+
+    def columns(self) -> pa.Schema:
+        return pa.schema([pa.field(f"{self.name}.length", pa.int64())])
+
+    def rules(self) -> tuple[Rule, ...]:
+        return (self.rule("too_short", "length", "min_length"), self.rule("too_long", "length", "max_length"))
+
+    def build(self) -> Stage:
+        def stage(batch: Batch) -> Batch:
+            lengths = [None if t is None else len(t) for t in batch["text"].to_pylist()]
+            return with_columns(batch, {f"{self.name}.length": pa.array(lengths, pa.int64())})
+
+        return stage
+
+
+class GateConfig(LengthConfig):
+    stops: ClassVar[bool] = True
+
+
+def rows(values: list[str | None]) -> Batch:
+    schema = pa.schema([*PROVENANCE, TEXT])
+    return pa.RecordBatch.from_pylist([{"id": f"{i:032x}", "text": t} for i, t in enumerate(values)], schema)
+
+
+def run(batch: Batch, *configs: StageConfig) -> tuple[Batch, list[Batch], Stats]:
+    stats = Stats()
+    measured = measure(batch, [(c, c.build()) for c in configs], stats)
+    return measured.kept, measured.dropped, stats
+
+
+@given(texts)
+def test_rows_in_are_rows_kept_plus_rows_dropped_by_reason(values: list[str | None]) -> None:
+    batch = rows(values)
+    kept, dropped, stats = run(batch, GateConfig(name="gate", max_length=1000), LengthConfig(name="length"))
+    ids = [i for part in (kept, *dropped) for i in part["id"].to_pylist()]
+    assert sorted(ids) == batch["id"].to_pylist()
+    assert kept.num_rows + sum(stats.below("dropped").values()) == len(values)
+    assert kept["drop_reasons"].to_pylist() == [[]] * kept.num_rows
+    for part in dropped:
+        assert all(part["drop_reasons"].to_pylist())
+
+
+def test_a_gate_takes_rows_out_before_later_stages_measure_them() -> None:
+    _, (gone,), _ = run(rows(["x"]), GateConfig(name="gate"), LengthConfig(name="later"))
+    assert "later.length" not in gone.schema.names
+    assert gone["drop_reasons"].to_pylist() == [["gate.too_short"]]
+
+
+def test_without_a_gate_later_stages_measure_but_the_first_failing_one_decides() -> None:
+    kept, (gone,), stats = run(
+        rows(["x", "xxx"]), LengthConfig(name="first"), LengthConfig(name="second", min_length=3, max_length=3)
+    )
+    assert gone["second.length"].to_pylist() == [1]
+    assert gone["drop_reasons"].to_pylist() == [["first.too_short"]]
+    assert stats.below("failed") == {"first.too_short": 1, "second.too_short": 1}
+    assert stats.below("dropped") == {"first.too_short": 1}
+    assert kept["text"].to_pylist() == ["xxx"]
+
+
+def test_all_failing_rules_of_the_deciding_stage_are_listed_in_recipe_order() -> None:
+    batch = with_columns(
+        rows(["x"]), {"m": pa.array([5]), "n": pa.array([0.3]), "drop_reasons": pa.array([[]], pa.list_(pa.string()))}
+    )
+    rules = [
+        Rule("s.a", "m", "max_a", max_kept=4),
+        Rule("s.ok", "m", "max_ok", max_kept=5),
+        Rule("s.b", "n", "min_b", min_kept=0.31),
+    ]
+    assert decide(batch, rules, Stats())["drop_reasons"].to_pylist() == [["s.a", "s.b"]]
+
+
+def test_bounds_are_kept_themselves_and_null_passes() -> None:
+    metric = pa.array([1, 2, 3, 4, None], pa.int64())
+    assert failing(metric, Rule("r", "m", "s", min_kept=2, max_kept=3)).tolist() == [True, False, False, True, False]
+    third = pa.array([0.3, 0.30000000000000004], pa.float64())
+    assert failing(third, Rule("r", "m", "s", max_kept=0.3)).tolist() == [False, True]
+
+
+def test_large_counts_are_not_rounded_to_floats() -> None:
+    assert failing(pa.array([2**53 + 1], pa.int64()), Rule("r", "m", "s", max_kept=2**53)).tolist() == [True]
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b"]), max_size=2), max_size=8))
+def test_split_returns_both_parts(reasons: list[list[str]]) -> None:
+    batch = with_columns(rows([None] * len(reasons)), {"drop_reasons": pa.array(reasons, pa.list_(pa.string()))})
+    kept, dropped = split(batch)
+    assert kept.num_rows == sum(not r for r in reasons)
+    assert dropped.num_rows == sum(bool(r) for r in reasons)
