@@ -223,10 +223,9 @@ def _training_line() -> Callable[[Mapping[str, Any]], None]:
             return
         last = time.monotonic()
         if "loss" in record:
-            by_source = ", ".join(f"{k} {v:.3f}" for k, v in record["loss_by_source"].items())
-            _say(
-                f"step {record['step']:,}: loss {record['loss']:.4f} ({by_source}), {record['tokens_per_s']:,.0f} tokens/s"
-            )
+            sources = ", ".join(f"{k} {v:.3f}" for k, v in record["loss_by_source"].items())
+            speed = f"{record['tokens_per_s']:,.0f} tokens/s"
+            _say(f"step {record['step']:,}: loss {record['loss']:.4f} ({sources}), {speed}")
         else:
             _say(json.dumps(record))
 
