@@ -1,0 +1,100 @@
+"""The project as a whole: its names, its wheel, and that its documents promise only what runs."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import venv
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+from crawl import RECIPE, Crawl, article, sentences
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("shards", "cleaners", "dedup", "pipelines", "pretrain")
+
+
+def test_no_other_distribution_provides_our_package_names() -> None:
+    for distribution in distributions():
+        if distribution.metadata["Name"] == "gristmill":
+            continue
+        top = {str(file).split("/")[0] for file in distribution.files or ()}
+        assert not top & set(PACKAGES), distribution.metadata["Name"]
+
+
+def documented_commands() -> list[tuple[str, str]]:
+    """Every `gristmill …` line of a shell block in README and docs, with its file."""
+    found = []
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for block in re.findall(r"```(?:sh|bash|console)\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = line.strip().removeprefix("$ ").split("#")[0].strip()
+                found += [(path.name, part.strip()) for part in words.split("&&") if "gristmill" in part.split()[0:1]]
+                found += [(path.name, part.strip()) for part in words.split("&&") if part.strip().startswith("make ")]
+    return found
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(documented_commands()) >= 8
+
+
+@pytest.mark.parametrize(("file", "command"), documented_commands())
+def test_every_documented_command_exists_with_its_options(file: str, command: str) -> None:
+    import typer
+
+    from pipelines.cli import app
+
+    words = shlex.split(command)
+    if words[0] == "make":
+        targets = (ROOT / "Makefile").read_text()
+        assert all(re.search(rf"^{re.escape(target)}:", targets, re.MULTILINE) for target in words[1:]), command
+        return
+    group = typer.main.get_command(app)
+    context = group.make_context("gristmill", words[1:2] or ["--help"], resilient_parsing=True)
+    name, *rest = words[1:]
+    found = group.get_command(context, name)  # type: ignore[attr-defined]
+    assert found is not None, f"{file}: no command {name}"
+    if hasattr(found, "commands"):
+        found, rest = found.commands[rest[0]], rest[1:]
+    found.make_context(name, rest)
+
+
+@pytest.mark.slow
+def test_the_wheel_cleans_ten_records_in_an_empty_environment(tmp_path: Path, language_model: Path) -> None:
+    """As a user installs it, without torch: built, installed in a new environment, run outside the checkout."""
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)],
+        check=True,
+    )
+    (wheel,) = tmp_path.glob("gristmill-*.whl")
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, "-c", str(ROOT / "requirements.lock"), str(wheel)], check=True)
+    crawl = Crawl()
+    for i in range(10):
+        crawl.page(f"https://a.example/{i}", article(f"Page {i}", sentences(i)))
+    crawl.write(tmp_path / "crawl.warc.gz")
+    (tmp_path / "small.toml").write_text(RECIPE)
+    language = f"language.model={language_model}"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    for recipe, settings in (("small.toml", []), ("refinedweb", ["--set", language])):
+        command = [str(python.with_name("gristmill")), "run", recipe, "--set", "source.paths=crawl.warc.gz", *settings]
+        done = subprocess.run(
+            [*command, "--out", f"run-{recipe}"],
+            cwd=tmp_path,
+            check=False,
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "10 documents in" in done.stdout
+        report = subprocess.run(
+            [str(python.with_name("gristmill")), "report", f"run-{recipe}"], cwd=tmp_path, check=False
+        )
+        assert report.returncode == 0
+    no_torch = subprocess.run([str(python), "-c", "import torch"], check=False, capture_output=True)
+    assert no_torch.returncode != 0, "cleaning needs no torch"
