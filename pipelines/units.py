@@ -257,7 +257,7 @@ def finish_unit(task: FinishTask) -> Manifest:
         for row, given in zip(rows, facts["drop_reasons"].to_pylist(), strict=True):
             if given:
                 reasons[row] = given
-        text_rows = open_arrow(task.work(pass_.number, "text")).read_all().select(["row"])["row"].to_numpy()
+        text_rows = open_arrow(task.work(pass_.number, "text"), ["row"]).read_all()["row"].to_numpy()
         alive = np.ones(len(text_rows), np.bool_)
         for applied in verdicts:
             if applied.path.exists():

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 from pydantic import Field
 
@@ -80,104 +79,126 @@ class SourceConfig(Config):
 
 
 class RowReader:
-    """Reads shards, jsonl, parquet and text. `start` is a byte offset for uncompressed jsonl and otherwise 0:
-    such a file is one unit."""
+    """Reads shards, Parquet, JSON lines and text.
+
+    `start` is a record batch of a shard, a row group of a Parquet file, a byte of the (inflated) JSON lines; a text
+    file is one document. A null text in a table is an empty one. A compressed JSON lines file has larger units, since
+    each must inflate what lies before it.
+    """
 
     schema = ROWS
 
     def __init__(self, config: SourceConfig, name: str, file: InputFile, start: int) -> None:
         self._config, self._name, self._file, self._start = config, name, file, start
+        self._compressed = file.path.endswith((".gz", ".zst"))
         self.next_start: int | None = None
         self.stats = Stats()
         self.damage: list[Damage] = []
 
     def __iter__(self) -> Iterator[Batch]:
         read = {"shards": self._arrow, "parquet": self._parquet, "jsonl": self._jsonl, "text": self._text}
+        larger = 20 if self._compressed else 1
         rows: list[dict[str, Any]] = []
-        num_bytes = 0
+        records = unit_bytes = batch_bytes = 0
         try:
-            for row in read[self._config.kind]():
+            for start, row in read[self._config.kind]():
+                full = records >= larger * UNIT_RECORDS or unit_bytes >= larger * UNIT_BYTES
+                if full and start is not None:
+                    self.next_start = start
+                    break
+                records += 1
+                if row is None:
+                    continue
                 rows.append(row)
-                num_bytes += len(row["text"])
-                if len(rows) == BATCH_ROWS or num_bytes >= BATCH_BYTES:
+                unit_bytes += len(row["text"])
+                batch_bytes += len(row["text"])
+                if len(rows) == BATCH_ROWS or batch_bytes >= BATCH_BYTES:
                     yield pa.RecordBatch.from_pylist(rows, ROWS)
-                    rows, num_bytes = [], 0
+                    rows, batch_bytes = [], 0
         except (pa.ArrowInvalid, OSError, EOFError) as error:
-            self._damaged(self._start, f"not a whole {self._config.kind} file: {' '.join(str(error).split())[:200]}")
+            cause = " ".join(str(error).split())[:200]
+            self._damaged(self._start, f"not a whole {self._config.kind} file: {cause}")
         if rows:
             yield pa.RecordBatch.from_pylist(rows, ROWS)
 
-    def _arrow(self) -> Iterator[dict[str, Any]]:
+    # Each yields (where a unit could begin with this row or None, the row or None if it is not read).
+
+    def _arrow(self) -> Iterator[tuple[int | None, dict[str, Any] | None]]:
         with open_input(self._file) as stream:
             reader = pa.ipc.open_file(pa.PythonFile(stream))
-            for i in range(reader.num_record_batches):
-                yield from self._from_table(reader.get_batch(i))
+            for i in range(self._start, reader.num_record_batches):
+                yield from self._table_rows(i, reader.get_batch(i))
 
-    def _parquet(self) -> Iterator[dict[str, Any]]:
+    def _parquet(self) -> Iterator[tuple[int | None, dict[str, Any] | None]]:
         import pyarrow.parquet as pq
 
         with open_input(self._file) as stream:
-            for batch in pq.ParquetFile(stream).iter_batches(BATCH_ROWS):
-                yield from self._from_table(batch)
+            file = pq.ParquetFile(stream)
+            for i in range(self._start, file.num_row_groups):
+                start: int | None = i
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[i]):
+                    yield from self._table_rows(start, batch)
+                    start = None
 
-    def _from_table(self, batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    def _table_rows(
+        self, start: int | None, batch: pa.RecordBatch
+    ) -> Iterator[tuple[int | None, dict[str, Any] | None]]:
         for column in (self._config.text, *self._config.where):
             if column not in batch.schema.names:
                 known = ", ".join(batch.schema.names)
                 raise UserError(f"{self._file.path}: source.{self._name}: no column {column!r}; there are {known}")
-        for column, value in self._config.where.items():
-            before = batch.num_rows
-            batch = batch.filter(pc.fill_null(pc.equal(batch[column], value), False))
-            self.stats.add("records/not_selected", before - batch.num_rows)
+        texts = batch[self._config.text]
+        if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
+            found = f"column {self._config.text!r} holds {texts.type}, not text"
+            raise UserError(f"{self._file.path}: source.{self._name}: {found}; set source.{self._name}.text")
         for row in batch.to_pylist():
-            yield self._row(row)
+            yield start, self._selected(row | {self._config.text: row[self._config.text] or ""})
+            start = None
 
-    def _jsonl(self) -> Iterator[dict[str, Any]]:
-        compressed = self._file.path.endswith((".gz", ".zst"))
-        records = 0
-        at = self._start
+    def _jsonl(self) -> Iterator[tuple[int | None, dict[str, Any] | None]]:
+        at = 0 if self._compressed else self._start
         with open_input(self._file, at) as raw:
-            for line in _inflate(raw, self._file.path) if compressed else raw:
-                if not compressed and (records == UNIT_RECORDS or at - self._start >= UNIT_BYTES):
-                    self.next_start = at
-                    return
-                records += 1
+            for line in _inflate(raw, self._file.path) if self._compressed else raw:
                 offset, at = at, at + len(line)
-                try:
-                    row = json.loads(line)
-                    text = row[self._config.text]
-                    text.encode()  # a lone surrogate is valid JSON and no text
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
-                    if line.strip():
-                        cause = f"no {self._config.text!r}" if isinstance(error, KeyError) else str(error)
-                        self._damaged(offset, f"line {records} of the unit is not a document: {cause}")
+                if offset < self._start or not line.strip():
                     continue
-                if all(row.get(k) == v for k, v in self._config.where.items()):
-                    yield self._row(row, offset)
-                else:
-                    self.stats.add("records/not_selected")
+                try:
+                    yield offset, self._selected(json.loads(line), offset)
+                except (ValueError, TypeError, AttributeError) as error:
+                    self._damaged(offset, f"a line that is no document: {error}")
 
-    def _text(self) -> Iterator[dict[str, Any]]:
+    def _text(self) -> Iterator[tuple[int | None, dict[str, Any] | None]]:
         with open_input(self._file) as raw:
-            data = b"".join(_inflate(raw, self._file.path)) if self._file.path.endswith((".gz", ".zst")) else raw.read()
+            data = b"".join(_inflate(raw, self._file.path)) if self._compressed else raw.read()
         try:
-            yield self._row({self._config.text: data.decode(), self._config.url: ""})
+            yield None, self._row({self._config.text: data.decode()})
         except UnicodeDecodeError as error:
             self._damaged(error.start, "not UTF-8; convert the file, for example with iconv")
 
+    def _selected(self, given: dict[str, Any], offset: int = 0) -> dict[str, Any] | None:
+        if all(given.get(column) == value for column, value in self._config.where.items()):
+            return self._row(given, offset)
+        self.stats.add("records/not_selected")
+        return None
+
     def _row(self, given: dict[str, Any], offset: int = 0) -> dict[str, Any]:
+        """Raises TypeError for a text that is none, and UnicodeEncodeError for lone surrogates, which JSON allows."""
         c = self._config
-        text, url, date = given.get(c.text) or "", str(given.get(c.url) or ""), str(given.get(c.date) or "")
-        provenance = c.kind == "shards"
-        name = str(given.get(c.id) or "")
+        text = given.get(c.text)
+        if not isinstance(text, str):
+            raise TypeError(f"{c.text!r} is not text but {type(text).__name__}")
+        name, url, date = (str(given.get(column) or "") for column in (c.id, c.url, c.date))
+        for value in (name, url, date):
+            value.encode()
+        from_crawl = c.kind == "shards" and "warc_offset" in given
         return {
             "id": name if _is_id(name) else row_id(name, url, date, text.encode()),
             "url": url,
             "date": date,
             "source": self._name,
-            "warc_file": given.get("warc_file", "") if provenance else self._file.name,
-            "warc_offset": given.get("warc_offset", -1) if provenance else offset,
-            "warc_length": given.get("warc_length", -1) if provenance else -1,
+            "warc_file": given["warc_file"] if from_crawl else self._file.name,
+            "warc_offset": given["warc_offset"] if from_crawl else offset,
+            "warc_length": given["warc_length"] if from_crawl else -1,
             "text": text,
         }
 
