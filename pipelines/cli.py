@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -111,6 +112,17 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Print this one as T
 
 
 @app.command()
+def demo(folder: Annotated[Path, typer.Option("--out", help="Gets everything.")] = Path("demo")) -> None:
+    """Run the whole chain on a crawl that is made on the spot; a few minutes."""
+    from pipelines.demo import demo as run_demo
+
+    try:
+        run_demo(folder, lambda line: out.print(line, markup=False))
+    except Interrupted:
+        raise Interrupted(f"interrupted; what is done stays. To resume: {_this_command()}") from None
+
+
+@app.command()
 def models() -> None:
     """Fetch what cleaning needs and a package does not bring: the language model lid.176 (0.9 MB)."""
     from cleaners.language import fetch_language_model, language_model_target
@@ -173,6 +185,7 @@ def tokenize(
 @app.command()
 def pretrain(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings: SetOption = None) -> None:
     """Train a model on token shards. The same command resumes."""
+    _needs_torch()
     from pretrain.train import train
 
     overrides = dict(_key_value(setting) for setting in settings or [])
@@ -200,6 +213,11 @@ def trace(
     for piece in trace_step(config, step):
         where = f"{piece.source} epoch {piece.epoch} {piece.id} tokens {piece.start}-{piece.end}"
         out.print(f"row {piece.slot}: {where} {piece.url}", markup=False)
+
+
+def _needs_torch() -> None:
+    if find_spec("torch") is None:
+        raise UserError("training needs the extra `train`: pip install 'gristmill[train]'")
 
 
 def _key_value(setting: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from shards.errors import Interrupted, RunError
 
@@ -72,6 +72,11 @@ class InProcess:
 
     tick: Tick | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
     def map(
         self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Callable[[Any], Sequence[Any]] = _nothing_more
     ) -> Iterator[Any]:
@@ -88,31 +93,42 @@ class InProcess:
 
 
 class ProcessPool:
-    """`workers` processes, started fresh (spawn), so no lock or thread of this one is copied into them."""
+    """`workers` processes, started fresh (spawn), so no lock or thread of this one is copied into them.
+
+    They start with the first `map` and end with the `with` block, or with an error.
+    """
 
     tick: Tick | None = None
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._stop.set()  # whatever ends this early, the workers' open units end too
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
 
     def map(
         self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Callable[[Any], Sequence[Any]] = _nothing_more
     ) -> Iterator[Any]:
-        context = multiprocessing.get_context("spawn")
-        stop, counters = context.Event(), context.Array("q", 3)
-        pool = ProcessPoolExecutor(self._workers, context, initializer=_start_worker, initargs=(stop, counters))
+        pool = self._pool or self._start()
         waiting: set[Future[Any]] = set()
         todo = deque(tasks)
         try:
-            with _ctrl_c_sets(stop):
+            with _ctrl_c_sets(self._stop):
                 while todo or waiting:
-                    while todo and len(waiting) < 2 * self._workers and not stop.is_set():
+                    while todo and len(waiting) < 2 * self._workers and not self._stop.is_set():
                         waiting.add(pool.submit(fn, todo.popleft()))
                     if not waiting:
                         raise Interrupted("interrupted")
                     done, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
                     if self.tick is not None and not done:
-                        self.tick(counters[:])
+                        self.tick(self._counters[:])
                     for future in done:
                         result = future.result()
                         todo.extendleft(then(result))
@@ -122,9 +138,14 @@ class ProcessPool:
                 "a worker process died (killed, or out of memory); run the same command again, it resumes; "
                 "fewer --workers need less memory"
             ) from error
-        finally:
-            stop.set()  # whatever ends this early, the workers' open units end too
-            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        self._stop, self._counters = context.Event(), context.Array("q", 3)
+        self._pool = ProcessPoolExecutor(
+            self._workers, context, initializer=_start_worker, initargs=(self._stop, self._counters)
+        )
+        return self._pool
 
 
 def _start_worker(stop: Any, counters: Any) -> None:

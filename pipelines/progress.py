@@ -44,7 +44,8 @@ class Show:
         if new_phase:
             self._phase, self._began, self._first = step.phase, now, step.documents
         rate = (step.documents - self._first) / max(now - self._began, 1e-9)
-        line = f"{step.documents:,} pages in, {step.kept:,} kept, {rate:,.1f} pages/s" if step.documents else ""
+        line = f"{step.documents:,} pages in, {step.kept:,} kept" if step.documents else ""
+        line += f", {rate:,.1f} pages/s" if rate else ""
         if self._bar is not None:
             total = step.bytes_total or None
             self._bar.update(self._task, description=step.phase, completed=step.bytes_done, total=total, line=line)
@@ -52,7 +53,7 @@ class Show:
             self._last = now
             parts = [line]
             if step.bytes_total:
-                parts.insert(0, f"{step.bytes_done / step.bytes_total:.0%} of {step.bytes_total / 1e6:,.1f} MB")
+                parts.insert(0, f"{step.bytes_done / step.bytes_total:.0%} of {_size(step.bytes_total)}")
             if rate and step.bytes_done < step.bytes_total:
                 left = (now - self._began) * (step.bytes_total - step.bytes_done) / max(step.bytes_done, 1)
                 parts.append(f"{left:,.0f} s left")
@@ -61,4 +62,8 @@ class Show:
 
 class _Bytes(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{task.completed / 1e6:,.1f}/{task.total / 1e6:,.1f} MB" if task.total else "")
+        return Text(f"{_size(task.completed)} of {_size(task.total)}" if task.total else "")
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:,.1f} kB"

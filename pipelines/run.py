@@ -123,7 +123,7 @@ def execute(run: Run, executor: InProcess | ProcessPool, report: Report) -> None
     """Take the run from wherever it stands to its end."""
     from pipelines.report import write_report_json
 
-    with _locked(run.folder):
+    with _locked(run.folder), executor:
         seconds: dict[str, float] = _read_json(run.folder / "work" / "seconds.json", default={})
         passes = run.recipe.passes()
         carried = carried_columns(passes)
@@ -312,10 +312,10 @@ class _Meter:
         name = (manifest.source, manifest.file)
         size = self._files[name].num_bytes
         self._at[name] = max(self._at.get(name, 0), size if manifest.next_start is None else manifest.next_start)
-        stats = Stats.from_json(manifest.stats)
+        rows = {name.rsplit(".", 2)[1]: written.rows for name, written in manifest.files.items()}
         self._units += 1
-        self._documents += stats["documents/input"]
-        self._kept += stats["documents/input"] - sum(stats.below("dropped").values())
+        self._documents += rows["facts"]
+        self._kept += rows["text"]
         self.show([0, 0, 0])
 
     def show(self, open_units: list[int]) -> None:

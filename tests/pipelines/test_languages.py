@@ -1,0 +1,92 @@
+"""A Chinese and a Russian page come whole through the recipe of their language, from WARC to shard."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipelines.demo import fates, kept_texts
+from pipelines.demo_crawl import KEPT, Article, Page, Planted, article, chinese, planted, russian, warc
+from pipelines.executors import InProcess
+from pipelines.recipe import load_recipe
+from pipelines.run import execute, open_run
+from shards.sink import read_batches
+
+CHINESE = ("mill.zh", "roof.zh", "clock.zh")
+RUSSIAN = ("mill.ru", "fallow.ru", "station.ru")
+_SENTENCE = re.compile(r"[^.!?。！？]+[.!?。！？]+")
+
+
+def run_recipe(name: str, pages: list[Page], folder: Path) -> Path:
+    (folder / "pages.warc.gz").write_bytes(warc("pages", pages))
+    recipe = load_recipe(name, [f"source.web.paths={folder / 'pages.warc.gz'}"])
+    execute(open_run(recipe, folder / "run"), InProcess(), lambda progress: None)
+    return folder / "run"
+
+
+def pages_of(made_up: tuple[Planted, ...]) -> list[Page]:
+    return [p.page for p in made_up]
+
+
+def sentences_missing(texts: list[str], wanted: Article) -> list[str]:
+    """The sentences of the article that the text which holds most of them lacks, or has in another place."""
+
+    def missing(text: str) -> list[str]:
+        at, lacking = 0, []
+        for sentence in (s.strip() for paragraph in wanted.paragraphs for s in _SENTENCE.findall(paragraph)):
+            found = text.find(sentence, at)
+            if found < 0:
+                lacking.append(sentence)
+            else:
+                at = found + len(sentence)
+        return lacking
+
+    return min((missing(text) for text in [*texts, ""]), key=len)
+
+
+@pytest.fixture(scope="module")
+def chinese_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_recipe("chinese", pages_of(planted()), tmp_path_factory.mktemp("chinese"))
+
+
+@pytest.fixture(scope="module")
+def russian_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_recipe("russian", pages_of(planted()), tmp_path_factory.mktemp("russian"))
+
+
+@pytest.mark.parametrize("name", CHINESE)
+def test_a_chinese_article_comes_whole(chinese_run: Path, name: str) -> None:
+    assert sentences_missing(kept_texts(chinese_run), article(name)) == []
+
+
+@pytest.mark.parametrize("name", RUSSIAN)
+def test_a_russian_article_comes_whole(russian_run: Path, name: str) -> None:
+    assert sentences_missing(kept_texts(russian_run), article(name)) == []
+
+
+def test_the_recipes_keep_their_language_and_nothing_else(chinese_run: Path, russian_run: Path) -> None:
+    for run, wanted in ((chinese_run, chinese()), (russian_run, russian())):
+        kept = {url for url, _, ends in fates(run) if ends == KEPT}
+        assert kept == {p.page.url for p in wanted}
+
+
+def test_old_charsets_are_recognized(chinese_run: Path, russian_run: Path) -> None:
+    """One page in GB18030 that declares nothing, one in windows-1251 that says so in the page."""
+    charsets = {
+        row["url"]: row["extract.charset"]
+        for run in (chinese_run, russian_run)
+        for ledger in (run / "ledger").glob("*.arrow")
+        for batch in read_batches(ledger, ["url", "extract.charset"])
+        for row in batch.to_pylist()
+    }
+    (clock,) = (p.page for p in chinese() if "GB18030" in p.what)
+    (station,) = (p.page for p in russian() if "windows-1251" in p.what)
+    assert charsets[clock.url] == "gb18030"
+    assert charsets[station.url] == "cp1251"
+    assert b"charset" not in clock.body
+    assert clock.content_type == station.content_type == "text/html"
+
+
+def test_refinedweb_is_english(tmp_path: Path) -> None:
+    run = run_recipe("refinedweb", [*pages_of(chinese()), *pages_of(russian())], tmp_path)
+    assert {ends for _, _, ends in fates(run)} == {"language.unwanted"}
