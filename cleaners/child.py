@@ -17,6 +17,8 @@ import subprocess
 import sys
 from typing import IO, Any
 
+from shards.errors import RunError
+
 PAGES_PER_CHILD = 5_000  # then a new one: libxml2 and Python keep what they once allocated
 CPU_SECONDS = 30.0  # a page; the slowest of 3,013 real pages takes under 1 s
 MEMORY_BYTES = 4 << 30  # address space; the interpreter with trafilatura maps .4 GB
@@ -47,7 +49,8 @@ class ExtractionChild:
             pass  # it died on reading; `receive` tells
 
     def receive(self) -> str:
-        """The text of the page sent last. Killed: the child died on it; ValueError: the engine failed."""
+        """The text of the page sent last. Killed: the child died on it; ValueError: the engine failed on it; RunError:
+        the engine does not start at all."""
         assert self._process is not None
         assert self._process.stdout is not None
         answer = _read(self._process.stdout)
@@ -56,6 +59,8 @@ class ExtractionChild:
             self._process = None
             raise Killed(_cause(code))
         text, error = answer
+        if text is None:
+            raise RunError(f"the extraction engine {self._arguments[0]} does not start: {error}; install it again")
         if error:
             raise ValueError(error)
         return str(text)
@@ -113,6 +118,11 @@ def _serve(engine: str, favour: str, cpu_seconds: float) -> None:
     logging.disable(logging.CRITICAL)
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
     extract = ENGINES[engine]
+    try:
+        extract("<p>Does it start?</p>", "", favour=favour)
+    except Exception as error:  # noqa: BLE001  the process boundary: a broken installation is no fault of the pages
+        _write(answers, (None, f"{type(error).__name__}: {error}"))
+        return
     while (page := _read(sys.stdin.buffer)) is not None:
         html, url = page
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)  # default action of SIGPROF: the kernel ends the process

@@ -1,6 +1,6 @@
 """Extraction engines, each one function: HTML as text and the page's URL in, main text out ("" for none).
 
-This module runs in the extraction child (`cleaners.child`) and so imports nothing of ours.
+This module runs in the extraction child (`cleaners.child`); engines are imported when they are called.
 """
 
 from collections.abc import Callable

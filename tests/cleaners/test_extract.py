@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from crawl import SENTENCES, article
 from cleaners import child, engines
 from cleaners.child import ExtractionChild, Killed
 from cleaners.extract import ExtractConfig, count_tags
+from shards.errors import RunError
 from shards.schema import PAYLOAD, PROVENANCE, TEXT
 from shards.stage import Batch
 
@@ -143,6 +145,20 @@ def test_a_child_is_renewed_after_its_pages(monkeypatch: pytest.MonkeyPatch) -> 
         pids.append(process._process.pid)
     process.close()
     assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
+
+
+def test_an_engine_that_is_not_installed_ends_the_run_and_drops_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = ExtractionChild("resiliparse", "balanced")
+    real = subprocess.Popen
+
+    def without_resiliparse(command: list[str], **pipes: int) -> subprocess.Popen[bytes]:
+        hidden = "import sys; sys.modules['resiliparse.extract.html2text'] = None; from cleaners.child import _serve; "
+        return real([command[0], "-c", f"{hidden}_serve('resiliparse', 'balanced', 30.0)"], **pipes)
+
+    monkeypatch.setattr(subprocess, "Popen", without_resiliparse)
+    process.send("<p>x</p>", "")
+    with pytest.raises(RunError, match="the extraction engine resiliparse does not start: ModuleNotFoundError"):
+        process.receive()
 
 
 def test_every_engine_answers_on_hostile_pages() -> None:
