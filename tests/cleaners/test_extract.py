@@ -51,9 +51,9 @@ def test_text_comes_out_of_the_real_child_in_order() -> None:
 
 
 def test_a_hanging_page_is_killed_by_the_kernel_and_the_next_one_comes_out() -> None:
-    """The child spins in C-like fashion: no Python signal handler could run between its bytecodes."""
+    """A page that takes seconds, and a limit of a twentieth of one."""
     child_process = ExtractionChild("trafilatura", "balanced", cpu_seconds=0.05)
-    child_process.send("<p>" + "<b>" * 20_000 + "x", "")
+    child_process.send(article("Long", SENTENCES * 5_000).replace(". ", ".</p><p class='x'>"), "")
     with pytest.raises(Killed, match="cpu_time"):
         child_process.receive()
     child_process.close()
