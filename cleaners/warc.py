@@ -97,8 +97,8 @@ class WarcReader:
                     num_bytes += len(row["payload"] or b"") + len(row["text"] or "")
                     if len(rows) == BATCH_ROWS or num_bytes >= BATCH_BYTES:
                         # The last row's length is known when the next record begins; it opens the next batch.
-                        yield pa.RecordBatch.from_pylist(rows[:-1], SCHEMA)
-                        rows, num_bytes = rows[-1:], 0
+                        batch, rows, num_bytes = pa.RecordBatch.from_pylist(rows[:-1], SCHEMA), rows[-1:], 0
+                        yield batch
         for row in rows:
             row["warc_length"] = -1 if row["warc_length"] is None else row["warc_length"]
         if rows:

@@ -89,6 +89,8 @@ def failing(metric: pa.Array, rule: Rule) -> np.ndarray:
 def split(batch: Batch) -> tuple[Batch, Batch]:
     """(kept, dropped); together they are all rows."""
     live = _live(batch)
+    if pc.all(live).as_py():
+        return batch, batch.slice(0, 0)  # no copy of the pages
     kept, dropped = batch.filter(live), batch.filter(pc.invert(live))
     assert kept.num_rows + dropped.num_rows == batch.num_rows
     return kept, dropped

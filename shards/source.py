@@ -27,7 +27,7 @@ from shards.storage import InputFile, open_input
 UNIT_RECORDS = 10_000  # a unit ends at this many records …
 UNIT_BYTES = 512 << 20  # … or at this many bytes of payload or text, whichever comes first
 BATCH_ROWS = 256  # a batch ends at this many rows …
-BATCH_BYTES = 32 << 20  # … or at this many bytes: the bound on what a stage holds in memory
+BATCH_BYTES = 8 << 20  # … or at this many bytes: the bound on what a stage holds in memory
 
 ROWS = pa.unify_schemas([PROVENANCE, pa.schema([TEXT])])
 
@@ -113,8 +113,8 @@ class RowReader:
                 unit_bytes += len(row["text"])
                 batch_bytes += len(row["text"])
                 if len(rows) == BATCH_ROWS or batch_bytes >= BATCH_BYTES:
-                    yield pa.RecordBatch.from_pylist(rows, ROWS)
-                    rows, batch_bytes = [], 0
+                    batch, rows, batch_bytes = pa.RecordBatch.from_pylist(rows, ROWS), [], 0
+                    yield batch
         except (pa.ArrowInvalid, OSError, EOFError) as error:
             cause = " ".join(str(error).split())[:200]
             self._damaged(self._start, f"not a whole {self._config.kind} file: {cause}")
