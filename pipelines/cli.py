@@ -51,9 +51,10 @@ def run(
 ) -> None:
     """Clean and deduplicate crawl files into Arrow shards. The same command resumes what was interrupted."""
     from pipelines.executors import make_executor
+    from pipelines.passes import execute
     from pipelines.progress import Show
     from pipelines.recipe import load_recipe
-    from pipelines.run import execute, is_done, open_run
+    from pipelines.run import is_done, open_run
 
     resolved = load_recipe(recipe, settings or [])
     folder = folder or Path("runs") / resolved.name

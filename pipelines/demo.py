@@ -23,10 +23,11 @@ import tomli_w
 
 from pipelines.demo_crawl import KEPT, WORLD, Article, article, planted, write_crawl
 from pipelines.executors import InProcess, ProcessPool
+from pipelines.passes import Report, execute
 from pipelines.progress import Show
 from pipelines.recipe import Recipe, load_recipe, recipe_text
 from pipelines.report import summary, write_report
-from pipelines.run import Report, Run, execute, is_done, open_run
+from pipelines.run import Run, is_done, open_run
 from shards.atomic import write_bytes
 from shards.errors import RunError, UserError
 from shards.sink import read_batches

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from pipelines.run import Progress as Step
+from pipelines.passes import Progress as Step
 
 _LINE_SECONDS = 10.0
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from cleaners.warc import copy_records
 from pipelines.executors import InProcess
+from pipelines.passes import execute
 from pipelines.progress import Show
 from pipelines.recipe import load_recipe
-from pipelines.run import execute, open_run
+from pipelines.run import open_run
 from shards.errors import UserError
 from shards.schema import VERDICT
 from shards.sink import read_batches

@@ -63,6 +63,10 @@ class UnitTask:
     def stem(self) -> Path:
         return self.run / "work" / str(self.pass_.number) / self.key
 
+    @property
+    def manifest_path(self) -> Path:
+        return self.stem.with_name(self.key + ".json")
+
 
 def run_unit(task: UnitTask) -> tuple[Manifest, dict[str, float]]:
     """Take one unit through one pass; (its manifest, seconds by stage)."""
@@ -110,7 +114,7 @@ def run_unit(task: UnitTask) -> tuple[Manifest, dict[str, float]]:
         damage=[asdict(d) for d in rows.damage],
         files={s.path.name: WrittenFile.of(s) for s in (facts_sink, text_sink, dropped_sink)},
     )
-    write_manifest(task.stem.with_name(task.key + ".json"), manifest)
+    write_manifest(task.manifest_path, manifest)
     advance(*(-int(amount) for amount in shown))
     return manifest, seconds
 

@@ -14,8 +14,9 @@ from pipelines.demo import demo, fates, holds, kept_texts
 from pipelines.demo_crawl import KEPT, Page, article, planted, warc
 from pipelines.demo_docs import blocks_of, language_pages, library_pages
 from pipelines.executors import InProcess
+from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import execute, open_run
+from pipelines.run import open_run
 from shards.storage import find_inputs
 
 _DIGEST = """

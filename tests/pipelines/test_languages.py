@@ -8,8 +8,9 @@ import pytest
 from pipelines.demo import fates, kept_texts
 from pipelines.demo_crawl import KEPT, Article, Page, Planted, article, chinese, planted, russian, warc
 from pipelines.executors import InProcess
+from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import execute, open_run
+from pipelines.run import open_run
 from shards.sink import read_batches
 
 CHINESE = ("mill.zh", "roof.zh", "clock.zh")

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from pipelines.executors import InProcess
 from pipelines.histogram import histogram
+from pipelines.passes import execute
 from pipelines.published import gap_parts
 from pipelines.recipe import load_recipe
 from pipelines.report import summary, write_report, write_report_json
-from pipelines.run import execute, open_run
+from pipelines.run import open_run
 from pipelines.samples import visible
 from pipelines.tally import ABOVE, BELOW, KEPT, OTHER, Sketch, TopCounter
 from shards.errors import UserError

@@ -14,8 +14,9 @@ import pytest
 from crawl import RECIPE, Crawl, article, sentences
 
 from pipelines.executors import InProcess, ProcessPool
+from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import execute, is_done, open_run
+from pipelines.run import is_done, locked, open_run
 from pipelines.verify import verify_run
 from shards.errors import RunError, UserError
 from shards.sink import open_arrow
@@ -132,7 +133,8 @@ from pathlib import Path
 import shards.atomic
 from pipelines.executors import InProcess
 from pipelines.recipe import load_recipe
-from pipelines.run import execute, open_run
+from pipelines.passes import execute
+from pipelines.run import open_run
 import cleaners.warc
 cleaners.warc.UNIT_RECORDS = 7
 recipe, crawl, out, renames = sys.argv[1:]
@@ -298,13 +300,11 @@ def test_inputs_without_any_document_end_the_run_with_the_reason(recipe_file: Pa
 
 
 def test_two_processes_do_not_work_in_one_folder(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
-    from pipelines.run import _locked
-
     (tmp_path / "run").mkdir()
     with (
-        _locked(tmp_path / "run"),
+        locked(tmp_path / "run"),
         pytest.raises(UserError, match="another gristmill works in this folder"),
-        _locked(tmp_path / "run"),
+        locked(tmp_path / "run"),
     ):
         pass
 

@@ -1,0 +1,68 @@
+"""Everything that a run's bytes depend on, and its digest: two runs with equal fingerprints make equal files.
+
+Not in it: paths, workers, memory, the output folder. An input is known by its name relative to its source, its size and
+its etag, or on disk a digest of its first and last MiB.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipelines.recipe import Recipe
+from shards.stage import StageConfig
+from shards.storage import InputFile
+
+_LIBRARIES = ("trafilatura", "resiliparse", "fastwarc", "lxml", "fasttext-community")  # that change what comes out
+_MIB = 1 << 20
+
+
+def fingerprint(recipe: Recipe, inputs: Mapping[str, Sequence[InputFile]]) -> dict[str, Any]:
+    """The parts by name, and first of all `digest`, the sha256 of all others."""
+    resolved = recipe.resolved()
+    stages = [stage for _, stage in recipe.stages]
+    parts: dict[str, Any] = {
+        "version": version("gristmill"),
+        "source": {n: {k: v for k, v in s.items() if k != "paths"} for n, s in resolved["source"].items()},
+        "stage": {s["name"]: s for s in resolved["stage"]},
+        "stage order": [s["name"] for s in resolved["stage"]],
+        "stage version": {s.name: s.version for s in stages},
+        "output": resolved["output"],
+        "digest of": {k: v for s in stages if isinstance(s, StageConfig) for k, v in s.digests().items()},
+        "library": {name: version(name) for name in _LIBRARIES},
+        "unicode": unicodedata.unidata_version,
+        "input": {
+            f"{name}/{i:05d}/{file.name}": [file.num_bytes, file.etag or _sample_digest(file)]
+            for name, files in inputs.items()
+            for i, file in enumerate(files)
+        },
+    }
+    data = json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()
+    return {"digest": hashlib.sha256(data).hexdigest(), **parts}
+
+
+def differences(found: Any, wanted: Any, path: str = "") -> list[str]:
+    """What differs between two fingerprints, as `key path (value there, value here)`."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = [k for k in {**found, **wanted} if k != "digest"]
+        return [d for k in keys for d in differences(found.get(k), wanted.get(k), f"{path}.{k}" if path else str(k))]
+    return [] if found == wanted else [f"{path} ({_short(found)} there, {_short(wanted)} here)"]
+
+
+def _sample_digest(file: InputFile) -> str:
+    """Tells local files apart without reading a dump twice."""
+    digest = hashlib.sha256()
+    with Path(file.path).open("rb") as stream:
+        digest.update(stream.read(_MIB))
+        if file.num_bytes > 2 * _MIB:
+            stream.seek(file.num_bytes - _MIB)
+            digest.update(stream.read())
+    return digest.hexdigest()
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
