@@ -4,13 +4,12 @@ Places are drawn at random from the bytes of all inputs; from each, the reader f
 a few. Records of a crawl file stand in crawl order, so ten places say more than one run of records ten times as long.
 """
 
-import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cleaners.warc import copy_records
+from cleaners.warc import draw_records
 from pipelines.executors import InProcess
 from pipelines.passes import execute
 from pipelines.progress import Show
@@ -19,7 +18,7 @@ from pipelines.run import open_run
 from shards.errors import UserError
 from shards.schema import VERDICT
 from shards.sink import read_batches
-from shards.storage import InputFile, find_inputs
+from shards.storage import find_inputs
 
 PLACES = 20
 
@@ -36,30 +35,13 @@ def sample_run(
     files = find_inputs(inputs, source.suffixes, "sample")
     with tempfile.TemporaryDirectory(prefix="gristmill-sample-") as temporary:
         part = Path(temporary) / f"sample{source.suffixes[0]}"
-        draw(files, part, number, seed)
+        with part.open("wb") as out:
+            draw_records(files, number, PLACES, seed, out)
         settings = [*settings, f'source.{name}.paths=["{part}"]']
         run = open_run(load_recipe(recipe_name, settings), Path(temporary) / "run")
         with Show() as show:
             execute(run, InProcess(), show)
         yield run.folder
-
-
-def draw(files: Sequence[InputFile], part: Path, number: int, seed: int) -> None:
-    """Write about `number` documents of random places in `files` to the WARC file `part`."""
-    total = sum(file.num_bytes for file in files)
-    chosen = random.Random(seed)
-    seen: set[tuple[str, int]] = set()
-    with part.open("wb") as out:
-        for _ in range(10 * PLACES):  # a place near the end of a file, or of damage, gives few records or none
-            count = min(-(-number // PLACES), number - len(seen))
-            if count <= 0:
-                return
-            at = chosen.randrange(max(total, 1))
-            for file in files:
-                if at < file.num_bytes:
-                    break
-                at -= file.num_bytes
-            copy_records(file, at, count, out, seen)
 
 
 def texts_to_show(run: Path, number: int) -> Iterator[tuple[str, str, str]]:

@@ -125,7 +125,8 @@ def test_reading_goes_on_behind_damage(tmp_path: Path, gzipped: bool) -> None:
         (b"filedesc://x.arc 0.0.0.0 20080430204825 text/plain 76\n", "an ARC file"),
         (b"<html>no archive</html>", "not a WARC file"),
         (gzip.compress(b"<html>no archive</html>", mtime=0), "not a WARC file"),
-        (b"\x1f\x8b", "not a WARC file"),
+        (b"\x1f\x8b", "middle of a gzip member"),
+        (b"\r\n\r\n", "holds no record"),
     ],
 )
 def test_what_is_no_warc_is_said_in_one_place(tmp_path: Path, data: bytes, says: str) -> None:
@@ -135,6 +136,130 @@ def test_what_is_no_warc_is_said_in_one_place(tmp_path: Path, data: bytes, says:
     assert rows == []
     (damage,) = reader.damage
     assert says in damage.cause
+
+
+def plain_record(i: int, *, length: int | str | None = None, newline: bytes = b"\r\n", body: bytes = b"") -> bytes:
+    body = body or f"<html><p>Record {i}</p></html>".encode()
+    lines = [
+        b"WARC/1.0",
+        b"WARC-Type: resource",
+        b"Content-Type: text/html",
+        f"WARC-Target-URI: https://a.example/{i}".encode(),
+    ]
+    if length != "":
+        lines.append(f"Content-Length: {len(body) if length is None else length}".encode())
+    return newline.join([*lines, b"", body, b"", b""])
+
+
+@pytest.mark.parametrize("gzipped", [True, False])
+@pytest.mark.parametrize(
+    "length",
+    ["", "400000000000", str(2**63), "9" * 20, "9" * 5000, "²", "-5", "abc", "50000"],
+    ids=lambda v: f"{v[:6]}~{len(v)}",
+)
+def test_a_length_that_is_not_true_costs_its_own_record_and_no_other(
+    tmp_path: Path, gzipped: bool, length: str
+) -> None:
+    records = [plain_record(i, length=length if i == 2 else None) for i in range(6)]
+    path = tmp_path / "a.warc"
+    path.write_bytes(b"".join(gzip.compress(r, mtime=0) if gzipped else r for r in records))
+    rows, reader = read(path)
+    assert [row["url"] for row in rows] == [f"https://a.example/{i}" for i in (0, 1, 3, 4, 5)]
+    assert [d.offset for d in reader.damage] == [
+        sum(len(gzip.compress(r, mtime=0) if gzipped else r) for r in records[:2])
+    ]
+
+
+def test_a_record_longer_than_it_says_is_kept_as_long_and_its_rest_is_named(tmp_path: Path) -> None:
+    records = [gzip.compress(plain_record(i, length=20 if i == 2 else None), mtime=0) for i in range(5)]
+    path = tmp_path / "a.warc.gz"
+    path.write_bytes(b"".join(records))
+    rows, reader = read(path)
+    assert [row["url"] for row in rows] == [f"https://a.example/{i}" for i in range(5)]
+    assert [d.offset for d in reader.damage] == [len(b"".join(records[:2]))]
+
+
+def test_damage_in_the_first_member_does_not_cost_the_file(tmp_path: Path) -> None:
+    data = bytearray(small_crawl().data)
+    data[40] ^= 0xFF
+    path = tmp_path / "a.warc.gz"
+    path.write_bytes(bytes(data))
+    rows, reader = read(path)
+    assert len(rows) == 6
+    assert [d.offset for d in reader.damage] == [0]
+
+
+def test_headers_that_end_with_line_feeds_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.warc"
+    path.write_bytes(b"".join(plain_record(i, newline=b"\n" if i == 1 else b"\r\n") for i in range(4)))
+    rows, reader = read(path)
+    assert [row["url"] for row in rows] == [f"https://a.example/{i}" for i in range(4)]
+    assert reader.damage == []
+
+
+def test_several_records_in_a_member_share_its_offset_and_are_not_cut_into_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.warc.gz"
+    members = [gzip.compress(plain_record(2 * i) + plain_record(2 * i + 1), mtime=0) for i in range(4)]
+    path.write_bytes(b"".join(members))
+    whole, _ = read(path)
+    assert [row["url"] for row in whole] == [f"https://a.example/{i}" for i in range(8)]
+    assert [row["warc_offset"] for row in whole] == [len(b"".join(members[: i // 2])) for i in range(8)]
+    assert {row["warc_length"] for row in whole} == {-1}
+    monkeypatch.setattr(warc, "UNIT_RECORDS", 3)
+    first, reader = read(path)
+    assert (len(first), reader.next_start) == (4, len(b"".join(members[:2])))
+    assert first + read(path, reader.next_start)[0] == whole
+
+
+def test_a_compressed_body_is_inflated_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warc, "MAX_BODY", 1 << 20)
+    body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(
+        bytes(50 << 20)
+    )
+    record = plain_record(0, body=body).replace(b"resource", b"response").replace(b"text/html", b"application/http", 1)
+    path = tmp_path / "a.warc"
+    path.write_bytes(record)
+    ((row,), reader) = read(path)
+    payload = row["payload"]
+    assert isinstance(payload, bytes)
+    assert 1 << 20 < len(payload) < 2 << 20
+    assert reader.stats["bodies/cut"] == 1
+
+
+@pytest.mark.parametrize("gzipped", [True, False])
+def test_mutated_files_never_crash_and_lose_no_record_in_silence(tmp_path: Path, gzipped: bool) -> None:
+    """Random bytes flipped, cut out, doubled: what is not read is named, and every untouched member is read."""
+    import random
+
+    records = [plain_record(i, body=b"<p>" + bytes([97 + i]) * 400 + b"</p>") for i in range(12)]
+    parts = [gzip.compress(r, mtime=0) if gzipped else r for r in records]
+    path = tmp_path / "a.warc"
+    for seed in range(150):
+        draw = random.Random(seed)
+        hit = draw.randrange(12)
+        part = bytearray(parts[hit])
+        match draw.randrange(4):
+            case 0:
+                part[draw.randrange(len(part))] ^= 1 << draw.randrange(8)
+            case 1:
+                at = draw.randrange(len(part))
+                del part[at : at + draw.randrange(1, 40)]
+            case 2:
+                at = draw.randrange(len(part))
+                part[at:at] = bytes(draw.randrange(256) for _ in range(draw.randrange(1, 40)))
+            case _:
+                part = part[: draw.randrange(len(part))]
+        path.write_bytes(b"".join([*parts[:hit], bytes(part), *parts[hit + 1 :]]))
+        rows, reader = read(path)
+        urls = [row["url"] for row in rows]
+        untouched = [f"https://a.example/{i}" for i in range(12) if i != hit]
+        swallowed = set() if gzipped else {f"https://a.example/{hit + 1}"}  # a plain length may reach into the next
+        assert set(untouched) - set(urls) <= swallowed, seed
+        assert len(urls) + reader.stats["records/unknown"] + len(reader.damage) + (len(part) == 0) >= 12 - len(
+            swallowed
+        ), seed
 
 
 def test_ids_come_from_the_record_id_or_else_from_what_is_stored(tmp_path: Path) -> None:
