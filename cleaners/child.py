@@ -11,6 +11,7 @@ sees the pipe close, starts another child and goes on. The limits are a backstop
 Frames on the pipes are a length (8 bytes, little endian) and a pickle.
 """
 
+import os
 import pickle
 import signal
 import subprocess
@@ -73,7 +74,7 @@ class ExtractionChild:
         self._pages = 0
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "cleaners.child", *map(str, self._arguments)]
+        command = [sys.executable, "-m", "cleaners.child", *map(str, self._arguments), str(os.getpid())]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._pages = 0
 
@@ -101,18 +102,19 @@ def _read(pipe: IO[bytes]) -> Any:
     return pickle.loads(data)
 
 
-def _serve(engine: str, favour: str, cpu_seconds: float) -> None:
+def _serve(engine: str, favour: str, cpu_seconds: float, parent: int) -> None:
     """The child's life: limits, then page after page until the pipe closes."""
     import ctypes
     import logging
-    import os
     import resource
 
     from cleaners.engines import ENGINES
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which still wants this page
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the worker
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the worker …
+        if os.getppid() != parent:  # … also if it died before this line
+            return
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.disable(logging.CRITICAL)
@@ -133,8 +135,11 @@ def _serve(engine: str, favour: str, cpu_seconds: float) -> None:
         except Exception as error:  # noqa: BLE001  the process boundary: the worker records it as a failed page
             answer = ("", f"{type(error).__name__}: {error}")
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _write(answers, answer)
+        try:
+            _write(answers, answer)
+        except BrokenPipeError:
+            return  # the worker is gone
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    _serve(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))

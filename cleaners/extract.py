@@ -8,6 +8,7 @@ rerun takes it from there. So a time limit, which depends on the machine, never 
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,6 +62,7 @@ class ExtractConfig(StageConfig):
         return Extract(self, folder / "kills.jsonl")
 
 
+_ENTRY = re.compile(rb'^\{"id": "([0-9a-f]{32})", [^\n]*\}$', re.MULTILINE)
 Row = dict[str, str | int | None]
 
 
@@ -164,11 +166,11 @@ def _pages(batch: Batch) -> Iterator[_Page]:
 
 
 def _read_journal(journal: Path | None) -> set[str]:
-    """The ids in the journal; a last line that a kill cut short is no entry."""
+    """The entries of the journal. A line that a kill or a full disk cut short is none, and neither is what was then
+    appended to it: that page is tried again."""
     if journal is None or not journal.exists():
         return set()
-    lines = journal.read_bytes().split(b"\n")[:-1]
-    return {json.loads(line)["id"] for line in lines if line.endswith(b"}")}
+    return {match[1].decode() for match in _ENTRY.finditer(journal.read_bytes())}
 
 
 # Elements without content, and those whose end tag authors leave out: neither makes a tree deeper. A name is packed

@@ -10,11 +10,7 @@ mixture takes from better copies, and words in the address:
 The built-in lists are short; a real run names larger ones (UT1 has 4.6 million domains).
 """
 
-import gzip
-import hashlib
 import re
-import zlib
-from functools import cache
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import unquote
@@ -24,7 +20,7 @@ import pyarrow as pa
 from xxhash import xxh3_64_intdigest
 
 from cleaners.bounds import Bound, BoundedConfig
-from shards.errors import UserError
+from cleaners.wordlist import entries, sha256
 from shards.stage import Batch, Rule, Stage, with_columns
 
 _BUILT_IN = Path(__file__).parent / "lists"
@@ -85,14 +81,14 @@ class UrlConfig(BoundedConfig):
 
     def digests(self) -> dict[str, str]:
         lists = ("blocked_domains", "strict_words", "hard_words", "soft_words")
-        return {f"{self.name}.{name}": _sha256(self._path(name)) for name in lists}
+        return {f"{self.name}.{name}": sha256(self._path(name)) for name in lists}
 
     def build(self) -> Stage:
-        blocked = Domains(_entries(self._path("blocked_domains")))
+        blocked = Domains(entries(self._path("blocked_domains")))
         curated = frozenset(self.curated_sources)
-        strict = tuple(_entries(self._path("strict_words")))
-        hard = frozenset(_entries(self._path("hard_words")))
-        soft = frozenset(_entries(self._path("soft_words")))
+        strict = tuple(entries(self._path("strict_words")))
+        hard = frozenset(entries(self._path("hard_words")))
+        soft = frozenset(entries(self._path("soft_words")))
 
         def measure(batch: Batch) -> Batch:
             hosts, strict_hits, hard_hits, soft_hits = [], [], [], []
@@ -163,25 +159,3 @@ def _ascii(host: str) -> str:
         except UnicodeError:  # a label too long, empty or of forbidden characters: no such host can be listed
             return host
     return host
-
-
-def _entries(path: Path) -> list[str]:
-    try:
-        text = _read(path).decode()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: the list is not UTF-8 text: {error}") from None
-    lines = (line.partition("#")[0].strip().lower() for line in text.splitlines())
-    return [line for line in lines if line]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix == ".gz" else data
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: the list cannot be read: {error}") from None
-
-
-@cache
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(_read(path)).hexdigest()

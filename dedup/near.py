@@ -42,7 +42,7 @@ class MinHashConfig(GlobalStageConfig):
     reason: ClassVar[str] = "dedup.near"
 
     ngram: int = Field(5, ge=1)  # words a shingle
-    bands: int = Field(ge=1)
+    bands: int = Field(ge=1, le=10_000)
     rows: int = Field(ge=1)  # hashes a band
     seed: int = Field(1, ge=0, lt=1 << 32)
     threshold: float = Field(0.75, gt=0, le=1)  # least Jaccard similarity of a removed document to its twin

@@ -1,7 +1,7 @@
 """`gristmill demo`: the whole chain on a crawl that is made on the spot, in a few minutes and without a network.
 
     crawl ──refinedweb──▶ shards ──▶ report ──▶ tokenizer ──▶ tokens ──▶ model ──▶ bits per byte before and after
-      └───chinese, russian──▶ their articles, whole
+      └─fineweb2-zh, -ru───▶ their articles, whole
 
 It calls what the other commands call, and keeps everything in one folder. Started again it goes on where it was
 stopped; where all is done it only tells the results once more.
@@ -73,8 +73,8 @@ def demo(folder: Path, out: Out) -> None:
         _show_funnel(run.folder, out)
         _check_planted(run.folder, out)
     with _step(out, "3/6  Chinese and Russian pages by recipes of their own"):
-        _check_whole("chinese", ("mill.zh", "roof.zh", "clock.zh"), folder, out)
-        _check_whole("russian", ("mill.ru", "fallow.ru", "station.ru"), folder, out)
+        _check_whole("fineweb2-zh", ("mill.zh", "roof.zh", "clock.zh"), folder, out)
+        _check_whole("fineweb2-ru", ("mill.ru", "fallow.ru", "station.ru"), folder, out)
     with _step(out, "4/6  report"):
         report = write_report(run.folder)
         out(f"     {report}")
@@ -253,7 +253,7 @@ def _show_places(folder: Path, run: Path, report: Path, training: Path, out: Out
         ("clean shards", run / "shards"),
         ("ledger", run / "ledger"),
         ("report", report),
-        ("Chinese, Russian", f"{folder / 'chinese'}, {folder / 'russian'}"),
+        ("Chinese, Russian", f"{folder / 'fineweb2-zh'}, {folder / 'fineweb2-ru'}"),
         ("tokenizer", training / "tokenizer.json"),
         ("tokens", training / "tokens"),
         ("training file", training / "train.toml"),

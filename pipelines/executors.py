@@ -6,6 +6,7 @@ workers `advance` let the parent show progress inside a unit; they are for the e
 """
 
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -46,21 +47,24 @@ def advance(documents: int, kept: int, num_bytes: int) -> None:
 
 @contextmanager
 def _ctrl_c_sets(event: Any) -> Iterator[None]:
-    """The first Ctrl-C sets `event`; a second one has its usual effect."""
+    """The first Ctrl-C or SIGTERM sets `event`; a second one ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(*_: object) -> None:
         event.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in before:
+            signal.signal(number, signal.default_int_handler)
 
-    signal.signal(signal.SIGINT, handle)
+    for number in before:
+        signal.signal(number, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _nothing_more(_: Any) -> Sequence[Any]:
@@ -134,6 +138,8 @@ class ProcessPool:
                         todo.extendleft(then(result))
                         yield result
         except BrokenProcessPool as error:
+            if self._stop.is_set():  # who ends a job may send SIGTERM to the workers too
+                raise Interrupted("interrupted") from None
             raise RunError(
                 "a worker process died (killed, or out of memory); run the same command again, it resumes; "
                 "fewer --workers need less memory"
@@ -143,19 +149,21 @@ class ProcessPool:
         context = multiprocessing.get_context("spawn")
         self._stop, self._counters = context.Event(), context.Array("q", 3)
         self._pool = ProcessPoolExecutor(
-            self._workers, context, initializer=_start_worker, initargs=(self._stop, self._counters)
+            self._workers, context, initializer=_start_worker, initargs=(self._stop, self._counters, os.getpid())
         )
         return self._pool
 
 
-def _start_worker(stop: Any, counters: Any) -> None:
+def _start_worker(stop: Any, counters: Any, parent: int) -> None:
     global _stop, _counters
     _stop, _counters = stop, counters
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a killed parent leaves no workers behind
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a killed parent leaves no workers behind …
+        if os.getppid() != parent:  # … nor one that was killed before this line
+            os._exit(1)
 
 
 def make_executor(kind: str, workers: int) -> InProcess | ProcessPool:

@@ -22,11 +22,12 @@ _MIB = 1 << 20
 
 def fingerprint(recipe: Recipe, inputs: Mapping[str, Sequence[InputFile]]) -> dict[str, Any]:
     """The parts by name, and first of all `digest`, the sha256 of all others."""
-    resolved = recipe.resolved()
+    resolved = recipe.resolved(paths=False)
     stages = [stage for _, stage in recipe.stages]
     parts: dict[str, Any] = {
         "version": version("gristmill"),
-        "source": {n: {k: v for k, v in s.items() if k != "paths"} for n, s in resolved["source"].items()},
+        "source": resolved["source"],
+        "source order": list(resolved["source"]),
         "stage": {s["name"]: s for s in resolved["stage"]},
         "stage order": [s["name"] for s in resolved["stage"]],
         "stage version": {s.name: s.version for s in stages},

@@ -18,11 +18,12 @@ from pipelines.dropped import write_dropped
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.recipe import Pass
 from pipelines.report import write_report_json
-from pipelines.run import Run, locked
+from pipelines.run import Run
 from pipelines.units import Applied, FinishTask, UnitTask, carried_columns, finish_unit, ledger_schema, run_unit
 from shards.atomic import write_bytes, write_json
 from shards.errors import RunError
 from shards.exchange import ExchangeUnit, GlobalStageConfig
+from shards.lock import locked
 from shards.manifest import Manifest, read_manifest
 from shards.source import Damage, only_error
 from shards.stats import Stats
@@ -63,6 +64,7 @@ def execute(run: Run, executor: InProcess | ProcessPool, report: Report) -> None
             units = [replace(u, verdicts=tuple(a.path for a in verdicts[-1][u.key])) for u in units]
         _finish(run, passes, verdicts, executor, report)
         _keep_dedup(run, passes)
+        _settle_kills(run.folder / "kills.jsonl")
         seconds.write(run.folder / "seconds.json")
         write_report_json(run.folder)
         shutil.rmtree(run.folder / "work", ignore_errors=True)
@@ -191,7 +193,7 @@ def _finish(
     executor: InProcess | ProcessPool,
     report: Report,
 ) -> None:
-    schema, recipe = ledger_schema(passes), run.recipe.to_toml()
+    schema, recipe = ledger_schema(passes), run.recipe.to_toml(paths=False)
     tasks = [
         FinishTask(
             run=run.folder,
@@ -219,6 +221,13 @@ def _keep_dedup(run: Run, passes: tuple[Pass, ...]) -> None:
                 made = run.folder / "work" / str(pass_.number) / stage.name / name
                 if made.exists():
                     write_bytes(run.folder / "dedup" / stage.name / name, made.read_bytes())
+
+
+def _settle_kills(journal: Path) -> None:
+    """Each killed page once, in the order of ids: workers append as it happens."""
+    if journal.exists():
+        whole = {line for line in journal.read_bytes().splitlines(keepends=True) if line.endswith(b"}\n")}
+        write_bytes(journal, b"".join(sorted(whole)))
 
 
 class _Seconds:

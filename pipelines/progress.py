@@ -22,13 +22,14 @@ class Show:
         self._phase = ""
         self._first = 0  # documents that an earlier run had made before this one began: no part of the rate
         self._bar: Progress | None = None
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     def __enter__(self) -> Self:
         if self._terminal:
             self._bar = Progress(
-                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _Bytes(), TimeRemainingColumn(),
-                TextColumn("{task.fields[line]}"), console=self._console, transient=True,
+                SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), _Bytes(),
+                TimeRemainingColumn(), TextColumn("{task.fields[line]}", markup=False),
+                console=self._console, transient=True,
             )  # fmt: skip
             self._bar.start()
             self._task = self._bar.add_task("", total=None, line="")

@@ -8,6 +8,7 @@ the rows, the global stages behind them end it. `KINDS` is the table from a reci
 one file in `cleaners/` and one line here.
 """
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +18,19 @@ from typing import Any
 
 import tomli_w
 
+from cleaners.c4 import C4Config
+from cleaners.chinese import ChineseQualityConfig
 from cleaners.extract import ExtractConfig
+from cleaners.fineweb import FineWebConfig
 from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
 from cleaners.language import LanguageConfig
 from cleaners.page import PageConfig
+from cleaners.pii import PiiConfig
 from cleaners.refinedweb import RefinedWebLinesConfig
 from cleaners.url import UrlConfig
 from dedup.exact import ExactConfig
 from dedup.near import MinHashConfig
+from dedup.substring import SubstringConfig
 from dedup.url import UrlConfig as UrlDedupConfig
 from shards.config import Config, load_toml
 from shards.errors import UserError
@@ -42,8 +48,13 @@ KINDS: dict[str, type[AnyStage]] = {
     "gopher_repetition": GopherRepetitionConfig,
     "gopher_quality": GopherQualityConfig,
     "refinedweb_lines": RefinedWebLinesConfig,
+    "fineweb": FineWebConfig,
+    "c4": C4Config,
+    "chinese_quality": ChineseQualityConfig,
+    "pii": PiiConfig,
     "exact": ExactConfig,
     "minhash": MinHashConfig,
+    "substring": SubstringConfig,
     "url_dedup": UrlDedupConfig,
 }
 
@@ -81,10 +92,12 @@ class Recipe:
                 groups[-1][0].append(stage)
         return tuple(Pass(i, tuple(local), tuple(global_)) for i, (local, global_) in enumerate(groups))
 
-    def resolved(self) -> dict[str, Any]:
-        """Every setting with its value, defaults filled in, as plain data: what is written into the run."""
+    def resolved(self, *, paths: bool = True) -> dict[str, Any]:
+        """Every setting with its value, defaults filled in, as plain data; on demand without the sources' paths."""
         stages = [{"kind": kind} | _plain(stage) for kind, stage in self.stages]
         sources = {name: _plain(source) for name, source in self.sources.items()}
+        if not paths:
+            sources = {name: {k: v for k, v in source.items() if k != "paths"} for name, source in sources.items()}
         return {
             "name": self.name,
             "about": self.about,
@@ -93,8 +106,8 @@ class Recipe:
             "stage": stages,
         }
 
-    def to_toml(self) -> str:
-        return tomli_w.dumps(_without_none(self.resolved()))
+    def to_toml(self, *, paths: bool = True) -> str:
+        return tomli_w.dumps(_without_none(self.resolved(paths=paths)))
 
 
 def _plain(config: Config) -> dict[str, Any]:
@@ -139,29 +152,67 @@ def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
     known = {"name", "about", "source", "stage", "output"}
     for key in values.keys() - known:
         raise UserError(f"{where}: {key}: unknown key; known are {', '.join(sorted(known))}")
-    sources = _tables(values.get("source", {}), f"{where}: source")
+    sources = _table(values.get("source", {}), f"{where}: source")
     if not sources:
         raise UserError(f"{where}: no [source.<name>] table; a recipe reads from at least one source")
-    for name in sources:
-        if not name.replace("_", "").isalnum():
-            raise UserError(f"{where}: source.{name}: a name has letters, digits and _ only; it becomes a folder")
-    stages = tuple(_stage(table, i, where) for i, table in enumerate(values.get("stage", [])))
-    names = [stage.name for _, stage in stages]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"{where}: two stages are named {name!r}; give one of them another `name`")
-    return Recipe(
-        name=str(values.get("name", Path(where).stem)),
+    for name, table in sources.items():
+        _table(table, f"{where}: source.{_word(name, f'{where}: source')}")
+    tables = values.get("stage", [])
+    if not isinstance(tables, list):
+        raise UserError(f"{where}: stage: expected tables [[stage]], found {tables!r}")
+    stages = tuple(_stage(table, i, where) for i, table in enumerate(tables))
+    recipe = Recipe(
+        name=_word(values.get("name", Path(where).stem), f"{where}: name"),
         about=str(values.get("about", "")).strip(),
         sources={name: SourceConfig.parse(table, f"{where}: source.{name}") for name, table in sources.items()},
         stages=stages,
-        output=OutputConfig.parse(values.get("output", {}), f"{where}: output"),
+        output=OutputConfig.parse(_table(values.get("output", {}), f"{where}: output"), f"{where}: output"),
     )
+    _check_stages(recipe, where)
+    return recipe
 
 
-def _tables(value: Any, where: str) -> dict[str, dict[str, Any]]:
-    if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
-        raise UserError(f"{where}: expected tables [source.<name>], found {value!r}")
+def _check_stages(recipe: Recipe, where: str) -> None:
+    """What a recipe may say stage by stage, and still cannot mean as a whole."""
+    names = [stage.name for _, stage in recipe.stages]
+    if double := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"{where}: two stages are named {double!r}; give one of them another `name`")
+    columns: dict[str, str] = {}
+    for _, stage in recipe.stages:
+        if stage.name == "same_record":
+            raise UserError(f"{where}: same_record: the name of the stage that every run has; choose another `name`")
+        added = stage.columns().names if isinstance(stage, StageConfig) else [stage.name]
+        for column in added:
+            if column in columns and (column != "text" or columns[column] == stage.name):
+                raise UserError(
+                    f"{where}: {columns[column]} and {stage.name} both give {column!r}; leave one of them out"
+                )
+            columns[column] = stage.name
+    first, *later = recipe.passes()
+    kinds = {stage.name: kind for kind, stage in recipe.stages}
+    for stage in (stage for pass_ in later for stage in pass_.local):
+        if kinds[stage.name] in ("page", "extract"):
+            raise UserError(
+                f"{where}: {stage.name}: stands behind deduplication, where pages are text already; move it up"
+            )
+    extracts = any(kinds[stage.name] == "extract" for stage in first.local)
+    for name, source in recipe.sources.items():
+        if source.kind == "warc" and not extracts:
+            raise UserError(
+                f"{where}: source.{name} is of kind warc, and no stage of kind `extract` makes text of its pages"
+            )
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected a table, found {value!r}")
+    return value
+
+
+def _word(value: Any, where: str) -> str:
+    """Names become folders and parts of column names."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", value):
+        raise UserError(f"{where}: expected a name of letters, digits, _ and -, found {value!r}")
     return value
 
 
@@ -172,6 +223,7 @@ def _stage(table: Any, index: int, where: str) -> tuple[str, AnyStage]:
     if kind not in KINDS:
         raise UserError(f"{where}: stage[{index}].kind: no kind {kind!r}; kinds are {', '.join(KINDS)}")
     settings = {"name": kind} | {k: v for k, v in table.items() if k != "kind"}
+    _word(settings["name"], f"{where}: stage[{index}].name")
     return kind, KINDS[kind].parse(settings, f"{where}: stage[{index}] {settings['name']}")
 
 
@@ -180,23 +232,24 @@ def _apply(values: dict[str, Any], setting: str, where: str) -> None:
     key, equals, raw = setting.partition("=")
     if not equals or "." not in key:
         raise UserError(f"--set {setting}: expected STAGE.KEY=VALUE, source.KEY=VALUE or output.KEY=VALUE")
+    table, _, field = key.rpartition(".")
+    is_path = field == "paths" and not raw.lstrip().startswith(("[", '"'))
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
+        value = [raw] if is_path else tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         value = raw
-    table, _, field = key.rpartition(".")
     if field == "paths" and not isinstance(value, list):
         value = [value]
     _find_table(values, table, setting, where)[field] = value
 
 
 def _find_table(values: dict[str, Any], table: str, setting: str, where: str) -> dict[str, Any]:
-    sources: dict[str, dict[str, Any]] = values.setdefault("source", {})
-    stages: dict[str, dict[str, Any]] = {t.get("name", t.get("kind")): t for t in values.get("stage", [])}
+    sources = _table(values.setdefault("source", {}), f"{where}: source")
+    stages = {t.get("name", t.get("kind")): t for t in values.get("stage", []) if isinstance(t, dict)}
     tables = {f"source.{name}": source for name, source in sources.items()} | stages
     tables["output"] = values.setdefault("output", {})
     if table == "source" and len(sources) == 1:
         (table,) = (f"source.{name}" for name in sources)
     if table not in tables:
         raise UserError(f"--set {setting}: {where} has no {table!r}; it has {', '.join(map(str, tables))}")
-    return tables[table]
+    return _table(tables[table], f"{where}: {table}")

@@ -9,6 +9,7 @@ is one file without script, pictures or requests; it prints, and follows light a
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -19,10 +20,11 @@ import numpy as np
 from pipelines.histogram import histogram
 from pipelines.published import compare
 from pipelines.recipe import Recipe, load_recipe
+from pipelines.run import is_done, read_made_of
 from pipelines.tally import ABOVE, BELOW, KEPT, Group, Sketch, Tally, TopCounter, stages_of
 from shards.atomic import write_bytes
-from shards.errors import UserError
-from shards.manifest import read_manifest
+from shards.errors import RunError, UserError
+from shards.manifest import Chains, file_sha256, read_manifest
 from shards.sink import open_arrow
 from shards.stats import Stats
 
@@ -33,20 +35,21 @@ _NUMBERS = re.compile(r"\[\n\s+([-+\d.eE,\s]+?)\n\s+\]")
 
 
 def write_report_json(run: Path) -> None:
-    _write_json(run, _recipe(run))
+    _write_json(run, recipe_of(run))
 
 
 def write_report(run: Path) -> Path:
     """Write `report.json` and `report.html` of a finished run; the path of the latter."""
     if not (run / "run.json").exists():
         raise UserError(f"{run}: no run of gristmill (it has no run.json)")
-    if not (run / "report.json").exists():
+    if not is_done(run):
         raise UserError(
             f"{run}: the run is not finished; run the same command again to resume, then ask for its report"
         )
     from pipelines.page import render
 
-    recipe = _recipe(run)
+    recipe = recipe_of(run)
+    _require_ledger(run)
     found, tally = _write_json(run, recipe)
     target = run / "report.html"
     write_bytes(target, render(run, recipe, found, tally).encode())
@@ -55,8 +58,14 @@ def write_report(run: Path) -> Path:
 
 def summary(run: Path) -> dict[str, Any]:
     """The part of `report.json` that is a sum over the units' manifests. Each document is in `kept` or once in
-    `dropped`, under its first reason: input = kept + Σ dropped. `failed` counts every failing rule."""
+    `dropped`, under its first reason: input = kept + Σ dropped. `failed` counts every failing rule. RunError where
+    units are missing: a sum over a part of the run would look like a whole one."""
     manifests = [read_manifest(p) for p in sorted((run / "shards").glob("*/*.json"))]
+    if missing := Chains.of(read_made_of(run)["input"], manifests).missing:
+        raise RunError(
+            f"{run}: units are missing for {len(missing):,} of the inputs, first {missing[0].key} of "
+            f"{missing[0].file}; `gristmill verify {run}` tells what to do"
+        )
     stats = Stats.sum(Stats.from_json(m.stats) for m in manifests)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -66,7 +75,7 @@ def summary(run: Path) -> dict[str, Any]:
         "records": stats.below("records"),
         "bodies": stats.below("bodies"),
         "damage": [d for m in manifests for d in m.damage],
-        "funnel": _funnel(_recipe(run), stats),
+        "funnel": _funnel(recipe_of(run), stats),
         "units": len(manifests),
     }
 
@@ -74,6 +83,11 @@ def summary(run: Path) -> dict[str, Any]:
 def _write_json(run: Path, recipe: Recipe) -> tuple[dict[str, Any], Tally]:
     tally = Tally.of_run(run, recipe)
     found = summary(run)
+    if tally.fates != Counter({"": found["documents"]["kept"], **found["dropped"]}):
+        raise RunError(
+            f"{run}: the ledger and the manifests do not count the same documents; `gristmill verify {run}` tells what "
+            "is wrong"
+        )
     found |= _details(run, recipe, found, tally)
     found["published"] = compare(recipe, found, found)
     text = json.dumps(found, ensure_ascii=False, indent=1)
@@ -83,8 +97,24 @@ def _write_json(run: Path, recipe: Recipe) -> tuple[dict[str, Any], Tally]:
     return found, tally
 
 
-def _recipe(run: Path) -> Recipe:
-    return load_recipe(str(run / "recipe.toml"))
+def _require_ledger(run: Path) -> None:
+    """A changed byte can give other numbers, or crash Arrow, without any error."""
+    for path in sorted((run / "shards").glob("*/*.json")):
+        for name, written in read_manifest(path).files.items():
+            file = run / name
+            if name.startswith("ledger/") and (not file.is_file() or file_sha256(file) != written.sha256):
+                raise RunError(f"{file}: missing or not what was written; `gristmill verify {run}` tells what to do")
+
+
+def recipe_of(run: Path) -> Recipe:
+    """The resolved recipe of a run."""
+    path = run / "recipe.toml"
+    if not path.exists():
+        raise RunError(f"{path}: missing; run the same command again, it writes the file anew")
+    try:
+        return load_recipe(str(path))
+    except UserError as error:
+        raise RunError(f"{error}; delete the file and run the same command again, it writes the file anew") from None
 
 
 def _funnel(recipe: Recipe, stats: Stats) -> list[dict[str, Any]]:
@@ -115,7 +145,7 @@ def _funnel(recipe: Recipe, stats: Stats) -> list[dict[str, Any]]:
 
 def _details(run: Path, recipe: Recipe, found: dict[str, Any], tally: Tally) -> dict[str, Any]:
     """What the ledger tells beyond the manifests."""
-    made_of = json.loads((run / "run.json").read_bytes())
+    made_of = read_made_of(run)
     return {
         "recipe": recipe.name,
         "fingerprint": made_of["digest"],

@@ -14,11 +14,9 @@ Resume is: make what has no manifest. Units already made are never made again, a
 inputs or another version is refused, the differing keys named.
 """
 
-import fcntl
 import json
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from pipelines.fingerprint import differences, fingerprint
 from pipelines.recipe import Recipe
 from shards.atomic import disk_error, write_bytes, write_json
 from shards.errors import RunError, UserError
+from shards.lock import locked
 from shards.storage import InputFile, find_inputs
 
 _DISK_SHARE = 0.6  # of the inputs' bytes: work, shards and ledger took .38 of gzip WARC on 3,013 real pages
@@ -57,9 +56,11 @@ def open_run(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
         for name, source in recipe.sources.items()
     }
     run = Run(folder, recipe, inputs)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; choose a folder for --out")
     made_of = folder / "run.json"
     if made_of.exists():
-        found = _read_json(made_of)
+        found = read_made_of(folder)
         if found["digest"] != run.digest:
             if not overwrite:
                 raise UserError(
@@ -109,27 +110,29 @@ def _look_at_disk(run: Run) -> None:
         )
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One process at a time works in a run folder; the lock ends with the process, however it ends."""
-    try:
-        handle = (folder / ".lock").open("w")
-    except OSError as error:
-        raise disk_error(folder, error) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(
-            f"{folder}: another gristmill works in this folder; wait for it or choose another --out"
-        ) from None
-    try:
-        yield
-    finally:
-        handle.close()
+def read_made_of(folder: Path) -> dict[str, Any]:
+    """`run.json`: what the run in `folder` is made of. UserError where there is none, RunError where it is broken."""
+    path = folder / "run.json"
+    if not path.exists():
+        raise UserError(f"{folder}: no run of gristmill (it has no run.json)")
+    found = _read_json(path)
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: holds no table of what the run is made of; {_REMEDY}")
+    for key, kind in (("digest", str), ("version", str), ("library", dict), ("input", dict)):
+        if not isinstance(found.get(key), kind):
+            raise RunError(f"{path}: {key}: missing or not what was written; {_REMEDY}")
+    for name, about in found["input"].items():
+        if not _INPUT_NAME.fullmatch(name) or not (isinstance(about, list) and [*map(type, about)] == [int, str]):
+            raise RunError(f"{path}: input.{name}: not what was written; {_REMEDY}")
+    return found
+
+
+_REMEDY = "put the file back, or delete the folder and run again"
+_INPUT_NAME = re.compile(r"[^/]+/[0-9]{5,}/.+", re.DOTALL)
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: not readable ({error}); delete the folder and run again") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path}: not readable ({error}); {_REMEDY}") from None

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.tally import Sample
-from shards.sink import open_arrow, read_batches
+from shards.sink import read_batches
 
 SHOWN_CHARS = 1500
 
@@ -35,7 +35,8 @@ def sample_texts(run: Path, samples: Sequence[Sample]) -> dict[tuple[str, str], 
     for key, source in sorted({(sample.key, sample.source) for sample in kept}):
         wanted = {sample.id for sample in kept if sample.key == key}
         for row in _rows(run / "shards" / source / f"{key}.arrow", wanted, ["id", "text"]):
-            texts[row["id"], ""] = row["text"][:SHOWN_CHARS]
+            if row["text"] is not None:  # null where the recipe extracts nothing
+                texts[row["id"], ""] = row["text"][:SHOWN_CHARS]
     dropped = run / "dropped" / "texts.arrow"
     if dropped.exists():
         wanted = {sample.id for sample in samples if sample.drop_reasons}
@@ -56,8 +57,9 @@ def urls(run: Path, ids: Iterable[str]) -> dict[str, str]:
 
 
 def _rows(path: Path, ids: set[str], columns: list[str]) -> Iterator[dict[str, Any]]:
-    whole = open_arrow(path, columns)
+    places: dict[int, list[int]] = {}  # rows by batch
     for number, batch in enumerate(read_batches(path, ["id"])):
-        rows = [row for row, name in enumerate(batch["id"].to_pylist()) if name in ids]
-        if rows:
-            yield from whole.get_batch(number).select(columns).take(pa.array(rows)).to_pylist()
+        if rows := [row for row, name in enumerate(batch["id"].to_pylist()) if name in ids]:
+            places[number] = rows
+    for rows, batch in zip(places.values(), read_batches(path, columns, places), strict=True):
+        yield from batch.take(pa.array(rows)).to_pylist()

@@ -1,19 +1,16 @@
 """How far a run is, read from its manifests."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from shards.errors import UserError
-from shards.manifest import read_manifest
+from pipelines.run import is_done, read_made_of
+from shards.manifest import Chains, read_manifest
 from shards.stats import Stats
 
 
 def describe(folder: Path) -> Iterator[str]:
-    if not (folder / "run.json").exists():
-        raise UserError(f"{folder}: no run of gristmill (it has no run.json)")
-    made_of = json.loads((folder / "run.json").read_bytes())
-    state = "done" if (folder / "report.json").exists() else "not finished; run the same command again to resume"
+    made_of = read_made_of(folder)
+    state = "done" if is_done(folder) else "not finished; run the same command again to resume"
     yield f"{folder}: {state}"
     yield f"inputs: {len(made_of['input']):,} files, {sum(size for size, _ in made_of['input'].values()) / 1e6:,.1f} MB"
     for work in sorted((folder / "work").glob("[0-9]*"), key=lambda p: int(p.name)):
@@ -32,3 +29,5 @@ def describe(folder: Path) -> Iterator[str]:
         stats = Stats.sum(Stats.from_json(m.stats) for m in finished)
         kept, given = stats["documents/kept"], stats["documents/input"]
         yield f"shards: {len(finished):,} units, {kept:,} of {given:,} documents kept"
+    if is_done(folder) and (missing := Chains.of(made_of["input"], finished).missing):
+        yield f"units are missing for {len(missing):,} of the inputs; `gristmill verify {folder}` tells what to do"

@@ -20,6 +20,7 @@ from cleaners.url import host_of
 from dedup.same_record import SameRecordConfig
 from pipelines.core import failing
 from pipelines.recipe import Recipe
+from shards.schema import LANGUAGE
 from shards.sink import open_arrow, read_batches
 from shards.stage import Rule, StageConfig
 
@@ -154,6 +155,7 @@ class Tally:
     twins: TopCounter = field(default_factory=TopCounter)
     similarities: dict[str, Sketch] = field(default_factory=lambda: defaultdict(Sketch))  # by reason
     kept_words: int | None = None  # as the first `word_count` metric has them
+    fates: Counter[str] = field(default_factory=Counter)  # documents by first reason; "" is kept
     samples: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))  # by first reason; "" is kept
 
     @classmethod
@@ -164,7 +166,9 @@ class Tally:
         for path in sorted((run / "ledger").glob("*.arrow")):
             names = open_arrow(path).schema.names
             wanted = [*_ROW, *tally.metrics, *[n for n in names if n.endswith(".word_count")]]
-            for batch in read_batches(path, [n for n in dict.fromkeys(wanted) if n in names]):
+            for batch in read_batches(
+                path, [n for n in dict.fromkeys(wanted) if n in names or n not in LANGUAGE.names]
+            ):
                 tally.add(batch, path.stem)
         return tally
 
@@ -173,6 +177,7 @@ class Tally:
         fails = np.array([failing(batch[rule.metric], rule) for _, rule in self.rules], np.bool_)
         fails = fails.reshape(len(self.rules), batch.num_rows)
         reasons = batch["drop_reasons"].to_pylist()
+        self.fates.update(given[0] if given else "" for given in reasons)
         self._count_rules(fails, reasons)
         self._count_metrics(batch, live)
         self._count_groups(batch, live)

@@ -24,7 +24,7 @@ from cleaners.warc import WarcReader
 from pipelines.core import measure
 from pipelines.executors import advance, check_stop
 from pipelines.recipe import Pass
-from shards.exchange import ExchangeUnit
+from shards.exchange import ExchangeUnit, spans_path
 from shards.manifest import Manifest, WrittenFile, read_manifest, write_manifest
 from shards.schema import LANGUAGE, PROVENANCE, TEXT, VERDICT
 from shards.sink import ArrowSink, open_arrow
@@ -231,7 +231,9 @@ class FinishTask:
 
 def ledger_schema(passes: tuple[Pass, ...]) -> pa.Schema:
     """One row per record: provenance, verdict, sizes, then every metric in recipe order."""
-    metrics = [f for p in passes for f in facts_schema(p) if f.name not in (*ROW.names, *VERDICT.names, *SIZES.names)]
+    cuts = [[f for stage in p.global_ if stage.cuts for f in _cut_columns(stage.name)] for p in passes]
+    measured = [f for p, after in zip(passes, cuts, strict=True) for f in (*facts_schema(p), *after)]
+    metrics = [f for f in measured if f.name not in (*ROW.names, *VERDICT.names, *SIZES.names)]
     added = [f for f in metrics if f.name not in PROVENANCE.names]
     return pa.schema([*PROVENANCE, *VERDICT, *SIZES, *added])
 
@@ -271,6 +273,8 @@ def finish_unit(task: FinishTask) -> Manifest:
                     reasons[row], twins[row], alive[at] = [applied.reason], (twin, similarity), False
                 stats.add(f"dropped/{applied.reason}", len(verdict["row"]))
                 stats.add(f"failed/{applied.reason}", len(verdict["row"]))
+            if _cut_columns(applied.stage).names[0] in task.ledger.names:
+                columns |= _count_cut(applied, text_rows, alive, columns, stats)
             left = pa.array(text_rows[alive])
             stats.add(f"funnel/{applied.stage}/documents", len(left))
             stats.add(f"funnel/{applied.stage}/characters", pc.sum(columns["text_chars"].take(left)).as_py() or 0)
@@ -280,9 +284,9 @@ def finish_unit(task: FinishTask) -> Manifest:
     columns["twin"] = pa.array([twins[r][0] if r in twins else None for r in range(len(reasons))], pa.string())
     columns["similarity"] = pa.array([twins[r][1] if r in twins else None for r in range(len(reasons))], pa.float64())
     stats.add("documents/kept", len(live))
-    last = task.passes[-1][0].number
-    text = open_arrow(task.work(last, "text"))
-    shard_schema = text.schema.remove(text.schema.get_field_index("row"))
+    pass_, verdicts = task.passes[-1]
+    unit = ExchangeUnit(0, task.key, task.work(pass_.number, "text"), tuple(applied.path for applied in verdicts))
+    shard_schema = pa.schema([field for field in open_arrow(unit.text).schema if field.name != "row"])
     with (
         ArrowSink(task.ledger_path, task.ledger) as ledger_sink,
         ArrowSink(task.manifest_path.with_suffix(".arrow"), shard_schema) as shard_sink,
@@ -290,13 +294,8 @@ def finish_unit(task: FinishTask) -> Manifest:
         table = pa.table({f.name: columns[f.name] for f in task.ledger}, schema=task.ledger)
         for batch in table.combine_chunks().to_batches():
             ledger_sink.write(batch)
-        keep = np.zeros(sum(text.get_batch(i).num_rows for i in range(text.num_record_batches)), np.bool_)
-        keep[live] = True
-        first = 0
-        for i in range(text.num_record_batches):
-            batch = text.get_batch(i)
-            shard_sink.write(batch.filter(pa.array(keep[first : first + batch.num_rows])).select(shard_schema.names))
-            first += batch.num_rows
+        for _, batch in unit.batches(shard_schema.names):
+            shard_sink.write(batch)
     manifest = read_manifest(task.work(0, "text").with_name(task.key + ".json"))
     final = Manifest(
         key=task.key,
@@ -315,3 +314,31 @@ def finish_unit(task: FinishTask) -> Manifest:
     )
     write_manifest(task.manifest_path, final)
     return final
+
+
+def _cut_columns(stage: str) -> pa.Schema:
+    """What the ledger tells of each document that a cutting stage has left: 0 where it cut nothing."""
+    return pa.schema([pa.field(f"{stage}.{name}", pa.int64()) for name in ("spans", "removed_chars")])
+
+
+def _count_cut(
+    applied: Applied, text_rows: np.ndarray, alive: np.ndarray, columns: dict[str, pa.Array], stats: Stats
+) -> dict[str, pa.Array]:
+    """`_cut_columns` of a stage, and the sizes of texts without the spans that it left."""
+    num_spans, chars, num_bytes = np.zeros((3, len(columns["text_chars"])), np.int64)
+    if spans_path(applied.path).exists():
+        spans = open_arrow(spans_path(applied.path), ["row", "start", "end", "chars"]).read_all()
+        rows = text_rows[spans["row"].to_numpy()]
+        np.add.at(num_spans, rows, 1)
+        np.add.at(chars, rows, spans["chars"].to_numpy())
+        np.add.at(num_bytes, rows, spans["end"].to_numpy() - spans["start"].to_numpy())
+    gone = np.ones(len(chars), np.bool_)
+    gone[text_rows[alive]] = False
+    stats.add(f"cut/{applied.stage}/documents", int(np.count_nonzero(num_spans)))
+    stats.add(f"cut/{applied.stage}/spans", int(num_spans.sum()))
+    stats.add(f"cut/{applied.stage}/characters", int(chars.sum()))
+    counts = (pa.array(num_spans, mask=gone), pa.array(chars, mask=gone))
+    return dict(zip(_cut_columns(applied.stage).names, counts, strict=True)) | {
+        "text_chars": pc.subtract(columns["text_chars"], pa.array(chars)),
+        "text_bytes": pc.subtract(columns["text_bytes"], pa.array(num_bytes)),
+    }

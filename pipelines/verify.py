@@ -1,102 +1,192 @@
-"""Does a run hold what its manifests say? Files, checksums, rows, and that every document is counted once."""
+"""Does a run hold what its manifests say? Files, checksums, rows, and that every document is counted once.
+
+    run.json: inputs ──▶ a whole chain of manifests for each ──▶ shard and ledger: bytes, then rows ──▶ report.json
+
+Nothing is taken on trust from the manifests alone: which units there must be follows from the inputs, and what they
+count is counted again from the ledger.
+"""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.report import summary
-from shards.errors import GristmillError, UserError
-from shards.manifest import Manifest, WrittenFile, file_sha256, read_manifest
-from shards.sink import open_arrow
+from dedup.near import MinHashConfig
+from pipelines.report import recipe_of, summary
+from pipelines.run import is_done, read_made_of
+from shards.errors import GristmillError
+from shards.manifest import Chains, Manifest, WrittenFile, file_sha256, read_manifest
+from shards.sink import read_batches, read_table
 from shards.stats import Stats
+
+_MISSING_SHOWN = 20
+_AGAIN = "run the same command again with the inputs at hand"
 
 
 def verify_run(folder: Path) -> tuple[int, list[str]]:
     """(units checked, what is wrong, a line each)."""
-    if not (folder / "run.json").exists():
-        raise UserError(f"{folder}: no run of gristmill (it has no run.json)")
+    made_of = read_made_of(folder)
     paths = sorted((folder / "shards").glob("*/*.json"))
     problems: list[str] = []
-    if not (folder / "report.json").exists():
+    if not is_done(folder):
         problems.append(f"{folder}: the run is not finished; run its command again to resume")
-    digest = json.loads((folder / "run.json").read_bytes())["digest"]
-    expected: set[Path] = set()
+    manifests: dict[Path, Manifest] = {}
     for path in paths:
         try:
-            manifest = read_manifest(path)
-            expected |= {folder / name for name in manifest.files}
-            problems += _check_unit(folder, path, manifest, digest)
+            manifests[path] = read_manifest(path)
+            problems += _check_unit(folder, path, manifests[path], made_of["digest"])
         except GristmillError as error:
             problems.append(str(error))
-    problems += _check_whole(folder, paths)
-    present = {*(folder / "shards").glob("*/*.arrow*"), *(folder / "ledger").glob("*")}
-    problems += [f"{p}: no manifest knows this file; delete it" for p in sorted(present - expected)]
+    chains = Chains.of(made_of["input"], manifests.values())
+    if is_done(folder):
+        problems += _missing(folder, chains, paths)
+        if not chains.missing:
+            problems += _check_whole(folder)
+    problems += _strays(folder, chains, paths, manifests)
     return len(paths), problems
 
 
+def _remedy(folder: Path, path: Path) -> str:
+    report = folder / "report.json"
+    return f"delete {path}{f' and {report}' if report.exists() else ''}, and {_AGAIN}"
+
+
 def _check_unit(folder: Path, path: Path, manifest: Manifest, digest: str) -> Iterator[str]:
+    if (path.parent.name, path.stem) != (manifest.source, manifest.key):
+        yield f"{path}: is the manifest of {manifest.source}/{manifest.key}; {_remedy(folder, path)}"
+        return
     if manifest.fingerprint != digest:
-        yield f"{path}: belongs to another run; delete it and run again"
-    yield from _check_stats(path, manifest)
+        yield f"{path}: belongs to another run; {_remedy(folder, path)}"
+    if set(manifest.files) != _files(manifest):
+        yield f"{path}: does not name its shard and its ledger; {_remedy(folder, path)}"
+        return
     problems = [
         problem for name, written in manifest.files.items() for problem in _check_file(folder, path, name, written)
     ]
-    yield from problems or _check_rows(folder, path, manifest)
+    yield from problems
+    yield from _check_stats(folder, path, manifest)
+    if not problems:
+        yield from _check_rows(folder, path, manifest)
+
+
+def _files(manifest: Manifest) -> set[str]:
+    return {f"shards/{manifest.source}/{manifest.key}.arrow", f"ledger/{manifest.key}.arrow"}
 
 
 def _check_file(folder: Path, path: Path, name: str, written: WrittenFile) -> Iterator[str]:
     file = folder / name
-    if not file.exists():
-        yield f"{file}: missing; delete {path} and report.json, and run again with the inputs at hand"
-    elif file.stat().st_size != written.num_bytes:
-        yield f"{file}: has {file.stat().st_size:,} bytes, its manifest says {written.num_bytes:,}"
-    elif file_sha256(file) != written.sha256:
-        yield f"{file}: sha256 differs from its manifest: the file was changed"
+    try:
+        if not file.exists():
+            yield f"{file}: missing; {_remedy(folder, path)}"
+        elif (size := file.stat().st_size) != written.num_bytes:
+            yield f"{file}: has {size:,} bytes, its manifest says {written.num_bytes:,}; {_remedy(folder, path)}"
+        elif file_sha256(file) != written.sha256:
+            yield f"{file}: sha256 differs from its manifest: the file was changed; {_remedy(folder, path)}"
+    except OSError as error:
+        yield f"{file}: cannot be read: {error.strerror}; check its rights and the disk"
 
 
-def _check_stats(path: Path, manifest: Manifest) -> Iterator[str]:
+def _check_stats(folder: Path, path: Path, manifest: Manifest) -> Iterator[str]:
     stats = Stats.from_json(manifest.stats)
     given, kept, dropped = stats["documents/input"], stats["documents/kept"], sum(stats.below("dropped").values())
     if given != kept + dropped:
-        yield f"{path}: {given:,} documents in, but {kept:,} kept and {dropped:,} dropped"
+        yield (
+            f"{path}: {given:,} documents in, but {kept:,} kept and {dropped:,} dropped: the manifest was changed; "
+            f"{_remedy(folder, path)}"
+        )
 
 
 def _check_rows(folder: Path, path: Path, manifest: Manifest) -> Iterator[str]:
     """Of files that are what was written: their rows are as many and the same as the counts say."""
     ledger, shard = folder / "ledger" / f"{manifest.key}.arrow", path.with_suffix(".arrow")
-    rows = open_arrow(ledger, ["id", "drop_reasons"]).read_all()
-    kept = rows.filter(pc.equal(pc.list_value_length(rows["drop_reasons"]), 0))
+    rows = read_table(ledger, ["id", "drop_reasons"])
+    is_kept = pc.equal(pc.list_value_length(rows["drop_reasons"]), 0)
     given = manifest.stats.get("documents/input", 0)
     if rows.num_rows != given:
-        yield f"{ledger}: {rows.num_rows:,} rows for {given:,} documents"
-    if kept["id"].to_pylist() != open_arrow(shard, ["id"]).read_all()["id"].to_pylist():
-        yield f"{shard}: its documents are not those that the ledger calls kept"
+        yield f"{ledger}: {rows.num_rows:,} rows for {given:,} documents; {_remedy(folder, path)}"
+    if rows.filter(is_kept)["id"].to_pylist() != read_table(shard, ["id"])["id"].to_pylist():
+        yield f"{shard}: its documents are not those that the ledger calls kept; {_remedy(folder, path)}"
+    dropped = Stats.from_json(manifest.stats).below("dropped")
+    counted = _first_reasons(rows.filter(pc.invert(is_kept))["drop_reasons"])
+    for reason in sorted(r for r in {*dropped, *counted} if dropped.get(r, 0) != counted.get(r, 0)):
+        yield (
+            f"{path}: {dropped.get(reason, 0):,} documents dropped for {reason}, by the ledger "
+            f"{counted.get(reason, 0):,}: the manifest was changed; {_remedy(folder, path)}"
+        )
 
 
-def _check_whole(folder: Path, paths: list[Path]) -> Iterator[str]:
-    """The chain of units of each input file has no gap, and report.json is the sum of the manifests."""
-    starts: dict[tuple[str, str], set[int]] = {}
-    nexts: dict[tuple[str, str], set[int]] = {}
-    for path in paths:
-        try:
-            manifest = read_manifest(path)
-        except GristmillError:
-            continue  # said already
-        chain = (manifest.source, manifest.key.rsplit("-", 1)[0])
-        starts.setdefault(chain, set()).add(manifest.start)
-        nexts.setdefault(chain, {0}).update([] if manifest.next_start is None else [manifest.next_start])
-    for chain, wanted in sorted(nexts.items()):
-        if missing := wanted - starts[chain]:
-            yield f"{folder}/shards: {chain[1]}: the unit that begins at {min(missing):,} is missing; run again"
+def _first_reasons(reasons: pa.ChunkedArray) -> dict[str, int]:
+    return dict(Counter(pc.list_element(reasons, 0).to_pylist()))
+
+
+def _missing(folder: Path, chains: Chains, paths: Sequence[Path]) -> Iterator[str]:
+    """Units that a finished run must have and has not; where a manifest is broken, that was said already."""
+    gone = [u for u in chains.missing if folder / "shards" / u.source / f"{u.key}.json" not in paths]
+    for unit in gone[:_MISSING_SHOWN]:
+        yield (
+            f"{folder}/shards/{unit.source}/{unit.key}.json: missing (a unit of the input {unit.file}); "
+            f"delete {folder}/report.json, and {_AGAIN}"
+        )
+    if len(gone) > _MISSING_SHOWN:
+        yield f"{folder}/shards: {len(gone) - _MISSING_SHOWN:,} more inputs have missing units; the remedy is the same"
+
+
+def _check_whole(folder: Path) -> Iterator[str]:
+    """What a run has once: texts of dropped documents, what global stages left, and a report that is the sum."""
+    try:
+        recipe, wanted = recipe_of(folder), summary(folder)
+    except GristmillError as error:
+        yield str(error)
+        return
+    for name in ("edges.arrow", "alarms.json"):
+        for _, stage in recipe.stages:
+            if isinstance(stage, MinHashConfig):
+                yield from _check_kept(folder, folder / "dedup" / stage.name / name)
+    if recipe.output.dropped_per_rule != 0:
+        yield from _check_kept(folder, folder / "dropped" / "texts.arrow")
     report = folder / "report.json"
-    if report.exists() and not any(not p.exists() for p in paths):
-        try:
-            found, wanted_summary = json.loads(report.read_bytes()), summary(folder)
-        except (GristmillError, ValueError) as error:
-            yield f"{report}: cannot be compared: {error}"
-            return
-        differing = [k for k, v in wanted_summary.items() if found.get(k) != v]
-        if differing:
-            yield f"{report}: {', '.join(differing)} differ from the manifests; `gristmill report` writes it anew"
+    try:
+        found: Any = json.loads(report.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        yield f"{report}: not a report; `gristmill report {folder}` writes it anew"
+    elif differing := [key for key, value in wanted.items() if found.get(key) != value]:
+        yield f"{report}: {', '.join(differing)} differ from the manifests; `gristmill report {folder}` writes it anew"
+
+
+def _check_kept(folder: Path, file: Path) -> Iterator[str]:
+    """No manifest names it, so all that can be told is that it is there and can be read to its end."""
+    cause = "" if file.exists() else "missing"
+    try:
+        if not cause and file.suffix == ".json":
+            json.loads(file.read_bytes())
+        elif not cause:
+            for _ in read_batches(file):
+                pass
+    except (OSError, ValueError, GristmillError):
+        cause = "cannot be read to its end"
+    if cause:
+        doomed = f"{folder}/report.json" if cause == "missing" else f"{file} and {folder}/report.json"
+        yield f"{file}: {cause}; delete {doomed}, and {_AGAIN}"
+
+
+def _strays(folder: Path, chains: Chains, paths: Sequence[Path], manifests: dict[Path, Manifest]) -> Iterator[str]:
+    """Files of no unit. A file whose own manifest is missing or broken is none: it will be found whole or made anew."""
+    gaps = {_chain(unit.key) for unit in chains.missing} | {_chain(p.stem) for p in paths if p not in manifests}
+    for path, manifest in manifests.items():
+        if manifest.key == path.stem and manifest.key not in chains.units and _chain(path.stem) not in gaps:
+            yield f"{path}: belongs to no input of this run; delete it"
+    expected = {folder / name for manifest in manifests.values() for name in (*manifest.files, *_files(manifest))}
+    present = {*(folder / "shards").glob("*/*.arrow*"), *(folder / "ledger").glob("*")}
+    for path in sorted(present - expected):
+        if _chain(path.name.partition(".")[0]) not in gaps:
+            yield f"{path}: no manifest knows this file; delete it"
+
+
+def _chain(key: str) -> str:
+    return key.rpartition("-")[0]

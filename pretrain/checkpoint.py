@@ -4,32 +4,28 @@
                                   training.pt          optimizer and random-number state
                                   state.json           step, tokens and plan; written last
 
-A checkpoint exists when its state.json does, and loses that file first when it is deleted. Older ones are deleted only
-after a new one exists, so a kill at any moment leaves a whole checkpoint.
+A checkpoint exists when its state.json does, and loses that file first when it is deleted or written again. Older ones
+are deleted only after a new one exists, so a kill at any moment leaves a whole checkpoint. One that the disk has
+damaged since is passed over for the one before it.
 """
 
-import json
+import logging
+import pickle
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from pretrain.state import STATE, TrainState, checkpoint_paths, read_state
 from shards.atomic import atomic_file, write_bytes, write_json
-from shards.config import Config
+from shards.errors import RunError
 
-_STATE, _WEIGHTS, _TRAINING = "state.json", "model.safetensors", "training.pt"
+log = logging.getLogger(__name__)
 
-
-class TrainState(Config):
-    """Where training stands."""
-
-    step: int  # steps done
-    tokens: int  # labels trained on
-    plan_hash: str
-    identity: dict[str, Any]  # of the plan
+_WEIGHTS, _TRAINING = "model.safetensors", "training.pt"
 
 
 def save_checkpoint(
@@ -37,32 +33,62 @@ def save_checkpoint(
 ) -> None:
     """Write the checkpoint of `state.step` and delete all but the newest `keep`."""
     path = folder / f"step-{state.step:08d}"
+    (path / STATE).unlink(missing_ok=True)  # there only where this one did not load
     write_bytes(path / _WEIGHTS, save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
     with atomic_file(path / _TRAINING) as file:
         torch.save({"optimizer": optimizer.state_dict(), "rng": torch.get_rng_state()}, file)
-    write_json(path / _STATE, state.model_dump())
-    kept = _whole_checkpoints(folder)[-keep:]
+    write_json(path / STATE, state.model_dump())
+    # Later ones than this did not load: training would have gone on from them.
+    kept = [other for other in checkpoint_paths(folder) if other.name <= path.name][-keep:]
     for other in folder.glob("step-*"):
         if other not in kept:  # an older one, or what a kill left of one
-            (other / _STATE).unlink(missing_ok=True)
+            (other / STATE).unlink(missing_ok=True)
             shutil.rmtree(other)
 
 
-def newest_checkpoint(folder: Path) -> tuple[Path, TrainState] | None:
-    whole = _whole_checkpoints(folder)
-    if not whole:
-        return None
-    path = whole[-1] / _STATE
-    return whole[-1], TrainState.parse(json.loads(path.read_bytes()), str(path))
+def load_newest(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainState | None:
+    """Put the newest checkpoint that loads in place, its random-number state included; None where there is none yet.
+
+    `RunError` where there are checkpoints and none loads: training anew over them is the user's decision.
+    """
+    newest_first = checkpoint_paths(folder)[::-1]
+    problems = []
+    for path in newest_first:
+        try:
+            state = read_state(path)
+            _load(path, model, optimizer)
+        except RunError as error:
+            problems.append(str(error))
+            log.warning("event=checkpoint_passed_over %s", error)
+        else:
+            if problems:
+                log.warning("event=checkpoint_before step=%d path=%s", state.step, path)
+            return state
+    if problems:
+        raise RunError(
+            f"{folder}: none of its {len(problems)} checkpoints loads; the newest: {problems[0]}; restore one from a "
+            f"copy, or delete {folder} to train from the beginning"
+        )
+    return None
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put the checkpoint's weights and optimizer state in place, and its random-number state into torch."""
-    model.load_state_dict(load_file(path / _WEIGHTS))
-    training = torch.load(path / _TRAINING, map_location="cpu", weights_only=True)
-    optimizer.load_state_dict(training["optimizer"])
-    torch.set_rng_state(training["rng"])
+def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    try:
+        weights = load_file(path / _WEIGHTS)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise RunError(f"{path / _WEIGHTS}: not readable ({_first_line(error)})") from None
+    try:
+        training = torch.load(path / _TRAINING, map_location="cpu", weights_only=True)
+        # What torch raises depends on where the file is cut or damaged.
+    except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
+        raise RunError(f"{path / _TRAINING}: not readable ({_first_line(error)})") from None
+    try:
+        model.load_state_dict(weights)
+        optimizer.load_state_dict(training["optimizer"])
+        torch.set_rng_state(training["rng"])
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RunError(f"{path}: does not fit the model ({_first_line(error)})") from None
 
 
-def _whole_checkpoints(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in folder.glob(f"step-*/{_STATE}"))
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [repr(error)])[0]

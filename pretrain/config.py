@@ -14,7 +14,6 @@ weight = 0.8
 max_epochs = 4
 """
 
-import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +29,7 @@ class SourceConfig(Config):
     """A token folder and its share of the training rows."""
 
     tokens: str
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0, le=1e15)  # any scale, a source's size for example; they are summed
     # Up to four epochs are nearly as good as new data (Muennighoff et al., "Scaling Data-Constrained LMs", 2023).
     max_epochs: float = Field(default=4.0, gt=0)
 
@@ -39,13 +38,13 @@ class ModelConfig(Config):
     """A Llama-shaped decoder."""
 
     preset: str | None = None  # a name of PRESETS, whose values stand where the file gives none
-    width: int = Field(gt=0)
-    num_layers: int = Field(gt=0)
-    num_heads: int = Field(gt=0)
-    num_kv_heads: int = Field(gt=0)  # fewer than num_heads: grouped-query attention
-    feed_forward_width: int = Field(gt=0)
-    rope_theta: float = 10_000.0
-    norm_epsilon: float = 1e-5
+    width: int = Field(gt=0, le=1 << 16)
+    num_layers: int = Field(gt=0, le=1 << 10)
+    num_heads: int = Field(gt=0, le=1 << 10)
+    num_kv_heads: int = Field(gt=0, le=1 << 10)  # fewer than num_heads: grouped-query attention
+    feed_forward_width: int = Field(gt=0, le=1 << 20)
+    rope_theta: float = Field(default=10_000.0, gt=0)
+    norm_epsilon: float = Field(default=1e-5, gt=0)
     qk_norm: bool = False  # RMSNorm on each head's queries and keys: steadier at high learning rates
     tied_embeddings: bool = False  # the output matrix is the embedding
 
@@ -55,29 +54,32 @@ class OptimizerConfig(Config):
 
     lr: float = Field(default=6e-4, gt=0)
     min_lr_fraction: float = Field(default=0.1, ge=0, le=1)  # of lr, reached at the last step
-    warmup_steps: int = Field(default=100, ge=0)
+    warmup_steps: int = Field(default=100, ge=0, le=1 << 40)
     schedule: Literal["cosine", "wsd"] = "cosine"
     decay_fraction: float = Field(default=0.2, gt=0, le=1)  # of all steps; wsd decays over these
-    beta1: float = 0.9
-    beta2: float = 0.95
-    epsilon: float = 1e-8
-    weight_decay: float = 0.1  # of matrices; norms have none
-    max_grad_norm: float = 1.0
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.1, ge=0)  # of matrices; norms have none
+    max_grad_norm: float = Field(default=1.0, gt=0)
 
 
 class TrainConfig(Config):
     out: str
-    steps: int = Field(gt=0)
-    sequence_length: int = Field(gt=0)
-    batch_size: int = Field(gt=0)  # sequences in one step, over all devices and micro-batches
+    # The bounds keep the places of the training order, steps times batch_size, within 64 bits.
+    steps: int = Field(gt=0, le=1 << 40)
+    sequence_length: int = Field(gt=0, le=1 << 20)
+    batch_size: int = Field(gt=0, le=1 << 20)  # sequences in one step, over all devices and micro-batches
     micro_batch_size: int | None = Field(default=None, gt=0)  # sequences in memory at once; None: the whole batch
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = False  # torch.compile: faster steps, a minute of start-up
     checkpoint_every: int = Field(default=500, gt=0)  # steps
     keep_checkpoints: int = Field(default=2, gt=0)
     eval_every: int | None = Field(default=None, gt=0)  # steps; None: only before the first and after the last
-    eval_max_tokens: int = Field(default=1_000_000, gt=0)  # held-out tokens of each source that are measured
+    eval_max_tokens: int = Field(
+        default=1_000_000, gt=0, lt=1 << 63
+    )  # held-out tokens of each source that are measured
     model: ModelConfig
     optimizer: OptimizerConfig = OptimizerConfig()
     source: dict[str, SourceConfig] = Field(min_length=1)
@@ -134,7 +136,7 @@ def _set(values: dict[str, Any], key: str, text: str) -> None:
 def _fill_in_preset(values: dict[str, Any], path: Path) -> None:
     model = values.get("model")
     if isinstance(model, dict) and "preset" in model:
-        if model["preset"] not in PRESETS:
+        if not isinstance(model["preset"], str) or model["preset"] not in PRESETS:
             raise UserError(f"{path}: model.preset: expected one of {', '.join(PRESETS)}, found {model['preset']!r}")
         values["model"] = PRESETS[model["preset"]] | model
 
@@ -145,9 +147,9 @@ def _fill_in_steps(values: dict[str, Any], path: Path) -> None:
         raise UserError(f"{path}: give either steps or tokens")
     if "tokens" in values:
         sizes = [values.pop("tokens"), values.get("batch_size"), values.get("sequence_length")]
-        if not all(isinstance(size, int) and size > 0 for size in sizes):
+        if not all(type(size) is int and size > 0 for size in sizes):
             raise UserError(f"{path}: tokens, batch_size, sequence_length: expected positive integers, found {sizes}")
-        values["steps"] = math.ceil(sizes[0] / (sizes[1] * sizes[2]))
+        values["steps"] = -(-sizes[0] // (sizes[1] * sizes[2]))  # in integers: 10**400 is no float
 
 
 def _check(config: TrainConfig, path: Path) -> None:

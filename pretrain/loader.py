@@ -15,7 +15,8 @@ import numpy as np
 
 from pretrain.config import load_config
 from pretrain.packing import NO_LABEL, fill
-from pretrain.plan import Plan, make_plan
+from pretrain.plan import SETTINGS, Plan, differing_keys, make_plan
+from pretrain.state import CHECKPOINTS, recorded_identity
 from shards.errors import UserError
 
 
@@ -98,8 +99,25 @@ class Loader:
 
 
 def trace(config_path: Path, step: int) -> list[Trace]:
-    """What the training step that metrics.jsonl calls `step` (1, 2, …) was trained on."""
+    """What the training step that metrics.jsonl calls `step` (1, 2, …) was trained on.
+
+    A file that its `out` was not trained by, because of `--set` or a change since, is refused: it would tell of others.
+    """
     config = load_config(config_path, {})
+    plan = make_plan(config)
+    _check_trained_by(plan, config_path)
     if not 1 <= step <= config.steps:
         raise UserError(f"step {step}: expected 1 … {config.steps}")
-    return Loader(make_plan(config)).trace(step - 1)
+    return Loader(plan).trace(step - 1)
+
+
+def _check_trained_by(plan: Plan, path: Path) -> None:
+    out = Path(plan.config.out)
+    settings = out / SETTINGS
+    identity = recorded_identity(out / CHECKPOINTS)
+    if not identity and settings.exists():
+        identity = make_plan(load_config(settings, {})).identity  # before the first checkpoint
+    if identity and (keys := differing_keys(plan.identity, identity)):
+        changed = [key for key in keys if key in plan.token_digests]
+        remedy = "tokenize their shards as they were" if keys == changed else f"give {settings}"
+        raise UserError(f"{path}: {out} was trained by other settings; they differ in {', '.join(keys)}; {remedy}")

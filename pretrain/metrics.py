@@ -1,13 +1,14 @@
 """JSON lines of a training run, in which each step stands once however often the run was killed and resumed."""
 
 import json
+import logging
 import os
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from shards.atomic import disk_error, write_bytes
+
+log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 
@@ -18,6 +19,7 @@ class MetricsFile:
     def __init__(self, path: Path, last_step: int) -> None:
         self.path = path
         kept = [record for record in read_records(path) if record["step"] <= last_step]
+        self.num_kept = len(kept)
         write_bytes(path, b"".join(map(_line, kept)))
         self._file = path.open("ab")
 
@@ -39,12 +41,20 @@ class MetricsFile:
         self._file.close()
 
 
-def read_records(path: Path) -> Iterator[Record]:
-    """The whole lines of the file; a kill may have torn the last one. No file is no records."""
-    if path.exists():
-        for line in path.read_bytes().splitlines():
-            with suppress(json.JSONDecodeError):
-                yield json.loads(line)
+def read_records(path: Path) -> list[Record]:
+    """The records of the file; no file is no records. A kill may have torn the last line; what else is none is told."""
+    records: list[Record] = []
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+        except ValueError:  # not JSON, or not UTF-8
+            record = None
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            records.append(record)
+        elif number < len(lines):
+            log.warning("event=line_ignored file=%s line=%d: not a record with a step", path, number)
+    return records
 
 
 def _line(record: Record) -> bytes:

@@ -18,6 +18,8 @@ from pretrain.packing import Packing, pack
 from shards.errors import UserError
 from shards.tokens import HELD_OUT, TOKENIZER, TRAIN, TokenDocuments
 
+SETTINGS = "train.toml"  # in a training's out: its settings, with all defaults and overrides
+
 # Settings that leave the training curve as it is, so that a run may be resumed with others.
 FREE = {
     "out",
@@ -49,8 +51,12 @@ class Plan:
     def identity(self) -> dict[str, Any]:
         """Everything that the training curve depends on, by dotted key; digests stand for token folders."""
         settings = _flat(self.config.model_dump(exclude=FREE))
-        tokens = {f"source.{source.name}.tokens": source.documents.digest for source in self.sources}
-        return settings | tokens | {"packing.version": packing.VERSION}
+        return settings | self.token_digests | {"packing.version": packing.VERSION}
+
+    @property
+    def token_digests(self) -> dict[str, str]:
+        """By the dotted key of the setting that names the folder."""
+        return {f"source.{source.name}.tokens": source.documents.digest for source in self.sources}
 
     @cached_property
     def hash(self) -> str:

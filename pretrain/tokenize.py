@@ -2,8 +2,9 @@
 
     RUN/shards/<source>/<shard>.arrow  ──▶  TOKENS/<source>/{train,held-out}/<shard>.arrow
 
-A shard is finished when its manifest is there, and is made again when the text shard or a setting changed since.
-Whether a document is held out follows from its id alone, so it stays held out in every later run.
+A shard is finished when its manifest is there, and is made again when the text shard changed since or its files are
+damaged. Whether a document is held out follows from its id and the held-out fraction, and a folder has one fraction: so
+a document stays held out in every later run, whatever shard it comes in.
 """
 
 import hashlib
@@ -16,10 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pretrain.tokenizer import Tokenizer, find_shards, id_hashes
+from pretrain.tokenizer import Tokenizer, find_shards, id_hashes, read_documents
 from shards.atomic import write_bytes, write_json
-from shards.errors import UserError
-from shards.sink import ArrowSink, read_batches
+from shards.errors import RunError, UserError
+from shards.lock import locked
+from shards.manifest import file_sha256
+from shards.sink import ArrowSink
 from shards.tokens import (
     HELD_OUT,
     MANIFEST,
@@ -30,6 +33,7 @@ from shards.tokens import (
     TokenFile,
     TokenManifest,
     finish,
+    is_whole,
     read_shard_manifest,
     token_schema,
 )
@@ -50,23 +54,37 @@ def tokenize_shards(
 ) -> dict[str, TokenManifest]:
     """Make the token folders of all sources in `shards`; a source is the folder that a shard lies in.
 
-    Finished shards stay as they are. `report` gets one line a shard.
+    Finished shards stay as they are, but a folder's manifest lists the shards of this call only. `report` gets one line
+    a shard, and one where shards of earlier calls are left out.
     """
     if not 0 <= held_out_fraction < 1:
         raise UserError(f"held_out: expected a fraction from 0 to below 1, found {held_out_fraction}")
     tokenizer = Tokenizer(tokenizer_path)
     sources = _by_source(find_shards(shards))
-    for source in sources:
-        _claim(out / source, tokenizer)
-    for source, files in sources.items():
-        for stem, shard in files.items():
-            manifest = _tokenize_shard(shard, stem, tokenizer, out / source, held_out_fraction)
-            train, held_out = manifest.files[TRAIN], manifest.files[HELD_OUT]
-            report(
-                f"{source}/{stem}: {train.num_rows + held_out.num_rows:,} documents, "
-                f"{train.num_tokens:,} tokens to train on, {held_out.num_tokens:,} held out"
-            )
-    return {source: finish(out / source, tokenizer.vocab_size) for source in sources}
+    with ExitStack() as stack:
+        for source in sources:
+            stack.enter_context(locked(out / source))
+        finished = {source: _finished(out / source) for source in sources}
+        for source in sources:
+            _claim(out / source, tokenizer, finished[source], held_out_fraction)
+        for source, files in sources.items():
+            for stem, shard in files.items():
+                manifest = _tokenize_shard(
+                    shard, stem, tokenizer, out / source, held_out_fraction, finished[source].get(stem)
+                )
+                train, held_out = manifest.files[TRAIN], manifest.files[HELD_OUT]
+                report(
+                    f"{source}/{stem}: {train.num_rows + held_out.num_rows:,} documents, "
+                    f"{train.num_tokens:,} tokens to train on, {held_out.num_tokens:,} held out"
+                )
+        for source, files in sources.items():
+            if others := sorted(finished[source].keys() - files.keys()):
+                report(
+                    f"{source}: left out {len(others)} shards that earlier calls made and this one does not name: "
+                    f"{', '.join(others[:5])}{', …' if len(others) > 5 else ''}; to train on them too, give all "
+                    "shards of the source in one call"
+                )
+        return {source: finish(out / source, tokenizer.vocab_size, files) for source, files in sources.items()}
 
 
 def _by_source(files: Sequence[Path]) -> dict[str, dict[str, Path]]:
@@ -80,8 +98,28 @@ def _by_source(files: Sequence[Path]) -> dict[str, dict[str, Path]]:
     return sources
 
 
-def _claim(folder: Path, tokenizer: Tokenizer) -> None:
-    """Make the folder this tokenizer's and unfinished; one that holds another tokenizer's tokens is refused."""
+def _finished(folder: Path) -> dict[str, ShardManifest]:
+    """The manifests of a token folder by stem; a broken one goes, and its shard is made again."""
+    manifests = {}
+    for path in sorted((folder / MANIFESTS).glob("*.json")):
+        try:
+            manifests[path.stem] = read_shard_manifest(path)
+        except RunError as error:
+            log.warning("event=manifest_broken %s", error)
+            path.unlink()
+    return manifests
+
+
+def _claim(folder: Path, tokenizer: Tokenizer, finished: dict[str, ShardManifest], held_out_fraction: float) -> None:
+    """Make the folder unfinished; one of another tokenizer or held-out fraction is refused.
+
+    With two fractions a document that stands in two shards could be trained on from one and measured from the other.
+    """
+    if others := {manifest.held_out_fraction for manifest in finished.values()} - {held_out_fraction}:
+        raise UserError(
+            f"{folder}: holds tokens with {min(others):g} held out, not {held_out_fraction:g}; give --held-out "
+            f"{min(others):g}, choose another --out or delete the folder"
+        )
     copy = folder / TOKENIZER
     if copy.exists() and copy.read_bytes() != tokenizer.json:
         theirs = hashlib.sha256(copy.read_bytes()).hexdigest()
@@ -94,16 +132,14 @@ def _claim(folder: Path, tokenizer: Tokenizer) -> None:
 
 
 def _tokenize_shard(
-    shard: Path, stem: str, tokenizer: Tokenizer, folder: Path, held_out_fraction: float
+    shard: Path, stem: str, tokenizer: Tokenizer, folder: Path, held_out_fraction: float, before: ShardManifest | None
 ) -> ShardManifest:
     manifest_path = folder / MANIFESTS / f"{stem}.json"
-    with shard.open("rb") as file:
-        input_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if manifest_path.exists():
-        manifest = read_shard_manifest(manifest_path)
-        if (manifest.input_sha256, manifest.held_out_fraction) == (input_sha256, held_out_fraction):
+    input_sha256 = file_sha256(shard)
+    if before is not None:
+        if before.input_sha256 == input_sha256 and is_whole(folder, stem, before):
             log.info("event=shard_reused shard=%s", shard)
-            return manifest
+            return before
         manifest_path.unlink()
 
     schema = token_schema(tokenizer.vocab_size)
@@ -153,7 +189,7 @@ def _token_rows(shard: Path, tokenizer: Tokenizer, schema: pa.Schema) -> Iterato
 
 def _chunks(shard: Path) -> Iterator[pa.RecordBatch]:
     """The shard's rows in runs of about `CHUNK_BYTES` of text; never an empty run."""
-    for batch in read_batches(shard, ["id", "url", "text"]):
+    for batch in read_documents(shard, ["id", "url", "text"]):
         chunk_of = np.cumsum(pc.binary_length(batch["text"]).to_numpy()) // CHUNK_BYTES
         for start, end in zip(*_runs(chunk_of), strict=True):
             yield batch.slice(start, end - start)

@@ -28,7 +28,7 @@ import xxhash
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from shards.atomic import write_bytes
-from shards.errors import UserError
+from shards.errors import RunError, UserError
 from shards.sink import open_arrow, read_batches
 
 BOS, EOS, PAD = SPECIAL_TOKENS = ("<|bos|>", "<|eos|>", "<|pad|>")
@@ -52,6 +52,7 @@ SPLIT = "|".join(
     )
 )
 
+_REMEDY = "give shards that `gristmill run` made"
 _SAMPLE_SEED = 1  # of the id hash; not the held-out split's, so that one choice says nothing about the other
 
 
@@ -125,10 +126,31 @@ def find_shards(paths: Sequence[Path]) -> list[Path]:
             raise UserError(f"{path}: no *.arrow shards there; give a run folder, its shards/ or some of its files")
         files += found
     for file in files:
-        missing = {"id", "url", "text"} - set(open_arrow(file).schema.names)
+        schema = open_arrow(file).schema
+        missing = {"id", "url", "text"} - set(schema.names)
         if missing:
-            raise UserError(f"{file}: no column {', '.join(sorted(missing))}; give shards that `gristmill run` made")
+            raise UserError(f"{file}: no column {', '.join(sorted(missing))}; {_REMEDY}")
+        for name in ("id", "url", "text"):
+            kind = schema.field(name).type
+            if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+                raise UserError(f"{file}: column {name}: expected strings, found {kind}; {_REMEDY}")
     return files
+
+
+def read_documents(file: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The file's batches, in which every value is a whole UTF-8 string; a null or a damaged value is refused."""
+    first_row = 0
+    try:
+        for batch in read_batches(file, columns):
+            batch.validate(full=True)
+            for name in columns:
+                if batch[name].null_count:
+                    row = first_row + int(np.argmax(batch[name].is_null().to_numpy(zero_copy_only=False)))
+                    raise UserError(f"{file}: column {name}: row {row} is null; {_REMEDY}")
+            yield batch
+            first_row += batch.num_rows
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunError(f"{file}: damaged after row {first_row} ({error}); clean its input again") from None
 
 
 def id_hashes(ids: pa.Array, seed: int) -> np.ndarray:
@@ -140,7 +162,7 @@ def _sample_limit(files: Sequence[Path], sample_bytes: int) -> int:
     """The largest id hash in the sample."""
     hashes, sizes = [], []
     for file in files:
-        for batch in read_batches(file, ["id", "text"]):
+        for batch in read_documents(file, ["id", "text"]):
             hashes.append(id_hashes(batch["id"], _SAMPLE_SEED))
             sizes.append(pc.binary_length(batch["text"]).to_numpy())
     hash_of, size_of = np.concatenate([np.zeros(0, np.uint64), *hashes]), np.concatenate([np.zeros(0, int), *sizes])
@@ -153,7 +175,7 @@ def _sample_limit(files: Sequence[Path], sample_bytes: int) -> int:
 
 def _sample(files: Sequence[Path], limit: int) -> Iterator[list[str]]:
     for file in files:
-        for batch in read_batches(file, ["id", "text"]):
+        for batch in read_documents(file, ["id", "text"]):
             chosen = id_hashes(batch["id"], _SAMPLE_SEED) <= limit
             yield batch["text"].filter(pa.array(chosen)).to_pylist()
 

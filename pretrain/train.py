@@ -29,20 +29,24 @@ import torch
 from torch import Tensor
 
 from pretrain.attention import Documents
-from pretrain.checkpoint import TrainState, load_checkpoint, newest_checkpoint, save_checkpoint
-from pretrain.config import load_config
+from pretrain.checkpoint import load_newest, save_checkpoint
+from pretrain.config import TrainConfig, load_config
 from pretrain.evaluate import bits_per_byte, choose_held_out
 from pretrain.loader import Batch, Loader
 from pretrain.loss import token_losses
 from pretrain.metrics import MetricsFile, Record, read_records
 from pretrain.model import Model
 from pretrain.optim import learning_rate, make_optimizer
-from pretrain.plan import Plan, differing_keys, held_out_documents, make_plan
+from pretrain.plan import SETTINGS, Plan, differing_keys, held_out_documents, make_plan
+from pretrain.state import CHECKPOINTS, TrainState, recorded_identity
 from shards.atomic import write_bytes
 from shards.errors import Interrupted, RunError, UserError
+from shards.lock import locked
+from shards.tokens import verify_tokens
 
 log = logging.getLogger(__name__)
 
+MAX_MASK = 1 << 31  # bytes of the attention mask on CPU, a byte for each pair of positions in a row
 PEAK_FLOPS = 989e12  # dense bfloat16 of an H100 or H200, from NVIDIA's data sheet
 
 
@@ -53,7 +57,7 @@ class TrainSummary:
     out: Path
     steps: int
     tokens: int
-    loss: float
+    loss: float | None  # of the last step; None where a checkpoint of an earlier version does not say
     num_parameters: int
     held_out_before: dict[str, float]  # bits per byte by source
     held_out_after: dict[str, float]
@@ -66,89 +70,116 @@ def train(config_path: Path, *, overrides: Mapping[str, str], progress: Callable
     `Interrupted`; a second one stops at once.
     """
     config = load_config(config_path, overrides)
+    device = choose_device(config.device)
+    _check_mask(config, device)
+    for source in config.source.values():
+        verify_tokens(Path(source.tokens))
     plan = make_plan(config)
-    loader = Loader(plan)
-    out, device = Path(config.out), choose_device(config.device)
-    checkpoints = out / "checkpoints"
+    with locked(Path(config.out), elsewhere="out"):
+        return _train(plan, device, config_path, progress)
+
+
+def _train(plan: Plan, device: torch.device, config_path: Path, progress: Callable[[Record], None]) -> TrainSummary:
+    config, loader, out = plan.config, Loader(plan), Path(plan.config.out)
+    checkpoints, held_out_path = out / CHECKPOINTS, out / "held_out.jsonl"
     num_rows = config.micro_batch_size or config.batch_size
+    _check_same_plan(plan, out)
 
     torch.manual_seed(config.seed)
     model = Model(config.model, plan.vocab_size).to(device)
     optimizer = make_optimizer(model, config.optimizer)
-    state = TrainState(step=0, tokens=0, plan_hash=plan.hash, identity=plan.identity)
-    if found := newest_checkpoint(checkpoints):
-        path, state = found
-        _check_same_plan(plan, state, out)
-        load_checkpoint(path, model, optimizer)
     if config.compile:
         model.compile()
-    write_bytes(out / "train.toml", tomli_w.dumps(config.model_dump(exclude_none=True)).encode())
-    for line in plan.describe():
-        log.info("event=plan %s", line)
-    log.info(
-        "event=start step=%d parameters=%d device=%s plan=%s", state.step, model.num_parameters(), device, plan.hash
-    )
-
     held_out = [
         choose_held_out(name, documents, config.sequence_length, config.eval_max_tokens)
         for name, documents in held_out_documents(plan).items()
     ]
-    with (
-        MetricsFile(out / "metrics.jsonl", state.step) as metrics,
-        MetricsFile(out / "held_out.jsonl", state.step) as measurements,
-        _stop_on_signal() as stop,
-    ):
+    held_out = [h for h in held_out if h.num_bytes]  # all that were chosen may be empty texts
+    with _stop_on_signal() as stop:
+        measured = _measured(held_out_path, {h.source for h in held_out})
+        measured_before = 0 in measured
+        if not measured_before:  # the model is as it begins only until a checkpoint is loaded
+            measured[0] = bits_per_byte(model, held_out, num_rows)
+        state = load_newest(checkpoints, model, optimizer)
+        if state is None:
+            state = TrainState(step=0, tokens=0, plan_hash=plan.hash, identity=plan.identity)
+        write_bytes(out / SETTINGS, tomli_w.dumps(config.model_dump(exclude_none=True)).encode())
+        for line in plan.describe():
+            log.info("event=plan %s", line)
+        log.info(
+            "event=start step=%d parameters=%d device=%s plan=%s", state.step, model.num_parameters(), device, plan.hash
+        )
+        with (
+            MetricsFile(out / "metrics.jsonl", state.step) as metrics,
+            MetricsFile(held_out_path, state.step) as measurements,
+        ):
 
-        def measure(step: int) -> None:
-            record = {"step": step, "held_out_bits_per_byte": bits_per_byte(model, held_out, num_rows)}
-            measurements.append(record)
-            progress(record)
+            def tell(step: int) -> None:
+                record = {"step": step, "held_out_bits_per_byte": measured[step]}
+                measurements.append(record)
+                progress(record)
 
-        if state.step == 0:
-            measure(0)
-        began = time.perf_counter()
-        for step, batch in _batches(loader, state.step, config.steps):
-            loss_sums = accumulate(model, batch, num_rows, len(plan.sources)).tolist()
-            loss = sum(loss_sums) / batch.num_labels
-            if not math.isfinite(loss):
-                raise RunError(
-                    f"step {step}: the loss is {loss}; lower optimizer.lr, or see with `gristmill trace` what the step "
-                    f"was trained on; the newest checkpoint is of a step before"
+            if metrics.num_kept < state.step:
+                log.warning(
+                    "event=records_lost file=%s: %d of its first %d steps", metrics.path, metrics.num_kept, state.step
                 )
-            grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.max_grad_norm)
-            lr = learning_rate(step, config.steps, config.optimizer)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            optimizer.step()
-            optimizer.zero_grad()
-            record = {"step": step, "loss": loss, "tokens": state.tokens + batch.num_labels}
-            record |= {"lr": lr, "grad_norm": float(grad_norm)}
-            record |= _speed(model, batch, time.perf_counter() - began)
-            record["loss_by_source"] = {
-                source.name: loss_sum / count
-                for source, loss_sum, count in zip(
-                    plan.sources, loss_sums, batch.labels_by_source(len(plan.sources)).tolist(), strict=True
-                )
-                if count
-            }
-            metrics.append(record)
-            progress(record)
+            if not measured_before:
+                tell(0)
+            began = time.perf_counter()
+            for step, batch in _batches(loader, state.step, config.steps):
+                loss_sums = accumulate(model, batch, num_rows, len(plan.sources)).tolist()
+                loss = sum(loss_sums) / batch.num_labels
+                if not math.isfinite(loss):
+                    raise RunError(
+                        f"step {step}: the loss is {loss}; lower optimizer.lr, or see with `gristmill trace` what the "
+                        f"step was trained on; the newest checkpoint is of a step before"
+                    )
+                grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.max_grad_norm)
+                lr = learning_rate(step, config.steps, config.optimizer)
+                for group in optimizer.param_groups:
+                    group["lr"] = lr
+                optimizer.step()
+                optimizer.zero_grad()
+                record = {"step": step, "loss": loss, "tokens": state.tokens + batch.num_labels}
+                record |= {"lr": lr, "grad_norm": float(grad_norm)}
+                record |= _speed(model, batch, time.perf_counter() - began)
+                record["loss_by_source"] = {
+                    source.name: loss_sum / count
+                    for source, loss_sum, count in zip(
+                        plan.sources, loss_sums, batch.labels_by_source(len(plan.sources)).tolist(), strict=True
+                    )
+                    if count
+                }
+                metrics.append(record)
+                progress(record)
 
-            state = state.model_copy(update={"step": step, "tokens": record["tokens"]})
-            last = step == config.steps
-            if last or (config.eval_every and step % config.eval_every == 0):
-                measure(step)
-            if last or stop.is_set() or step % config.checkpoint_every == 0:
-                metrics.sync()
-                measurements.sync()
-                save_checkpoint(checkpoints, state, model, optimizer, keep=config.keep_checkpoints)
-            if stop.is_set() and not last:
-                raise Interrupted(
-                    f"stopped after step {step} of {config.steps}, checkpoint saved; "
-                    f"`gristmill pretrain {config_path}` with the same settings goes on from there"
-                )
-            began = time.perf_counter()  # so that waiting for a batch counts, and measuring and saving do not
-    return _summary(out, state, model)
+                state = state.model_copy(update={"step": step, "tokens": record["tokens"], "loss": loss})
+                last = step == config.steps
+                if last or (config.eval_every and step % config.eval_every == 0):
+                    measured[step] = bits_per_byte(model, held_out, num_rows)
+                    tell(step)
+                if last or stop.is_set() or step % config.checkpoint_every == 0:
+                    metrics.sync()
+                    measurements.sync()
+                    save_checkpoint(checkpoints, state, model, optimizer, keep=config.keep_checkpoints)
+                if stop.is_set() and not last:
+                    raise Interrupted(
+                        f"stopped after step {step} of {config.steps}, checkpoint saved; "
+                        f"`gristmill pretrain {config_path}` with the same settings goes on from there"
+                    )
+                began = time.perf_counter()  # so that waiting for a batch counts, and measuring and saving do not
+            if state.step not in measured:  # a finished run whose measurements were lost
+                measured[state.step] = bits_per_byte(model, held_out, num_rows)
+                tell(state.step)
+    return TrainSummary(
+        out=out,
+        steps=state.step,
+        tokens=state.tokens,
+        loss=state.loss,
+        num_parameters=model.num_parameters(),
+        held_out_before=measured[0],
+        held_out_after=measured[state.step],
+    )
 
 
 def accumulate(model: Model, batch: Batch, num_rows: int, num_sources: int) -> Tensor:
@@ -219,24 +250,26 @@ def _stop_on_signal() -> Iterator[threading.Event]:
         restore()
 
 
-def _check_same_plan(plan: Plan, state: TrainState, out: Path) -> None:
-    if state.plan_hash != plan.hash:
-        keys = differing_keys(plan.identity, state.identity)
+def _check_same_plan(plan: Plan, out: Path) -> None:
+    identity = recorded_identity(out / CHECKPOINTS)
+    if identity and (keys := differing_keys(plan.identity, identity)):
         raise UserError(
-            f"{out}: its checkpoint of step {state.step} was trained with other settings; they differ in "
-            f"{', '.join(keys)}; set them back, or choose another out"
+            f"{out}: its checkpoints were trained with other settings; they differ in {', '.join(keys)}; "
+            "set them back, or choose another out"
         )
 
 
-def _summary(out: Path, state: TrainState, model: Model) -> TrainSummary:
-    measured = {record["step"]: record["held_out_bits_per_byte"] for record in read_records(out / "held_out.jsonl")}
-    losses = {record["step"]: record["loss"] for record in read_records(out / "metrics.jsonl")}
-    return TrainSummary(
-        out=out,
-        steps=state.step,
-        tokens=state.tokens,
-        loss=losses[state.step],
-        num_parameters=model.num_parameters(),
-        held_out_before=measured[0],
-        held_out_after=measured[state.step],
-    )
+def _check_mask(config: TrainConfig, device: torch.device) -> None:
+    num_rows, length = config.micro_batch_size or config.batch_size, config.sequence_length
+    num_bytes = num_rows * length**2
+    if device.type == "cpu" and num_bytes > MAX_MASK:
+        raise UserError(
+            f"sequence_length {length:,}: on CPU {num_rows} rows at once need an attention mask of "
+            f"{num_bytes / 1e9:.1f} GB, more than {MAX_MASK / 1e9:.1f}; lower micro_batch_size or sequence_length"
+        )
+
+
+def _measured(path: Path, sources: set[str]) -> dict[int, dict[str, float]]:
+    """Bits per byte by step and source, of those lines that tell all of them."""
+    found = {record["step"]: record.get("held_out_bits_per_byte") for record in read_records(path)}
+    return {step: values for step, values in found.items() if isinstance(values, dict) and values.keys() == sources}

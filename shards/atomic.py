@@ -8,7 +8,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,7 +28,8 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         part.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where its folder is a file or may not be written to, there is no part either
+            part.unlink(missing_ok=True)
         raise disk_error(path, error) from error
     except BaseException:
         part.unlink(missing_ok=True)
@@ -58,7 +59,7 @@ def append_synced(path: Path, line: bytes) -> None:
 
 def disk_error(path: Path, error: OSError) -> UserError | RunError:
     """Our error for a failed write, with the remedy."""
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
         return UserError(f"{path}: cannot be written: {error.strerror}; choose a folder that you may write to")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunError(f"{path}: the disk is full; free some space and run the same command again, it resumes")

@@ -16,16 +16,16 @@ from shards.errors import UserError
 
 
 class Config(BaseModel):
-    """Base of all settings: immutable, picklable, no unknown keys, no silent conversion of types."""
+    """Base of all settings: immutable, picklable, no unknown keys, no silent conversion of types, no inf and no nan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
     def parse(cls, values: dict[str, Any], where: str) -> Self:
         """The settings in `values`; `where` names their place in the message of the `UserError` for bad ones."""
         try:
             # TOML has arrays only; strict mode would refuse a list for a tuple field.
-            return cls.model_validate(_tuples(values))
+            return cls.model_validate(_tuples(values, where))
         except ValidationError as error:
             raise UserError(_one_line(error, where, cls)) from None
 
@@ -41,11 +41,13 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _tuples(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_tuples(v) for v in value)
+def _tuples(value: Any, where: str) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_tuples(v, where) for v in value)
     if isinstance(value, dict):
-        return {k: _tuples(v) for k, v in value.items()}
+        return {k: _tuples(v, f"{where}.{k}") for k, v in value.items()}
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        raise UserError(f"{where}: the number {str(value)[:24]} is too large; 64 bits hold whole numbers")
     return value
 
 

@@ -1,9 +1,11 @@
 """What a global stage is: it reads the live rows of all units and leaves verdicts, as files.
 
-    work/<pass>/<unit>.text.arrow ──▶ resolve ──▶ work/<pass>/<stage>/<unit>.arrow   (row, twin, similarity)
+    work/<pass>/<unit>.text.arrow ──▶ resolve ──▶ work/<pass>/<stage>/<unit>.arrow         (row, twin, similarity)
+                                                  work/<pass>/<stage>/<unit>.spans.arrow   (row, start, end, …)
 
-The next pass applies the verdicts. Nothing is handed over in a process's memory, so the result is the same for any
-number of workers, and a killed stage goes on from the files that it finished.
+Who reads a unit gets it without the rows that verdicts removed and without the spans that were cut. Nothing is handed
+over in a process's memory, so the result is the same for any number of workers, and a killed stage goes on from the
+files that it finished.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +18,7 @@ import pyarrow as pa
 
 from shards.config import Config
 from shards.sink import open_arrow, read_batches
+from shards.spans import cut
 
 VERDICTS = pa.schema(
     [
@@ -24,6 +27,21 @@ VERDICTS = pa.schema(
         pa.field("similarity", pa.float64()),
     ]
 )
+SPANS = pa.schema(
+    [
+        pa.field("row", pa.int64()),  # as in VERDICTS; by (row, start), disjoint, and of rows that stay
+        pa.field("start", pa.int64()),  # byte of the text at which the span begins, between characters
+        pa.field("end", pa.int64()),
+        pa.field("chars", pa.int64()),  # characters between them
+        pa.field("twin", pa.string()),  # id of the document, perhaps the same, in which the passage stands too
+        pa.field("twin_start", pa.int64()),  # byte of its text at which the window stands that the span begins in
+    ]
+)
+
+
+def spans_path(verdicts: Path) -> Path:
+    """Where a stage that leaves `verdicts` for a unit also leaves the spans to cut from it."""
+    return verdicts.with_name(verdicts.name.removesuffix(".arrow") + ".spans.arrow")
 
 
 @dataclass(frozen=True)
@@ -44,12 +62,25 @@ class ExchangeUnit:
         return alive
 
     def batches(self, columns: list[str]) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
-        """(row numbers int64[n], n live rows) of the text file, batch by batch."""
+        """(row numbers int64[n], n live rows) of the text file, batch by batch, cut as stages before have said."""
         alive, first = self.alive(), 0
+        spans = [path for path in map(spans_path, self.verdicts) if path.exists()] if "text" in columns else []
+        cuts = [open_arrow(path, ["row", "start", "end"]).read_all() for path in spans]
         for batch in read_batches(self.text, columns):
+            for found in cuts:
+                batch = _cut(batch, first, *(found[name].to_numpy() for name in ("row", "start", "end")))
             mask = alive[first : first + batch.num_rows]
             yield first + np.flatnonzero(mask), batch if mask.all() else batch.filter(pa.array(mask))
             first += batch.num_rows
+
+
+def _cut(batch: pa.RecordBatch, first: int, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> pa.RecordBatch:
+    """`batch`, which begins at row `first`, without the spans in its texts."""
+    begin, end = np.searchsorted(rows, (first, first + batch.num_rows))
+    if begin == end:
+        return batch
+    text = cut(batch["text"], rows[begin:end] - first, starts[begin:end], ends[begin:end])
+    return batch.set_column(batch.schema.get_field_index("text"), "text", text)
 
 
 class Executor(Protocol):
@@ -68,8 +99,14 @@ class GlobalStageConfig(Config):
 
     name: str
 
+    @property
+    def cuts(self) -> bool:
+        """True for a stage that may leave spans: the ledger then counts what it cut from each document."""
+        return False
+
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
-        """Write `folder/<key>.arrow` (schema VERDICTS, atomically) for each unit that loses rows.
+        """Write `folder/<key>.arrow` (schema VERDICTS, atomically) for each unit that loses rows, and beside it
+        `<key>.spans.arrow` (schema SPANS) where rows that stay lose passages.
 
         `folder` is this stage's own, may hold finished files of a killed attempt, and may keep what it needs for
         reports (edges, groups). The result depends on the rows alone: not on workers, nor on the units' sizes.

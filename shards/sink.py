@@ -4,7 +4,8 @@ Incoming batches are re-cut to `BATCH_ROWS` rows, so that a file of many small b
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -98,22 +99,47 @@ class _Hashed:
 def open_arrow(path: Path, columns: list[str] | None = None) -> pa.ipc.RecordBatchFileReader:
     """The file at `path`, memory-mapped; a missing or broken one is a `RunError` that names it.
 
-    With `columns` only those are decompressed: ids without their texts are read nine times as fast.
+    With `columns` only those are decompressed: ids without their texts are read nine times as fast. Batches are read
+    later, and a broken one is an error of Arrow's: `read_table` and `read_batches` name the file then too.
     """
-    try:
+    with _whole(path):
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
         if columns is None:
             return reader
+        if missing := [name for name in columns if name not in reader.schema.names]:
+            raise RunError(f"{path}: has no column {', '.join(missing)}: another version made it; make it anew")
         fields = [reader.schema.get_field_index(name) for name in columns]
         return pa.ipc.open_file(pa.memory_map(str(path)), options=pa.ipc.IpcReadOptions(included_fields=fields))
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """The whole file; the columns in the order of `columns`."""
+    reader = open_arrow(path, columns)
+    with _whole(path):
+        table = reader.read_all()
+    return table.select(columns) if columns is not None else table
+
+
+def read_batches(
+    path: Path, columns: list[str] | None = None, numbers: Iterable[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The batches of these numbers, in their order; all if none are given."""
+    reader = open_arrow(path, columns)
+    for i in range(reader.num_record_batches) if numbers is None else numbers:
+        with _whole(path):
+            batch = reader.get_batch(i)
+        yield batch.select(columns) if columns is not None else batch
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise RunError(f"{path}: missing; `gristmill verify` tells what else is") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RunError(f"{path}: not a whole Arrow file ({error}); delete its run's manifest and run again") from None
-
-
-def read_batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    reader = open_arrow(path, columns)
-    for i in range(reader.num_record_batches):
-        batch = reader.get_batch(i)
-        yield batch.select(columns) if columns is not None else batch
+    except (OSError, pa.ArrowException) as error:
+        cause = " ".join(str(error).split())
+        raise RunError(
+            f"{path}: not a whole Arrow file ({cause}); delete its manifest (the .json of its name) and the run's "
+            "report.json, if there is one, and run the same command again"
+        ) from None

@@ -9,6 +9,7 @@ their reader in `cleaners.warc`; here are Arrow shards, Parquet, JSON lines and 
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Protocol
@@ -29,6 +30,7 @@ UNIT_BYTES = 512 << 20  # … or at this many bytes of payload or text, whicheve
 BATCH_ROWS = 256  # a batch ends at this many rows …
 BATCH_BYTES = 8 << 20  # … or at this many bytes: the bound on what a stage holds in memory
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 ROWS = pa.unify_schemas([PROVENANCE, pa.schema([TEXT])])
 
 
@@ -164,7 +166,7 @@ class RowReader:
                     continue
                 try:
                     yield offset, self._selected(json.loads(line), offset)
-                except (ValueError, TypeError, AttributeError) as error:
+                except (ValueError, TypeError, AttributeError, RecursionError) as error:
                     self._damaged(offset, f"a line that is no document: {error}")
 
     def _text(self) -> Iterator[tuple[int | None, dict[str, Any] | None]]:
@@ -176,7 +178,7 @@ class RowReader:
             self._damaged(error.start, "not UTF-8; convert the file, for example with iconv")
 
     def _selected(self, given: dict[str, Any], offset: int = 0) -> dict[str, Any] | None:
-        if all(given.get(column) == value for column, value in self._config.where.items()):
+        if all(_same(given.get(column), value) for column, value in self._config.where.items()):
             return self._row(given, offset)
         self.stats.add("records/not_selected")
         return None
@@ -190,15 +192,17 @@ class RowReader:
         name, url, date = (str(given.get(column) or "") for column in (c.id, c.url, c.date))
         for value in (name, url, date):
             value.encode()
-        from_crawl = c.kind == "shards" and "warc_offset" in given
+        from_crawl = c.kind == "shards" and isinstance(given.get("warc_offset"), int)
+        if name and not _UUID.search(name):
+            name = f"{self._name}/{self._file.name}/{name}"  # row numbers and the like name a row of their file only
         return {
-            "id": name if _is_id(name) else row_id(name, url, date, text.encode()),
+            "id": given[c.id] if _is_id(given.get(c.id)) else row_id(name, url, date, text.encode()),
             "url": url,
             "date": date,
             "source": self._name,
-            "warc_file": given["warc_file"] if from_crawl else self._file.name,
+            "warc_file": str(given.get("warc_file", "")) if from_crawl else self._file.name,
             "warc_offset": given["warc_offset"] if from_crawl else offset,
-            "warc_length": given["warc_length"] if from_crawl else -1,
+            "warc_length": given.get("warc_length", -1) if from_crawl else -1,
             "text": text,
         }
 
@@ -216,8 +220,13 @@ def row_id(name: str, url: str, date: str, body: bytes) -> str:
     return digest.hexdigest()
 
 
-def _is_id(name: str) -> bool:
-    return len(name) == 32 and all(c in "0123456789abcdef" for c in name)
+def _is_id(name: Any) -> bool:
+    return isinstance(name, str) and re.fullmatch("[0-9a-f]{32}", name) is not None
+
+
+def _same(found: Any, wanted: str | int | float | bool) -> bool:
+    """JSON's true is not 1."""
+    return bool(found == wanted) and isinstance(found, bool) == isinstance(wanted, bool)
 
 
 def _inflate(raw: BinaryIO, path: str) -> Iterator[bytes]:

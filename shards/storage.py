@@ -42,6 +42,8 @@ def find_inputs(paths: Iterable[str], suffixes: tuple[str, ...], where: str) -> 
     """
     found: list[InputFile] = []
     for path in paths:
+        if not path.strip():
+            raise UserError(f"{where}: an empty path; name files, folders, globs or a warc.paths.gz list")
         if _is_path_list(path):
             found += _listed(path, where)
         elif _is_remote(path):
@@ -96,6 +98,10 @@ def _first_magic(pattern: Path) -> int:
 
 
 def _on_disk(path: Path, name: str, where: str) -> InputFile:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{where}: {str(path)!a}: the file's name is not UTF-8; rename it") from None
     try:
         path.open("rb").close()
         return InputFile(str(path), name, path.stat().st_size)

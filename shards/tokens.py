@@ -4,7 +4,8 @@
                     train/<shard>.arrow          one row a document: id, url, source, tokens, num_bytes
                     held-out/<shard>.arrow       documents that are never trained on, chosen by their ids
                     manifests/<shard>.json       written when both files of a shard are whole: the unit of resume
-                    manifest.json                written last: every file with its rows, tokens, bytes and sha256
+                    manifest.json                written last: every file of the last call, with its rows, tokens, bytes
+                                                 and sha256
 
 The files are uncompressed Arrow IPC, because compressed buffers cannot be mapped: a training row is then a few
 slices of mapped memory. Token ids are uint16 while the vocabulary allows it. A document is <|bos|> text <|eos|>, so
@@ -13,19 +14,27 @@ every token of the text, the first one too, has a token before it that predicts 
 
 import hashlib
 import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from shards.atomic import write_json
 from shards.config import Config
-from shards.errors import RunError, UserError
-from shards.sink import ArrowSink, open_arrow
+from shards.errors import GristmillError, RunError, UserError
+from shards.manifest import file_sha256
+from shards.sink import ArrowSink, read_batches
 
 TRAIN, HELD_OUT = "train", "held-out"
 MANIFEST, MANIFESTS, TOKENIZER = "manifest.json", "manifests", "tokenizer.json"
+_REMEDY = "run the same `gristmill tokenize` again, which makes what is damaged anew"
+
+_Manifest = TypeVar("_Manifest", bound=Config)
 
 
 def token_schema(vocab_size: int) -> pa.Schema:
@@ -82,32 +91,75 @@ class TokenManifest(Config):
         return hashlib.sha256("\n".join([self.tokenizer_sha256, *files]).encode()).hexdigest()
 
 
-def finish(folder: Path, vocab_size: int) -> TokenManifest:
-    """Write `manifest.json` over all finished shards of the folder."""
+def finish(folder: Path, vocab_size: int, stems: Iterable[str]) -> TokenManifest:
+    """Write `manifest.json` over these finished shards of the folder; others that lie there are not part of it."""
     manifest = TokenManifest(
         tokenizer_sha256=hashlib.sha256((folder / TOKENIZER).read_bytes()).hexdigest(),
         vocab_size=vocab_size,
-        shards={path.stem: read_shard_manifest(path) for path in sorted((folder / MANIFESTS).glob("*.json"))},
+        shards={stem: read_shard_manifest(folder / MANIFESTS / f"{stem}.json") for stem in sorted(stems)},
     )
     write_json(folder / MANIFEST, manifest.model_dump())
     return manifest
 
 
 def read_shard_manifest(path: Path) -> ShardManifest:
-    return ShardManifest.parse(json.loads(path.read_bytes()), str(path))
+    return _read(path, ShardManifest)
 
 
 def read_manifest(folder: Path) -> TokenManifest:
     """The manifest of a finished token folder; anything else is the user's mistake."""
     path = folder / MANIFEST
     if path.exists():
-        return TokenManifest.parse(json.loads(path.read_bytes()), str(path))
+        return _read(path, TokenManifest)
     if (folder / TOKENIZER).exists():
         raise UserError(f"{folder}: not finished; run the same `gristmill tokenize` again")
     sources = sorted(inner.parent.name for inner in folder.glob(f"*/{TOKENIZER}"))
     if sources:
         raise UserError(f"{folder}: holds several sources; name one of {', '.join(str(folder / s) for s in sources)}")
     raise UserError(f"{folder}: no token folder; make one with `gristmill tokenize SHARDS --tokenizer T --out TOKENS`")
+
+
+def _read(path: Path, kind: type[_Manifest]) -> _Manifest:
+    try:
+        return kind.parse(json.loads(path.read_bytes()), str(path))
+    except (OSError, ValueError, GristmillError) as error:
+        raise RunError(f"{path}: not a whole manifest ({error}); {_REMEDY}") from None
+
+
+def is_whole(folder: Path, stem: str, manifest: ShardManifest) -> bool:
+    """Whether the shard's files hold the very bytes that its manifest tells of."""
+    return not any(_damage(folder / split / f"{stem}.arrow", file) for split, file in manifest.files.items())
+
+
+def verify_tokens(folder: Path) -> None:
+    """Read every file of a finished token folder and compare its sha256; about 1 GB/s a core."""
+    files = [
+        (folder / split / f"{stem}.arrow", file)
+        for stem, shard in read_manifest(folder).shards.items()
+        for split, file in shard.files.items()
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        damages = [damage for damage in threads.map(lambda pair: _damage(*pair), files) if damage]
+    if damages:
+        more = f" and {len(damages) - 1} more files are damaged" if len(damages) > 1 else ""
+        raise RunError(f"{damages[0]}{more}; {_REMEDY}")
+
+
+def _damage(path: Path, file: TokenFile) -> str:
+    """What is wrong with a token shard; empty where nothing is."""
+    if damage := _size_damage(path, file):
+        return damage
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        return f"{path}: cannot be read: {error.strerror}"
+    return "" if found == file.sha256 else f"{path}: its sha256 is not the one in {MANIFEST}"
+
+
+def _size_damage(path: Path, file: TokenFile) -> str:
+    found = path.stat().st_size if path.exists() else 0
+    expected = f"{file.num_file_bytes:,} bytes as {MANIFEST} says"
+    return "" if found == file.num_file_bytes else f"{path}: expected {expected}, found {found:,}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +174,8 @@ class Provenance:
 class TokenDocuments:
     """The documents of one split of a token folder by index 0, 1, …: files by name, rows as they lie.
 
-    Opening maps the files and reads offsets only; tokens are read when asked for.
+    Opening maps the files and reads offsets only; tokens are read when asked for. Sizes are compared with the manifest,
+    contents are not: see `verify_tokens`.
     """
 
     def __init__(self, folder: Path, split: str) -> None:
@@ -131,14 +184,10 @@ class TokenDocuments:
         self.digest = self.manifest.digest(split)
         self._batches: list[pa.RecordBatch] = []
         for stem, shard in self.manifest.shards.items():
-            path, file = folder / split / f"{stem}.arrow", shard.files[split]
-            if not path.exists() or path.stat().st_size != file.num_file_bytes:
-                raise RunError(
-                    f"{path}: expected {file.num_file_bytes:,} bytes as {MANIFEST} says, found "
-                    f"{path.stat().st_size if path.exists() else 0:,}; delete {folder} and tokenize again"
-                )
-            reader = open_arrow(path)
-            self._batches += [reader.get_batch(i) for i in range(reader.num_record_batches)]
+            path = folder / split / f"{stem}.arrow"
+            if damage := _size_damage(path, shard.files[split]):
+                raise RunError(f"{damage}; {_REMEDY}")
+            self._batches += read_batches(path)
         self._first_row = np.cumsum([0] + [batch.num_rows for batch in self._batches])
         tokens = [batch["tokens"] for batch in self._batches]
         self._offsets = [np.asarray(column.offsets) for column in tokens]

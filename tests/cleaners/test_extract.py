@@ -95,7 +95,7 @@ def test_a_killed_page_is_journalled_and_replayed(tmp_path: Path, monkeypatch: p
 
 
 def test_a_journal_line_that_a_kill_cut_is_no_entry(tmp_path: Path) -> None:
-    (tmp_path / "kills.jsonl").write_bytes(b'{"id": "' + b"0" * 32 + b'"}\n{"id": "00')
+    (tmp_path / "kills.jsonl").write_bytes(b'{"id": "' + b"0" * 32 + b'", "url": ""}\n{"id": "00')
     done = ExtractConfig(engine="resiliparse").build_in(tmp_path)(batch(article("One"), article("Two")))
     assert done["extract.killed"].to_pylist() == [1, 0]
 
@@ -153,7 +153,9 @@ def test_an_engine_that_is_not_installed_ends_the_run_and_drops_no_page(monkeypa
 
     def without_resiliparse(command: list[str], **pipes: int) -> subprocess.Popen[bytes]:
         hidden = "import sys; sys.modules['resiliparse.extract.html2text'] = None; from cleaners.child import _serve; "
-        return real([command[0], "-c", f"{hidden}_serve('resiliparse', 'balanced', 30.0)"], **pipes)
+        return real(
+            [command[0], "-c", f"{hidden}_serve('resiliparse', 'balanced', 30.0, __import__('os').getppid())"], **pipes
+        )
 
     monkeypatch.setattr(subprocess, "Popen", without_resiliparse)
     process.send("<p>x</p>", "")

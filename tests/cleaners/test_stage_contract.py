@@ -8,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from word_oracle import any_text
 
+from cleaners.c4 import C4Config
+from cleaners.chinese import ChineseQualityConfig
+from cleaners.fineweb import FineWebConfig
 from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
 from cleaners.language import LanguageConfig
+from cleaners.pii import PiiConfig
 from cleaners.refinedweb import RefinedWebLinesConfig
 from cleaners.url import UrlConfig
 from shards.stage import Batch, Stage, StageConfig
@@ -20,7 +24,12 @@ CONFIGS: tuple[StageConfig, ...] = (
     GopherRepetitionConfig(name="gopher_repetition"),
     GopherQualityConfig(name="gopher_quality"),
     RefinedWebLinesConfig(name="refinedweb_lines"),
+    FineWebConfig(name="fineweb"),
+    C4Config(name="c4"),
+    ChineseQualityConfig(name="chinese_quality"),
+    PiiConfig(name="pii", phones=("zh", "ru"), identity_numbers=("zh", "ru")),
 )
+EDITS = ("refinedweb_lines", "c4", "pii")
 EXTREMES = [
     "",
     None,
@@ -61,7 +70,7 @@ def test_rows_order_and_columns(config: StageConfig, stage: Stage, texts: list[s
     measured = stage(batch)
     assert measured.schema.names == [*batch.schema.names, *config.columns().names]
     assert [measured.schema.field(field.name).type for field in config.columns()] == config.columns().types
-    for name in ("id", "url") if config.name == "refinedweb_lines" else ("id", "url", "text"):
+    for name in ("id", "url") if config.name in EDITS else ("id", "url", "text"):
         assert measured[name].equals(batch[name])
 
 

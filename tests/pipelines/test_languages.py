@@ -47,12 +47,12 @@ def sentences_missing(texts: list[str], wanted: Article) -> list[str]:
 
 @pytest.fixture(scope="module")
 def chinese_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_recipe("chinese", pages_of(planted()), tmp_path_factory.mktemp("chinese"))
+    return run_recipe("fineweb2-zh", pages_of(planted()), tmp_path_factory.mktemp("chinese"))
 
 
 @pytest.fixture(scope="module")
 def russian_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_recipe("russian", pages_of(planted()), tmp_path_factory.mktemp("russian"))
+    return run_recipe("fineweb2-ru", pages_of(planted()), tmp_path_factory.mktemp("russian"))
 
 
 @pytest.mark.parametrize("name", CHINESE)

@@ -16,9 +16,10 @@ from crawl import RECIPE, Crawl, article, sentences
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import is_done, locked, open_run
+from pipelines.run import is_done, open_run
 from pipelines.verify import verify_run
 from shards.errors import RunError, UserError
+from shards.lock import locked
 from shards.sink import open_arrow
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from shards.errors import RunError
 from shards.manifest import file_sha256
-from shards.sink import BATCH_ROWS, ArrowSink, open_arrow
+from shards.sink import BATCH_ROWS, ArrowSink, open_arrow, read_batches, read_table
 
 SCHEMA = pa.schema([pa.field("n", pa.int64()), pa.field("text", pa.large_string())])
 
@@ -47,3 +47,26 @@ def test_a_cut_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(RunError, match=r"x\.arrow: not a whole Arrow file"):
         open_arrow(path)
+
+
+def test_a_file_whose_body_is_damaged_is_named_when_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.arrow"
+    with ArrowSink(path, SCHEMA) as sink:
+        sink.write(rows(0, 5000))
+    data = bytearray(path.read_bytes())
+    data[500:-1000] = b"\xff" * (len(data) - 1500)
+    path.write_bytes(data)
+    for read in (lambda: read_table(path), lambda: read_table(path, ["n"]), lambda: list(read_batches(path))):
+        with pytest.raises(RunError, match=r"x\.arrow: not a whole Arrow file .*; delete its manifest") as caught:
+            read()
+        assert "\n" not in str(caught.value)
+
+
+def test_columns_and_batches_are_chosen_in_the_order_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "x.arrow"
+    with ArrowSink(path, SCHEMA) as sink:
+        sink.write(rows(0, 5000))
+    assert read_table(path, ["text", "n"]).column_names == ["text", "n"]
+    assert [b.num_rows for b in read_batches(path, ["n"], [1, 0])] == [5000 - BATCH_ROWS, BATCH_ROWS]
+    with pytest.raises(RunError, match=r"x\.arrow: has no column url"):
+        open_arrow(path, ["n", "url"])

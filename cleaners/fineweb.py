@@ -1,0 +1,67 @@
+"""FineWeb's own filters (arXiv 2406.17557, section 3.6, appendix E.4): lists and page furniture betray themselves by
+lines that end without punctuation, short lines, repeated lines, and few words a line.
+
+FineWeb2 (arXiv 2506.20920) keeps three of them, with thresholds per language, and leaves out the one on short lines.
+Of equal lines the later ones count as duplicates, as in the code that both were made with.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from cleaners.bounds import Bound, BoundedConfig, with_metrics
+from shards.stage import Batch, Stage
+
+
+class FineWebConfig(BoundedConfig):
+    """Kind `fineweb`. A text without lines has no punctuated ones; its other fractions are 0."""
+
+    min_punctuated_line_fraction: Bound[float] = 0.12
+    max_short_line_fraction: Bound[float] = 0.67
+    max_duplicate_line_char_fraction: Bound[float] = 0.01  # of the characters of lines; the paper's text says 0.1
+    max_newlines_per_word: Bound[float] = 0.3
+    short_line_chars: int = 30  # a line of so many characters is still short
+    line_ends: str | None = None  # characters that a punctuated line ends in; by default all of `cleaners.sentences`
+
+    METRICS: ClassVar[dict[str, pa.DataType]] = {
+        "punctuated_line_fraction": pa.float64(),
+        "short_line_fraction": pa.float64(),
+        "duplicate_line_char_fraction": pa.float64(),
+        "newlines_per_word": pa.float64(),
+    }
+    RULES = (
+        ("too_few_punctuated_lines", "punctuated_line_fraction", "min_punctuated_line_fraction"),
+        ("too_many_short_lines", "short_line_fraction", "max_short_line_fraction"),
+        ("too_many_chars_in_duplicate_lines", "duplicate_line_char_fraction", "max_duplicate_line_char_fraction"),
+        ("too_many_newlines", "newlines_per_word", "max_newlines_per_word"),
+    )
+
+    def build(self) -> Stage:
+        import pyarrow.compute as pc
+
+        from cleaners import lines
+        from cleaners.sentences import SENTENCE_ENDS
+        from shards.unicode import classes, lowercase, text_buffers
+
+        line_ends = lines.code_points(SENTENCE_ENDS if self.line_ends is None else self.line_ends)
+
+        def measure(batch: Batch) -> Batch:
+            text = batch["text"]
+            shapes = lines.line_shapes(*text_buffers(text), classes(), lowercase())
+            rows, chars = shapes[:, lines.ROW], shapes[:, lines.CHARS]
+            newlines = pc.fill_null(pc.count_substring(text, "\n"), 0).to_numpy(zero_copy_only=False)
+
+            def total(values: np.ndarray) -> np.ndarray:
+                return np.bincount(rows, values, len(text))
+
+            num_lines = np.maximum(total(np.ones(len(rows))), 1)
+            metrics = {
+                "punctuated_line_fraction": total(np.isin(shapes[:, lines.LAST], line_ends)) / num_lines,
+                "short_line_fraction": total(chars <= self.short_line_chars) / num_lines,
+                "duplicate_line_char_fraction": total(lines.later_copies(shapes) * chars) / np.maximum(total(chars), 1),
+                "newlines_per_word": newlines / np.maximum(total(shapes[:, lines.WORDS]), 1),
+            }
+            return with_metrics(batch, self.name, metrics)
+
+        return measure

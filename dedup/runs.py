@@ -1,0 +1,52 @@
+"""Arrays that many tasks write one way and read the other: a file of runs, each ordered by column.
+
+    run 0 │ column 0 │ column 1 │ …        written a run at a time, whatever memory holds;
+    run 1 │ column 0 │ column 1 │ …        read a column at a time, from the files of all units
+
+Values are raw in `<name>`, bounds in `<name>.bounds.npy`, which is written last: a file exists when its bounds do.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dedup.documents import load_npy, save_npy
+from shards.atomic import atomic_file
+
+
+@dataclass(frozen=True)
+class Runs:
+    values: np.ndarray  # mapped
+    bounds: np.ndarray  # i64[runs, columns + 1]: column c of run r is values[bounds[r, c] : bounds[r, c + 1]]
+
+    def between(self, first: int, end: int) -> Iterator[np.ndarray]:
+        """Columns `first` to `end` - 1 of each run."""
+        for bounds in self.bounds:
+            yield self.values[bounds[first] : bounds[end]]
+
+
+def has_runs(path: Path) -> bool:
+    return _bounds_path(path).exists()
+
+
+def write_runs(path: Path, runs: Iterable[tuple[np.ndarray, np.ndarray]], columns: int) -> None:
+    """Each run is (values ordered by column, i64[columns + 1] where its columns begin and the last one ends)."""
+    all_bounds, written = [np.zeros((0, columns + 1), np.int64)], 0
+    with atomic_file(path) as file:
+        for values, bounds in runs:
+            file.write(np.ascontiguousarray(values).data)
+            all_bounds.append(bounds[None] + written)
+            written += len(values)
+    save_npy(_bounds_path(path), np.concatenate(all_bounds))
+
+
+def read_runs(path: Path, dtype: np.dtype) -> Runs:
+    bounds = load_npy(_bounds_path(path))
+    empty = not len(bounds) or bounds[-1, -1] == 0  # which cannot be mapped
+    return Runs(np.zeros(0, dtype) if empty else np.asarray(np.memmap(path, dtype, "r")), bounds)
+
+
+def _bounds_path(path: Path) -> Path:
+    return path.with_name(path.name + ".bounds.npy")

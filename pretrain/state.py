@@ -1,0 +1,51 @@
+"""Where a training stands, read without torch.
+
+    OUT/checkpoints/step-00000400/state.json    step, tokens and plan; written last
+
+A checkpoint exists when its state.json does.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from shards.config import Config
+from shards.errors import GristmillError, RunError
+
+log = logging.getLogger(__name__)
+
+CHECKPOINTS, STATE = "checkpoints", "state.json"
+
+
+class TrainState(Config):
+    """Where training stands."""
+
+    step: int  # steps done
+    tokens: int  # labels trained on
+    plan_hash: str
+    identity: dict[str, Any]  # of the plan
+    loss: float | None = None  # of the last step; None before the first
+
+
+def checkpoint_paths(folder: Path) -> list[Path]:
+    """Oldest first."""
+    return sorted(path.parent for path in folder.glob(f"step-*/{STATE}"))
+
+
+def read_state(checkpoint: Path) -> TrainState:
+    path = checkpoint / STATE
+    try:
+        return TrainState.parse(json.loads(path.read_bytes()), str(path))
+    except (OSError, ValueError, GristmillError) as error:
+        raise RunError(f"{path}: not readable ({error})") from None
+
+
+def recorded_identity(folder: Path) -> dict[str, Any]:
+    """The identity of the plan that the newest readable checkpoint was trained by; empty where there is none."""
+    for path in reversed(checkpoint_paths(folder)):
+        try:
+            return read_state(path).identity
+        except RunError as error:
+            log.warning("event=checkpoint_broken %s", error)
+    return {}
