@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 
 from pretrain.config import load_config
 from pretrain.loader import Loader, trace
 from pretrain.packing import NO_LABEL
 from pretrain.plan import make_plan
+from pretrain.state import TrainState
 from pretrain.tokenize import tokenize_shards
 from pretrain.tokenizer import train_tokenizer
 from shards.errors import UserError
@@ -67,6 +69,33 @@ def test_trace_counts_steps_as_the_metrics_do(train_file: Callable[..., Path]) -
             trace(path, step)
 
 
+def test_trace_refuses_a_file_that_out_was_not_trained_by(train_file: Callable[..., Path], tmp_path: Path) -> None:
+    path = train_file()
+    config = load_config(path, {"seed": "7"})  # as `pretrain --set seed=7` has it
+    settings = tmp_path / "out" / "train.toml"
+    settings.parent.mkdir()
+    settings.write_text(tomli_w.dumps(config.model_dump(exclude_none=True)))
+    plan = make_plan(config)
+
+    def check() -> None:
+        with pytest.raises(UserError, match=r"differ in seed; give .*out/train\.toml$") as error:
+            trace(path, 99)  # also where the step is of the other settings
+        assert "\n" not in str(error.value)
+        assert trace(settings, 2) == Loader(plan).trace(1)
+
+    check()
+    state = TrainState(step=4, tokens=1, plan_hash=plan.hash, identity=plan.identity)
+    for name, text in (("step-00000004", state.model_dump_json()), ("step-00000008", '{"step"')):
+        checkpoint = tmp_path / "out" / "checkpoints" / name
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "state.json").write_text(text)
+    check()
+    of_other_tokens = state.model_copy(update={"identity": plan.identity | {"source.en.tokens": "0"}})
+    (tmp_path / "out" / "checkpoints" / "step-00000004" / "state.json").write_text(of_other_tokens.model_dump_json())
+    with pytest.raises(UserError, match=r"differ in source\.en\.tokens; tokenize their shards as they were"):
+        trace(settings, 2)
+
+
 def test_held_out_documents_are_never_trained_on(loader: Loader) -> None:
     trained = {piece.id for step in range(12) for piece in loader.trace(step)}
     for source in loader.plan.sources:
@@ -99,6 +128,20 @@ def test_sources_of_different_tokenizers_are_refused(
         ({}, {"model.num_kv_heads": "3"}, "must be a multiple of num_kv_heads 3"),
         ({}, {"micro_batch_size": "3"}, "must be a multiple of micro_batch_size 3"),
         ({}, {"steps.x": "3"}, "steps is a value, not a table"),
+        ({}, {"steps": "1" + "0" * 20}, "train.toml.steps: "),
+        ({"steps": None}, {"tokens": "1" + "0" * 400}, "train.toml.steps: "),
+        ({}, {"source.en.weight": "inf"}, "train.toml.source.en.weight: .*finite"),
+        ({}, {"source.en.max_epochs": "inf"}, "train.toml.source.en.max_epochs: .*finite"),
+        ({}, {"optimizer.lr": "nan"}, "train.toml.optimizer.lr: .*finite"),
+        ({}, {"optimizer.beta1": "1.5"}, "train.toml.optimizer.beta1: .*less than 1"),
+        ({}, {"optimizer.beta2": "-0.1"}, "train.toml.optimizer.beta2: "),
+        ({}, {"optimizer.epsilon": "-1.0"}, "train.toml.optimizer.epsilon: .*greater than 0"),
+        ({}, {"optimizer.weight_decay": "-1.0"}, "train.toml.optimizer.weight_decay: "),
+        ({}, {"optimizer.max_grad_norm": "0.0"}, "train.toml.optimizer.max_grad_norm: .*greater than 0"),
+        ({}, {"model.rope_theta": "0.0"}, "train.toml.model.rope_theta: .*greater than 0"),
+        ({}, {"seed": "1" + "0" * 23}, "train.toml.seed: "),
+        ({"model": {"preset": [1]}}, {}, r"model.preset: expected one of .* found \[1\]"),
+        ({}, {"sequence_length": "1" + "0" * 12}, "train.toml.sequence_length: .*less than or equal"),
     ],
 )
 def test_bad_settings_are_refused_with_their_place(

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pretrain.metrics import MetricsFile
 from pretrain.plan import held_out_documents, make_plan
 from pretrain.train import TrainSummary, train
 from shards.errors import Interrupted, RunError, UserError
+from shards.lock import locked
 
 Record = dict[str, Any]
 
@@ -160,6 +162,113 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoints(
     with pytest.raises(RunError, match="step 6: the loss is nan"):
         run(train_file(), poison)
     assert [step for step, *_ in curve(tmp_path / "out")] == [1, 2, 3, 4, 5]
+
+
+def test_two_processes_do_not_train_in_one_folder(train_file: Callable[..., Path], tmp_path: Path) -> None:
+    with locked(tmp_path / "out"), pytest.raises(UserError, match=r"another gristmill works .* choose another out$"):
+        run(train_file())
+    assert not (tmp_path / "out" / "metrics.jsonl").exists()
+
+
+def test_a_file_where_the_folder_should_be_is_refused(train_file: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    for out in ("out", "out/inner"):
+        with pytest.raises(UserError, match=r"cannot be written: .*; choose a folder"):
+            run(train_file(out=out))
+
+
+def test_a_damaged_token_shard_is_not_trained_on(train_file: Callable[..., Path], tmp_path: Path, tokens: Path) -> None:
+    shutil.copytree(tokens / "en", tmp_path / "en")
+    shard = next((tmp_path / "en" / "train").glob("*.arrow"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 400] = b"\x07" * 400
+    shard.write_bytes(data)
+    with pytest.raises(RunError, match=rf"{shard.name}: its sha256 is not the one in manifest\.json; run the same"):
+        run(train_file(source={"en": {"tokens": str(tmp_path / "en")}}))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mask_that_does_not_fit_in_memory_is_refused(train_file: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match=r"sequence_length 100,000: on CPU 4 rows .* mask of 40\.0 GB"):
+        run(train_file(sequence_length=100_000), device="cpu")
+
+
+def stopped_at_8(path: Path, out: Path) -> Path:
+    """A run with checkpoints of steps 4 and 8 that was killed; the newest checkpoint."""
+
+    def fail(record: Record) -> None:
+        if record["step"] == 9:
+            raise KeyError("killed")
+
+    with pytest.raises(KeyError):
+        run(path, fail)
+    return out / "checkpoints" / "step-00000008"
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def garble(path: Path) -> None:
+    path.write_bytes(b"[1]")
+
+
+@pytest.mark.parametrize("damage", [cut, garble, Path.unlink])
+@pytest.mark.parametrize("name", ["state.json", "model.safetensors", "training.pt"])
+def test_a_checkpoint_that_does_not_load_is_passed_over_for_the_one_before(
+    train_file: Callable[..., Path],
+    tmp_path: Path,
+    undisturbed: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    damage: Callable[[Path], None],
+) -> None:
+    path, out = train_file(), tmp_path / "out"
+    damage(stopped_at_8(path, out) / name)
+    steps: list[int] = []
+    run(path, lambda record: steps.append(record["step"]))
+    assert steps[0] == 5
+    assert (name in caplog.text) == ((name, damage) != ("state.json", Path.unlink))  # that one is no checkpoint
+    assert curve(out) == curve(undisturbed)
+    assert measured(out) == measured(undisturbed)
+    assert sorted(p.name for p in (out / "checkpoints").iterdir()) == ["step-00000008", "step-00000012"]
+
+
+def test_what_is_saved_after_a_damaged_checkpoint_stays(train_file: Callable[..., Path], tmp_path: Path) -> None:
+    def stop(record: Record) -> None:
+        if record["step"] == 6 and "loss" in record:
+            signal.raise_signal(signal.SIGINT)
+
+    path, out = train_file(), tmp_path / "out"
+    cut(stopped_at_8(path, out) / "training.pt")
+    with pytest.raises(Interrupted):
+        train(path, overrides={"keep_checkpoints": "1"}, progress=stop)
+    assert [p.name for p in (out / "checkpoints").iterdir()] == ["step-00000006"]
+
+
+def test_where_no_checkpoint_loads_nothing_is_trained_over_them(
+    train_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path, out = train_file(), tmp_path / "out"
+    stopped_at_8(path, out)
+    for checkpoint in (out / "checkpoints").iterdir():
+        cut(checkpoint / "model.safetensors")
+    with pytest.raises(
+        RunError, match=r"none of its 2 checkpoints loads; .*step-00000008.*; restore .*or delete"
+    ) as error:
+        run(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "held_out.jsonl"])
+@pytest.mark.parametrize("content", [None, b"[1]\n", b"\xff\xfe\x00\n{}\n3\n", b'{"step": 12}\n'])
+def test_a_finished_run_tells_its_results_without_its_records(
+    train_file: Callable[..., Path], undisturbed: Path, name: str, content: bytes | None
+) -> None:
+    before = run(train_file(out="undisturbed"))
+    assert before.held_out_before.keys() == before.held_out_after.keys() == {"en", "ru"}
+    (undisturbed / name).unlink() if content is None else (undisturbed / name).write_bytes(content)
+    assert run(train_file(out="undisturbed")) == before
 
 
 def test_cuda_is_refused_where_there_is_none(train_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
