@@ -1,10 +1,13 @@
 """The command line. Each command parses, calls one function, and prints; imports wait until a command needs them.
 
-Exit codes: 0 done, 1 the run failed or something is wrong with it, 2 the user's mistake, 130 Ctrl-C.
+Exit codes: 0 done, 1 the run failed or something is wrong with it, 2 the user's mistake, 130 Ctrl-C or SIGTERM.
 """
 
+import io
 import json
 import os
+import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,8 +17,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from shards.errors import GristmillError, Interrupted, UserError
 
@@ -27,7 +30,7 @@ app = typer.Typer(
 )
 tokenizer_app = typer.Typer(help="Train tokenizers.", no_args_is_help=True)
 app.add_typer(tokenizer_app, name="tokenizer")
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)  # paths and pages hold [ and :
 _CORES = os.cpu_count() or 1
 
 RecipeArgument = Annotated[str, typer.Argument(help="A built-in recipe (see `gristmill recipes`) or a TOML file.")]
@@ -57,10 +60,10 @@ def run(
     from pipelines.run import is_done, open_run
 
     resolved = load_recipe(recipe, settings or [])
-    folder = folder or Path("runs") / resolved.name
+    folder = folder.expanduser() if folder else Path("runs") / resolved.name
     opened = open_run(resolved, folder, overwrite=overwrite)
     if is_done(folder):
-        out.print(f"{folder} is done already; nothing was changed (--overwrite redoes it)")
+        _tell(f"{folder} is done already; nothing was changed (--overwrite redoes it)")
     else:
         try:
             with Show() as show:
@@ -76,7 +79,7 @@ def status(folder: RunArgument) -> None:
     from pipelines.status import describe
 
     for line in describe(folder):
-        out.print(line)
+        _tell(line)
 
 
 @app.command()
@@ -86,10 +89,10 @@ def verify(folder: RunArgument) -> None:
 
     checked, problems = verify_run(folder)
     for problem in problems:
-        out.print(problem, markup=False)
+        _tell(problem)
     if problems:
         raise typer.Exit(1)
-    out.print(f"{folder}: {checked} units whole: files, checksums, rows and counts agree")
+    _tell(f"{folder}: {checked} units whole: files, checksums, rows and counts agree")
 
 
 @app.command()
@@ -97,7 +100,41 @@ def report(folder: RunArgument) -> None:
     """Write report.html and report.json of a finished run."""
     from pipelines.report import write_report
 
-    out.print(f"wrote {write_report(folder)}")
+    _tell(f"wrote {write_report(folder)}")
+
+
+@app.command()
+def whatif(folder: RunArgument, settings: SetOption = None) -> None:
+    """Decide a finished run again with other thresholds, from its ledger: what would be kept and dropped."""
+    from pipelines.whatif import lines
+    from pipelines.whatif import whatif as forecast
+
+    for line in lines(forecast(folder, settings or [])):
+        _tell(line)
+
+
+@app.command()
+def explain(
+    folder: RunArgument, document: Annotated[str, typer.Argument(help="A URL, or an id of the ledger.")]
+) -> None:
+    """Tell a document's whole life: record, encoding, every rule's value, edits, twin, verdict."""
+    from pipelines.explain import explain as tell
+
+    for line in tell(folder, document):
+        _tell(line)
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    after: Annotated[Path, typer.Argument(help="The folder of another run.")],
+    examples: Annotated[int, typer.Option(help="Documents shown for each change.", min=0)] = 3,
+) -> None:
+    """List which documents changed their fate between two runs, and why."""
+    from pipelines.compare import compare, lines
+
+    for line in lines(compare(before, after, examples=examples)):
+        _tell(line)
 
 
 @app.command()
@@ -109,7 +146,7 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Print this one as T
         sys.stdout.write(recipe_text(name)[0])
         return
     for builtin in builtin_names():
-        out.print(f"[bold]{builtin}[/bold]  {load_recipe(builtin).about}")
+        out.print(Text.assemble((builtin, "bold"), f"  {load_recipe(builtin).about}"))
 
 
 @app.command()
@@ -118,7 +155,7 @@ def demo(folder: Annotated[Path, typer.Option("--out", help="Gets everything.")]
     from pipelines.demo import demo as run_demo
 
     try:
-        run_demo(folder, lambda line: out.print(line, markup=False))
+        run_demo(folder, _tell_lines)
     except Interrupted:
         raise Interrupted(f"interrupted; what is done stays. To resume: {_this_command()}") from None
 
@@ -130,10 +167,10 @@ def models() -> None:
 
     target = language_model_target()
     if target.exists():
-        out.print(f"{target} is there")
+        _tell(f"{target} is there")
         return
     fetch_language_model(target)
-    out.print(f"wrote {target}")
+    _tell(f"wrote {target}")
 
 
 @app.command()
@@ -166,7 +203,7 @@ def tokenizer_train(
     from pretrain.tokenizer import train_tokenizer
 
     tokenizer = train_tokenizer(shards, to, vocab_size=vocab_size, sample_bytes=sample_mb * 1_000_000)
-    out.print(f"wrote {to}: {tokenizer.vocab_size:,} entries")
+    _tell(f"wrote {to}: {tokenizer.vocab_size:,} entries")
 
 
 @app.command()
@@ -180,7 +217,7 @@ def tokenize(
     from pretrain.tokenize import tokenize_shards
 
     made = tokenize_shards(shards, tokenizer, to, held_out_fraction=held_out, report=_say)
-    out.print(f"wrote {to}: the sources {', '.join(made)}")
+    _tell(f"wrote {to}: the sources {', '.join(made)}")
 
 
 @app.command()
@@ -213,7 +250,7 @@ def trace(
 
     for piece in trace_step(config, step):
         where = f"{piece.source} epoch {piece.epoch} {piece.id} tokens {piece.start}-{piece.end}"
-        out.print(f"row {piece.slot}: {where} {piece.url}", markup=False)
+        _tell(f"row {piece.slot}: {where} {piece.url}")
 
 
 def _needs_torch() -> None:
@@ -228,8 +265,26 @@ def _key_value(setting: str) -> tuple[str, str]:
     return key, value
 
 
+# Control characters, direction overrides and halves of surrogate pairs: a page or a file name that holds them must not
+# steer the terminal.
+_UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _visible(line: str) -> str:
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
+
+
+def _tell(line: str) -> None:
+    out.print(_visible(line))
+
+
+def _tell_lines(text: str) -> None:
+    for line in text.split("\n"):
+        _tell(line)
+
+
 def _say(line: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
+    Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False).print(_visible(line))
 
 
 def _training_line() -> Callable[[Mapping[str, Any]], None]:
@@ -255,8 +310,9 @@ def _print_texts(folder: Path, number: int) -> None:
     from pipelines.sample import texts_to_show
 
     for heading, url, text in texts_to_show(folder, number):
-        out.print(f"\n[bold]{escape(heading)}[/bold]  {escape(url)}")
-        out.print("  " + " ".join(text.split())[:300], markup=False)
+        out.print()
+        out.print(Text.assemble((_visible(heading), "bold"), f"  {_visible(url or '')}"))
+        _tell("  " + " ".join((text or "").split())[:300])
 
 
 def _print_funnel(folder: Path, *, next_step: bool = True) -> None:
@@ -268,16 +324,20 @@ def _print_funnel(folder: Path, *, next_step: bool = True) -> None:
     for heading in ("reason", "dropped", "share of input"):
         table.add_column(heading, justify="left" if heading == "reason" else "right")
     for reason, count in sorted(found["dropped"].items(), key=lambda item: -item[1]):
-        table.add_row(reason, f"{count:,}", f"{count / documents['input']:.1%}")
+        table.add_row(_visible(reason), f"{count:,}", _share(count, documents["input"]))
     out.print(table)
     kept, given = documents["kept"], documents["input"]
-    out.print(f"{given:,} documents in, {kept:,} kept ({kept / given:.1%})" + f", in {folder}/shards" * next_step)
+    _tell(f"{given:,} documents in, {kept:,} kept ({_share(kept, given)})" + f", in {folder}/shards" * next_step)
     for damage in found["damage"][:5]:
-        out.print(f"damaged: {damage['file']}: offset {damage['offset']}: {damage['cause']}", markup=False)
+        _tell(f"damaged: {damage['file']}: offset {damage['offset']}: {damage['cause']}")
     if len(found["damage"]) > 5:
-        out.print(f"damaged: {len(found['damage']) - 5} more places, see {folder}/report.json")
+        _tell(f"damaged: {len(found['damage']) - 5} more places, see {folder}/report.json")
     if next_step:
-        out.print(f"next: gristmill report {folder}")
+        _tell(f"next: gristmill report {folder}")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "–"
 
 
 def _this_command() -> str:
@@ -288,10 +348,17 @@ def _this_command() -> str:
 
 def main() -> None:
     """Entry point: our errors are one line and an exit code; anything else is a bug and keeps its traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as schedulers end a job: like Ctrl-C
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a page's letters
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        if code == Interrupted.exit_code:  # how typer tells of a Ctrl-C that nobody caught
+            raise KeyboardInterrupt
+        sys.exit(code)
     except GristmillError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"gristmill: {error}", markup=False)
+        _say(f"gristmill: {error}")
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write(f"gristmill: interrupted; to resume: {_this_command()}\n")

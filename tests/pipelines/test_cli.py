@@ -68,6 +68,23 @@ def test_run_verify_status_report_and_run_again(tmp_path: Path, crawl_file: Path
         ('[[stage]]\nname = "x"', "stage[0].kind: required"),
         ('[[stage]]\nkind = "page"\n[[stage]]\nkind = "page"', "two stages are named 'page'"),
         ('[[stage]]\nkind = "minhash"\nbands = 20\nrows = 450', "20 bands of 450 rows"),
+        (
+            '[[stage]]\nkind = "gopher_quality"\nmin_words = 100000000000000000000000',
+            "the number 100000000000000000000000 is too",
+        ),
+        (
+            '[[stage]]\nkind = "gopher_quality"\nmin_mean_word_length = nan',
+            "min_mean_word_length: Input should be a finite number",
+        ),
+        ('[[stage]]\nkind = "extract"\nname = "../x"', "stage[0].name: expected a name of letters"),
+        ('[[stage]]\nkind = "exact"\nname = "same_record"', "same_record: the name of the stage that every run has"),
+        ('[[stage]]\nkind = "url_dedup"\n[[stage]]\nkind = "extract"', "extract: stands behind deduplication"),
+        (
+            '[[stage]]\nkind = "extract"\n[[stage]]\nkind = "language"\n[[stage]]\nkind = "language"\nname = "b"',
+            "both give 'language'",
+        ),
+        ('[[stage]]\nkind = "page"', "no stage of kind `extract` makes text of its pages"),
+        ("[output]\ndropped_per_rule = []", "output.dropped_per_rule"),
         ("[stages]\nx = 1", "stages: unknown key; known are"),
         ("[[stage]\n", "not valid TOML"),
     ],

@@ -1,0 +1,208 @@
+"""A document's whole life, from its place in the crawl to its verdict.
+
+    ledger row ──▶ where it lies, each rule's value beside its bound, twin, verdict
+    its record, read again at its offset and taken through the stages once more ──▶ HTTP headers, what each stage edited
+
+The ledger answers alone where the crawl is gone. What is measured again is compared with the ledger: a difference
+means that another version of a stage, a model or a library stands here than the one that made the run.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches, unified_diff
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cleaners.extract import ExtractConfig
+from cleaners.url import host_of
+from cleaners.warc import WarcReader
+from pipelines.core import failing
+from pipelines.ledger import Ledger
+from pipelines.samples import visible
+from shards.errors import GristmillError, RunError, UserError
+from shards.manifest import read_manifest
+from shards.source import Reader, RowReader
+from shards.stage import Batch, Rule, StageConfig
+from shards.storage import find_inputs
+
+_DIFF_LINES = 40
+_LINE_CHARS = 160
+_NEAR = 3  # addresses that are named when one is unknown
+_NEAR_AMONG = 10_000
+
+Facts = dict[str, Any]
+
+
+def explain(run: Path, wanted: str) -> Iterator[str]:
+    """Every record whose URL or id is `wanted`, a line each fact; UserError where there is none."""
+    ledger = Ledger.open(run)
+    mask = pc.or_(pc.equal(ledger.column("url"), wanted), pc.equal(ledger.column("id"), wanted.lower()))
+    numbers = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False)).tolist()
+    if not numbers:
+        raise UserError(f"{run}: no record of {wanted}; {_near_matches(ledger, wanted)}")
+    for number, facts in zip(numbers, ledger.rows(numbers), strict=True):
+        if number != numbers[0]:
+            yield ""
+        yield from map(visible, _life(ledger, number, facts))
+
+
+def _near_matches(ledger: Ledger, wanted: str) -> str:
+    host = host_of(wanted).removeprefix("www.")
+    if not host:
+        return "an id is 32 hex digits, an address begins with http:// or https://"
+    urls = ledger.column("url")
+    same = urls.filter(pc.match_substring(urls, host))[:_NEAR_AMONG].to_pylist()
+    near = get_close_matches(
+        wanted, sorted({url for url in same if host_of(url).removeprefix("www.") == host}), _NEAR, 0
+    )
+    return f"of this host there are {visible(' '.join(near))}" if near else f"there is none of the host {host}"
+
+
+def _life(ledger: Ledger, number: int, facts: Facts) -> Iterator[str]:
+    yield facts["url"] or "(no URL)"
+    yield _line("id", facts["id"])
+    place = f"{facts['source']}: {facts['warc_file']}, offset {facts['warc_offset']:,}"
+    if facts["warc_length"] >= 0:
+        place += f", {facts['warc_length']:,} bytes"
+    yield _line("record", f"{place}, fetched {facts['date'] or 'at an unknown time'}")
+    again = _Again()
+    try:
+        again.record = _read(ledger, number, facts)
+        yield from _http(again.record)
+        again.measure(ledger, facts)
+    except GristmillError as error:
+        yield _line("record", f"not to be had again, the rest is from the ledger: {error}")
+    for stage in (stage for _, stage in ledger.recipe.stages if isinstance(stage, StageConfig)):
+        yield from _stage(stage, facts, again)
+    yield from _verdict(ledger, facts)
+
+
+def _line(name: str, value: object) -> str:
+    return f"  {name:10}{value}"
+
+
+def _http(record: Batch) -> Iterator[str]:
+    if "payload" in record.schema.names and record["payload"][0].is_valid:
+        row = record.select(["http_status", "content_type", "http_charset", "record_type"]).to_pylist()[0]
+        status = "no HTTP status" if row["http_status"] is None else f"HTTP {row['http_status']}"
+        charset = f", charset {row['http_charset']}" if row["http_charset"] else ""
+        size = pc.binary_length(record["payload"])[0].as_py()
+        kind = row["content_type"] or "no content type"
+        yield _line("body", f"{row['record_type']}, {status}, {kind}{charset}, {size:,} bytes")
+
+
+def _read(ledger: Ledger, number: int, facts: Facts) -> Batch:
+    """The record of this ledger row, as its source gives it: one row."""
+    key, name = ledger.key_of(number), facts["source"]
+    source = ledger.recipe.sources[name]
+    files = find_inputs(source.paths, source.suffixes, f"source.{name}.paths")
+    index = int(key.rsplit("-", 2)[1])
+    if index >= len(files):
+        raise RunError(f"source.{name}.paths: had more files when the run was made")
+    file = files[index]
+    crawled = source.kind in ("warc", "wet")
+    by_offset = crawled and facts["warc_length"] >= 0
+    start: int = facts["warc_offset"]
+    if not by_offset:  # the unit is read until the record comes
+        start = read_manifest(ledger.run / "shards" / name / f"{key}.json").start
+    reader: Reader = WarcReader(name, file, start) if crawled else RowReader(source, name, file, start)
+    for batch in islice(reader, 1 if by_offset else None):
+        row = pc.index(batch["id"], facts["id"]).as_py()
+        if row >= 0:
+            return batch.take(pa.array([row]))
+    raise RunError(f"{file.path}: offset {facts['warc_offset']:,}: another record is there now; the file was changed")
+
+
+@dataclass
+class _Again:
+    """What the record gives when it is taken through the stages once more."""
+
+    record: Batch | None = None
+    values: Facts = field(default_factory=dict)  # of the metrics
+    texts: dict[str, tuple[str, str]] = field(default_factory=dict)  # by stage that edited: before, after
+
+    def measure(self, ledger: Ledger, facts: Facts) -> None:
+        """Through the stages that measured it in the run, and no further: what is no page is not extracted."""
+        assert self.record is not None
+        batch = self.record
+        for _, stage in ledger.recipe.stages:
+            if not isinstance(stage, StageConfig):
+                continue
+            columns = [name for name in stage.columns().names if name != "text"]
+            was_killed = isinstance(stage, ExtractConfig) and facts.get(f"{stage.name}.killed")
+            if was_killed or (columns and all(facts[name] is None for name in columns)):
+                return
+            before = batch["text"][0].as_py()
+            batch = stage.build()(batch)
+            after = batch["text"][0].as_py()
+            self.values |= {name: batch[name][0].as_py() for name in columns}
+            if before is not None and before != after:
+                self.texts[stage.name] = (before, after)
+
+
+def _stage(stage: StageConfig, facts: Facts, again: _Again) -> Iterator[str]:
+    rules = stage.rules()
+    names = [name for name in stage.columns().names if name != "text"]
+    if names and all(facts[name] is None for name in names):
+        yield f"  {stage.name}: not measured"
+        return
+    yield f"  {stage.name}"
+    ruled = {rule.metric for rule in rules}
+    for name in names:
+        if name not in ruled and facts[name] is not None:
+            yield f"    {name.removeprefix(stage.name + '.')} = {_shown(facts[name])}{_differs(name, facts, again)}"
+    for rule in rules:
+        value = facts[rule.metric]
+        measured = f"{rule.metric.removeprefix(stage.name + '.')} = {_shown(value)}"
+        fails = failing(pa.array([value], stage.columns().field(rule.metric).type), rule)[0]
+        told = f"{rule.reason.removeprefix(stage.name + '.'):40}{measured:46}{_bound(rule):14}"
+        yield f"    {told}{'FAILS' if fails else 'passes'}{_differs(rule.metric, facts, again)}"
+    if stage.name in again.texts:
+        yield from ("    " + line for line in _diff(*again.texts[stage.name]))
+
+
+def _bound(rule: Rule) -> str:
+    bounds = (("≥", rule.min_kept), ("≤", rule.max_kept))
+    return " ".join(f"{sign} {_shown(bound)}" for sign, bound in bounds if bound is not None)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "none" if value is None else str(value)
+
+
+def _differs(name: str, facts: Facts, again: _Again) -> str:
+    if name not in again.values or again.values[name] == facts[name]:
+        return ""
+    return f" (measured again: {_shown(again.values[name])})"
+
+
+def _diff(before: str, after: str) -> Iterator[str]:
+    diff = list(unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="", n=1))
+    yield from (line[:_LINE_CHARS] for line in diff[:_DIFF_LINES])
+    if len(diff) > _DIFF_LINES:
+        yield f"… {len(diff) - _DIFF_LINES:,} more lines"
+
+
+def _verdict(ledger: Ledger, facts: Facts) -> Iterator[str]:
+    if facts["twin"] is not None:
+        row = int(ledger.find(pa.array([facts["twin"]]), ~_dropped(ledger))[0])
+        url = ledger.rows([row], ["url"])[0]["url"] if row >= 0 else "dropped by a later stage"
+        yield _line("twin", f"{facts['twin']} {url}, similarity {facts['similarity']:.3f}")
+    if not facts["drop_reasons"]:
+        others = pc.sum(pc.equal(ledger.column("twin"), facts["id"])).as_py() or 0
+        stands = f", for {others:,} others that were alike" if others else ""
+        yield _line("verdict", f"kept, {facts['text_chars'] or 0:,} characters{stands}")
+        return
+    yield _line("verdict", f"dropped: {', '.join(facts['drop_reasons'])}")
+
+
+def _dropped(ledger: Ledger) -> np.ndarray:
+    dropped: np.ndarray = pc.greater(pc.list_value_length(ledger.column("drop_reasons")), 0).to_numpy(
+        zero_copy_only=False
+    )
+    return dropped

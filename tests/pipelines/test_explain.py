@@ -1,0 +1,162 @@
+"""explain: a document's life is what the ledger says and what its record gives when it is read again."""
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from crawl import Crawl, article, sentences
+from ledger_runs import make_crawl, make_run
+
+from pipelines.explain import explain
+from shards.errors import UserError
+from shards.sink import ArrowSink, open_arrow
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_crawl(tmp_path_factory.mktemp("crawl"))
+
+
+@pytest.fixture(scope="module")
+def run(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("explain") / "run", crawl)
+
+
+def told(run: Path, wanted: str) -> list[str]:
+    return list(explain(run, wanted))
+
+
+def words(lines: list[str], start: str) -> list[str]:
+    """The words of the one line that begins with `start`."""
+    (line,) = [line for line in lines if line.strip().startswith(start)]
+    return line.split()
+
+
+def test_a_kept_document_from_its_record_to_its_verdict(run: Path) -> None:
+    lines = told(run, "https://long.example/3")
+    assert lines[0] == "https://long.example/3"
+    assert "web: a.warc.gz, offset" in lines[2]
+    assert "fetched 2024-01-01T00:00:00Z" in lines[2]
+    assert " ".join(words(lines, "body")) == "body response, HTTP 200, text/html, charset utf-8, 1,313 bytes"
+    assert words(lines, "charset = ") == ["charset", "=", "utf-8"]
+    assert words(lines, "too_few_words") == ["too_few_words", "word_count", "=", "234", "≥", "50", "passes"]
+    assert words(lines, "verdict")[1] == "kept,"
+    assert not any("FAILS" in line or "measured again" in line for line in lines)
+    stages = [line.strip() for line in lines if line.startswith("  ") and not line.startswith("   ")]
+    assert [s for s in stages if " " not in s] == ["page", "extract", "gopher_quality", "refinedweb_lines"]
+
+
+def test_a_dropped_document_shows_the_value_beside_the_bound(run: Path) -> None:
+    lines = told(run, "https://short.example/1")
+    assert words(lines, "too_few_words")[-3:] == ["≥", "50", "FAILS"]
+    assert words(lines, "verdict") == ["verdict", "dropped:", "gopher_quality.too_few_words"]
+
+
+def test_an_edit_is_shown_as_a_diff(run: Path) -> None:
+    lines = told(run, "https://button.example/")
+    at = lines.index("    --- before")
+    assert lines[at + 1] == "    +++ after"
+    assert "    -Subscribe" in lines[at:]
+    assert words(lines, "lines_removed = ")[-1] == "2"
+
+
+def test_a_page_that_was_refused_is_not_extracted(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_child(*_: object) -> None:
+        raise AssertionError("extraction began")
+
+    monkeypatch.setattr("cleaners.extract.ExtractionChild", no_child)
+    lines = told(run, "https://gone.example/")
+    assert "  extract: not measured" in lines
+    assert "HTTP 404" in " ".join(words(lines, "body"))
+    assert [words(lines, "verdict")[-1]] == ["page.bad_status"]
+    assert sum("FAILS" in line for line in lines) == 1
+
+
+def test_a_duplicate_names_its_twin_and_the_twin_its_duplicates(run: Path) -> None:
+    twin = words(told(run, "https://near.example/short"), "twin")
+    assert twin[2] == "https://near.example/long,"
+    assert 0.75 <= float(twin[4]) < 1
+    assert "for 1 others that were alike" in " ".join(words(told(run, "https://near.example/long"), "verdict"))
+    by_id = told(run, twin[1].upper())
+    assert by_id[0] == "https://near.example/long"
+
+
+def test_all_records_of_an_address_are_shown(run: Path) -> None:
+    lines = told(run, "https://twice.example/")
+    assert lines.count("https://twice.example/") == 2
+    offsets = {line.split("offset ")[1] for line in lines if line.startswith("  record")}
+    assert len(offsets) == 2
+    assert [line.split()[1] for line in lines if line.startswith("  verdict")] == ["kept,", "dropped:"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("https://www.long.example/33", r"of this host there are https://long\.example/3 .*https://long\.example/"),
+        ("https://nowhere.example/", "there is none of the host nowhere.example"),
+        ("123", "an id is 32 hex digits"),
+        ("", "an id is 32 hex digits"),
+    ],
+)
+def test_what_is_unknown_is_told_in_one_line(run: Path, wanted: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as unknown:
+        told(run, wanted)
+    assert "\n" not in str(unknown.value)
+    with pytest.raises(UserError, match="no run of gristmill"):
+        told(run / "ledger", wanted)
+
+
+def test_without_the_crawl_the_ledger_answers(crawl: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(crawl, tmp_path / "crawl"))
+    run = make_run(tmp_path / "run", moved)
+    with_crawl = told(run, "https://button.example/")
+    whole = (moved / "a.warc.gz").read_bytes()
+
+    other = Crawl().page("https://other.example/", article("Other", sentences(7)), record_id="<urn:o>")
+    other.write(moved / "a.warc.gz")
+    changed = told(run, "https://long.example/0")
+    assert "another record is there now; the file was changed" in " ".join(words(changed, "record    not"))
+    (moved / "a.warc.gz").write_bytes(whole[:100])
+    cut = told(run, "https://long.example/0")
+    assert "not to be had again" in " ".join(words(cut, "record    not"))
+    shutil.rmtree(moved)
+    lines = told(run, "https://button.example/")
+    assert "no such file or folder" in " ".join(words(lines, "record    not"))
+    assert "    --- before" not in lines
+    facts = with_crawl[: with_crawl.index("    --- before")]
+    assert [line for line in lines if line[:4].isspace()] == [line for line in facts if line[:4].isspace()]
+    assert lines[-1] == with_crawl[-1]
+
+
+def test_a_value_that_is_measured_otherwise_now_is_told(run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+    path = copy / "ledger" / "web-00000-000.arrow"
+    table = open_arrow(path).read_all()
+    at = table.schema.get_field_index("gopher_quality.word_count")
+    table = table.set_column(at, table.schema.field(at), pa.array([7] * table.num_rows))
+    with ArrowSink(path, table.schema) as sink:
+        for batch in table.combine_chunks().to_batches():
+            sink.write(batch)
+    line = " ".join(words(told(copy, "https://long.example/3"), "too_few_words"))
+    assert line.endswith("word_count = 7 ≥ 50 FAILS (measured again: 234)")
+
+
+def test_sources_that_are_no_crawl_are_read_again_too(run: Path, tmp_path: Path) -> None:
+    recipe = """
+        source.web.kind = "shards"
+        stage = [{ kind = "gopher_quality", min_words = 100 }, { kind = "refinedweb_lines" }]
+    """
+    second = make_run(tmp_path / "second", run / "shards", recipe=recipe)
+    lines = told(second, "https://short.example/3")
+    assert not any("not to be had" in line for line in lines)
+    assert words(lines, "verdict")[-1] == "gopher_quality.too_few_words"
+
+
+def test_control_characters_of_an_address_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    url = "https://evil.example/\x1b]0;owned\x07"
+    crawl = Crawl().page(url, article("Evil", sentences(3))).write(tmp_path / "crawl" / "a.warc.gz").parent
+    run = make_run(tmp_path / "run", crawl)
+    (written,) = open_arrow(run / "ledger" / "web-00000-000.arrow").read_all()["url"].to_pylist()
+    lines = told(run, written)
+    assert not any("\x1b" in line or "\x07" in line for line in lines)

@@ -1,0 +1,295 @@
+"""whatif against the truth: a run made again with the changed settings."""
+
+import inspect
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from crawl import Crawl, article, sentences
+from hypothesis import given
+from hypothesis import strategies as st
+from ledger_runs import make_crawl, make_run, report_of
+
+from dedup.url import normalized
+from pipelines.core import decide
+from pipelines.ledger import Ledger
+from pipelines.recipe import KINDS
+from pipelines.whatif import Forecast, lines, url_keys, whatif
+from shards.errors import RunError, UserError
+from shards.schema import VERDICT
+from shards.stage import StageConfig, with_columns
+from shards.stats import Stats
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_crawl(tmp_path_factory.mktemp("crawl"))
+
+
+@pytest.fixture(scope="module")
+def run(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("whatif") / "run", crawl)
+
+
+def assert_exactly(forecast: Forecast, run: Path) -> None:
+    report = report_of(run)
+    assert {r.reason: r.after.documents for r in forecast.rules if r.after.documents} == report["dropped"]
+    assert [(s.stage, s.least, s.most) for s in forecast.funnel] == [
+        (s["stage"], s["documents"], s["documents"]) for s in report["funnel"]
+    ]
+    assert forecast.least == forecast.most
+    assert forecast.least.documents == report["documents"]["kept"]
+    assert forecast.least.characters == report["funnel"][-1]["characters"]
+    assert forecast.least.words == report["kept_words"]
+    assert (forecast.unmeasured, forecast.uncompared) == (0, 0)
+
+
+def test_without_a_change_the_runs_own_funnel_comes_out(run: Path) -> None:
+    dropped = report_of(run)["dropped"]
+    assert {"dedup.same_record", "dedup.exact", "dedup.near", "dedup.url", "page.bad_status"} < set(dropped)
+    forecast = whatif(run, [])
+    assert_exactly(forecast, run)
+    assert all(rule.before == rule.after for rule in forecast.rules)
+    assert "no setting is changed" in list(lines(forecast))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["gopher_quality.min_words=100"],
+        ["gopher_quality.max_words=250"],  # the kept one of each pair is too long: its twin comes back
+        ["gopher_quality.max_words=250", "gopher_quality.min_words=100"],
+        ["gopher_quality.min_mean_word_length=9.0"],
+        ["gopher_quality.max_words=450"],
+        ["near.threshold=0.999"],
+        ["refinedweb_lines.max_removed_word_fraction=0.0"],
+        ["near.threshold=0.9"],  # in the chain a is like b, b is like c, and a and c are unlike: c comes back
+        ["near.threshold=0.9", "gopher_quality.max_words=550"],  # a goes, so b comes back, and c leaves for it
+        ["page.max_bytes=2000"],
+        ["extract.min_chars=600"],
+    ],
+)
+def test_tighter_bounds_give_what_a_run_with_them_gives(
+    run: Path, crawl: Path, tmp_path: Path, settings: list[str]
+) -> None:
+    forecast = whatif(run, settings)
+    assert forecast.most != forecast.before
+    assert_exactly(forecast, make_run(tmp_path / "again", crawl, settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "unmeasured", "uncompared"),
+    [
+        (["gopher_quality.min_words=20"], 0, 1),
+        (["gopher_quality.min_words=false"], 0, 1),
+        (["page.max_status=499"], 1, 0),
+        (["page.max_status=499", "gopher_quality.min_words=20", "gopher_quality.max_words=250"], 1, 1),
+    ],
+)
+def test_looser_bounds_give_a_range_that_holds_what_a_run_gives(
+    run: Path, crawl: Path, tmp_path: Path, settings: list[str], unmeasured: int, uncompared: int
+) -> None:
+    forecast = whatif(run, settings)
+    assert (forecast.unmeasured, forecast.uncompared) == (unmeasured, uncompared)
+    assert forecast.most.documents - forecast.least.documents == unmeasured + uncompared
+    report = report_of(make_run(tmp_path / "again", crawl, settings))
+    assert forecast.least.documents <= report["documents"]["kept"] <= forecast.most.documents
+    for stage, truth in zip(forecast.funnel, report["funnel"], strict=True):
+        assert stage.least <= truth["documents"] <= stage.most, stage
+
+
+def test_what_comes_back_without_deduplication_is_known_exactly(crawl: Path, tmp_path: Path) -> None:
+    """Equal ids and addresses are in the ledger; only texts would have to be compared."""
+    recipe = """
+        source.web.kind = "warc"
+        stage = [
+            { kind = "extract", engine = "resiliparse" },
+            { kind = "gopher_quality", max_words = 250 },
+            { kind = "url_dedup" },
+        ]
+    """
+    run = make_run(tmp_path / "run", crawl, recipe=recipe)
+    settings = ["gopher_quality.max_words=false"]
+    forecast = whatif(run, settings)
+    assert [s.least for s in forecast.funnel][-1] < [s.least for s in forecast.funnel][-2]  # url_dedup decides again
+    assert_exactly(forecast, make_run(tmp_path / "again", crawl, settings, recipe))
+
+
+def test_a_second_pass_that_did_not_measure_a_document_leaves_it_open(crawl: Path, tmp_path: Path) -> None:
+    recipe = """
+        source.web.kind = "warc"
+        stage = [
+            { kind = "page" },
+            { kind = "extract", engine = "resiliparse" },
+            { kind = "minhash", name = "near", bands = 14, rows = 8 },
+            { kind = "gopher_quality" },
+        ]
+    """
+    run = make_run(tmp_path / "run", crawl, recipe=recipe)
+    assert_exactly(whatif(run, ["gopher_quality.min_words=100"]), make_run(
+        tmp_path / "tight", crawl, ["gopher_quality.min_words=100"], recipe))  # fmt: skip
+    forecast = whatif(run, ["near.threshold=0.999"])
+    assert forecast.unmeasured > 0
+    kept = report_of(make_run(tmp_path / "again", crawl, ["near.threshold=0.999"], recipe))["documents"]["kept"]
+    assert forecast.least.documents <= kept <= forecast.most.documents
+
+
+def test_who_was_compared_with_a_lost_leader_alone_is_open(tmp_path: Path) -> None:
+    """In a bucket of 21 each was compared with the leader, not with each other: when it goes, one of 20 stays, and
+    how many like it the stored pairs miss is not known."""
+    crawl = Crawl()
+    crawl.page(
+        "https://leader.example/", article("Leader", [*sentences(1), *sentences(2), "One more word for the end."])
+    )
+    for i in range(20):
+        crawl.page(
+            f"https://copy.example/{i}", article("Copy", [*sentences(1), *sentences(2)[:-1], f"Copy {1000 + i} ends."])
+        )
+    folder = crawl.write(tmp_path / "crawl" / "a.warc.gz").parent
+    run = make_run(tmp_path / "run", folder)
+    words = int(max(Ledger.open(run).counts("gopher_quality.word_count")))
+    settings = [f"gopher_quality.max_words={words - 1}"]
+    forecast = whatif(run, settings)
+    assert forecast.before.documents == 1
+    assert forecast.uncompared == forecast.most.documents >= 1
+    assert report_of(make_run(tmp_path / "again", folder, settings))["documents"]["kept"] == 1
+
+
+@pytest.mark.parametrize("min_words", [0, 40, 75, 120, 10**6])
+def test_local_stages_decide_as_the_core_decides(run: Path, min_words: int) -> None:
+    """The plain oracle: every measured row through `decide`, stage by stage, with lists of reasons."""
+    ledger = Ledger.open(run)
+    forecast = whatif(run, [f"gopher_quality.min_words={min_words}"])
+    names = [name for name in ledger.schema.names if name.partition(".")[2] and name.partition(".")[0] != "extract"]
+    batch = pa.RecordBatch.from_arrays([ledger.column(n) for n in ["text_chars", *names]], names=["text_chars", *names])
+    reached = ledger.column("extract.num_chars").fill_null(0).to_numpy() > 0  # what extraction took out is the same
+    batch = batch.filter(pa.array(reached))
+    batch = with_columns(batch, {"drop_reasons": pa.array([[]] * batch.num_rows, VERDICT.field("drop_reasons").type)})
+    for _, stage in ledger.recipe.stages:
+        if isinstance(stage, StageConfig) and stage.name != "extract":
+            if stage.name == "gopher_quality":
+                stage = stage.model_copy(update={"min_words": min_words})
+            batch = decide(batch, stage.rules(), Stats())
+    first = [reasons[0] for reasons in batch["drop_reasons"].to_pylist() if reasons]
+    after = {rule.reason: rule.after.documents for rule in forecast.rules}
+    for reason in ("gopher_quality.too_few_words", "refinedweb_lines.too_many_words_removed"):
+        assert after.get(reason, 0) == first.count(reason)
+
+
+def test_a_change_is_told_by_rule_and_in_total(run: Path) -> None:
+    told = list(lines(whatif(run, ["gopher_quality.min_words=20"])))
+    assert told[0] == "gopher_quality.min_words 50 -> 20"
+    (few,) = [line.split() for line in told if line.startswith("gopher_quality.too_few_words")]
+    assert few[1:4] == ["1", "0", "-1"]
+    assert int(few[4].replace(",", "")) < 0
+    assert any(line.startswith("kept documents: ") and "(0 … +1)" in line for line in told)
+    assert any("1 need comparing" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("gopher_quality.stop_words=[]", r"is no bound .* gristmill run .* --set '.*stop_words=\[\]' --out NEW"),
+        ("extract.favour=precision", "extract.favour: is no bound"),
+        ("refinedweb_lines.max_uppercase_fraction=0.9", "max_uppercase_fraction: is no bound"),
+        ("gopher_quality.name=other", "gopher_quality.name: is no bound"),
+        ("near.bands=20", "near.bands: is no bound"),
+        ("near.threshold=0.5", r"near.threshold: pairs below 0.75 were not kept; .*gristmill run"),
+        ("exact.keep=newest", "exact.keep: is no bound"),
+        ("output.dropped_per_rule=1", "change no verdict"),
+        ("source.paths=elsewhere", "change no verdict"),
+        ("gopher_quality.min_wrods=3", "gopher_quality.min_wrods: unknown key"),
+        ("gopher_quality.min_words=many", "min_words: .* found 'many'"),
+        ("gopher.min_words=3", "has no 'gopher'"),
+        ("min_words", "expected STAGE.KEY=VALUE"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_answered_is_refused(run: Path, setting: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as refused:
+        whatif(run, [setting])
+    assert "\n" not in str(refused.value)
+
+
+def test_a_page_that_was_never_extracted_stays_open(crawl: Path, tmp_path: Path) -> None:
+    recipe = """
+        source.web.kind = "warc"
+        stage = [{ kind = "extract", engine = "resiliparse", max_elements = 5 }]
+    """
+    run = make_run(tmp_path / "run", crawl, recipe=recipe)
+    forecast = whatif(run, ["extract.max_elements=1000"])
+    assert forecast.before.documents < forecast.most.documents
+    assert forecast.least == forecast.before
+    assert forecast.unmeasured == forecast.most.documents - forecast.least.documents
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"extract"}))
+def test_no_stage_measures_by_a_bound_of_its_rules(kind: str) -> None:
+    """What makes whatif right: a bound only decides. Extraction refuses pages by two of its bounds, which stay open."""
+    if not issubclass(KINDS[kind], StageConfig):
+        return
+    config = KINDS[kind].parse({"name": kind}, kind)
+    assert isinstance(config, StageConfig)
+    bounds = {rule.setting for rule in config.rules() if rule.setting}
+    numbers = {name for name in bounds if isinstance(getattr(config, name), int | float)}
+    measured_by = set(re.findall(r"self\.(\w+)", inspect.getsource(type(config).build)))
+    assert not numbers & measured_by
+
+
+def test_a_rule_that_was_off_is_switched_on(crawl: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", crawl, ["gopher_quality.min_words=false"])
+    forecast = whatif(run, ["gopher_quality.min_words=100"])
+    assert forecast.changes == ("gopher_quality.min_words off -> 100",)
+    assert_exactly(forecast, make_run(tmp_path / "again", crawl, ["gopher_quality.min_words=100"]))
+
+
+def test_a_run_that_is_not_whole_is_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run of gristmill"):
+        whatif(tmp_path, [])
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+    (copy / "report.json").unlink()
+    with pytest.raises(UserError, match="the run is not finished"):
+        whatif(copy, [])
+    shutil.copy(run / "report.json", copy)
+    (copy / "dedup" / "near" / "edges.arrow").unlink()
+    whatif(copy, [])
+    with pytest.raises(RunError, match=r"edges\.arrow: missing"):
+        whatif(copy, ["gopher_quality.max_words=250"])
+    shutil.rmtree(copy / "ledger")
+    with pytest.raises(RunError, match="ledger: missing"):
+        whatif(copy, [])
+
+
+hosts = st.sampled_from("a.example www.a.example WWW.A.example a.example. a.example:80 bücher.example [::1]".split())
+tails = st.text(alphabet="aA/?&=%7e~.#+ü utm_source\n", max_size=12)
+
+
+@given(st.lists(st.one_of(st.builds("{}://{}{}".format, st.sampled_from(["http", "https", "HTTP", "ftp"]), hosts,
+    st.one_of(st.just(""), tails.map("/{}".format))), st.text(), st.none())))  # fmt: skip
+def test_urls_are_normalised_in_columns_as_one_by_one(urls: list[str | None]) -> None:
+    keys = url_keys(pa.array(urls, pa.string()))
+    assert keys.to_pylist() == [normalized(url or "") or None for url in urls]
+
+
+@pytest.mark.real
+def test_real_pages_give_what_a_run_gives(real_data: Path, language_model: Path, tmp_path: Path) -> None:
+    crawl = real_data / "crawl" / "part-00.warc.gz"
+    engine = "extract.engine=resiliparse"
+
+    def refinedweb(name: str, *settings: str) -> Path:
+        from pipelines.recipe import recipe_text
+
+        return make_run(tmp_path / name, crawl, [engine, *settings], recipe_text("refinedweb")[0])
+
+    run = refinedweb("run")
+    assert_exactly(whatif(run, []), run)
+    tight = ["gopher_quality.min_words=500", "gopher_repetition.max_top_2gram_fraction=0.05", "language.min_score=0.9"]
+    assert_exactly(whatif(run, tight), refinedweb("tight", *tight))
+    loose = ["gopher_quality.min_words=10", "gopher_repetition.max_duplicate_line_fraction=false"]
+    forecast = whatif(run, loose)
+    kept = report_of(refinedweb("loose", *loose))["documents"]["kept"]
+    assert forecast.before.documents < forecast.most.documents
+    assert forecast.least.documents <= kept <= forecast.most.documents
+    assert np.isclose(kept, forecast.most.documents, atol=5)
