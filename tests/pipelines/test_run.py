@@ -370,3 +370,28 @@ def test_dropped_texts_are_bounded_and_the_smallest_ids(recipe_file: Path, crawl
     wanted = sorted(row["id"] for row in ledger if reason in row["drop_reasons"])[:3]
     mask = pc.equal(pc.list_element(dropped["drop_reasons"], 0), reason)
     assert sorted(dropped.filter(mask)["id"].to_pylist()) == wanted
+
+
+def test_the_order_of_sources_is_part_of_a_run(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
+    tables = [f'[source.{name}]\nkind = "warc"\npaths = ["{crawl}"]\n' for name in ("a", "b")]
+    stages = recipe_file.read_text().split("\n\n", 1)[1]
+    digests = []
+    for order in (tables, tables[::-1]):
+        path = tmp_path / "ordered.toml"
+        path.write_text("\n".join([*order, stages]))
+        digests.append(open_run(load_recipe(str(path)), tmp_path / f"run-{len(digests)}").digest)
+    assert digests[0] != digests[1]
+
+
+def test_a_file_in_the_place_of_the_run_folder_is_named(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="is a file; choose a folder for --out"):
+        start(recipe_file, crawl, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_worker_whose_parent_died_before_it_began_ends_itself(tmp_path: Path) -> None:
+    """The parent's pid is handed over; a worker that finds another parent must not wait for work for ever."""
+    script = "from pipelines.executors import _start_worker; _start_worker(None, None, 1); print('alive')"
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")

@@ -152,3 +152,18 @@ def test_another_runs_shards_keep_their_identity_and_place(tmp_path: Path) -> No
     with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
         writer.write_table(table)
     assert read(tmp_path / "a.arrow", "shards")[0] == [row | {"source": "given"}]
+
+
+def test_row_numbers_as_ids_name_rows_of_their_file_and_uuids_name_records(tmp_path: Path) -> None:
+    uuid = "<urn:uuid:12345678-1234-1234-1234-123456789abc>"
+    for name in ("a.jsonl", "b.jsonl"):
+        lines = [{"id": 1, "text": f"of {name}"}, {"id": uuid, "text": f"of {name}"}]
+        (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    first, second = ([row["id"] for row in read(tmp_path / name, "jsonl")[0]] for name in ("a.jsonl", "b.jsonl"))
+    assert first[0] != second[0]
+    assert first[1] == second[1]
+
+
+def test_true_is_not_one_for_where(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "x", "n": 1}\n{"text": "y", "n": true}\n')
+    assert [row["text"] for row in read(tmp_path / "a.jsonl", "jsonl", where={"n": 1})[0]] == ["x"]

@@ -1,6 +1,7 @@
 """Inputs from disk, from a real S3 server (moto) and over HTTP."""
 
 import gzip
+import os
 import subprocess
 import sys
 import threading
@@ -148,3 +149,15 @@ def test_s3_objects_and_prefixes_are_read(s3: str, monkeypatch: pytest.MonkeyPat
         assert stream.read(15) == b"crawl/a.warc.gz"
     with pytest.raises(UserError, match=r"s3://dumps/crawl/missing\.warc\.gz: cannot be reached"):
         find_inputs(["s3://dumps/crawl/missing.warc.gz"], WARC, "x")
+
+
+def test_a_file_name_that_is_not_utf8_is_refused_in_a_line_that_can_be_printed(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path)
+    try:
+        with open(folder + b"/caf\xe9.warc", "wb") as file:  # noqa: PTH123  a name of bytes
+            file.write(b"x")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with pytest.raises(UserError, match="name is not UTF-8; rename it") as told:
+        names([str(tmp_path)])
+    str(told.value).encode()
