@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipelines.units import DROPPED, FinishTask
 from shards.schema import VERDICT
-from shards.sink import ArrowSink, open_arrow, read_batches
+from shards.sink import ArrowSink, read_batches, read_table
 
 _REASONS = VERDICT.field("drop_reasons").type
 
@@ -53,8 +53,8 @@ def _texts(tasks: Sequence[FinishTask]) -> Iterator[pa.RecordBatch]:
             yield from read_batches(task.work(pass_.number, "dropped"))
             for applied in verdicts:
                 if applied.path.exists():
-                    text = open_arrow(task.work(pass_.number, "text")).read_all()
-                    removed = text.take(open_arrow(applied.path).read_all()["row"]).combine_chunks()
+                    text = read_table(task.work(pass_.number, "text"))
+                    removed = text.take(read_table(applied.path)["row"]).combine_chunks()
                     reasons = pa.array([[applied.reason]] * removed.num_rows, _REASONS)
                     removed = removed.append_column("drop_reasons", reasons).select(DROPPED.names)
                     yield from removed.to_batches()

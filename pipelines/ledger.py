@@ -4,7 +4,6 @@ A verb asks for the columns that it needs and gets them whole, as one Arrow arra
 decompressed. Row numbers run through all units, so one number names a record in every column.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 
 from pipelines.recipe import Recipe, load_recipe
 from shards.errors import RunError, UserError
-from shards.sink import open_arrow
+from shards.sink import open_arrow, read_batches, read_table
 
 KEPT = -1  # the fate of a kept document
 
@@ -77,7 +76,7 @@ class Ledger:
                 f"{self.run}/ledger: has no column {', '.join(unknown)}: an older version made it; run again"
             )
         if names:
-            table = pa.concat_tables([open_arrow(path, names).read_all() for path in self.paths])
+            table = pa.concat_tables([read_table(path, names) for path in self.paths])
             for name in names:
                 whole = table[name].combine_chunks()
                 self._read[name] = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
@@ -122,16 +121,10 @@ class Ledger:
             wanted = sorted({n for n in numbers if begin <= n < end})
             if not wanted:
                 continue
-            reader, first = open_arrow(path, list(columns) if columns is not None else None), int(begin)
-            for i in range(reader.num_record_batches):
-                batch = reader.get_batch(i)
+            first = int(begin)
+            for batch in read_batches(path, list(columns) if columns is not None else None):
                 here = [n for n in wanted if first <= n < first + batch.num_rows]
                 taken = batch.take(pa.array([n - first for n in here], pa.int64())).to_pylist() if here else []
                 rows |= dict(zip(here, taken, strict=True))
                 first += batch.num_rows
         return [rows[n] for n in numbers]
-
-
-def fingerprint_of(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "run.json").read_bytes())
-    return found

@@ -27,7 +27,7 @@ from pipelines.recipe import Pass
 from shards.exchange import ExchangeUnit, spans_path
 from shards.manifest import Manifest, WrittenFile, read_manifest, write_manifest
 from shards.schema import LANGUAGE, PROVENANCE, TEXT, VERDICT
-from shards.sink import ArrowSink, open_arrow
+from shards.sink import ArrowSink, open_arrow, read_table
 from shards.source import Damage, Reader, RowReader, SourceConfig
 from shards.stage import Batch, Stage, StageConfig, with_columns
 from shards.stats import Stats
@@ -250,7 +250,7 @@ def finish_unit(task: FinishTask) -> Manifest:
         manifest = read_manifest(task.work(pass_.number, "text").with_name(task.key + ".json"))
         stats += Stats.from_json(manifest.stats)
         damage += manifest.damage
-        facts = open_arrow(task.work(pass_.number, "facts")).read_all().combine_chunks()
+        facts = read_table(task.work(pass_.number, "facts")).combine_chunks()
         rows = facts["row"].to_numpy()
         if pass_.number == 0:
             reasons = [[] for _ in range(facts.num_rows)]
@@ -263,11 +263,11 @@ def finish_unit(task: FinishTask) -> Manifest:
         for row, given in zip(rows, facts["drop_reasons"].to_pylist(), strict=True):
             if given:
                 reasons[row] = given
-        text_rows = open_arrow(task.work(pass_.number, "text"), ["row"]).read_all()["row"].to_numpy()
+        text_rows = read_table(task.work(pass_.number, "text"), ["row"])["row"].to_numpy()
         alive = np.ones(len(text_rows), np.bool_)
         for applied in verdicts:
             if applied.path.exists():
-                verdict = open_arrow(applied.path).read_all().to_pydict()
+                verdict = read_table(applied.path).to_pydict()
                 for at, twin, similarity in zip(verdict["row"], verdict["twin"], verdict["similarity"], strict=True):
                     row = int(text_rows[at])
                     reasons[row], twins[row], alive[at] = [applied.reason], (twin, similarity), False
@@ -327,7 +327,7 @@ def _count_cut(
     """`_cut_columns` of a stage, and the sizes of texts without the spans that it left."""
     num_spans, chars, num_bytes = np.zeros((3, len(columns["text_chars"])), np.int64)
     if spans_path(applied.path).exists():
-        spans = open_arrow(spans_path(applied.path), ["row", "start", "end", "chars"]).read_all()
+        spans = read_table(spans_path(applied.path), ["row", "start", "end", "chars"])
         rows = text_rows[spans["row"].to_numpy()]
         np.add.at(num_spans, rows, 1)
         np.add.at(chars, rows, spans["chars"].to_numpy())

@@ -37,7 +37,7 @@ from pipelines.ledger import KEPT, Ledger
 from pipelines.recipe import AnyStage, Recipe, load_recipe
 from shards.errors import RunError, UserError
 from shards.exchange import ExchangeUnit, GlobalStageConfig
-from shards.sink import open_arrow
+from shards.sink import read_table
 from shards.stage import Rule, StageConfig
 
 
@@ -356,7 +356,7 @@ class _Replay:
 
     def _near(self, number: int, stage: str, threshold: float, *, changed: bool) -> None:
         """Leaders once more, over the pairs that the run verified."""
-        table = open_arrow(self._ledger.run / "dedup" / stage / "edges.arrow").read_all()
+        table = read_table(self._ledger.run / "dedup" / stage / "edges.arrow")
         table = table.filter(pc.greater_equal(table["similarity"], threshold))
         edges = np.zeros(table.num_rows, EDGE)
         entered = self._death >= number

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from shards.config import Config
-from shards.sink import open_arrow, read_batches
+from shards.sink import open_arrow, read_batches, read_table
 from shards.spans import cut
 
 VERDICTS = pa.schema(
@@ -58,14 +58,14 @@ class ExchangeUnit:
         alive = np.ones(open_arrow(self.text).count_rows(), np.bool_)
         for path in self.verdicts:
             if path.exists():
-                alive[open_arrow(path).read_all()["row"].to_numpy()] = False
+                alive[read_table(path)["row"].to_numpy()] = False
         return alive
 
     def batches(self, columns: list[str]) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
         """(row numbers int64[n], n live rows) of the text file, batch by batch, cut as stages before have said."""
         alive, first = self.alive(), 0
         spans = [path for path in map(spans_path, self.verdicts) if path.exists()] if "text" in columns else []
-        cuts = [open_arrow(path, ["row", "start", "end"]).read_all() for path in spans]
+        cuts = [read_table(path, ["row", "start", "end"]) for path in spans]
         for batch in read_batches(self.text, columns):
             for found in cuts:
                 batch = _cut(batch, first, *(found[name].to_numpy() for name in ("row", "start", "end")))

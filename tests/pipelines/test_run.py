@@ -180,24 +180,18 @@ def test_a_kill_before_any_rename_and_a_rerun_give_the_same_bytes(
     assert killed > 12
 
 
-@pytest.mark.slow
-def test_a_killed_pool_leaves_no_workers_and_resumes(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
+def slow_command(recipe_file: Path, crawl: Path, out: Path, *options: str) -> tuple[Path, list[str]]:
+    """(recipe, command of a run) that takes long enough to be interrupted: extraction by trafilatura."""
     slow = recipe_file.with_name("slow.toml")
     slow.write_text(RECIPE.replace('engine = "resiliparse"', 'engine = "trafilatura"'))
+    given = ["run", str(slow), "--set", f"source.paths={crawl}", "--out", str(out)]
+    return slow, [sys.executable, "-m", "pipelines", *given, *options]
+
+
+@pytest.mark.slow
+def test_a_killed_pool_leaves_no_workers_and_resumes(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines",
-        "run",
-        str(slow),
-        "--set",
-        f"source.paths={crawl}",
-        "--out",
-        str(out),
-        "--workers",
-        "2",
-    ]
+    slow, command = slow_command(recipe_file, crawl, out, "--workers", "2")
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     while not list(out.glob("work/0/*.part")) and process.poll() is None:
         time.sleep(0.05)
@@ -213,22 +207,8 @@ def test_a_killed_pool_leaves_no_workers_and_resumes(recipe_file: Path, crawl: P
 
 
 def test_ctrl_c_finishes_the_batch_and_says_how_to_resume(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
-    slow = recipe_file.with_name("slow.toml")
-    slow.write_text(RECIPE.replace('engine = "resiliparse"', 'engine = "trafilatura"'))
     out = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines",
-        "run",
-        str(slow),
-        "--set",
-        f"source.paths={crawl}",
-        "--out",
-        str(out),
-        "--executor",
-        "in-process",
-    ]
+    _, command = slow_command(recipe_file, crawl, out, "--executor", "in-process")
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     while not list(out.glob("work/0/*.part")) and process.poll() is None:
         time.sleep(0.02)
