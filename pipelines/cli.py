@@ -46,6 +46,9 @@ SetOption = Annotated[
 ]
 ExecutorOption = Annotated[Literal["in-process", "pool"], typer.Option(help="Where units of work run.")]
 WorkersOption = Annotated[int, typer.Option(help="Processes of the pool.", min=1)]
+MemoryOption = Annotated[
+    str | None, typer.Option(help="What deduplication may take, as 2GB or 500MB; half of the machine's if not given.")
+]
 
 
 @app.command()
@@ -54,6 +57,7 @@ def run(
     folder: Annotated[Path | None, typer.Option("--out", help="The run's folder; runs/<recipe> if not given.")] = None,
     executor: ExecutorOption = "pool",
     workers: WorkersOption = _CORES,
+    memory: MemoryOption = None,
     settings: SetOption = None,
     overwrite: Annotated[bool, typer.Option(help="Redo a run that is there, also one of another recipe.")] = False,
 ) -> None:
@@ -63,22 +67,23 @@ def run(
 
     resolved = load_recipe(recipe, settings or [])
     folder = folder.expanduser() if folder else Path("runs") / resolved.name
-    _execute(open_run(resolved, folder, overwrite=overwrite), executor, workers)
+    _execute(open_run(resolved, folder, overwrite=overwrite), executor, workers, memory)
     _print_funnel(folder)
 
 
-def _execute(opened: "Run", executor: str, workers: int) -> None:
-    from pipelines.executors import make_executor
+def _execute(opened: "Run", executor: str, workers: int, memory: str | None) -> None:
+    from pipelines.executors import make_executor, parse_memory
     from pipelines.passes import execute
     from pipelines.progress import Show
     from pipelines.run import is_done
 
+    num_bytes = parse_memory(memory) if memory is not None else None
     if is_done(opened.folder):
         _tell(f"{opened.folder} is done already; nothing was changed (--overwrite redoes it)")
         return
     try:
         with Show() as show:
-            execute(opened, make_executor(executor, workers), show)
+            execute(opened, make_executor(executor, workers, num_bytes), show)
     except Interrupted:
         raise Interrupted(f"interrupted; finished units are safe. To resume: {_this_command()}") from None
 
@@ -130,13 +135,14 @@ def apply(
     settings: SetOption = None,
     executor: ExecutorOption = "pool",
     workers: WorkersOption = _CORES,
+    memory: MemoryOption = None,
     overwrite: Annotated[bool, typer.Option(help="Redo a run that is there, also one of another recipe.")] = False,
 ) -> None:
     """Make the run that other settings give, from a run's ledger and texts: nothing is extracted again."""
     from pipelines.apply import open_apply
 
     to = to.expanduser()
-    _execute(open_apply(folder, settings or [], to, overwrite=overwrite), executor, workers)
+    _execute(open_apply(folder, settings or [], to, overwrite=overwrite), executor, workers, memory)
     _print_funnel(to)
 
 

@@ -7,6 +7,7 @@ workers `advance` let the parent show progress inside a unit; they are for the e
 
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -17,9 +18,13 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, Self
 
-from shards.errors import Interrupted, RunError
+from shards.errors import Interrupted, RunError, UserError
 
 Tick = Callable[[list[int]], None]
+
+_IDLE = 256 << 20  # bytes of a process that has loaded pyarrow and the kernels and does nothing
+_LEAST_TASK = 64 << 20
+_LEAST_MEMORY = 500_000_000
 
 _stop: Any = threading.Event()  # in a pool worker: the multiprocessing event of the parent
 _counters: Any = [0, 0, 0]  # documents, kept, bytes of open units; in a pool worker: the parent's shared array
@@ -71,10 +76,23 @@ def _nothing_more(_: Any) -> Sequence[Any]:
     return ()
 
 
+def machine_memory() -> int:
+    """Bytes of main memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _task_memory(memory: int, processes: int, workers: int) -> int:
+    return max(_LEAST_TASK, (memory - processes * _IDLE) // workers)
+
+
 class InProcess:
     """One unit after the other, here."""
 
     tick: Tick | None = None
+
+    def __init__(self, memory: int | None = None) -> None:
+        self.memory = memory or machine_memory() // 2
+        self.task_memory = _task_memory(self.memory, 1, 1)
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +122,9 @@ class ProcessPool:
 
     tick: Tick | None = None
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, memory: int | None = None) -> None:
+        self.memory = memory or machine_memory() // 2
+        self.task_memory = _task_memory(self.memory, workers + 1, workers)
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
 
@@ -166,5 +186,16 @@ def _start_worker(stop: Any, counters: Any, parent: int) -> None:
             os._exit(1)
 
 
-def make_executor(kind: str, workers: int) -> InProcess | ProcessPool:
-    return ProcessPool(workers) if kind == "pool" else InProcess()
+def parse_memory(text: str) -> int:
+    """Bytes of "2GB", "500MB" or "1.5 GiB"; units are powers of ten without the i."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(i?)B?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise UserError(f"--memory {text}: expected a size as 2GB or 500MB")
+    num_bytes = int(float(match[1]) * (1024 if match[3] else 1000) ** (" KMGT".index(match[2].upper())))
+    if num_bytes < _LEAST_MEMORY:
+        raise UserError(f"--memory {text}: too little for a process to start; give 500MB or more")
+    return num_bytes
+
+
+def make_executor(kind: str, workers: int, memory: int | None = None) -> InProcess | ProcessPool:
+    return ProcessPool(workers, memory) if kind == "pool" else InProcess(memory)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pipelines.recipe import Pass
 from pipelines.texts import texts_name
-from pipelines.unit_files import SIZES, cut_columns, work_file
+from pipelines.unit_files import SIZES, added_columns, cut_columns, work_file
 from shards.exchange import ExchangeUnit, spans_path
 from shards.manifest import Manifest, WrittenFile, read_manifest, write_manifest
 from shards.schema import VERDICT
@@ -93,14 +93,21 @@ def finish_unit(task: FinishTask) -> Manifest:
             stats.add(f"funnel/{applied.stage}/documents", len(left))
             stats.add(f"funnel/{applied.stage}/characters", pc.sum(columns["text_chars"].take(left)).as_py() or 0)
             stats.add(f"funnel/{applied.stage}/bytes", pc.sum(columns["text_bytes"].take(left)).as_py() or 0)
+        unit = _unit(pass_, task, verdicts)
+        place = np.full(len(reasons), -1, np.int64)
+        place[text_rows] = np.arange(len(text_rows))
+        index = pa.array(place, mask=place < 0)
+        for field in unit.added:
+            columns[field.name] = _later(unit.added_column(field).take(index), columns.get(field.name))
         live = np.flatnonzero(alive)
     columns["drop_reasons"] = pa.array(reasons, VERDICT.field("drop_reasons").type)
     columns["twin"] = pa.array([twins[r][0] if r in twins else None for r in range(len(reasons))], pa.string())
     columns["similarity"] = pa.array([twins[r][1] if r in twins else None for r in range(len(reasons))], pa.float64())
     stats.add("documents/kept", len(live))
     pass_, verdicts = task.passes[-1]
-    unit = ExchangeUnit(0, task.key, task.work(pass_.number, "text"), tuple(applied.path for applied in verdicts))
-    shard_schema = pa.schema([field for field in open_arrow(unit.text).schema if field.name != "row"])
+    stored = open_arrow(unit.text).schema
+    fields = [*stored, *(field for field in unit.added if field.name not in stored.names)]
+    shard_schema = pa.schema([field for field in fields if field.name != "row"])
     with (
         ArrowSink(task.ledger_path, task.ledger) as ledger_sink,
         ArrowSink(task.manifest_path.with_suffix(".arrow"), shard_schema) as shard_sink,
@@ -130,6 +137,17 @@ def finish_unit(task: FinishTask) -> Manifest:
     )
     write_manifest(task.manifest_path, final)
     return final
+
+
+def _later(values: pa.Array, before: pa.Array | None) -> pa.Array:
+    """What a pass says of each row, or what passes before said of those that did not come so far."""
+    return values if before is None else pc.if_else(values.is_valid(), values, before)
+
+
+def _unit(pass_: Pass, task: FinishTask, verdicts: tuple[Applied, ...]) -> ExchangeUnit:
+    """The unit as the pass's global stages left it."""
+    paths = tuple(applied.path for applied in verdicts)
+    return ExchangeUnit(0, task.key, task.work(pass_.number, "text"), paths, added_columns(pass_.global_))
 
 
 def _count_cut(

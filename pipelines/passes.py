@@ -8,7 +8,7 @@ manifest. So a rerun after a kill makes the rest and nothing else.
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -23,14 +23,14 @@ from pipelines.finish import Applied, FinishTask, finish_unit
 from pipelines.recipe import Pass
 from pipelines.report import write_report_json
 from pipelines.run import Run
-from pipelines.unit_files import carried_columns, ledger_schema
+from pipelines.unit_files import added_columns, carried_columns, ledger_schema
 from pipelines.units import UnitTask, run_unit
 from shards.atomic import write_bytes, write_json
 from shards.errors import RunError
 from shards.exchange import ExchangeUnit, GlobalStageConfig
 from shards.lock import locked
 from shards.manifest import Manifest, read_manifest
-from shards.sink import open_arrow, read_batches
+from shards.sink import ArrowSink, open_arrow, read_batches
 from shards.source import Damage, only_error
 from shards.stats import Stats
 
@@ -66,8 +66,10 @@ def execute(run: Run, executor: InProcess | ProcessPool, report: Report) -> None
                 _require_documents(manifests)
             work = run.folder / "work" / str(pass_.number)
             units = [ExchangeUnit(i, m.key, work / f"{m.key}.text.arrow") for i, m in enumerate(manifests)]
-            verdicts.append(_resolve(work, pass_, units, executor, report, seconds))
-            units = [replace(u, verdicts=tuple(a.path for a in verdicts[-1][u.key])) for u in units]
+            snapshots = [run.recipe.sources[m.source].snapshot_of(m.source, m.file) for m in manifests]
+            groups = {"source": [m.source for m in manifests], "snapshot": snapshots}
+            verdicts.append(_resolve(work, pass_, units, groups, executor, report, seconds))
+            units = [_behind(unit, verdicts[-1][unit.key], pass_.global_) for unit in units]
         _finish(run, passes, verdicts, executor, report)
         _keep_dedup(run, passes)
         if run.saved is not None:
@@ -179,24 +181,38 @@ def _resolve(
     work: Path,
     pass_: Pass,
     units: list[ExchangeUnit],
+    groups: dict[str, list[str]],
     executor: InProcess | ProcessPool,
     report: Report,
     seconds: "_Seconds",
 ) -> Verdicts:
-    """The global stages behind a pass, in order; each sees what those before it left."""
+    """The global stages behind a pass, in order; each sees what those before it left.
+
+    `groups` names, for the scopes that have several, the group of each unit: none sees the rows of another.
+    """
     verdicts: Verdicts = {unit.key: () for unit in units}
-    for stage in global_stages(pass_):
+    stages = global_stages(pass_)
+    for number, stage in enumerate(stages):
         folder = work / stage.name
+        folders = {u.key: folder for u in units}
+        if stage.scope != "run":
+            folders = {u.key: folder / group for u, group in zip(units, groups[stage.scope], strict=True)}
         if not (folder / "done.json").exists():
             report(Progress(stage.name, 0, 0, 0, 0, 0))
             began = perf_counter()
-            stage.resolve(units, folder, executor)
+            seen = [_behind(unit, verdicts[unit.key], stages[:number]) for unit in units]
+            for of_group in dict.fromkeys(folders.values()):
+                stage.resolve([unit for unit in seen if folders[unit.key] == of_group], of_group, executor)
             seconds.add({stage.name: perf_counter() - began})
             write_json(folder / "done.json", {"stage": stage.name})
         for unit in units:
-            verdicts[unit.key] += (Applied(stage.name, stage.reason, folder / f"{unit.key}.arrow"),)
-        units = [replace(u, verdicts=tuple(a.path for a in verdicts[u.key])) for u in units]
+            verdicts[unit.key] += (Applied(stage.name, stage.reason, folders[unit.key] / f"{unit.key}.arrow"),)
     return verdicts
+
+
+def _behind(unit: ExchangeUnit, verdicts: tuple[Applied, ...], stages: Sequence[GlobalStageConfig]) -> ExchangeUnit:
+    """The unit as these stages left it."""
+    return replace(unit, verdicts=tuple(applied.path for applied in verdicts), added=added_columns(stages))
 
 
 def _finish(
@@ -227,13 +243,16 @@ def _finish(
 
 
 def _keep_dedup(run: Run, passes: tuple[Pass, ...]) -> None:
-    """What global stages leave for reports: edges and alarms."""
+    """What global stages leave for reports: edges and alarms, of all groups that were compared by themselves."""
     for pass_ in passes:
         for stage in global_stages(pass_):
-            for name in ("edges.arrow", "alarms.json"):
-                made = run.folder / "work" / str(pass_.number) / stage.name / name
-                if made.exists():
-                    write_bytes(run.folder / "dedup" / stage.name / name, made.read_bytes())
+            made, kept = run.folder / "work" / str(pass_.number) / stage.name, run.folder / "dedup" / stage.name
+            if edges := sorted(made.glob("**/edges.arrow")):
+                with ArrowSink(kept / "edges.arrow", open_arrow(edges[0]).schema) as sink:
+                    for batch in (batch for path in edges for batch in read_batches(path)):
+                        sink.write(batch)
+            if alarms := sorted(made.glob("**/alarms.json")):
+                write_json(kept / "alarms.json", [a for path in alarms for a in json.loads(path.read_bytes())])
 
 
 def _take_kills(saved: Path, folder: Path) -> None:

@@ -40,6 +40,7 @@ from dedup.url import UrlConfig as UrlDedupConfig
 from shards.config import Config, load_toml
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
+from shards.schema import MASKED
 from shards.source import SourceConfig
 from shards.stage import StageConfig
 
@@ -216,6 +217,14 @@ def _check_stages(recipe: Recipe, where: str) -> None:
                     f"{where}: {columns[column]} and {stage.name} both give {column!r}; leave one of them out"
                 )
             columns[column] = stage.name
+    masks = ""
+    for _, stage in recipe.stages:
+        if masks and (stage.edits if isinstance(stage, StageConfig) else stage.cuts):
+            raise UserError(
+                f"{where}: {stage.name}: edits the text in which {masks} marks passages by their bytes; move it up"
+            )
+        if isinstance(stage, GlobalStageConfig) and MASKED in stage.columns():
+            masks = stage.name
     first, *later = recipe.passes()
     kinds = {stage.name: kind for kind, stage in recipe.stages}
     for stage in (stage for pass_ in later for stage in pass_.local):

@@ -6,11 +6,13 @@ work/<pass>/<key>.dropped.arrow   texts of dropped rows
 ledger/<key>.arrow                every row, once all passes are through
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipelines.recipe import Pass
+from shards.exchange import GlobalStageConfig
 from shards.schema import PROVENANCE, TEXT, VERDICT
 
 ROW = pa.schema([pa.field("row", pa.int64())])  # position in the unit, from 0: what joins a unit's passes
@@ -29,13 +31,19 @@ def text_schema(carried: pa.Schema) -> pa.Schema:
 
 
 def carried_columns(passes: tuple[Pass, ...]) -> list[pa.Schema]:
-    """For each pass, which columns go along with the texts at its end."""
+    """For each pass, which columns go along with the texts at its end: also what the passes before added behind."""
     carried: list[pa.Schema] = []
     fields: list[pa.Field] = []
     for pass_ in passes:
         fields += [field for config in pass_.local for field in config.carried()]
         carried.append(pa.schema(fields))
+        fields += [field for field in added_columns(pass_.global_) if field not in fields]
     return carried
+
+
+def added_columns(stages: Sequence[GlobalStageConfig]) -> tuple[pa.Field, ...]:
+    """What these global stages add, each column once."""
+    return tuple(dict.fromkeys(field for stage in stages for field in stage.columns()))
 
 
 def ledger_schema(passes: tuple[Pass, ...]) -> pa.Schema:
@@ -43,8 +51,8 @@ def ledger_schema(passes: tuple[Pass, ...]) -> pa.Schema:
     cuts = [[f for stage in p.global_ if stage.cuts for f in cut_columns(stage.name)] for p in passes]
     measured = [f for p, after in zip(passes, cuts, strict=True) for f in (*facts_schema(p), *after)]
     metrics = [f for f in measured if f.name not in (*ROW.names, *VERDICT.names, *SIZES.names)]
-    added = [f for f in metrics if f.name not in PROVENANCE.names]
-    return pa.schema([*PROVENANCE, *VERDICT, *SIZES, *added])
+    local = [f for f in metrics if f.name not in PROVENANCE.names]
+    return pa.schema([*PROVENANCE, *VERDICT, *SIZES, *local, *added_columns([s for p in passes for s in p.global_])])
 
 
 def cut_columns(stage: str) -> pa.Schema:

@@ -27,7 +27,7 @@ from pipelines.texts import TEXTS, Keeper, Recorded, SavedReader, early_stages, 
 from pipelines.unit_files import DROPPED, facts_schema, text_schema, work_file
 from shards.exchange import ExchangeUnit
 from shards.manifest import Manifest, WrittenFile, write_manifest
-from shards.sink import ArrowSink, open_arrow
+from shards.sink import ArrowSink
 from shards.source import Damage, Reader, RowReader, SourceConfig
 from shards.stage import Batch, Stage, StageConfig, with_columns
 from shards.stats import Stats
@@ -134,7 +134,7 @@ class _Rows:
     def __iter__(self) -> Iterator[Batch]:
         task = self._task
         if task.previous is not None:
-            for _, batch in task.previous.batches(open_arrow(task.previous.text).schema.names):
+            for _, batch in task.previous.batches(task.previous.columns()):
                 yield batch
             return
         if task.saved is not None:

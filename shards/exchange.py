@@ -1,17 +1,18 @@
 """What a global stage is: it reads the live rows of all units and leaves verdicts, as files.
 
-    work/<pass>/<unit>.text.arrow ──▶ resolve ──▶ work/<pass>/<stage>/<unit>.arrow         (row, twin, similarity)
-                                                  work/<pass>/<stage>/<unit>.spans.arrow   (row, start, end, …)
+    work/<pass>/<unit>.text.arrow ──▶ resolve ──▶ work/<pass>/<stage>/<unit>.arrow           (row, twin, similarity)
+                                                  work/<pass>/<stage>/<unit>.spans.arrow     (row, start, end, …)
+                                                  work/<pass>/<stage>/<unit>.columns.arrow   (row, what it adds)
 
-Who reads a unit gets it without the rows that verdicts removed and without the spans that were cut. Nothing is handed
-over in a process's memory, so the result is the same for any number of workers, and a killed stage goes on from the
-files that it finished.
+Who reads a unit gets it without the rows that verdicts removed, without the spans that were cut, and with the columns
+that were added. Nothing is handed over in a process's memory, so the result is the same for any number of workers, and
+a killed stage goes on from the files that it finished.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ import pyarrow as pa
 from shards.config import Config
 from shards.sink import open_arrow, read_batches, read_table
 from shards.spans import cut
+from shards.stage import with_columns
 
 VERDICTS = pa.schema(
     [
@@ -44,6 +46,11 @@ def spans_path(verdicts: Path) -> Path:
     return verdicts.with_name(verdicts.name.removesuffix(".arrow") + ".spans.arrow")
 
 
+def columns_path(verdicts: Path) -> Path:
+    """Where it leaves the columns that it adds: `row`, ascending, and the stage's `columns()`."""
+    return verdicts.with_name(verdicts.name.removesuffix(".arrow") + ".columns.arrow")
+
+
 @dataclass(frozen=True)
 class ExchangeUnit:
     """One unit as a global stage sees it: the rows that the pass kept, less those removed by global stages before."""
@@ -52,6 +59,11 @@ class ExchangeUnit:
     key: str  # file-name stem, "web-00003-000"
     text: Path  # Arrow IPC file with PROVENANCE, text and what local stages added
     verdicts: tuple[Path, ...] = ()  # of earlier global stages of the same pass; a missing file means none
+    added: tuple[pa.Field, ...] = ()  # columns of those stages
+
+    def columns(self) -> list[str]:
+        """All that `batches` can give: those of the text file, then those that stages added."""
+        return list(dict.fromkeys([*open_arrow(self.text).schema.names, *(field.name for field in self.added)]))
 
     def alive(self) -> np.ndarray:
         """bool[rows of the text file]: rows that no earlier verdict removed."""
@@ -66,12 +78,31 @@ class ExchangeUnit:
         alive, first = self.alive(), 0
         spans = [path for path in map(spans_path, self.verdicts) if path.exists()] if "text" in columns else []
         cuts = [read_table(path, ["row", "start", "end"]) for path in spans]
-        for batch in read_batches(self.text, columns):
+        stored = open_arrow(self.text).schema.names
+        asked = [field for field in self.added if field.name in columns]
+        tables = self._tables() if asked else []
+        for batch in read_batches(self.text, list(dict.fromkeys(["id", *(c for c in columns if c in stored)]))):
             for found in cuts:
                 batch = _cut(batch, first, *(found[name].to_numpy() for name in ("row", "start", "end")))
+            for field in asked:
+                batch = _with_added(batch, first, field, tables)
+            batch = batch.select(columns)
             mask = alive[first : first + batch.num_rows]
             yield first + np.flatnonzero(mask), batch if mask.all() else batch.filter(pa.array(mask))
             first += batch.num_rows
+
+    def added_column(self, field: pa.Field) -> pa.Array:
+        """The column `field` of all rows of the text file, also of those that verdicts removed."""
+        stored = open_arrow(self.text).schema.names
+        names = list(dict.fromkeys(["id", *({field.name} & set(stored))]))
+        parts, first = [pa.array([], field.type)], 0
+        for batch in read_batches(self.text, names):
+            parts.append(_with_added(batch, first, field, self._tables())[field.name])
+            first += batch.num_rows
+        return pa.concat_arrays(parts)
+
+    def _tables(self) -> list[pa.Table]:
+        return [read_table(path) for path in map(columns_path, self.verdicts) if path.exists()]
 
 
 def _cut(batch: pa.RecordBatch, first: int, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> pa.RecordBatch:
@@ -83,8 +114,36 @@ def _cut(batch: pa.RecordBatch, first: int, rows: np.ndarray, starts: np.ndarray
     return batch.set_column(batch.schema.get_field_index("text"), "text", text)
 
 
+def _with_added(batch: pa.RecordBatch, first: int, field: pa.Field, tables: Sequence[pa.Table]) -> pa.RecordBatch:
+    """`batch`, which begins at row `first`, with the column `field` as the last of `tables` says it for each row."""
+    values = batch[field.name] if field.name in batch.schema.names else nothing_added(field, batch.num_rows)
+    for table in (table for table in tables if field.name in table.schema.names):
+        rows = table["row"].to_numpy()
+        begin, end = np.searchsorted(rows, (first, first + batch.num_rows))
+        place = np.arange(batch.num_rows)
+        place[rows[begin:end] - first] = batch.num_rows + np.arange(end - begin)
+        values = pa.concat_arrays([values, *table[field.name].slice(begin, end - begin).chunks]).take(pa.array(place))
+    return with_columns(batch, {field.name: values})
+
+
+def nothing_added(field: pa.Field, num_rows: int) -> pa.Array:
+    """What rows have in a global stage's column until a stage says more: 0, or an empty list."""
+    nothing: Any = [] if pa.types.is_list(field.type) else 0
+    return pa.array([nothing] * num_rows, field.type)
+
+
 class Executor(Protocol):
-    """Where work runs. Results come in any order; the first error is raised; there is nothing else to know."""
+    """Where work runs. Results come in any order; the first error is raised."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes that all processes of the run may take together. Results do not depend on it."""
+        ...
+
+    @property
+    def task_memory(self) -> int:
+        """Bytes that one task may take for itself: its worker's part of `memory`, less what a process takes idle."""
+        ...
 
     def map(
         self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Callable[[Any], Sequence[Any]] = lambda _: ()
@@ -93,11 +152,24 @@ class Executor(Protocol):
         ...
 
 
+Scope = Literal["run", "source", "snapshot"]
+
+
 class GlobalStageConfig(Config):
     version: ClassVar[int] = 1
     reason: ClassVar[str]  # "dedup.near": the drop reason of every row that this stage removes
 
     name: str
+    scope: Scope = "run"  # which rows are compared: all, those of one source, or those of one snapshot of a crawl
+
+    def columns(self) -> pa.Schema:
+        """What it adds to rows that stay, int64 or list<int64>; a row of which it says nothing keeps 0, an empty
+        list, or what an earlier stage with the same column said. They go along with the text, into the shards."""
+        return pa.schema([])
+
+    def digests(self) -> dict[str, str]:
+        """sha256 of everything outside the run that the results depend on, by name; part of the fingerprint."""
+        return {}
 
     @property
     def cuts(self) -> bool:
@@ -106,7 +178,7 @@ class GlobalStageConfig(Config):
 
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
         """Write `folder/<key>.arrow` (schema VERDICTS, atomically) for each unit that loses rows, and beside it
-        `<key>.spans.arrow` (schema SPANS) where rows that stay lose passages.
+        `<key>.spans.arrow` (schema SPANS) where rows that stay lose passages, and `<key>.columns.arrow`.
 
         `folder` is this stage's own, may hold finished files of a killed attempt, and may keep what it needs for
         reports (edges, groups). The result depends on the rows alone: not on workers, nor on the units' sizes.

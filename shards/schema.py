@@ -40,3 +40,7 @@ PAYLOAD = pa.schema(
         pa.field("http_charset", pa.string()),  # charset parameter as declared; null if undeclared
     ]
 )
+
+# What deduplication tells of a document that stays.
+COPIES = pa.field("copies", pa.int64())  # documents removed as its copies, by all stages so far; their copies included
+MASKED = pa.field("masked", pa.list_(pa.int64()))  # start, end, … in bytes of the text: read by a model, not learned

@@ -54,11 +54,16 @@ class Reader(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
 
+_SNAPSHOT = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
+
+
 class SourceConfig(Config):
     """`[source.<name>]` of a recipe."""
 
     kind: Literal["warc", "wet", "shards", "jsonl", "parquet", "text"]
     paths: tuple[str, ...] = ()
+    # Name of the crawl that all files belong to; without one it is read in their names.
+    snapshot: str = Field("", pattern=r"^[A-Za-z0-9_-]*$")
     where: dict[str, str | int | float | bool] = Field(
         default_factory=dict
     )  # column = value; rows that differ are counted, not read
@@ -78,6 +83,11 @@ class SourceConfig(Config):
             "parquet": (".parquet",),
             "text": (".txt", ".txt.gz"),
         }[self.kind]
+
+    def snapshot_of(self, source: str, file: str) -> str:
+        """Which snapshot the rows of `file` belong to: as given, or Common Crawl's name in its path, or the source."""
+        named = _SNAPSHOT.search(file)
+        return self.snapshot or (named[0] if named else source)
 
 
 class RowReader:

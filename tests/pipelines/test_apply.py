@@ -126,7 +126,7 @@ SETTINGS = {
     "mixed": [
         "url.max_hard_words=5", "extract.min_chars=30", "extract.max_elements=10", "language.languages=['en']",
         "language.min_score=0.9", "pii.emails=false", "gopher_quality.min_words=5", "exact.keep=newest",
-        "refinedweb_lines.only_languages=['de']", "output.dropped_per_rule=0",
+        "refinedweb_lines.only_languages=[]", "output.dropped_per_rule=0",
     ],
 }  # fmt: skip
 chosen = st.sampled_from(sorted(SETTINGS)).flatmap(
