@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Protocol
 
+import orjson
 import pyarrow as pa
 import xxhash
 from pydantic import Field
@@ -175,9 +176,17 @@ class RowReader:
                 if offset < self._start or not line.strip():
                     continue
                 try:
-                    yield offset, self._selected(json.loads(line), offset)
+                    yield offset, self._selected(self._parsed(line), offset)
                 except (ValueError, TypeError, AttributeError, RecursionError) as error:
                     self._damaged(offset, f"a line that is no document: {error}")
+
+    def _parsed(self, line: bytes) -> Any:
+        """As `json.loads`, which is asked again for what orjson refuses (NaN, a byte order mark) or would round."""
+        try:
+            given = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            return json.loads(line)
+        return json.loads(line) if isinstance(given.get(self._config.id), float) else given
 
     def _text(self) -> Iterator[tuple[int | None, dict[str, Any] | None]]:
         with open_input(self._file) as raw:
@@ -199,9 +208,8 @@ class RowReader:
         text = given.get(c.text)
         if not isinstance(text, str):
             raise TypeError(f"{c.text!r} is not text but {type(text).__name__}")
-        name, url, date = (str(given.get(column) or "") for column in (c.id, c.url, c.date))
-        for value in (name, url, date):
-            value.encode()
+        name, url, date = str(given.get(c.id) or ""), str(given.get(c.url) or ""), str(given.get(c.date) or "")
+        (name + url + date).encode()
         from_crawl = c.kind == "shards" and isinstance(given.get("warc_offset"), int)
         if name and not _UUID.search(name):
             name = f"{self._name}/{self._file.name}/{name}"  # row numbers and the like name a row of their file only
@@ -231,7 +239,7 @@ def row_id(name: str, url: str, date: str, body: bytes | memoryview) -> str:
 
 
 def _is_id(name: Any) -> bool:
-    return isinstance(name, str) and re.fullmatch("[0-9a-f]{32}", name) is not None
+    return isinstance(name, str) and len(name) == 32 and re.fullmatch("[0-9a-f]{32}", name) is not None
 
 
 def _same(found: Any, wanted: str | int | float | bool) -> bool:

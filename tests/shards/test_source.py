@@ -164,6 +164,16 @@ def test_row_numbers_as_ids_name_rows_of_their_file_and_uuids_name_records(tmp_p
     assert first[1] == second[1]
 
 
+def test_what_the_fast_parser_refuses_or_rounds_is_read_as_json_does(tmp_path: Path) -> None:
+    long = 123456789012345678901234567890
+    lines = [f'{{"id": {n}, "text": "a"}}' for n in (long, long + 1)]
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + "\n".join([*lines, '{"text": "b", "n": NaN}']).encode())
+    rows, reader = read(tmp_path / "a.jsonl", "jsonl")
+    assert [row["text"] for row in rows] == ["a", "a", "b"]
+    assert rows[0]["id"] != rows[1]["id"]
+    assert not reader.damage
+
+
 def test_true_is_not_one_for_where(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "x", "n": 1}\n{"text": "y", "n": true}\n')
     assert [row["text"] for row in read(tmp_path / "a.jsonl", "jsonl", where={"n": 1})[0]] == ["x"]
