@@ -2,7 +2,7 @@
 
     address   unit number << 32 | row                 unique by construction, one u64
     id        32 hex digits as two u64                what results carry, and how ties fall
-    order     the keep policy as one i64              smaller is kept rather
+    order     the keep policy as one i64              smaller is kept rather (dedup.keep)
 
 Whoever comes first by (order, id, address) is kept, so the result depends on the rows and not on workers or files.
 """
@@ -11,34 +11,31 @@ import binascii
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from dedup.keep import KEEP_COLUMNS as KEEP_COLUMNS
+from dedup.keep import Keep as Keep
+from dedup.keep import KeepBy
 from shards.atomic import atomic_file
 from shards.errors import RunError
 from shards.exchange import ExchangeUnit
 
-Keep = Literal["longest", "newest", "oldest", "first"]
-KEEP_COLUMNS: dict[Keep, list[str]] = {"longest": ["text"], "newest": ["date"], "oldest": ["date"], "first": []}
-
 DOCUMENT = np.dtype([("address", "<u8"), ("id", "<u8", 2), ("order", "<i8")])
-_LAST = np.iinfo(np.int64).max
 
 
 def describe(
-    unit: ExchangeUnit, rows: np.ndarray, batch: pa.RecordBatch, keep: Keep, dtype: np.dtype = DOCUMENT
+    unit: ExchangeUnit, rows: np.ndarray, batch: pa.RecordBatch, keep: Keep | KeepBy, dtype: np.dtype = DOCUMENT
 ) -> np.ndarray:
     """The live `rows` of `unit` as `dtype`, of which the fields of DOCUMENT are set.
 
-    `batch` holds the rows with `id` and `KEEP_COLUMNS[keep]`.
+    `batch` holds the rows with `id` and the columns of the policy.
     """
     documents = np.zeros(len(rows), dtype)
     documents["address"] = np.uint64(unit.number << 32) | rows.astype(np.uint64)
     documents["id"] = parse_ids(batch["id"])
-    documents["order"] = _order(documents["address"], batch, keep)
+    documents["order"] = (keep if isinstance(keep, KeepBy) else KeepBy(keep)).order(documents["address"], batch)
     return documents
 
 
@@ -72,45 +69,71 @@ def format_ids(ids: np.ndarray) -> pa.StringArray:
 
 @dataclass(frozen=True)
 class UnitFiles:
-    """The files `folder/<key>.<name>.npy`, an array a unit, as one sequence of documents numbered from 0.
+    """The files `<stem>.<name>.npy`, an array a unit, as one sequence of documents numbered from 0.
 
-    Files are opened where they are used and closed again, so no limit of open files bounds the number of units.
+    Files are opened where they are used and closed again, so no limit of open files bounds the number of units, and
+    no more than one unit's pages are held.
     """
 
-    folder: Path
-    keys: tuple[str, ...]  # of the units, in their order
+    stems: tuple[Path, ...]  # of the units, in their order
     ends: tuple[int, ...]  # number after each unit's last document
 
     @classmethod
-    def open(cls, folder: Path, units: Sequence[ExchangeUnit]) -> "UnitFiles":
+    def open(cls, folder: Path, units: Sequence[ExchangeUnit], dtype: np.dtype | None = None) -> "UnitFiles":
         """The files of finished units; lengths are those of the `documents` files."""
-        keys = tuple(unit.key for unit in units)
-        sizes = [len(load_npy(unit_path(folder, key, "documents"))) for key in keys]
-        return cls(folder, keys, tuple(int(end) for end in np.cumsum(sizes)))
+        return cls.of([folder / unit.key for unit in units], dtype)
+
+    @classmethod
+    def of(cls, stems: Sequence[Path], dtype: np.dtype | None = None) -> "UnitFiles":
+        sizes = [len(load_npy(npy_path(stem, "documents"), dtype)) for stem in stems]
+        return cls(tuple(stems), tuple(int(end) for end in np.cumsum(sizes)))
+
+    @property
+    def folder(self) -> Path:
+        return self.stems[0].parent
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(stem.name for stem in self.stems)
 
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0
 
+    def __add__(self, later: "UnitFiles") -> "UnitFiles":
+        return UnitFiles(self.stems + later.stems, self.ends + tuple(len(self) + end for end in later.ends))
+
     def each(self, name: str) -> Iterator[np.ndarray]:
         """The mapped array of each unit."""
-        for key in self.keys:
-            yield load_npy(unit_path(self.folder, key, name))
+        for stem in self.stems:
+            yield load_npy(npy_path(stem, name))
 
     def some(self, name: str, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(mapped array, positions in it) for each unit that holds some of `numbers`, which ascend."""
+        for stem, positions in self.places(numbers):
+            yield load_npy(npy_path(stem, name)), positions
+
+    def places(self, numbers: np.ndarray) -> Iterator[tuple[Path, np.ndarray]]:
+        """(stem, positions in its arrays) for each unit that holds some of `numbers`, which ascend."""
         cuts = np.searchsorted(numbers, (0, *self.ends))
-        for key, start, first, end in zip(self.keys, (0, *self.ends), cuts, cuts[1:], strict=False):
+        for stem, start, first, end in zip(self.stems, (0, *self.ends), cuts, cuts[1:], strict=False):
             if first < end:
-                yield load_npy(unit_path(self.folder, key, name)), numbers[first:end] - start
+                yield stem, numbers[first:end] - start
 
     def documents(self, numbers: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """The rows `numbers`, which ascend, of the `documents` files, which are of `dtype`."""
-        parts = [stored[positions] for stored, positions in self.some("documents", numbers)]
-        return np.concatenate([np.zeros(0, dtype), *parts])
+        result, done = np.empty(len(numbers), dtype), 0
+        for stored, positions in self.some("documents", numbers):
+            result[done : done + len(positions)] = stored[positions]
+            done += len(positions)
+        return result
 
 
 def unit_path(folder: Path, key: str, name: str) -> Path:
-    return folder / f"{key}.{name}.npy"
+    return npy_path(folder / key, name)
+
+
+def npy_path(stem: Path, name: str) -> Path:
+    return stem.with_name(f"{stem.name}.{name}.npy")
 
 
 def save_npy(path: Path, array: np.ndarray) -> None:
@@ -118,25 +141,21 @@ def save_npy(path: Path, array: np.ndarray) -> None:
         np.save(file, array)
 
 
-def load_npy(path: Path) -> np.ndarray:
-    """Read-only and mapped, not read."""
-    return np.asarray(np.load(path, mmap_mode="r"))
+def load_npy(path: Path, dtype: np.dtype | None = None) -> np.ndarray:
+    """Read-only and mapped, not read. A file that is missing, cut short or of another `dtype` is a RunError."""
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise damaged(path, " ".join(str(error).split()) or "it is empty") from None
+    if dtype is not None and array.dtype != dtype:
+        raise damaged(path, f"rows of {array.dtype.itemsize} bytes, where {dtype.itemsize} were expected")
+    return np.asarray(array)
 
 
-def _order(addresses: np.ndarray, batch: pa.RecordBatch, keep: Keep) -> np.ndarray:
-    if keep == "longest":
-        lengths: np.ndarray = pc.fill_null(pc.utf8_length(batch["text"]), 0).to_numpy(zero_copy_only=False)
-        return -lengths.astype(np.int64)
-    if keep == "first":  # units are numbered in the order of source, file and part, so the address is that order
-        return addresses.astype(np.int64)
-    dates = _dates(batch["date"])
-    # Without a date a row is kept only when all are without.
-    return np.where(dates == 0, _LAST, -dates if keep == "newest" else dates)
-
-
-def _dates(dates: pa.StringArray) -> np.ndarray:
-    """i64: YYYYMMDDhhmmss and four digits of the fraction; 0 where there is no date. WARC dates are in UTC."""
-    digits = pc.replace_substring_regex(pc.fill_null(dates, ""), r"Z|[+-]\d\d:\d\d$|\D", "")
-    padded = pc.utf8_slice_codeunits(pc.utf8_rpad(digits, 18, "0"), 0, 18)
-    values: np.ndarray = pc.cast(padded, pa.int64()).to_numpy(zero_copy_only=False)
-    return values
+def damaged(path: Path, cause: str) -> RunError:
+    """What to do about a stored array that is not what was written."""
+    stem = path.name.split(".", 1)[0]
+    return RunError(
+        f"{path}: not a whole array of this stage ({cause}); delete {path.parent / stem}.* and run the command that"
+        " made it again"
+    )

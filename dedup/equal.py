@@ -3,7 +3,8 @@
     rows ──fingerprint──▶ 16-byte keys ──sort──▶ groups ──keep order──▶ verdicts, similarity 1.0
 
 What makes two documents equal is the caller's: the id, the normalised URL, the normalised text. One sort over the
-upper half of the keys finds the few candidates, and only those are read whole.
+upper half of the keys finds the few candidates, and only those are read whole. Documents of an index come before all
+others and never leave.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.buckets import buckets
-from dedup.documents import DOCUMENT, KEEP_COLUMNS, Keep, UnitFiles, describe, keep_order, save_npy, unit_path
-from dedup.verdicts import write_verdicts
+from dedup.documents import DOCUMENT, UnitFiles, describe, keep_order, save_npy, unit_path
+from dedup.keep import EARLIER, KeepBy
+from dedup.verdicts import NOT_HERE, write_verdicts
 from shards.exchange import ExchangeUnit, Executor
 
 KEYED = np.dtype([*DOCUMENT.descr, ("key", "<u8", 2)])
@@ -29,26 +31,33 @@ def remove_equal(
     *,
     column: str,
     fingerprint: Fingerprint,
-    keep: Keep,
+    keep: KeepBy,
+    earlier: UnitFiles | None = None,
+    copies: bool = True,
 ) -> None:
-    """Write the verdicts; `fingerprint` is picklable and gets batches that have `column`."""
+    """Write the verdicts and, unless they are no `copies`, how many left for whom.
+
+    `fingerprint` is picklable and gets batches that have `column`; `earlier` are KEYED files of an index.
+    """
     units = sorted(units, key=lambda unit: unit.number)
-    task = partial(_fingerprint_unit, folder=folder / "keys", column=column, fingerprint=fingerprint, keep=keep)
+    task = partial(fingerprint_unit, folder=folder / "keys", column=column, fingerprint=fingerprint, keep=keep)
     for _ in executor.map(task, units):
         pass  # results are files
-    files = UnitFiles.open(folder / "keys", units)
+    files = (earlier or UnitFiles((), ())) + UnitFiles.open(folder / "keys", units, KEYED)
     numbers, _ = buckets(np.concatenate([np.zeros(0, np.uint64), *(d["key"][:, 0] for d in files.each("documents"))]))
     if len(numbers):
         removed, kept = _choose(files.documents(np.sort(numbers), KEYED))
-        write_verdicts(folder, units, removed["address"], kept["id"], np.ones(len(removed)))
+        twins = kept["address"] if copies else None
+        write_verdicts(folder, units, removed["address"], kept["id"], np.ones(len(removed)), twins)
 
 
-def _fingerprint_unit(unit: ExchangeUnit, *, folder: Path, column: str, fingerprint: Fingerprint, keep: Keep) -> None:
+def fingerprint_unit(unit: ExchangeUnit, *, folder: Path, column: str, fingerprint: Fingerprint, keep: KeepBy) -> None:
+    """Write the KEYED rows of `unit` that have a key, unless a killed attempt has."""
     path = unit_path(folder, unit.key, "documents")
     if path.exists():
         return
     parts = [np.zeros(0, KEYED)]
-    for rows, batch in unit.batches(list(dict.fromkeys(["id", column, *KEEP_COLUMNS[keep]]))):
+    for rows, batch in unit.batches(list(dict.fromkeys(["id", column, *keep.columns()]))):
         keys = fingerprint(batch)
         documents = describe(unit, rows, batch, keep, KEYED)
         documents["key"] = np.frombuffer(keys.buffers()[1], ">u8").reshape(-1, 2)[keys.offset :][: len(keys)]
@@ -58,8 +67,10 @@ def _fingerprint_unit(unit: ExchangeUnit, *, folder: Path, column: str, fingerpr
 
 def _choose(documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(documents that leave, for each the one that stays), both KEYED."""
+    documents["order"][documents["address"] == NOT_HERE] = EARLIER
     documents = documents[keep_order(documents)]
     documents = documents[np.lexsort((documents["key"][:, 1], documents["key"][:, 0]))]  # stable
     repeats = np.append(False, (documents["key"][1:] == documents["key"][:-1]).all(axis=1))
     first = np.maximum.accumulate(np.where(repeats, 0, np.arange(len(documents))))
+    repeats &= documents["address"] != NOT_HERE  # two dumps may have brought the same to the index
     return documents[repeats], documents[first[repeats]]

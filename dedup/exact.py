@@ -13,23 +13,43 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 import xxhash
 
-from dedup.documents import Keep
-from dedup.equal import remove_equal
-from shards.exchange import ExchangeUnit, Executor, GlobalStageConfig
+from dedup.equal import Fingerprint, remove_equal
+from dedup.index import Index
+from dedup.keep import KeepConfig
+from shards.exchange import ExchangeUnit, Executor
+from shards.schema import COPIES
 
 Normalize = Literal["case_and_space", "none"]
 
 
-class ExactConfig(GlobalStageConfig):
-    version: ClassVar[int] = 1
+class ExactConfig(KeepConfig):
+    version: ClassVar[int] = 2
     reason: ClassVar[str] = "dedup.exact"
 
     normalize: Normalize = "case_and_space"
-    keep: Keep = "longest"
+    index: str | None = None  # folder of documents that were kept before, to which these are compared too
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return partial(_digests, normalize=self.normalize)
+
+    def columns(self) -> pa.Schema:
+        return pa.schema([COPIES])
+
+    def digests(self) -> dict[str, str]:
+        return Index.of(self, "exact").digests()
 
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
-        fingerprint = partial(_digests, normalize=self.normalize)
-        remove_equal(units, folder, executor, column="text", fingerprint=fingerprint, keep=self.keep)
+        earlier = Index.of(self, "exact").files()
+        remove_equal(
+            units,
+            folder,
+            executor,
+            column="text",
+            fingerprint=self.fingerprint,
+            keep=self.keep_by,
+            earlier=earlier,
+        )
 
 
 def normalized(text: str, normalize: Normalize) -> str:

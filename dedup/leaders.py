@@ -27,28 +27,41 @@ def choose(edges: np.ndarray, numbers: np.ndarray, documents: np.ndarray) -> np.
 
     Equal similarities go to the smaller id. `documents` are those of `numbers`, all that occur in `edges`, ascending.
     """
-    rank = np.empty(len(numbers), np.int64)
-    rank[keep_order(documents)] = np.arange(len(numbers))
-    kept, other = np.searchsorted(numbers, edges["kept"]), np.searchsorted(numbers, edges["other"])
-    ids: np.ndarray = documents["id"][kept]
-    order = np.lexsort((ids[:, 1], ids[:, 0], -edges["similarity"], rank[other]))
-    twins = _first_kept(rank[kept[order]], rank[other[order]], len(numbers))
-    chosen: np.ndarray = edges[order[twins[twins >= 0]]]
+    edges = edges.copy()
+    for end in ("kept", "other"):
+        edges[end] = np.searchsorted(numbers, edges[end])
+    removed = first_kept(decision_order(edges, documents), np.zeros(len(numbers), np.bool_))
+    for end in ("kept", "other"):
+        removed[end] = numbers[removed[end]]
+    return removed
+
+
+def decision_order(edges: np.ndarray, documents: np.ndarray) -> np.ndarray:
+    """`edges` between places in `documents` by keep order of the later; of one's the most similar first, then by id."""
+    rank, by_id = np.empty((2, len(documents)), np.int64)
+    rank[keep_order(documents)] = np.arange(len(documents))
+    ids: np.ndarray = documents["id"]
+    by_id[np.lexsort((ids[:, 1], ids[:, 0]))] = np.arange(len(documents))
+    in_order: np.ndarray = edges[np.lexsort((by_id[edges["kept"]], -edges["similarity"], rank[edges["other"]]))]
+    return in_order
+
+
+def first_kept(edges: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """The first of each document's `edges`, which are in decision order, to one that stays; `gone` have left before."""
+    kept, other = edges["kept"], edges["other"]
+    twins = np.where(gone, len(edges), -1)
+    if len(edges) > _PLAIN_EDGES:
+        _compiled(kept, other, twins)
+    else:
+        plain = twins.tolist()
+        _mark_first_kept(kept.tolist(), other.tolist(), plain)
+        twins = np.array(plain, np.int64)
+    chosen: np.ndarray = edges[np.sort(twins[(twins >= 0) & (twins < len(edges))])]
     return chosen
 
 
-def _first_kept(kept: np.ndarray, other: np.ndarray, num_documents: int) -> np.ndarray:
-    """i64[documents]: the first edge to a kept neighbour, -1 for the kept; `other` ascends and kept[e] < other[e]."""
-    if len(other) > _PLAIN_EDGES:
-        twins = np.full(num_documents, -1, np.int64)
-        _compiled(kept, other, twins)
-        return twins
-    plain = [-1] * num_documents
-    _mark_first_kept(kept.tolist(), other.tolist(), plain)
-    return np.array(plain, np.int64)
-
-
 def _mark_first_kept(kept: Numbers, other: Numbers, twins: Numbers) -> None:
+    """twins[d]: the first edge of d to a kept neighbour, -1 for the kept."""
     for e in range(len(other)):
         if twins[other[e]] < 0 and twins[kept[e]] < 0:
             twins[other[e]] = e

@@ -1,104 +1,177 @@
-"""Near-duplicates by MinHash: sign → bucket → verify → choose leaders → verdicts.
+"""Near-duplicates by MinHash: sign → bucket → verify → choose who stays → verdicts.
 
     texts ──sign──▶ band keys, shingle sets ──sort a band──▶ buckets ──true Jaccard──▶ edges ──keep order──▶ verdicts
 
-Each step leaves files that the next one maps, and a step whose file is there is not done again. Besides the verdicts
-`edges.arrow` holds every verified pair and `alarms.json` what a person should look at.
+Each step leaves files that the next one reads in parts, and a task whose file is there is not done again. Besides the
+verdicts `edges.arrow` holds every verified pair and `alarms.json` what a person should look at.
+
+Memory: per document one byte in the main process (8 with transitive clusters), and for the rest what
+`executor.task_memory` allows. `dedup.edges` tells what more memory saves: keys are read once for every part of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from dedup.bands import SIGNED, Signing, Verify, sign
-from dedup.documents import Keep, UnitFiles, format_ids
-from dedup.edges import Comparison, band_groups, collect, find_edges
-from dedup.leaders import choose
-from dedup.verdicts import write_verdicts
+from dedup.bands import SignedFiles, Signing, Unit, Verify, sign
+from dedup.documents import UnitFiles, format_ids
+from dedup.edge_runs import EdgeRuns
+from dedup.edges import Comparison, collect, edge_tasks, find_edges
+from dedup.index import Index
+from dedup.keep import KeepConfig
+from dedup.leaders import decision_order, first_kept
+from dedup.settle import Leavers
+from dedup.shape import best_shape, refusal
+from dedup.transitive import Clusters
 from shards.atomic import write_json
-from shards.exchange import ExchangeUnit, Executor, GlobalStageConfig
+from shards.exchange import ExchangeUnit, Executor
+from shards.schema import COPIES
 from shards.sink import ArrowSink
 
 EDGES = pa.schema(
     [
         pa.field("id_a", pa.string()),  # the first of the two in keep order
         pa.field("id_b", pa.string()),
-        pa.field("similarity", pa.float64()),
+        pa.field("similarity", pa.float64()),  # null where pairs were not verified
     ]
 )
-GIANT_GROUP = 1_000  # documents removed for one twin: seldom copies of an article, often what all pages of a site share
-_MAX_ROWS = 100
 _MAX_SIGNATURE = 512
-_EDGES_AT_ONCE = 1 << 18
+_NUM_HASHES = 128  # datasketch's
+_EDGE_BYTES = 400  # of an edge and its two documents, while it is decided
 
 
-class MinHashConfig(GlobalStageConfig):
-    version: ClassVar[int] = 1
+class MinHashConfig(KeepConfig):
+    version: ClassVar[int] = 2
     reason: ClassVar[str] = "dedup.near"
 
-    ngram: int = Field(5, ge=1)  # words a shingle
-    bands: int = Field(ge=1, le=10_000)
-    rows: int = Field(ge=1)  # hashes a band
+    ngram: int = Field(5, ge=1)  # words or characters a shingle
+    unit: Unit = "words"
+    segmented: bool = False  # words of Chinese, Japanese, Thai … are those of a segmenter
+    num_hashes: int | None = Field(
+        None, ge=1, le=10_000
+    )  # of a shape that follows from the threshold; 128 if not given
+    bands: int = Field(0, ge=1, le=10_000)  # where bands and rows are left out, the threshold gives both
+    rows: int = Field(0, ge=1)  # hashes a band
     seed: int = Field(1, ge=0, lt=1 << 32)
-    threshold: float = Field(0.75, gt=0, le=1)  # least Jaccard similarity of a removed document to its twin
+    threshold: float = Field(0.75, gt=0, le=1)  # least Jaccard similarity of a pair; of a removed document to its twin
     verify: Verify = "shingles"  # "signature": estimated from stored signatures, up to 512 hashes
-    keep: Keep = "longest"
+    clusters: Literal["leaders", "transitive"] = "leaders"
+    max_group: int = Field(1000, ge=1)  # more copies of one document are an alarm: what all pages of a site share?
+    index: str | None = None  # folder of documents that were kept before, to which these are compared too
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shape_of_threshold(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "bands" in values or "rows" in values:
+            return values
+        threshold = values.get("threshold", cls.model_fields["threshold"].default)
+        num_hashes = values.get("num_hashes")
+        num_hashes = _NUM_HASHES if num_hashes is None else num_hashes
+        if not (type(num_hashes) is int and 1 <= num_hashes <= 10_000):
+            return values | {"bands": 1, "rows": 1}  # refused for `num_hashes`
+        if not (isinstance(threshold, float | int) and 0 < threshold <= 1):
+            return values | {"bands": 1, "rows": 1}  # refused for `threshold`
+        bands, rows = best_shape(float(threshold), num_hashes)
+        return values | {"bands": bands, "rows": rows}
 
     @model_validator(mode="after")
-    def _possible_shape(self) -> Self:
-        if self.rows > _MAX_ROWS:
+    def _possible(self) -> Self:
+        if not (self.bands and self.rows):
+            raise ValueError("bands and rows go together: give both, or none for those that fit the threshold best")
+        hashes = self.bands * self.rows
+        if self.num_hashes is not None and hashes > self.num_hashes:
             raise ValueError(
-                f"{self.bands} bands of {self.rows} rows match only documents that are almost equal, since a band"
-                f" matches with probability similarity^{self.rows}; the paper's '20 buckets of 450 hashes' are"
-                f" bands = 450, rows = 20; at most {_MAX_ROWS} rows are allowed"
+                f"{self.bands} bands of {self.rows} rows are {hashes} hashes, more than num_hashes = {self.num_hashes};"
+                " give the shape or the number of hashes"
             )
-        if self.verify == "signature" and self.bands * self.rows > _MAX_SIGNATURE:
+        if found := refusal(self.bands, self.rows, self.threshold):
+            raise ValueError(found)
+        if self.verify == "signature" and hashes > _MAX_SIGNATURE:
             raise ValueError(
-                f"verify = 'signature' stores {self.bands * self.rows} hashes a document, more than its text;"
+                f"verify = 'signature' stores {hashes} hashes a document, more than its text;"
                 f" above {_MAX_SIGNATURE} hashes use verify = 'shingles'"
             )
+        if self.verify == "none" and self.clusters == "leaders":
+            raise ValueError(
+                "verify = 'none' goes with clusters = 'transitive': leaders are chosen by how much alike documents are"
+            )
+        if self.segmented and self.unit == "characters":
+            raise ValueError("segmented = true parts words, and unit = 'characters' has none; leave one out")
         return self
 
+    def columns(self) -> pa.Schema:
+        return pa.schema([COPIES])
+
+    def digests(self) -> dict[str, str]:
+        return Index.of(self, "minhash").digests()
+
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
-        units = sorted(units, key=lambda unit: unit.number)
-        signing = Signing(self.ngram, self.bands, self.rows, self.seed, self.verify, self.keep)
+        units, memory = sorted(units, key=lambda unit: unit.number), executor.task_memory
+        signing = Signing(
+            self.ngram, self.unit, self.segmented, self.bands, self.rows, self.seed, self.verify, self.keep_by
+        )
         for _ in executor.map(partial(sign, folder=folder / "signed", signing=signing), units):
             pass  # results are files
 
-        signed = UnitFiles.open(folder / "signed", units)
-        groups = band_groups(self.bands, len(signed))
-        comparison = Comparison(signed, self.verify, self.threshold)
-        for _ in executor.map(partial(find_edges, comparison=comparison, folder=folder / "edges"), groups):
+        signed = SignedFiles.open(folder / "signed", units, self.bands, self._earlier())
+        tasks = edge_tasks(self.bands, len(signed), memory)
+        comparison = Comparison(signed, self.verify, self.threshold, memory)
+        for _ in executor.map(partial(find_edges, comparison=comparison, folder=folder / "edges"), tasks):
             pass
 
-        edges, alarms = collect(folder / "edges", groups)
-        numbers = np.unique(np.concatenate([edges["kept"], edges["other"]]))
-        documents = signed.documents(numbers, SIGNED)
-        removed = choose(edges, numbers, documents)
-        kept, other = (documents[np.searchsorted(numbers, removed[end])] for end in ("kept", "other"))
+        runs, alarms = collect(folder / "edges", tasks)
+        with Leavers(folder / "leavers.bin") as leavers, ArrowSink(folder / "edges.arrow", EDGES) as sink:
+            decide = self._connect if self.clusters == "transitive" else _lead
+            decide(signed, EdgeRuns(runs), leavers, sink, memory)
+        giants = leavers.settle(folder, units, signed, memory, self.max_group)
+        write_json(folder / "alarms.json", alarms + giants)
 
-        _write_edges(folder / "edges.arrow", edges, numbers, documents)
-        write_json(folder / "alarms.json", alarms + _giant_groups(kept["id"]))
-        write_verdicts(folder, units, other["address"], kept["id"], removed["similarity"])
+    def _earlier(self) -> UnitFiles | None:
+        return Index.of(self, "minhash").files()
+
+    def _connect(self, signed: SignedFiles, runs: EdgeRuns, leavers: Leavers, sink: ArrowSink, memory: int) -> None:
+        clusters = Clusters(signed)
+        for edges, numbers, documents in _parts(signed, runs, memory):
+            _write_edges(sink, edges, documents)
+            clusters.join(numbers[edges["kept"]], numbers[edges["other"]])
+        for removed in clusters.removed(memory, places=self.verify == "signature"):
+            removed, numbers = _in_places(removed)
+            leavers.add(removed, numbers, signed.documents(numbers))
 
 
-def _write_edges(path: Path, edges: np.ndarray, numbers: np.ndarray, documents: np.ndarray) -> None:
-    with ArrowSink(path, EDGES) as sink:
-        for first in range(0, len(edges), _EDGES_AT_ONCE):
-            part = edges[first : first + _EDGES_AT_ONCE]
-            ids = [format_ids(documents["id"][np.searchsorted(numbers, part[end])]) for end in ("kept", "other")]
-            sink.write(pa.RecordBatch.from_arrays([*ids, pa.array(part["similarity"])], schema=EDGES))
+def _lead(signed: SignedFiles, runs: EdgeRuns, leavers: Leavers, sink: ArrowSink, memory: int) -> None:
+    gone = np.zeros(len(signed) - signed.num_earlier, np.bool_)
+    for edges, numbers, documents in _parts(signed, runs, memory):
+        _write_edges(sink, edges, documents)
+        new = numbers >= signed.num_earlier
+        left = np.zeros(len(numbers), np.bool_)
+        left[new] = gone[numbers[new] - signed.num_earlier]
+        removed = first_kept(edges, left)
+        gone[numbers[removed["other"]] - signed.num_earlier] = True
+        leavers.add(removed, numbers, documents)
 
 
-def _giant_groups(twins: np.ndarray) -> list[dict[str, Any]]:
-    ids, sizes = np.unique(twins, axis=0, return_counts=True)
-    giant = sizes >= GIANT_GROUP
-    return [
-        {"alarm": "one document stands for very many", "id": id, "removed": int(size)}
-        for id, size in zip(format_ids(ids[giant]).to_pylist(), sizes[giant], strict=True)
-    ]
+def _parts(signed: SignedFiles, runs: EdgeRuns, memory: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(edges in decision order, as places in the next two; numbers; SIGNED): parts that follow each other in it."""
+    for part in runs.parts(memory // _EDGE_BYTES):
+        edges, numbers = _in_places(part)
+        documents = signed.documents(numbers)
+        yield decision_order(edges, documents), numbers, documents
+
+
+def _in_places(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(EDGE, the numbers that its ends are places in now, ascending)."""
+    numbers, places = np.unique(np.concatenate([edges["kept"], edges["other"]]), return_inverse=True)
+    edges["kept"], edges["other"] = places.reshape(2, -1)
+    return edges, numbers
+
+
+def _write_edges(sink: ArrowSink, edges: np.ndarray, documents: np.ndarray) -> None:
+    ids = [format_ids(documents["id"][edges[end]]) for end in ("kept", "other")]
+    similarities = pa.array(edges["similarity"], from_pandas=True)  # nan becomes null
+    sink.write(pa.RecordBatch.from_arrays([*ids, similarities], schema=EDGES))

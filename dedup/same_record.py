@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from dedup.documents import parse_ids
 from dedup.equal import remove_equal
+from dedup.keep import KeepBy
 from shards.exchange import ExchangeUnit, Executor, GlobalStageConfig
 
 
@@ -20,7 +21,7 @@ class SameRecordConfig(GlobalStageConfig):
     reason: ClassVar[str] = "dedup.same_record"
 
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
-        remove_equal(units, folder, executor, column="id", fingerprint=_ids, keep="first")
+        remove_equal(units, folder, executor, column="id", fingerprint=_ids, keep=KeepBy("first"), copies=False)
 
 
 def _ids(batch: pa.RecordBatch) -> pa.Array:

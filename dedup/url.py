@@ -19,8 +19,11 @@ from urllib.parse import quote
 import pyarrow as pa
 import xxhash
 
-from dedup.equal import remove_equal
+from dedup.equal import Fingerprint, remove_equal
+from dedup.index import Index
+from dedup.keep import KeepBy
 from shards.exchange import ExchangeUnit, Executor, GlobalStageConfig
+from shards.schema import COPIES
 
 # RFC 3986, appendix B, without the fragment.
 _PARTS = re.compile(r"([^:/?#]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?", re.DOTALL)
@@ -36,13 +39,33 @@ _TRACKING = re.compile(
 
 
 class UrlConfig(GlobalStageConfig):
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reason: ClassVar[str] = "dedup.url"
 
     keep: Literal["newest", "oldest", "first"] = "newest"
+    index: str | None = None  # folder of documents that were kept before, whose URLs leave all that come now
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return _digests
+
+    def columns(self) -> pa.Schema:
+        return pa.schema([COPIES])
+
+    def digests(self) -> dict[str, str]:
+        return Index.of(self, "url_dedup").digests()
 
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
-        remove_equal(units, folder, executor, column="url", fingerprint=_digests, keep=self.keep)
+        earlier = Index.of(self, "url_dedup").files()
+        remove_equal(
+            units,
+            folder,
+            executor,
+            column="url",
+            fingerprint=_digests,
+            keep=KeepBy(self.keep),
+            earlier=earlier,
+        )
 
 
 def normalized(url: str) -> str:

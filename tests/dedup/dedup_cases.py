@@ -15,6 +15,9 @@ Fates = dict[str, tuple[str, float]]  # id of a removed row: (id of its twin, si
 
 
 class InProcess:
+    def __init__(self, task_memory: int = 1 << 30) -> None:
+        self.memory = self.task_memory = task_memory
+
     def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         return map(fn, tasks)
 

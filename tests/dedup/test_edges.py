@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup.buckets import buckets
-from dedup.edges import MAX_LEADERS, SMALL_BUCKET, band_groups, compare_buckets, jaccard
+from dedup.compare import MAX_LEADERS, SMALL_BUCKET, compare_buckets, jaccard
+from dedup.edges import edge_tasks
 from dedup.near import MinHashConfig
 
 
@@ -53,7 +54,14 @@ def compare(
     starts = np.cumsum([0, *map(len, sets)])
     values = np.concatenate([u32(s) for s in sets])
     a, b, similarity, crowded = compare_buckets(
-        np.arange(len(sets)), np.cumsum([0, *bucket_sizes]), values, starts, threshold, False, SMALL_BUCKET
+        np.arange(len(sets)),
+        np.cumsum([0, *bucket_sizes]),
+        values,
+        starts,
+        np.zeros(len(sets), np.bool_),
+        threshold,
+        False,
+        SMALL_BUCKET,
     )
     return dict(zip(zip(a.tolist(), b.tolist(), strict=True), similarity.tolist(), strict=True)), crowded.tolist()
 
@@ -105,8 +113,16 @@ def test_a_crowded_bucket_becomes_an_alarm_that_names_a_document(make_units, res
     assert alarm["example"] in {row["id"] for row in rows}
 
 
-def test_every_band_is_in_one_group() -> None:
-    for documents in (0, 1, 20_000, 10**7):
-        covered = [band for first, end in band_groups(450, documents) for band in range(first, end)]
-        assert covered == list(range(450))
-    assert len(band_groups(450, 20_000)) == 5
+@pytest.mark.parametrize("documents", [0, 1, 20_000, 10**7])
+@pytest.mark.parametrize("memory", [10**7, 10**9])
+def test_every_key_is_in_one_task_and_no_task_holds_more_than_its_memory(documents: int, memory: int) -> None:
+    tasks = edge_tasks(450, documents, memory)
+    for band in (0, 1, 17, 448, 449):
+        of_band = [task for task in tasks if task.first_band <= band < task.end_band]
+        assert [task.prefix for task in of_band] == list(range(of_band[0].num_prefixes))
+    held = [(t.end_band - t.first_band) * documents // t.num_prefixes * 8 for t in tasks]
+    assert max(held) < memory / 4
+
+
+def test_small_inputs_are_few_tasks() -> None:
+    assert len(edge_tasks(450, 20_000, 10**9)) == 2

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from datasketch import MinHash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,9 +30,9 @@ def test_twenty_bands_of_450_rows_match_nothing_but_copies() -> None:
 
 
 def test_permutations_never_change_and_are_bijections() -> None:
-    a, b = permutations(3, seed=1)
-    assert a.tolist() == [1175010553, 3892281679, 2582492139]
-    assert b.tolist() == [2250162916, 496608267, 3030522389]
+    a, b = permutations(5, seed=1)
+    assert a.tolist() == [1175010553, 3892281679, 2582492139, 3119956743, 402685617]
+    assert b.tolist() == [2250162916, 496608267, 3030522389, 2044804379, 3798359028]
     assert (permutations(1_000, seed=1)[0] % 2 == 1).all()
     assert len(np.unique(permutations(9_000, seed=1)[0])) > 8_990
     assert (permutations(1_000, seed=1)[0] != permutations(1_000, seed=2)[0]).any()
@@ -40,9 +41,9 @@ def test_permutations_never_change_and_are_bijections() -> None:
 sets = st.lists(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=200, unique=True), min_size=1, max_size=4)
 
 
-@given(sets)
-def test_signatures_equal_plain_numpy(values: list[list[int]]) -> None:
-    a, b = permutations(7, seed=3)
+@given(sets, st.integers(1, 8))
+def test_signatures_equal_plain_numpy(values: list[list[int]], num_hashes: int) -> None:
+    a, b = permutations(num_hashes, seed=3)
     starts = np.cumsum([0, *map(len, values)])
     found = signatures(np.concatenate([np.array(v, np.uint32) for v in values]), starts, a, b)
     expected = [[np.min(np.array(v, np.uint32) * x + y) for x, y in zip(a, b, strict=True)] for v in values]
@@ -56,20 +57,43 @@ def pair(rng: np.random.Generator, common: int, union: int) -> tuple[np.ndarray,
     return np.sort(values[:half]), np.sort(np.concatenate([values[:common], values[half:]]))
 
 
-@pytest.mark.parametrize("similarity", [0.5, 0.8])
-def test_estimate_has_no_bias_and_the_binomial_error(similarity: float) -> None:
-    num_hashes, num_pairs = 112, 2_000
-    rng = np.random.default_rng(0)
-    pairs = [pair(rng, round(similarity * 250), 250) for _ in range(num_pairs)]
+def estimates(pairs: list[tuple[np.ndarray, np.ndarray]], num_hashes: int) -> np.ndarray:
     flat = [s for both in pairs for s in both]
     signed = signatures(np.concatenate(flat), np.cumsum([0, *map(len, flat)]), *permutations(num_hashes, 1))
-    estimates = (signed[::2] == signed[1::2]).mean(axis=1)
+    return (signed[::2] == signed[1::2]).mean(axis=1)
+
+
+def datasketch_estimates(pairs: list[tuple[np.ndarray, np.ndarray]], num_hashes: int) -> np.ndarray:
+    def signed(values: np.ndarray) -> MinHash:
+        made = MinHash(num_hashes, seed=1, hashfunc=int, scheme="affine32")
+        made.update_batch(values.tolist())
+        return made
+
+    return np.array([signed(a).jaccard(signed(b)) for a, b in pairs])
+
+
+@pytest.mark.parametrize("union", [50, 300, 2_000])
+@pytest.mark.parametrize("similarity", [0.5, 0.8])
+def test_estimate_has_no_bias_and_the_binomial_error_as_datasketchs_has(similarity: float, union: int) -> None:
+    num_hashes, num_pairs = 112, 600
+    rng = np.random.default_rng(union)
+    pairs = [pair(rng, round(similarity * union), union) for _ in range(num_pairs)]
     deviation = np.sqrt(similarity * (1 - similarity) / num_hashes)
-    assert abs(estimates.mean() - similarity) < 4 * deviation / np.sqrt(num_pairs)
-    assert estimates.std() == pytest.approx(deviation, rel=0.1)
+    for estimate in (estimates, datasketch_estimates):
+        found = estimate(pairs, num_hashes)
+        assert abs(found.mean() - similarity) < 4 * deviation / np.sqrt(num_pairs)
+        assert abs(found.std() / deviation - 1) < 4 / np.sqrt(2 * num_pairs)
 
 
-@pytest.mark.parametrize(("bands", "rows"), [(14, 8), (450, 20)])
+def test_nine_thousand_hashes_are_as_independent_as_a_hundred() -> None:
+    rng = np.random.default_rng(3)
+    found = estimates([pair(rng, 120, 200) for _ in range(200)], 9_000)
+    deviation = np.sqrt(0.6 * 0.4 / 9_000)
+    assert abs(found.mean() - 0.6) < 4 * deviation / np.sqrt(200)
+    assert abs(found.std() / deviation - 1) < 4 / np.sqrt(2 * 200)
+
+
+@pytest.mark.parametrize(("bands", "rows"), [(14, 8), (9, 9), (450, 20)])
 def test_bands_match_as_often_as_the_s_curve_says(bands: int, rows: int) -> None:
     rng = np.random.default_rng(1)
     num_pairs = 400
