@@ -1,109 +1,37 @@
 """Exact substring: passages of at least `length` words that stand in more than one place, in a document or in many.
 
-    windows ──twins──▶ words to cut ──▶ spans ──▶ cut: <key>.spans.arrow, and verdicts where little is left
-                                             └──▶ drop_partial, drop_any: verdicts
-
-`keep = "none"` takes every word that lies in a repeated window, as suffix-array tools do. `keep = "first"` leaves each
-repeated window whole where it comes first, in the order of document ids and then of the text: words of first windows
+The pieces are windows of `length` words. `keep = "none"` takes every word that lies in a repeated window, as
+suffix-array tools do. `keep = "first"` leaves each repeated window whole where it comes first: words of first windows
 stay, words of later ones go unless they are also of a first one.
 
 A span takes the white space behind it along, or before it at the end of a text, so what is left reads on.
 """
 
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numba import njit
 from pydantic import Field
 
-from dedup.documents import format_ids
-from dedup.verdicts import write_verdicts
-from dedup.windows import RepeatedWindows, Repeats, find_repeats
-from shards.exchange import SPANS, ExchangeUnit, Executor, GlobalStageConfig, spans_path
-from shards.sink import ArrowSink
+from dedup.passages import FIELDS, PassagesConfig
+from dedup.windows import Windows
 from shards.unicode import IDEOGRAPH, classes, decode, text_buffers
 from shards.words import max_words, word_spans
 
-_FIELDS = ("row", "start", "end", "chars", "window")
-_SPAN = np.dtype([(name, "<i8") for name in _FIELDS])
 
-
-class SubstringConfig(GlobalStageConfig):
+class SubstringConfig(PassagesConfig):
     version: ClassVar[int] = 1
     reason: ClassVar[str] = "dedup.substring"
 
     length: int = Field(50, ge=2)  # words: the shortest passage that counts
-    keep: Literal["first", "none"] = "first"
-    action: Literal["cut", "drop_partial", "drop_any"] = "cut"
-    min_chars: int = Field(20, ge=1)  # "cut": least that is left of a document; one that keeps fewer leaves whole
-    max_repeated_fraction: float = Field(0.2, ge=0, le=1)  # "drop_partial": of a kept document's characters in spans
 
-    @property
-    def cuts(self) -> bool:
-        return self.action == "cut"
+    def hasher(self) -> Windows:
+        return Windows(self.length)
 
-    def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
-        found = find_repeats(units, folder / "windows", executor, self.length)
-        for _ in executor.map(partial(_decide, found=found, folder=folder, config=self), range(len(units))):
-            pass  # results are files
-
-
-def _decide(number: int, *, found: RepeatedWindows, folder: Path, config: SubstringConfig) -> None:
-    """Write the verdicts and spans of one unit."""
-    unit, repeats = found.units[number], found.of_unit(number)
-    spans, sizes = _spans(unit, repeats, config)
-    rows, first = np.unique(spans["row"], return_index=True)
-    removed = np.add.reduceat(spans["chars"], first) if len(rows) else rows
-    match config.action:
-        case "cut":
-            leaves = sizes - removed < config.min_chars
-        case "drop_partial":
-            leaves = removed > config.max_repeated_fraction * sizes
-        case "drop_any":
-            leaves = np.ones(len(rows), np.bool_)
-    addresses = np.uint64(unit.number << 32) | rows[leaves].astype(np.uint64)
-    twins = repeats.twins[spans["window"][first[leaves]]]
-    write_verdicts(folder, [unit], addresses, twins, removed[leaves] / sizes[leaves])
-    if config.cuts:
-        _write_spans(spans_path(folder / f"{unit.key}.arrow"), spans[~np.isin(spans["row"], rows[leaves])], repeats)
-
-
-def _write_spans(path: Path, spans: np.ndarray, repeats: Repeats) -> None:
-    if not len(spans):
-        return
-    columns = {name: pa.array(spans[name]) for name in ("row", "start", "end", "chars")}
-    columns["twin"] = format_ids(repeats.twins[spans["window"]])
-    columns["twin_start"] = pa.array(repeats.twin_starts[spans["window"]])
-    with ArrowSink(path, SPANS) as sink:
-        sink.write(pa.RecordBatch.from_pydict(columns, schema=SPANS))
-
-
-def _spans(unit: ExchangeUnit, repeats: Repeats, config: SubstringConfig) -> tuple[np.ndarray, np.ndarray]:
-    """(_SPAN by row and start, i64 characters of each row that has some, in row order)."""
-    spans, sizes = [np.zeros(0, _SPAN)], [np.zeros(0, np.int64)]
-    goes = ~repeats.firsts if config.keep == "first" else np.ones(len(repeats.firsts), np.bool_)
-    for rows, batch in unit.batches(["text"]) if goes.any() else ():
-        first, end = np.searchsorted(repeats.rows, (rows[0], rows[-1] + 1)) if len(rows) else (0, 0)
-        if first == end:
-            continue
-        places = np.searchsorted(rows, repeats.rows[first:end])
-        data, offsets = text_buffers(batch["text"])
-        found = np.zeros(end - first, _SPAN)  # a span begins in a window of its own
-        fields = [found[name] for name in _FIELDS]
-        count = spans_of(
-            data, offsets, classes(), config.length, places, repeats.starts[first:end], goes[first:end], *fields
-        )
-        found = found[:count]
-        with_spans = np.unique(found["row"])
-        sizes.append(pc.utf8_length(batch["text"].take(pa.array(with_spans))).to_numpy(zero_copy_only=False))
-        found["row"], found["window"] = rows[found["row"]], found["window"] + first
-        spans.append(found)
-    return np.concatenate(spans), np.concatenate(sizes)
+    def spans(self, text: pa.LargeStringArray, rows: np.ndarray, starts: np.ndarray, goes: np.ndarray) -> np.ndarray:
+        found = np.empty((len(FIELDS) + 1, len(goes)), np.int64)  # a span begins in a window of its own
+        return found[:, : spans_of(*text_buffers(text), classes(), self.length, rows, starts, goes, *found)]
 
 
 @njit(cache=True)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from test_windows import TEXTS, WORDS, words_of
 
 from dedup.substring import SubstringConfig
-from shards.exchange import ExchangeUnit, spans_path
+from shards.exchange import ExchangeUnit, columns_path, spans_path
 from shards.sink import open_arrow
 from shards.unicode import IDEOGRAPH, classes
 
@@ -174,6 +174,56 @@ def test_drop_any_and_drop_partial_remove_whole_documents(make_units: Make, tmp_
         assert not spans
 
 
+def masked_of(units: Sequence[ExchangeUnit], folder: Path) -> dict[str, dict[str, Any]]:
+    """What the stage that wrote `folder` adds to each row it names, by id."""
+    found = {}
+    for unit in units:
+        if (path := columns_path(folder / f"{unit.key}.arrow")).exists():
+            ids = open_arrow(unit.text, ["id"]).read_all()["id"].to_pylist()
+            found |= {ids[row["row"]]: row for row in open_arrow(path).read_all().to_pylist()}
+    return found
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@given(TEXTS, st.integers(2, 5), st.data())
+def test_mask_marks_the_bytes_that_cut_would_take_and_leaves_the_text(
+    make_units: Make, tmp_path_factory: pytest.TempPathFactory, texts: list[str], length: int, data: st.DataObject
+) -> None:
+    rows, keep = [make_row(k, text) for k, text in enumerate(texts)], data.draw(st.sampled_from(["first", "none"]))
+    folder = tmp_path_factory.mktemp("substring")
+    units = make_units(rows, data.draw(st.integers(1, 4)), folder.name)
+    _, fates, cut = run(SubstringConfig(name="s", length=length, keep=keep, min_chars=1), units, folder / "cut")
+    left, none, spans = run(SubstringConfig(name="m", length=length, keep=keep, action="mask"), units, folder / "mask")
+    assert (left, none, spans) == ({row["id"]: row["text"] for row in rows}, {}, [])
+    masked = masked_of(units, folder / "mask")
+    assert fates.keys() | {span["id"] for span in cut} == masked.keys()
+    for id, row in masked.items():
+        bytes_of = {k for a, b in zip(row["masked"][::2], row["masked"][1::2], strict=True) for k in range(a, b)}
+        text = next(other["text"] for other in rows if other["id"] == id).encode()
+        assert sum((text[k] & 0xC0) != 0x80 for k in bytes_of) == row["m.masked_chars"]
+        if id not in fates:
+            mine = [span for span in cut if span["id"] == id]
+            assert bytes_of == {k for span in mine for k in range(span["start"], span["end"])}
+            assert row["m.masked_spans"] == len(mine)
+
+
+def test_a_second_mask_is_united_with_the_first(make_units: Make, tmp_path: Path) -> None:
+    """The longer windows mask less: what the first stage masked beside them stays masked."""
+    rng = random.Random(8)
+    long, short, *own = document(rng, 60), document(rng, 20), document(rng, 9), document(rng, 9)
+    units = make_units([make_row(k, f"{short} {own[k]} {long}") for k in range(2)], 1)
+    one = SubstringConfig(name="one", length=20, keep="none", action="mask")
+    one.resolve(units, tmp_path / "one", InProcess())
+    paths = [(tmp_path / "one" / f"{unit.key}.arrow",) for unit in units]
+    after = [replace(u, verdicts=p, added=tuple(one.columns())) for u, p in zip(units, paths, strict=True)]
+    two = SubstringConfig(name="two", length=50, keep="none", action="mask")
+    two.resolve(after, tmp_path / "two", InProcess())
+    first, second = masked_of(units, tmp_path / "one"), masked_of(units, tmp_path / "two")
+    assert [row["one.masked_spans"] for row in first.values()] == [2, 2]
+    assert [row["two.masked_spans"] for row in second.values()] == [1, 1]
+    assert {id: row["masked"] for id, row in first.items()} == {id: row["masked"] for id, row in second.items()}
+
+
 @pytest.mark.parametrize(
     "texts", [[], [""], [None, None], ["🌾🌾 🌾"] * 3, ["word"] * 3, [" \n"] * 9, ["a\0b " * 49] * 2]
 )
@@ -205,7 +255,7 @@ def test_a_later_stage_reads_what_an_earlier_one_left(make_units: Make, tmp_path
     assert not [*(tmp_path / "two").glob("*.arrow")]
 
 
-@pytest.mark.parametrize("values", [{"length": 1}, {"action": "mask"}, {"keep": "longest"}, {"min_chars": 0}])
+@pytest.mark.parametrize("values", [{"length": 1}, {"action": "hide"}, {"keep": "longest"}, {"min_chars": 0}])
 def test_what_cannot_work_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SubstringConfig(name="s", **values)

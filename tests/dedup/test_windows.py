@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydivsufsort import divsufsort, kasai
 
-from dedup.windows import PARTS, by_part, find, find_repeats, table_of, twins
+from dedup.repeats import PARTS, HashSet, by_part, find_repeats, twins
+from dedup.windows import Windows
 from shards.exchange import ExchangeUnit
 from shards.unicode import IDEOGRAPH, MARK, classes
 
@@ -55,16 +56,15 @@ def expected(documents: dict[str, str], length: int) -> Found:
     }
 
 
-def found(units: Sequence[ExchangeUnit], folder: Path, length: int) -> Found:
-    repeats = find_repeats(units, folder, InProcess(), length)
+def found(units: Sequence[ExchangeUnit], folder: Path, length: int, memory: int = 1 << 30) -> Found:
+    repeats = find_repeats(units, folder, InProcess(memory), Windows(length))
     result = {}
-    for number, unit in enumerate(repeats.units):
-        ids = {int(row): id for rows, batch in unit.batches(["id"]) for row, id in zip(rows, batch["id"], strict=True)}
-        part = repeats.of_unit(number)
-        assert [*zip(part.rows, part.starts, strict=True)] == sorted(zip(part.rows, part.starts, strict=True))
-        for row, start, first, twin, twin_start in zip(*part, strict=True):
-            name = f"{int(twin[0]):016x}{int(twin[1]):016x}"
-            result[ids[int(row)].as_py(), int(start)] = (bool(first), name, int(twin_start))
+    for number in range(len(repeats.units)):
+        for _, batch, part in repeats.batches(number, ["id"]):
+            assert [*zip(part.rows, part.starts, strict=True)] == sorted(zip(part.rows, part.starts, strict=True))
+            for row, start, first, twin, twin_start in zip(*part, strict=True):
+                name = f"{int(twin[0]):016x}{int(twin[1]):016x}"
+                result[batch["id"][int(row)].as_py(), int(start)] = (bool(first), name, int(twin_start))
     return result
 
 
@@ -89,25 +89,25 @@ def test_units_and_their_order_do_not_matter(make_units: Make, tmp_path: Path) -
     assert found(make_units(rows, 7, "many"), tmp_path / "b", 4) == once
 
 
-def test_many_tasks_find_what_one_does(make_units: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_little_memory_finds_the_same_in_more_tasks(make_units: Make, tmp_path: Path) -> None:
     rng = random.Random(6)
     units = make_units([make_row(k, " ".join(rng.choices("abcdefgh", k=100))) for k in range(60)], 9)
     once = found(units, tmp_path / "one", 4)
     assert once
-    monkeypatch.setattr("dedup.windows._TASK_WINDOWS", 100)
-    assert found(units, tmp_path / "many", 4) == once
-    assert len([*(tmp_path / "many").glob("twins-*.npy")]) > 16
+    assert found(units, tmp_path / "many", 4, memory=16_000) == once
+    assert len([*(tmp_path / "many").glob("twins-*.npy")]) > 1
+    assert len([*(tmp_path / "many").glob("repeated-*.npy")]) > 4
 
 
 def test_a_killed_search_goes_on_from_its_files(make_units: Make, tmp_path: Path) -> None:
     units, folder = make_units([make_row(k, "a b c d e f " * (k + 2)) for k in range(9)], 2), tmp_path / "out"
     once = found(units, folder, 3)
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
-    for lost in ("web-00002-000.documents.npy", "repeated-000.bounds.npy", "web-00001-000.occurrences.bounds.npy"):
+    for lost in ("web-00002-000.marks.bounds.npy", "repeated-0000.bounds.npy", "web-00001-000.pieces.bounds.npy"):
         (folder / lost).unlink()
-        (folder / lost.removesuffix(".npy").removesuffix(".bounds")).write_bytes(b"cut short")
+        (folder / lost.removesuffix(".bounds.npy")).write_bytes(b"cut short")
         assert found(units, folder, 3) == once
-        (folder / lost.removesuffix(".npy").removesuffix(".bounds")).unlink(missing_ok="documents" in lost)
+        (folder / lost.removesuffix(".bounds.npy")).unlink()
         (folder / lost).unlink()
         assert found(units, folder, 3) == once
         assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name in whole} == whole
@@ -127,19 +127,14 @@ def suffix_array_marks(words: np.ndarray, length: int) -> np.ndarray:
 
 
 def our_marks(texts: Sequence[str], units: Sequence[ExchangeUnit], folder: Path, length: int) -> list[np.ndarray]:
-    repeats = find_repeats(units, folder, InProcess(), length)
-    marks = []
-    first = 0
-    for number, unit in enumerate(repeats.units):
-        part = repeats.of_unit(number)
-        for row in range(unit.alive().size):
-            spans = words_of(texts[first + row])
-            place = {start: k for k, (start, _) in enumerate(spans)}
-            marked = np.zeros(len(spans), np.bool_)
-            for start in part.starts[part.rows == row]:
-                marked[place[int(start)] : place[int(start)] + length] = True
-            marks.append(marked)
-        first += unit.alive().size
+    places = [{start: k for k, (start, _) in enumerate(words_of(text))} for text in texts]
+    marks = [np.zeros(len(place), np.bool_) for place in places]
+    first = np.cumsum([0, *(unit.alive().size for unit in units)])
+    repeats = find_repeats(units, folder, InProcess(), Windows(length))
+    for number in range(len(repeats.units)):
+        for rows, _, part in repeats.batches(number, ["id"]):
+            for row, start in zip(first[number] + rows[part.rows], part.starts, strict=True):
+                marks[row][places[row][int(start)] : places[row][int(start)] + length] = True
     return marks
 
 
@@ -189,12 +184,15 @@ def test_twins_are_the_first_other_place(keys: list[tuple[int, int]]) -> None:
     ]
 
 
-@given(st.lists(st.integers(0, (1 << 64) - 1) | st.sampled_from([0, 1, (1 << 64) - 1])), st.data())
-def test_the_table_finds_what_is_in_it(values: list[int], data: st.DataObject) -> None:
-    hashes = np.array(data.draw(st.lists(st.sampled_from(values))) if values else [], np.uint64)
+@given(st.lists(st.integers(0, (1 << 64) - 1) | st.sampled_from([0, 2, (1 << 64) - 1])), st.data())
+def test_a_set_has_what_was_put_in(values: list[int], data: st.DataObject) -> None:
+    held = data.draw(st.lists(st.sampled_from(values))) if values else []
     wanted = np.array(values, np.uint64)
-    order, bounds = by_part(wanted)
-    assert [int(v) >> 56 for v in wanted[order]] == sorted(v >> 56 for v in values)
-    assert bounds.tolist() == [sum(v >> 56 < part for v in values) for part in range(PARTS + 1)]
-    places = find(wanted, order, hashes, table_of(hashes))
-    assert places.tolist() == [i for i in order if wanted[i] in hashes]
+    assert HashSet.of(np.array(held, np.uint64)).has(wanted).tolist() == [value in held for value in values]
+
+
+@given(st.lists(st.integers(0, (1 << 64) - 1) | st.sampled_from([0, 1, (1 << 64) - 1])))
+def test_parts_are_by_the_top_bits_and_keep_their_order(values: list[int]) -> None:
+    order, bounds = by_part(np.array(values, np.uint64))
+    assert order.tolist() == sorted(range(len(values)), key=lambda i: values[i] >> 54)
+    assert bounds.tolist() == [sum(v >> 54 < part for v in values) for part in range(PARTS + 1)]

@@ -98,6 +98,23 @@ def test_counts_are_those_of_the_cut_texts(texts: Path, tmp_path: Path, stages: 
     assert len([word for word in seen if word.startswith("p")]) == len({word for word in seen if word.startswith("p")})
 
 
+def test_what_is_masked_stays_in_the_text_and_its_counts_reach_shard_and_ledger(texts: Path, tmp_path: Path) -> None:
+    run = start(texts, tmp_path / "run", CUT + 'action = "mask"\n' + MEASURE)
+    plain = start(texts, tmp_path / "plain", MEASURE)
+    assert verify_run(run) == (3, [])
+    shards, ledger, unmasked = rows(run, "shards/web"), rows(run, "ledger"), rows(plain, "shards/web")
+    assert {id: row["text"] for id, row in shards.items()} == {id: row["text"] for id, row in unmasked.items()}
+    masked = [id for id, row in shards.items() if row["masked"]]
+    assert len(masked) > 20
+    for id, row in shards.items():
+        text, places = row["text"].encode(), row["masked"]
+        spans = [text[a:b].decode() for a, b in zip(places[::2], places[1::2], strict=True)]
+        assert (row["substring.masked_spans"], row["substring.masked_chars"]) == (len(spans), sum(map(len, spans)))
+        assert ledger[id]["masked"] == places
+        assert ledger[id]["substring.masked_chars"] == row["substring.masked_chars"]
+        assert ledger[id]["text_chars"] == len(row["text"])
+
+
 def test_the_next_pass_measures_the_cut_text(texts: Path, tmp_path: Path) -> None:
     run = start(texts, tmp_path / "run", CUT + MEASURE)
     for id, row in rows(run, "shards/web").items():

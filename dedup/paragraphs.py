@@ -1,0 +1,224 @@
+"""Lines or paragraphs that stand in more than one place, in a document or in many.
+
+CCNet (Wenzek et al. 2020, arXiv 1911.00359, section 3.1) splits at line ends and gives up every copy; C4's code (TFDS
+`c4_utils.remove_duplicate_text`) keeps one. Pieces are equal when they are so after
+
+    ccnet   white space around is gone, lower case, digits are 0; without control characters and the 34 marks of
+            `normalize_for_dedup` in CCNet's code: “，。、…” but no mark of ASCII, nor any accent, as the paper has it
+    c4      white space around is gone, lower case
+    none    nothing
+
+A blank line is no piece: it parts paragraphs. What is cut takes a line end along, and the blank lines that would else
+stand twice, so what is left is parted as it was:
+
+    a [⏎ cut] ⏎ b        a [⏎ cut] ⏎⏎ b        a ⏎⏎ [cut ⏎] b        a ⏎⏎ [cut ⏎⏎] b        a [⏎⏎ cut] ⏎
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+from pydantic import Field
+
+from dedup.passages import FIELDS, PassagesConfig
+from dedup.repeats import HashSet, Marks, Pieces
+from shards.unicode import NUMBER, SPACE, classes, decode, lowercase, text_buffers
+
+Split = Literal["line", "paragraph"]  # a paragraph ends at a blank line
+Normalize = Literal["ccnet", "c4", "none"]
+
+_MARKS = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"  # UNICODE_PUNCT of cc_net/text_normalizer.py
+_GONE = np.uint32(0xFFFFFFFF)
+_START, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+_CHECK, _CHECK_STEP = np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x9FB21C651E98DF25)
+_MIX = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finaliser
+_32 = np.uint64(32)
+_NEWLINE, _RETURN = 10, 13
+
+
+class ParagraphsConfig(PassagesConfig):
+    version: ClassVar[int] = 1
+    reason: ClassVar[str] = "dedup.paragraphs"
+
+    split: Split = "line"
+    normalize: Normalize = "ccnet"
+    min_piece_chars: int = Field(1, ge=1)  # normalised characters of a line or paragraph that counts; others stay
+    keep: Literal["first", "none"] = "none"
+    min_chars: int = Field(1, ge=1)
+
+    def hasher(self) -> "Paragraphs":
+        return Paragraphs(self.split, self.normalize, self.min_piece_chars)
+
+    def spans(self, text: pa.LargeStringArray, rows: np.ndarray, starts: np.ndarray, goes: np.ndarray) -> np.ndarray:
+        found = np.empty((len(FIELDS) + 1, len(goes)), np.int64)
+        paragraphs = self.split == "paragraph"
+        return found[:, : spans_of(*text_buffers(text), classes(), paragraphs, rows, starts, goes, *found)]
+
+
+@dataclass(frozen=True)
+class Paragraphs:
+    """A `dedup.repeats.Hasher` whose pieces are lines or paragraphs; the mark of one is its hash."""
+
+    split: Split
+    normalize: Normalize
+    min_chars: int = 1
+
+    def marks(self, text: pa.LargeStringArray) -> Marks:
+        rows, _, hashes, _ = self._pieces(text, np.ones(len(text), np.bool_))
+        return Marks(hashes, np.bincount(rows, minlength=len(text)))
+
+    def pieces(self, text: pa.LargeStringArray, chosen: np.ndarray, repeated: HashSet) -> Pieces:
+        found = self._pieces(text, chosen)
+        held = repeated.has(found.hashes)
+        return Pieces(*(values[held] for values in found))
+
+    def _pieces(self, text: pa.LargeStringArray, chosen: np.ndarray) -> Pieces:
+        how = (characters(self.normalize), self.normalize != "none", self.split == "paragraph", self.min_chars)
+        return Pieces(*hash_pieces(*text_buffers(text), classes(), *how, chosen))
+
+
+@cache
+def characters(normalize: Normalize) -> np.ndarray:
+    """uint32[0x110000]: what each code point is taken for; `_GONE` for nothing."""
+    if normalize == "none":
+        return np.arange(0x110000, dtype=np.uint32)
+    table = lowercase().copy()
+    table[ord("ς")] = ord("σ")  # str.lower() writes the one or the other for Σ, by its place in the word
+    if normalize == "ccnet":
+        table[[c for c in np.flatnonzero(classes() == NUMBER) if chr(c).isdecimal()]] = ord("0")
+        table[[*range(32), *range(127, 160), *map(ord, _MARKS)]] = _GONE
+    return table
+
+
+@njit(cache=True)
+def hash_pieces(data, offsets, classes, characters, strip, paragraphs, min_chars, chosen):  # type: ignore[no-untyped-def]
+    """The fields of `Pieces` for the UTF-8 rows data[offsets] that are `chosen`."""
+    size = 0
+    for row in range(len(offsets) - 1):
+        if chosen[row]:
+            size += 1
+            for i in range(offsets[row], offsets[row + 1]):
+                size += data[i] == _NEWLINE
+    rows, starts = np.empty(size, np.int64), np.empty(size, np.int64)
+    hashes, checks = np.empty(size, np.uint64), np.empty(size, np.uint64)
+    count = 0
+    for row in range(len(offsets) - 1):
+        i, end = offsets[row], offsets[row + 1]
+        while chosen[row] and i < end:
+            begin, stop, i = _next_piece(data, i, end, classes, paragraphs)
+            start = begin
+            if strip:
+                begin, stop = _strip(data, begin, stop, classes)
+            word, check, chars = _START, _CHECK, 0
+            while begin < stop:
+                code, begin = decode(data, begin)
+                character = characters[code]
+                if character != _GONE:
+                    word = (word ^ np.uint64(character)) * _STEP
+                    check = (check + np.uint64(character)) * _CHECK_STEP
+                    chars += 1
+            if chars >= min_chars:
+                word = (word ^ (word >> _32)) * _MIX
+                rows[count], starts[count] = row, start - offsets[row]
+                hashes[count], checks[count] = word ^ (word >> _32), check ^ (check >> _32)
+                count += 1
+    return rows[:count], starts[:count], hashes[:count], checks[:count]
+
+
+@njit(cache=True, inline="always")
+def _next_piece(data, i, end, classes, paragraphs):  # type: ignore[no-untyped-def]
+    """(begin, end without the line end, where the line after it begins) of the first piece from the line at `i` on.
+
+    Without one (end, end, end).
+    """
+    begin = stop = end
+    while i < end:
+        line = i
+        while i < end and data[i] != _NEWLINE:
+            i += 1
+        line_end = i
+        i = min(i + 1, end)
+        at, code = line, np.uint32(0x20)
+        while at < line_end and classes[code] == SPACE:
+            code, at = decode(data, at)
+        if classes[code] == SPACE:
+            if begin < end:
+                return begin, stop, i
+            continue
+        begin = min(begin, line)
+        stop = line_end - (data[line_end - 1] == _RETURN)
+        if not paragraphs:
+            return begin, stop, i
+    return begin, stop, i
+
+
+@njit(cache=True, inline="always")
+def _strip(data, begin, stop, classes):  # type: ignore[no-untyped-def]
+    """[begin, stop) without the white space around."""
+    while begin < stop:
+        code, after = decode(data, begin)
+        if classes[code] != SPACE:
+            break
+        begin = after
+    while begin < stop:
+        before = stop - 1
+        while data[before] & 0xC0 == 0x80:
+            before -= 1
+        if classes[decode(data, before)[0]] != SPACE:
+            break
+        stop = before
+    return begin, stop
+
+
+@njit(cache=True)
+def spans_of(  # type: ignore[no-untyped-def]
+    data, offsets, classes, paragraphs, rows, starts, goes, out_row, out_start, out_end, out_chars, out_piece
+):
+    """Write the spans to cut, one for all neighbours that go; returns their number. `out_piece` is the first of them.
+
+    Pieces that are repeated are given by (row, start), ascending, and `goes` tells those to cut.
+    """
+    count = piece = 0
+    while piece < len(rows):
+        row = rows[piece]
+        base, i, end = offsets[row], offsets[row], offsets[row + 1]
+        first, last = np.int64(-1), base  # the pieces before that go: where the first begins and the last ends
+        kept = base  # where the last that stays ends
+        while True:
+            begin, stop, i = _next_piece(data, i, end, classes, paragraphs)
+            repeated = piece < len(rows) and rows[piece] == row and starts[piece] == begin - base
+            if repeated and goes[piece]:
+                if first < 0:
+                    first = begin
+                    out_piece[count] = piece
+                last = stop
+            elif first >= 0:
+                if kept == base:
+                    first, last = base, begin
+                elif begin < end and _breaks(data, kept, first) > 1:
+                    last = begin
+                else:
+                    first = kept
+                chars = 0
+                for k in range(first, last):
+                    chars += (data[k] & 0xC0) != 0x80
+                out_row[count], out_start[count], out_end[count] = row, first - base, last - base
+                out_chars[count] = chars
+                count += 1
+                first = np.int64(-1)
+            kept = kept if repeated and goes[piece] else stop
+            piece += repeated
+            if begin == end:
+                break
+    return count
+
+
+@njit(cache=True, inline="always")
+def _breaks(data, begin, end):  # type: ignore[no-untyped-def]
+    breaks = 0
+    for i in range(begin, end):
+        breaks += data[i] == _NEWLINE
+    return breaks
