@@ -1,0 +1,296 @@
+"""Every n-gram of an evaluation set that stands in a document is found, with its item and its place, and no other."""
+
+import csv
+import gzip
+import io
+import json
+import random
+import tarfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from test_overlap import plain_words
+
+from dedup.decontaminate import DecontaminateConfig
+from pipelines.core import run_stage
+from shards.errors import UserError
+from shards.stage import Batch
+
+Record = dict[str, Any]
+
+
+def write_set(path: Path, records: Sequence[Record]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def config(sets: dict[str, Path | str], **values: Any) -> DecontaminateConfig:
+    given = {"name": "d", "sets": {name: str(path) for name, path in sets.items()}} | values
+    return DecontaminateConfig.parse(given, "recipe.toml: d")
+
+
+def measure(stage: DecontaminateConfig, texts: Sequence[str | None]) -> list[Record]:
+    batch: Batch = pa.RecordBatch.from_arrays([pa.array(["x", *texts], pa.large_string()).slice(1)], names=["text"])
+    done = run_stage(batch, stage, stage.build())
+    done.validate(full=True)
+    assert done.schema.names == ["text", *stage.columns().names]
+    assert [done.schema.field(f.name).type for f in stage.columns()] == stage.columns().types
+    return [{name.removeprefix("d."): value for name, value in row.items()} for row in done.to_pylist()]
+
+
+def plain_hits(items: Sequence[Sequence[str]], text: str, n: int, least: int) -> Record:
+    """Words compared one by one."""
+    words = plain_words(text)
+    places: set[tuple[int, int]] = set()
+    owners = set()
+    for number, passages in enumerate(items):
+        for passage in passages:
+            wanted = [word for word, _, _ in plain_words(passage)]
+            width = min(n, len(wanted))
+            if width < least:
+                continue
+            for first in range(len(wanted) - width + 1):
+                for at in range(len(words) - width + 1):
+                    if [word for word, _, _ in words[at : at + width]] == wanted[first : first + width]:
+                        places.add((at, width))
+                        owners.add(f"set:{number}")
+    spans: list[int] = []
+    for at, width in sorted(places):
+        start, end = words[at][1], words[at + width - 1][2]
+        if spans and start <= spans[-1]:
+            spans[-1] = max(spans[-1], end)
+        else:
+            spans += [start, end]
+    return {"hits": len(places), "items": owners, "spans": spans}
+
+
+WORDS = st.lists(st.sampled_from(["a", "B", "c!", "的", "了", "ё", "D"]), max_size=9).map(" ".join)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(WORDS, max_size=3), min_size=1, max_size=4), st.lists(WORDS, max_size=4), st.data())
+def test_hits_are_those_of_plain_python(
+    tmp_path_factory: pytest.TempPathFactory, items: list[list[str]], texts: list[str], data: st.DataObject
+) -> None:
+    n = data.draw(st.integers(1, 4))
+    least = data.draw(st.integers(1, n))
+    path = write_set(tmp_path_factory.mktemp("set") / "a.jsonl", [{"parts": [*parts, "a B c D"]} for parts in items])
+    found = measure(config({"set": path}, ngram=n, min_words=least, segmented=False), texts)
+    for row, text in zip(found, texts, strict=True):
+        wanted = plain_hits([[*parts, "a B c D"] for parts in items], text, n, least)
+        row["items"] = set(row["items"])
+        assert {key: row[key] for key in wanted} == wanted
+
+
+QUESTION = "Which of these animals lives the longest in the cold waters of the northern sea?"  # 15 words
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    return write_set(tmp_path / "q.jsonl", [{"question": QUESTION, "choices": ["seal", "whale"], "answer": 1}])
+
+
+def test_case_and_punctuation_do_not_hide_an_item(questions: Path) -> None:
+    pasted = QUESTION.upper().replace(" ", " – ")
+    (row,) = measure(config({"arc": questions}), [f"Ein Satz davor: «{pasted}» und danach ü."])
+    assert (row["hits"], row["items"]) == (3, ["arc:0"])
+    start = len("Ein Satz davor: «".encode())
+    assert row["spans"] == [start, start + len(pasted.encode()) - 1]
+    assert row["found"] == [pasted[:-1]]
+
+
+def test_one_word_less_than_an_ngram_is_none(questions: Path) -> None:
+    words = QUESTION.split()
+    rows = measure(config({"arc": questions}), [" ".join(words[:12]), " ".join(words[1:14]), "", None])
+    assert [row["hits"] for row in rows] == [0, 1, 0, None]
+    assert [row["items"] for row in rows] == [[], ["arc:0"], [], None]
+    assert [row["spans"] is None for row in rows] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(("num_words", "searched"), [(7, False), (8, True), (12, True)])
+def test_a_short_passage_counts_whole_or_is_told_to_be_too_short(
+    tmp_path: Path, num_words: int, searched: bool
+) -> None:
+    short = " ".join(QUESTION.split()[:num_words])
+    path = write_set(tmp_path / "q.jsonl", [{"q": short}, {"q": QUESTION[::-1]}])
+    assert config({"arc": path}).build().index.searched() == {"arc": {"items": 2, "searched": 1 + searched}}
+    (row, part) = measure(config({"arc": path}), [f"And {short} it is", " ".join(short.split()[1:])])
+    assert (row["items"], part["items"]) == (["arc:0"] if searched else [], [])
+
+
+def test_a_set_in_which_nothing_can_be_looked_for_is_refused(tmp_path: Path, questions: Path) -> None:
+    path = write_set(tmp_path / "short.jsonl", [{"q": "Two words"}, {"q": ""}, {"n": 3}])
+    with pytest.raises(
+        UserError, match=r"^d\.sets\.short: none of its 3 items has a passage of 8 words.*leave the set"
+    ):
+        config({"arc": questions, "short": path}).build()
+
+
+def test_a_set_that_is_the_text_itself_covers_all_of_it(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    texts = [" ".join(f"w{rng.randrange(500)}" for _ in range(200)) for _ in range(30)]
+    path = write_set(tmp_path / "all.jsonl", [{"text": text} for text in texts])
+    rows = measure(config({"all": path}), texts)
+    assert [row["spans"] for row in rows] == [[0, len(text)] for text in texts]
+    assert [row["items"] for row in rows] == [[f"all:{k}"] for k in range(30)]
+    assert {row["hits"] for row in rows} == {188}
+    assert {len(found) for row in rows for found in row["found"]} == {200}
+    cut = measure(config({"all": path}, action="cut"), [f"{text}. And more" for text in texts])
+    assert {row["text"] for row in cut} == {". And more"}
+
+
+def test_what_all_texts_of_a_field_begin_with_is_no_part_of_an_item(tmp_path: Path) -> None:
+    """Nine words between a first and a last one that are the prompt's."""
+    texts = [f"a{k} {' '.join(QUESTION.split()[:7])} b{k}" for k in range(10)]
+    records = [{"q": f"Question: {text} Answer:"} for text in texts]
+    path = write_set(tmp_path / "q.jsonl", records)
+    assert [row["items"] for row in measure(config({"arc": path}), texts)] == [[f"arc:{k}"] for k in range(10)]
+    path = write_set(tmp_path / "few.jsonl", records[:9])
+    assert measure(config({"arc": path}), texts)[0]["items"] == []
+
+
+def test_cut_takes_the_passages_out_and_drop_and_flag_leave_the_text(questions: Path) -> None:
+    text = f"Before. {QUESTION} After."
+    texts = {a: measure(config({"arc": questions}, action=a), [text])[0]["text"] for a in ("drop", "cut", "flag")}
+    assert texts == {"drop": text, "flag": text, "cut": "Before. ? After."}
+    rules = {a: config({"arc": questions}, action=a).rules() for a in ("drop", "cut", "flag")}
+    assert [a for a, found in rules.items() if found] == ["drop"]
+    (rule,) = rules["drop"]
+    assert (rule.reason, rule.metric, rule.max_kept) == ("d.contaminated", "d.hits", 0)
+    assert [config({"arc": questions}, action=a).edits for a in ("drop", "cut", "flag")] == [False, True, False]
+    assert config({"arc": questions}, action="flag").carried().names == ["d.hits", "d.items"]
+
+
+def test_jsonl_csv_and_parquet_hold_the_same_items(tmp_path: Path) -> None:
+    records = [{"id": str(k), "Question": f"{QUESTION} Number {k},\nreally", "A": "x"} for k in range(3)]
+    write_set(tmp_path / "a.jsonl", records)
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, list(records[0]))
+    writer.writeheader()
+    writer.writerows(records)
+    (tmp_path / "c.csv").write_text("\ufeff" + out.getvalue())
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress((tmp_path / "c.csv").read_bytes()))
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "d.parquet")
+    names = ["a.jsonl", "b.jsonl.gz", "c.csv", "c.csv.gz", "d.parquet"]
+    text = records[1]["Question"]
+    for name in names:
+        assert measure(config({"s": tmp_path / name}, ngram=17), [text])[0]["items"] == ["s:1"], name
+    assert measure(config({"s": tmp_path}, ngram=17), [text])[0]["items"] == [f"s/{name}:1" for name in names]
+    assert measure(config({"s": tmp_path / "*.jsonl*"}, ngram=17), [text])[0]["items"] == [
+        "s/a.jsonl:1",
+        "s/b.jsonl.gz:1",
+    ]
+
+
+def test_only_the_fields_that_are_named_are_looked_at(tmp_path: Path) -> None:
+    path = write_set(tmp_path / "q.jsonl", [{"a": QUESTION, "b": {"text": [QUESTION[::-1]], "label": ["A"]}}])
+    texts = [QUESTION, QUESTION[::-1]]
+    assert [row["hits"] for row in measure(config({"s": path}), texts)] == [3, 3]
+    assert [row["hits"] for row in measure(config({"s": path}, fields=["b"]), texts)] == [0, 3]
+    with pytest.raises(UserError, match=r"q\.jsonl: has no field question or c; it has 'a', 'b'$"):
+        config({"s": path}, fields=["question", "c"]).digests()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "cause"),
+    [
+        ("none.jsonl", None, "no such file"),
+        ("empty.jsonl", b"", "holds no record"),
+        ("blank.csv", b"question,answer\n", "holds no record"),
+        ("bad.jsonl", b'{"q": "a"}\n{"q": \n', "line 2"),
+        ("list.jsonl", b'["a"]\n', "line 1: no record but list"),
+        ("latin.jsonl", b'{"q": "\xe9"}\n', "utf-8"),
+        ("short.jsonl.gz", gzip.compress(b'{"q": "a"}\n' * 99)[:-12], "ended"),
+        ("plain.jsonl.gz", b'{"q": "a"}\n', "gzip"),
+        ("odd.csv", b"question,answer\na,b,c\n", "record 0: 3 cells, and the header has 2"),
+        ("open.csv", b'question,answer\n"a,b\n', "end of data"),
+        ("not.parquet", b"PAR1", "arquet"),
+        ("notes.txt", b"text", "unknown format"),
+    ],
+)
+def test_a_file_that_is_no_evaluation_set_is_refused_by_its_name(
+    tmp_path: Path, name: str, data: bytes | None, cause: str
+) -> None:
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=rf"^d\.sets\.arc: .*{name}.*{cause}") as refusal:
+        config({"arc": tmp_path / name}).digests()
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_digest_follows_the_bytes_of_the_files(tmp_path: Path, questions: Path) -> None:
+    before = config({"arc": questions}).digests()
+    assert before.keys() == {"d.sets.arc"}
+    assert config({"arc": questions}, ngram=12).digests() == before
+    write_set(questions, [{"question": QUESTION + "!"}])
+    assert config({"arc": questions}).digests() != before
+
+
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        ({"sets": {}}, "at least one"),
+        ({"sets": {"a/b": "x"}}, "letters"),
+        ({"sets": "x"}, "table"),
+        ({"min_words": 14}, "min_words"),
+        ({"action": "flag", "max_hits": 2}, "max_hits"),
+        ({"action": "keep"}, "action"),
+        ({"max_hits": -1}, "max_hits"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(values: Record, cause: str) -> None:
+    with pytest.raises((UserError, ValidationError), match=cause):
+        DecontaminateConfig.parse({"sets": {"arc": "x"}} | values, "recipe.toml")
+
+
+def read_jsonl(path: Path) -> list[Record]:
+    with gzip.open(path, "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+@pytest.mark.real
+def test_questions_pasted_into_real_texts_are_found_at_their_place(real_data: Path, tmp_path: Path) -> None:
+    """English, Chinese, and Russian, for which sentences of a novel stand as the set."""
+    with tarfile.open(real_data / "eval/cmmlu-dev.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    arc = real_data / "eval/en/arc_easy.jsonl.gz"
+    with gzip.open(real_data / "text/ru/Chekhov_Dama.txt.gz", "rt") as file:
+        lines = [line.strip() for line in file if len(line.split()) > 14]
+    write_set(tmp_path / "ru.jsonl", [{"text": line} for line in lines[:50]])
+    stage = config({"arc": arc, "cmmlu": tmp_path / "dev", "ru": tmp_path / "ru.jsonl"})
+
+    asked = {"arc:5": read_jsonl(arc)[5]["query"].removeprefix("Question: "), "ru:3": lines[3]}
+    with (tmp_path / "dev/marketing.csv").open(newline="") as file:
+        asked["cmmlu/marketing.csv:0"] = next(csv.DictReader(file))["Question"]
+    page = "Новая страница 新的网页 a new page.\n"
+    texts = [f"{page}{question}\n{page}" for question in asked.values()] + [page]
+    *rows, clean = measure(stage, texts)
+    for row, (item, question), text in zip(rows, asked.items(), texts, strict=False):
+        assert item in row["items"]
+        start, end = row["spans"]
+        found = text.encode()[start:end].decode()
+        assert question.startswith(found)
+        assert question[len(found) :].strip('?.!:…»"（）() ') == ""
+    assert clean["hits"] == 0
+
+
+@pytest.mark.real
+def test_a_clean_page_is_told_from_every_question(real_data: Path) -> None:
+    """Of ARC's own questions all that can be looked for are found, by themselves and perhaps by a like one."""
+    arc = real_data / "eval/en/arc_easy.jsonl.gz"
+    stage = config({"arc": arc})
+    searched = stage.build().index.searched()["arc"]
+    texts = ["\n\n".join([record["query"], *record["choices"]]) for record in read_jsonl(arc)]
+    rows = measure(stage, texts)
+    own = Counter(f"arc:{k}" in row["items"] for k, row in enumerate(rows))
+    assert (own[True], own.total()) == (searched["searched"], searched["items"])
