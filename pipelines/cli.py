@@ -23,6 +23,7 @@ from rich.text import Text
 from shards.errors import GristmillError, Interrupted, UserError
 
 if TYPE_CHECKING:
+    from pipelines.removal import Requests
     from pipelines.run import Run
 
 app = typer.Typer(
@@ -35,6 +36,10 @@ tokenizer_app = typer.Typer(help="Train tokenizers.", no_args_is_help=True)
 app.add_typer(tokenizer_app, name="tokenizer")
 classifier_app = typer.Typer(help="Train model filters, and see what they would keep.", no_args_is_help=True)
 app.add_typer(classifier_app, name="classifier")
+index_app = typer.Typer(
+    help="Compare dumps with what earlier dumps kept, and take documents out.", no_args_is_help=True
+)
+app.add_typer(index_app, name="index")
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)  # paths and pages hold [ and :
 _CORES = os.cpu_count() or 1
 
@@ -154,6 +159,38 @@ def explain(
     from pipelines.explain import explain as tell
 
     for line in tell(folder, document):
+        _tell(line)
+
+
+@app.command()
+def pairs(
+    folder: RunArgument,
+    to: Annotated[Path | None, typer.Option("--out", help="A .jsonl, .csv, .parquet or .arrow file.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only the pairs of this stage.")] = None,
+    min_similarity: Annotated[float, typer.Option(help="Only pairs at least so similar.", min=0, max=1)] = 0.0,
+) -> None:
+    """Write all verified pairs of duplicates of a finished run: ids, URLs, similarity, and what became of both."""
+    from pipelines.pairs import print_pairs, write_pairs
+
+    if to is None:
+        print_pairs(folder, sys.stdout, stage=stage, min_similarity=min_similarity)
+    else:
+        _tell(f"wrote {to}: {write_pairs(folder, to, stage=stage, min_similarity=min_similarity):,} pairs")
+
+
+@app.command()
+def contamination(
+    folder: RunArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, a section for each stage.")] = False,
+) -> None:
+    """List what a finished run found of evaluation sets, and say so where it found nothing."""
+    from pipelines.contamination import lines, require_contamination
+
+    sections = require_contamination(folder)
+    if as_json:
+        sys.stdout.write(json.dumps(sections, ensure_ascii=False, indent=1) + "\n")
+        return
+    for line in lines(sections):
         _tell(line)
 
 
@@ -278,6 +315,106 @@ def classifier_apply(
         _tell(f"wrote {to}/scores.arrow and {to}/stage.toml")
 
 
+IndexArgument = Annotated[Path, typer.Argument(help="The folder of an index.")]
+UrlsOption = Annotated[list[str] | None, typer.Option("--url", help="A URL, as `url_dedup` compares them.")]
+DomainsOption = Annotated[
+    list[str] | None, typer.Option("--domains", help="A file of domains, a line each, or one domain, or ut1.")
+]
+IdsOption = Annotated[list[str] | None, typer.Option("--id", help="An id of the ledger.")]
+
+
+@index_app.command("add")
+def index_add(
+    index: IndexArgument,
+    folder: RunArgument,
+    recipe: Annotated[str | None, typer.Option(help="Sign by its dedup stages, not by those of the run.")] = None,
+    executor: ExecutorOption = "pool",
+    workers: WorkersOption = _CORES,
+    memory: MemoryOption = None,
+) -> None:
+    """Add what a finished run kept: stages with `index = "INDEX"` compare later dumps with it."""
+    from pipelines.executors import make_executor, parse_memory
+    from pipelines.index import add
+
+    num_bytes = parse_memory(memory) if memory is not None else None
+    added = add(index, folder, make_executor(executor, workers, num_bytes), recipe)
+    for warning in added.warnings:
+        _tell(f"note: {warning}")
+    if added.was_there:
+        _tell(f"{index}: {folder} is there already, as {added.folder.name}; nothing was changed")
+    else:
+        _tell(f"{index}: added {added.num_documents:,} documents of {folder}")
+
+
+@index_app.command("query")
+def index_query(
+    index: IndexArgument,
+    inputs: Annotated[list[str] | None, typer.Argument(help="Shards, Parquet, JSON lines or text files.")] = None,
+    urls: UrlsOption = None,
+    min_similarity: Annotated[float, typer.Option(help="Of a near-duplicate that is told.", min=0, max=1)] = 0.75,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    memory: MemoryOption = None,
+) -> None:
+    """Tell for each document the one of the index that it is most like."""
+    from dataclasses import asdict
+
+    from pipelines.executors import make_executor, parse_memory
+    from pipelines.index import query
+
+    if not (inputs or urls):
+        raise UserError("index query: give files or --url")
+    executor = make_executor("in-process", 1, parse_memory(memory) if memory is not None else None)
+    for match in query(index, inputs or [], urls or [], executor, min_similarity):
+        if as_json:
+            _tell(json.dumps(asdict(match), ensure_ascii=False))
+        elif match.kind is None:
+            _tell(f"{match.asked}: nothing like it")
+        else:
+            alike = "" if match.similarity is None else f" {match.similarity:.3f}"
+            _tell(f"{match.asked}: {match.kind}{alike}, {match.id} {match.url} of {match.run}")
+
+
+@index_app.command("remove")
+def index_remove(
+    index: IndexArgument,
+    urls: UrlsOption = None,
+    domains: DomainsOption = None,
+    ids: IdsOption = None,
+    runs: Annotated[list[Path] | None, typer.Option("--run", help="A finished run to remove it from, too.")] = None,
+) -> None:
+    """Take documents out of an index, and on demand their text out of finished runs."""
+    from pipelines.removal import Requests, remove_from_index
+
+    requests = Requests(tuple(urls or ()), tuple(domains or ()), tuple(ids or ()))
+    _tell(f"{index}: {remove_from_index(index, requests):,} documents removed")
+    _remove_from_runs(runs or [], requests)
+
+
+@app.command()
+def remove(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")],
+    urls: UrlsOption = None,
+    domains: DomainsOption = None,
+    ids: IdsOption = None,
+) -> None:
+    """Take the text of documents out of finished runs; the same command completes what was cut short."""
+    from pipelines.removal import Requests
+
+    _remove_from_runs(folders, Requests(tuple(urls or ()), tuple(domains or ()), tuple(ids or ())))
+
+
+def _remove_from_runs(folders: list[Path], requests: "Requests") -> None:
+    from pipelines.removal import remove_from_run
+
+    for folder in folders:
+        removed = remove_from_run(folder, requests)
+        _tell(f"{folder}: {removed.num_documents:,} documents removed, {removed.num_kept:,} of them from its shards")
+        for shard in removed.shards:
+            _tell(f"changed: {shard}")
+        if removed.shards:
+            _tell("what was tokenized of these shards holds the documents still: `gristmill tokenize` makes it anew")
+
+
 @app.command()
 def calibrate(
     texts: Annotated[list[str], typer.Argument(help="Clean texts: shards, Parquet, JSON lines or text files.")],
@@ -324,11 +461,14 @@ def tokenize(
     tokenizer: Annotated[Path, typer.Option(help="From `gristmill tokenizer train`.")],
     to: Annotated[Path, typer.Option("--out", help="Gets one folder for each source.")],
     held_out: Annotated[float, typer.Option(help="Fraction of the documents kept for evaluation.")] = 0.01,
+    repeat_by: Annotated[
+        str | None, typer.Option(help="Column that says how often an epoch has a document: rehydrate.weight.")
+    ] = None,
 ) -> None:
     """Turn shards into token shards that training maps into memory."""
     from pretrain.tokenize import tokenize_shards
 
-    made = tokenize_shards(shards, tokenizer, to, held_out_fraction=held_out, report=_say)
+    made = tokenize_shards(shards, tokenizer, to, held_out_fraction=held_out, weight_column=repeat_by, report=_say)
     _tell(f"wrote {to}: the sources {', '.join(made)}")
 
 
@@ -362,6 +502,7 @@ def trace(
 
     for piece in trace_step(config, step):
         where = f"{piece.source} epoch {piece.epoch} {piece.id} tokens {piece.start}-{piece.end}"
+        where += f" ({piece.num_masked} masked)" if piece.num_masked else ""
         _tell(f"row {piece.slot}: {where} {piece.url}")
 
 
@@ -429,7 +570,7 @@ def _print_texts(folder: Path, number: int) -> None:
 
 def _print_funnel(folder: Path, *, next_step: bool = True) -> None:
     from pipelines.audit import audits, sentence
-    from pipelines.report import recipe_of, summary
+    from pipelines.report import alarm_lines, recipe_of, summary
 
     found = summary(folder)
     documents = found["documents"]
@@ -443,6 +584,8 @@ def _print_funnel(folder: Path, *, next_step: bool = True) -> None:
     _tell(f"{given:,} documents in, {kept:,} kept ({_share(kept, given)})" + f", in {folder}/shards" * next_step)
     for entry in audits(folder, recipe_of(folder), found["dropped"], kept):
         _tell(sentence(entry))
+    for line in alarm_lines(folder):
+        _tell(line)
     for damage in found["damage"][:5]:
         _tell(f"damaged: {damage['file']}: offset {damage['offset']}: {damage['cause']}")
     if len(found["damage"]) > 5:

@@ -24,11 +24,13 @@ from cleaners.url import host_of
 from cleaners.warc import WarcReader
 from pipelines.core import failing, run_stage
 from pipelines.ledger import Ledger
+from pipelines.relatives import PASSAGE_CHARS, PASSAGES, copies_of, kept_text, passages_cut, twin_of
 from pipelines.samples import visible
 from pipelines.texts import early_stages, texts_name
 from shards.errors import GristmillError, RunError, UserError
+from shards.exchange import GlobalStageConfig
 from shards.manifest import read_manifest
-from shards.schema import LANGUAGE, PROVENANCE
+from shards.schema import LANGUAGE, MASKED, PROVENANCE
 from shards.sink import read_table
 from shards.source import Reader, RowReader
 from shards.stage import Batch, Rule, StageConfig
@@ -36,6 +38,7 @@ from shards.storage import find_inputs
 
 _DIFF_LINES = 40
 _LINE_CHARS = 160
+_COPIES = 5  # that are named
 _NEAR = 3  # addresses that are named when one is unknown
 _NEAR_AMONG = 10_000
 
@@ -99,7 +102,7 @@ def _life(ledger: Ledger, number: int, facts: Facts) -> Iterator[str]:
             again.measure(local[len(early_stages(ledger.recipe.passes()[0])) :], saved, facts)
     for stage in (stage for _, stage in ledger.recipe.stages if isinstance(stage, StageConfig)):
         yield from _stage(stage, facts, again)
-    yield from _verdict(ledger, facts)
+    yield from _verdict(ledger, facts, again)
 
 
 def _line(name: str, value: object) -> str:
@@ -160,6 +163,7 @@ class _Again:
 
     values: Facts = field(default_factory=dict)  # of the metrics
     texts: dict[str, tuple[str, str]] = field(default_factory=dict)  # by stage that edited: before, after
+    text: str | None = None  # behind the last local stage
 
     def measure(self, stages: Sequence[StageConfig], batch: Batch, facts: Facts) -> None:
         """Through the stages that measured it in the run, and no further: what is no page is not extracted."""
@@ -174,6 +178,7 @@ class _Again:
             batch = run_stage(batch, stage, stage.build())
             after = batch["text"][0].as_py()
             self.values |= {name: batch[name][0].as_py() for name in columns}
+            self.text = after
             if before is not None and before != after:
                 self.texts[stage.name] = (before, after)
 
@@ -233,21 +238,32 @@ def _diff(before: str, after: str) -> Iterator[str]:
         yield f"… {len(diff) - _DIFF_LINES:,} more lines"
 
 
-def _verdict(ledger: Ledger, facts: Facts) -> Iterator[str]:
+def _verdict(ledger: Ledger, facts: Facts, again: _Again) -> Iterator[str]:
+    for _, stage in ledger.recipe.stages:
+        if isinstance(stage, GlobalStageConfig) and stage.cuts and facts.get(f"{stage.name}.spans"):
+            spans, chars = facts[f"{stage.name}.spans"], facts[f"{stage.name}.removed_chars"]
+            told = f"{spans:,} passages of {chars:,} characters that stand elsewhere too"
+            yield f"  {stage.name}: cut {told} (a run does not keep where)"
+    yield from ("    - " + passage for passage in passages_cut(ledger, facts, again.text))
+    if facts.get(MASKED.name):
+        places = zip(facts[MASKED.name][::2], facts[MASKED.name][1::2], strict=True)
+        text = (kept_text(ledger, facts) or "").encode()
+        for start, end in islice(places, PASSAGES):
+            passage = text[start:end].decode(errors="replace")
+            yield _line("masked", f"bytes {start:,}-{end:,}: {passage[:PASSAGE_CHARS]!r}")
+        if (more := len(facts[MASKED.name]) // 2 - PASSAGES) > 0:
+            yield _line("masked", f"… {more:,} more passages")
     if facts["twin"] is not None:
-        row = int(ledger.find(pa.array([facts["twin"]]), ~_dropped(ledger))[0])
-        url = ledger.rows([row], ["url"])[0]["url"] if row >= 0 else "dropped by a later stage"
-        yield _line("twin", f"{facts['twin']} {url}, similarity {facts['similarity']:.3f}")
+        alike = "" if facts["similarity"] is None else f", similarity {facts['similarity']:.3f}"
+        yield _line("twin", f"{facts['twin']} {twin_of(ledger, facts)}{alike}")
+    copies = copies_of(ledger, facts)
+    for row in ledger.rows(copies[:_COPIES], ["id", "url", "similarity", "drop_reasons"]):
+        alike = "" if row["similarity"] is None else f", similarity {row['similarity']:.3f}"
+        yield _line("copy", f"{row['id']} {row['url']}{alike}, {row['drop_reasons'][0]}")
+    if len(copies) > _COPIES:
+        yield _line("copy", f"… {len(copies) - _COPIES:,} more: gristmill pairs {ledger.run}")
+    stands = f", for {len(copies):,} others that were alike" if copies else ""
     if not facts["drop_reasons"]:
-        others = pc.sum(pc.equal(ledger.column("twin"), facts["id"])).as_py() or 0
-        stands = f", for {others:,} others that were alike" if others else ""
         yield _line("verdict", f"kept, {facts['text_chars'] or 0:,} characters{stands}")
         return
-    yield _line("verdict", f"dropped: {', '.join(facts['drop_reasons'])}")
-
-
-def _dropped(ledger: Ledger) -> np.ndarray:
-    dropped: np.ndarray = pc.greater(pc.list_value_length(ledger.column("drop_reasons")), 0).to_numpy(
-        zero_copy_only=False
-    )
-    return dropped
+    yield _line("verdict", f"dropped: {', '.join(facts['drop_reasons'])}{stands}")

@@ -1,7 +1,7 @@
 """Everything that a run's bytes depend on, and its digest: two runs with equal fingerprints make equal files.
 
-Not in it: paths, workers, memory, the output folder. An input is known by its name relative to its source, its size and
-its etag, or on disk a digest of its first and last MiB.
+Not in it: paths (of an index its content counts), workers, memory, the output folder. An input is known by its name
+relative to its source, its size and its etag, or on disk a digest of its first and last MiB.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ def fingerprint(recipe: Recipe, inputs: Mapping[str, Sequence[InputFile]]) -> di
         "stage order": [s["name"] for s in resolved["stage"]],
         "stage version": {s.name: s.version for s in stages},
         "output": resolved["output"],
-        "digest of": {k: v for s in stages if isinstance(s, StageConfig) for k, v in s.digests().items()},
+        "digest of": {k: v for s in stages for k, v in s.digests().items()},
         "list": {k: v for s in stages if isinstance(s, StageConfig) for k, v in facts_of(s.lists()).items()},
         "library": {name: version(name) for name in _LIBRARIES} | {name: _version(name) for name in _OPTIONAL},
         "unicode": unicodedata.unidata_version,

@@ -41,6 +41,7 @@ class Forecast:
     unmeasured: int  # of the latter: a later stage must measure them
     uncompared: int  # of the latter: deduplication must compare them
     exact: str  # the command whose run knows them
+    cut_again: bool = False  # passages are cut from other documents, or no longer: sizes of texts are as they were
 
 
 def lines(forecast: Forecast) -> Iterator[str]:
@@ -68,13 +69,17 @@ def lines(forecast: Forecast) -> Iterator[str]:
     for what in ("documents", "characters", "words"):
         was, low, high = (getattr(size, what) for size in (before, least, most))
         then, change = _range(f"{low:,}", f"{high:,}"), _range(_signed(low - was), _signed(high - was))
-        about = "about " if forecast.unmeasured and what != "documents" else ""  # a later stage may edit them
+        about = (
+            "about " if (forecast.unmeasured or forecast.cut_again) and what != "documents" else ""
+        )  # a later stage may edit them
         yield f"kept {what}: {was:,} -> {about}{then} ({change})"
     if forecast.unmeasured:
         yield f"{forecast.unmeasured:,} need re-measuring: a later stage has not measured them, nor counted their words"
     if forecast.uncompared:
         yield f"{forecast.uncompared:,} need comparing: deduplication has not seen them beside what is now kept"
-    if least != most:
+    if forecast.cut_again:
+        yield "repeated passages are others then: texts may be longer or shorter than they were"
+    if least != most or forecast.cut_again:
         yield f"to know: {forecast.exact}"
 
 

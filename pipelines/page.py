@@ -15,10 +15,11 @@ from markupsafe import Markup
 
 from pipelines.audit import sentence
 from pipelines.figures import bar, histogram_svg, number
+from pipelines.groups import KEPT
 from pipelines.histogram import Histogram
 from pipelines.published import points
 from pipelines.recipe import Recipe
-from pipelines.samples import sample_texts, visible
+from pipelines.samples import kept_texts, sample_texts, visible
 from pipelines.tally import Failure, Sample, Tally
 from shards.stage import Rule
 
@@ -50,6 +51,7 @@ def render(run: Path, recipe: Recipe, found: dict[str, Any], tally: Tally) -> st
         histogram_groups=_histograms(found, tally),
         flags=[name for name, metric in found["metrics"].items() if metric["histogram"] is None],
         similarities=_similarities(found, recipe),
+        groups=_groups(run, found, tally),
         kept_samples=[_shown(sample, texts) for sample in tally.samples.get("", [])],
         dropped_samples=_dropped_samples(found, tally, texts),
         seconds=_seconds(run, found),
@@ -104,9 +106,9 @@ def findings(found: dict[str, Any]) -> list[str]:
     if found["duplicates"]["stages"]:
         part = percent(share(removed, kept + removed), 2)
         lines.append(f"Duplicates: {removed:,} documents, {part} of those that no rule dropped.")
-    alarms = sum(len(entry["alarms"]) for entry in found["duplicates"]["stages"])
-    if alarms:
-        lines.append(f"Deduplication raised {alarms:,} alarms: look at them before using the shards.")
+    if number_of_alarms := len(found["alarms"]):
+        s = "" if number_of_alarms == 1 else "s"
+        lines.append(f"Deduplication raised {number_of_alarms:,} alarm{s}: look at them before using the shards.")
     lines += [sentence(entry) + "." for entry in found["guesses"]]
     if found["damage"]:
         lines.append(f"{len(found['damage']):,} places of the input could not be read.")
@@ -213,6 +215,20 @@ def _similarities(found: dict[str, Any], recipe: Recipe) -> list[tuple[str, int,
             )
             drawn.append((entry["stage"], sum(counts), figure))
     return drawn
+
+
+@dataclass(frozen=True)
+class GroupCard:
+    row: dict[str, Any]  # of `report.json`
+    text: str
+    snippet: str
+
+
+def _groups(run: Path, found: dict[str, Any], tally: Tally) -> list[GroupCard]:
+    """The largest groups, with the text of those that are kept."""
+    texts = kept_texts(run, [(g.key, g.source, g.group.id) for g in tally.largest if g.group.fate == KEPT])
+    rows = found["duplicates"]["largest"]
+    return [GroupCard(row, text := texts.get(row["twin"], ""), _snippet(text)) for row in rows]
 
 
 def _seconds(run: Path, found: dict[str, Any]) -> list[tuple[str, float]]:

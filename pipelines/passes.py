@@ -16,18 +16,20 @@ from time import perf_counter
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dedup.index import write_earlier
 from dedup.same_record import SameRecordConfig
 from pipelines.dropped import write_dropped
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.finish import Applied, FinishTask, finish_unit
 from pipelines.recipe import Pass
+from pipelines.removal import carry_over
 from pipelines.report import write_report_json
 from pipelines.run import Run
 from pipelines.unit_files import added_columns, carried_columns, ledger_schema
 from pipelines.units import UnitTask, run_unit
 from shards.atomic import write_bytes, write_json
 from shards.errors import RunError
-from shards.exchange import ExchangeUnit, GlobalStageConfig
+from shards.exchange import VERDICTS, ExchangeUnit, GlobalStageConfig
 from shards.lock import locked
 from shards.manifest import Manifest, read_manifest
 from shards.sink import ArrowSink, open_arrow, read_batches
@@ -72,6 +74,7 @@ def execute(run: Run, executor: InProcess | ProcessPool, report: Report) -> None
             units = [_behind(unit, verdicts[-1][unit.key], pass_.global_) for unit in units]
         _finish(run, passes, verdicts, executor, report)
         _keep_dedup(run, passes)
+        carry_over([folder for folder in (run.saved, run.folder) if folder is not None], run.folder)
         if run.saved is not None:
             _take_kills(run.saved, run.folder)
         _settle_kills(run.folder / "kills.jsonl")
@@ -243,7 +246,8 @@ def _finish(
 
 
 def _keep_dedup(run: Run, passes: tuple[Pass, ...]) -> None:
-    """What global stages leave for reports: edges and alarms, of all groups that were compared by themselves."""
+    """What global stages leave for reports, of all groups that were compared by themselves: edges, alarms, and
+    the twins that an index gave."""
     for pass_ in passes:
         for stage in global_stages(pass_):
             made, kept = run.folder / "work" / str(pass_.number) / stage.name, run.folder / "dedup" / stage.name
@@ -253,6 +257,9 @@ def _keep_dedup(run: Run, passes: tuple[Pass, ...]) -> None:
                         sink.write(batch)
             if alarms := sorted(made.glob("**/alarms.json")):
                 write_json(kept / "alarms.json", [a for path in alarms for a in json.loads(path.read_bytes())])
+            if index := getattr(stage, "index", None):
+                verdicts = [p for p in sorted(made.glob("**/*.arrow")) if open_arrow(p).schema == VERDICTS]
+                write_earlier(Path(index), verdicts, kept / "earlier.arrow")
 
 
 def _take_kills(saved: Path, folder: Path) -> None:

@@ -33,14 +33,20 @@ from cleaners.refinedweb import RefinedWebLinesConfig
 from cleaners.textfix import TextFixConfig
 from cleaners.top_share import TopShareConfig
 from cleaners.url import UrlConfig
+from dedup.decontaminate import DecontaminateConfig
 from dedup.exact import ExactConfig
+from dedup.keep import KeepConfig
 from dedup.near import MinHashConfig
+from dedup.overlap import OverlapConfig
+from dedup.paragraphs import ParagraphsConfig
+from dedup.rehydrate import RehydrateConfig
 from dedup.substring import SubstringConfig
 from dedup.url import UrlConfig as UrlDedupConfig
+from pipelines.alarms import AlarmsConfig
 from shards.config import Config, load_toml
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
-from shards.schema import MASKED
+from shards.schema import COPIES, MASKED
 from shards.source import SourceConfig
 from shards.stage import StageConfig
 
@@ -62,8 +68,12 @@ KINDS: dict[str, type[AnyStage]] = {
     "textfix": TextFixConfig,
     "classifier": ClassifierConfig,
     "top_share": TopShareConfig,
+    "decontaminate": DecontaminateConfig,
     "exact": ExactConfig,
     "minhash": MinHashConfig,
+    "ngram_overlap": OverlapConfig,
+    "paragraphs": ParagraphsConfig,
+    "rehydrate": RehydrateConfig,
     "substring": SubstringConfig,
     "url_dedup": UrlDedupConfig,
 }
@@ -90,6 +100,7 @@ class Recipe:
     sources: dict[str, SourceConfig]
     stages: tuple[tuple[str, AnyStage], ...]  # (kind, settings)
     output: OutputConfig
+    alarms: AlarmsConfig
 
     def passes(self) -> tuple[Pass, ...]:
         """Each pass: its local stages, then the global ones that end it. There is always a first one."""
@@ -104,18 +115,20 @@ class Recipe:
         return tuple(Pass(i, tuple(local), tuple(global_)) for i, (local, global_) in enumerate(groups))
 
     def resolved(self, *, paths: bool = True) -> dict[str, Any]:
-        """Every setting with its value, defaults filled in, as plain data; on demand without the sources' paths."""
+        """Every setting with its value, defaults filled in, as plain data; on demand without paths of files."""
         stages = [{"kind": kind} | _plain(stage) for kind, stage in self.stages]
         sources = {name: _plain(source) for name, source in self.sources.items()}
         if not paths:
             sources = {name: {k: v for k, v in source.items() if k != "paths"} for name, source in sources.items()}
-        return {
+            stages = [{k: v for k, v in stage.items() if k != "index"} for stage in stages]
+        resolved = {
             "name": self.name,
             "about": self.about,
             "source": sources,
             "output": _plain(self.output),
             "stage": stages,
         }
+        return resolved | ({"alarms": _plain(self.alarms)} if paths else {})  # no byte of a shard depends on them
 
     def to_toml(self, *, paths: bool = True) -> str:
         return tomli_w.dumps(_without_none(self.resolved(paths=paths)))
@@ -160,7 +173,7 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
 
 
 def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
-    known = {"name", "about", "source", "stage", "output"}
+    known = {"name", "about", "source", "stage", "output", "alarms"}
     for key in values.keys() - known:
         raise UserError(f"{where}: {key}: unknown key; known are {', '.join(sorted(known))}")
     sources = _table(values.get("source", {}), f"{where}: source")
@@ -178,6 +191,7 @@ def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
         sources={name: SourceConfig.parse(table, f"{where}: source.{name}") for name, table in sources.items()},
         stages=stages,
         output=OutputConfig.parse(_table(values.get("output", {}), f"{where}: output"), f"{where}: output"),
+        alarms=AlarmsConfig.parse(_table(values.get("alarms", {}), f"{where}: alarms"), f"{where}: alarms"),
     )
     _check_stages(recipe, where)
     return recipe
@@ -191,6 +205,7 @@ def _check_stages(recipe: Recipe, where: str) -> None:
     columns: dict[str, str] = {}
     carried: set[str] = set()
     wanted: set[str] = set()
+    given: set[str] = set()  # columns of global stages
     for _, stage in recipe.stages:
         if isinstance(stage, StageConfig) and stage.only_languages and "language" not in columns:
             raise UserError(f"{where}: {stage.name}.only_languages: no stage of kind `language` stands before it")
@@ -203,10 +218,24 @@ def _check_stages(recipe: Recipe, where: str) -> None:
             )
         if stage.name == "same_record":
             raise UserError(f"{where}: same_record: the name of the stage that every run has; choose another `name`")
-        if isinstance(stage, TopShareConfig) and stage.metric not in carried:
+        key, column = ("metric", stage.metric) if isinstance(stage, TopShareConfig) else (
+            ("score", stage.score) if isinstance(stage, KeepConfig) else ("", None))  # fmt: skip
+        if column is not None and column not in carried:
             raise UserError(
-                f"{where}: {stage.name}.metric: no stage before it carries {stage.metric!r} along with the text; "
+                f"{where}: {stage.name}.{key}: no stage before it carries {column!r} along with the text; "
                 f"carried are {', '.join(sorted(carried)) or 'none'}"
+            )
+        if isinstance(stage, RehydrateConfig) and COPIES.name not in given:
+            raise UserError(
+                f"{where}: {stage.name}: no stage before it counts copies; put it behind exact, minhash, url_dedup or "
+                "ngram_overlap"
+            )
+        if isinstance(stage, GlobalStageConfig):
+            given |= set(stage.columns().names)
+        if isinstance(stage, KeepConfig) and (strange := sorted({*stage.source_priority} - recipe.sources.keys())):
+            raise UserError(
+                f"{where}: {stage.name}.source_priority: {', '.join(strange)} is none of the recipe's sources: "
+                f"{', '.join(recipe.sources)}"
             )
         added = stage.columns().names if isinstance(stage, StageConfig) else [stage.name]
         if isinstance(stage, StageConfig):
@@ -287,6 +316,7 @@ def _find_table(values: dict[str, Any], table: str, setting: str, where: str) ->
     stages = {t.get("name", t.get("kind")): t for t in values.get("stage", []) if isinstance(t, dict)}
     tables = {f"source.{name}": source for name, source in sources.items()} | stages
     tables["output"] = values.setdefault("output", {})
+    tables["alarms"] = values.setdefault("alarms", {})
     if table == "source" and len(sources) == 1:
         (table,) = (f"source.{name}" for name in sources)
     if table not in tables:

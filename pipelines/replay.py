@@ -6,6 +6,7 @@ there only perhaps. What nothing has changed is dropped as recorded, and costs a
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +15,27 @@ import pyarrow.compute as pc
 
 from cleaners.language import LanguageConfig
 from cleaners.top_share import TopShareConfig
-from dedup.documents import Keep, describe, keep_order, parse_ids
+from dedup.documents import describe, keep_order, parse_ids
 from dedup.edges import EDGE
 from dedup.exact import ExactConfig
+from dedup.keep import KeepBy
 from dedup.near import MinHashConfig
+from dedup.passages import PassagesConfig
 from dedup.same_record import SameRecordConfig
 from dedup.url import UrlConfig as UrlDedupConfig
 from pipelines.core import failing, metric_of
 from pipelines.forecast import Forecast, RuleChange, Size, StageChange
 from pipelines.ledger import KEPT, Ledger, word_counts
 from pipelines.recipe import AnyStage, Recipe
-from pipelines.rivals import best_rows, equal_rows, near_rows
+from pipelines.rivals import best_rows, connected_rows, equal_rows, near_rows
+from pipelines.scopes import groups_of_rows
 from pipelines.url_keys import keys_of_rivals
 from shards.errors import RunError, UserError
 from shards.exchange import ExchangeUnit, GlobalStageConfig
 from shards.sink import read_table
 from shards.stage import Rule, StageConfig
+
+_REQUESTED = "removed.request"  # `gristmill index remove` took the row out of the finished run
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,16 @@ class Replay:
         ledger.load(columns)
         self._recorded = self._recorded_fates()
         step_of = np.repeat(np.arange(len(steps)), [len(step.reasons) for step in steps])
-        self._death = np.append(step_of, len(steps))[self._recorded]  # the step that dropped a row; KEPT is the last
+        # The step that dropped a row; KEPT is the last. Who was removed on request is not there from the start.
+        requested = np.full(len(self._reasons) - len(step_of), -1)
+        self._death = np.concatenate([step_of, requested, [len(steps)]])[self._recorded]
         self._measured_until = np.array([*map(self._last_step, range(len(steps))), len(steps)])[self._death]
         num_rows = len(self._recorded)
         self._fate = np.full(num_rows, KEPT, np.int16)
         self._sure, self._possible = np.ones((2, num_rows), np.bool_)
+        self._drop(np.flatnonzero(self._death < 0), len(self._reasons) - 1)
         self._unmeasured, self._uncompared = np.zeros((2, num_rows), np.bool_)
+        self._cut_again = False  # some texts may become longer or shorter
         self._funnel: list[StageChange] = []
 
     @staticmethod
@@ -91,6 +101,8 @@ class Replay:
 
     def _recorded_fates(self) -> np.ndarray:
         fates, names = self._ledger.fates()
+        if _REQUESTED in names:
+            self._reasons.append(_REQUESTED)
         if unknown := set(names) - set(self._reasons):
             raise RunError(f"{self._ledger.run}: its ledger has reasons that its recipe has not: {sorted(unknown)}")
         recorded: np.ndarray = np.array([*map(self._reasons.index, names), KEPT], np.int16)[fates]
@@ -152,23 +164,28 @@ class Replay:
             return
         new = self._possible & ~entered
         config = step.config
+        assert isinstance(config, GlobalStageConfig)
+        self._drop_for_others(number, config)
         match config:
             case MinHashConfig():
-                self._near(number, config.name, config.threshold, changed=step.changed)
+                self._near(number, config, changed=step.changed)
                 self._doubt(new & self._possible, self._uncompared)
+            case PassagesConfig():
+                self._passages(number, config, entered, new)
             case TopShareConfig():
                 self._top_share(number, config)
             case ExactConfig():
                 rows = np.flatnonzero(self._possible & entered)
-                self._equal(number, rows, self._found_equal(number, rows), config.keep)
+                self._equal(number, rows, self._found_equal(number, rows), _keep_by(config))
                 self._doubt(new, self._uncompared)
             case SameRecordConfig() | UrlDedupConfig():
                 rows = np.flatnonzero(self._possible)
-                keep: Keep = "first" if isinstance(config, SameRecordConfig) else config.keep
                 if new.any():
-                    self._equal(number, *self._rivals(config, rows, new | (self._death == number)), keep)
+                    self._equal(number, *self._rivals(config, rows, new | (self._death == number)), _keep_by(config))
                 else:
-                    self._equal(number, rows, self._found_equal(number, rows), keep)
+                    self._equal(number, rows, self._found_equal(number, rows), _keep_by(config))
+                if getattr(config, "index", None) is not None:
+                    self._doubt(new & self._possible, self._uncompared)
             case _:
                 raise UserError(f"{config.name}: other documents reach it; only a run with these settings decides them")
 
@@ -198,7 +215,11 @@ class Replay:
             rows = rows[places]
         wanted = keys[: np.count_nonzero(asked[rows])].drop_null()
         equal = pc.index_in(keys, value_set=wanted)
-        return rows[equal.is_valid().to_numpy(zero_copy_only=False)], equal.drop_null().to_numpy()
+        rows, groups = rows[equal.is_valid().to_numpy(zero_copy_only=False)], equal.drop_null().to_numpy()
+        if config.scope != "run":
+            scopes = groups_of_rows(self._ledger, config.scope)
+            groups = np.unique(groups * (scopes.max(initial=0) + 1) + scopes[rows], return_inverse=True)[1]
+        return rows, groups
 
     def _found_equal(self, number: int, rows: np.ndarray) -> np.ndarray:
         """A group for each row: equal are those that the run found so, by their twins."""
@@ -207,7 +228,18 @@ class Replay:
         groups[removed] = self._twins(number, rows[removed])
         return groups
 
-    def _equal(self, number: int, rows: np.ndarray, groups: np.ndarray, keep: Keep) -> None:
+    def _drop_for_others(self, number: int, config: GlobalStageConfig) -> None:
+        """Who left for a document of another run, or for one that was removed on request, leaves again."""
+        rows = np.flatnonzero(self._possible & (self._death == number))
+        rows = rows[self._ledger.column("twin").take(pa.array(rows)).is_valid().to_numpy(zero_copy_only=False)]
+        twins = self._ledger.column("twin").take(pa.array(rows))
+        rows = rows[self._ledger.find(twins, self._death > number) < 0]
+        if isinstance(config, MinHashConfig) and len(rows):
+            similarity = self._ledger.column("similarity").take(pa.array(rows))
+            rows = rows[pc.fill_null(pc.greater_equal(similarity, config.threshold), True).to_numpy(False)]
+        self._drop(rows, self._recorded[rows])
+
+    def _equal(self, number: int, rows: np.ndarray, groups: np.ndarray, keep: KeepBy) -> None:
         """The first of each group stays."""
         several = np.bincount(groups)[groups] > 1
         rows, groups = rows[several], groups[several]
@@ -230,33 +262,67 @@ class Replay:
     def _twins(self, number: int, removed: np.ndarray) -> np.ndarray:
         twins = self._ledger.column("twin").take(pa.array(removed))
         found = self._ledger.find(twins, self._death > number)
-        assert (found >= 0).all(), "a removed document's twin passed the stage"
+        assert (found >= 0).all(), "a removed document's twin passed the stage, or was left out by `_drop_for_others`"
         return found
 
-    def _documents(self, rows: np.ndarray, keep: Keep) -> np.ndarray:
+    def _documents(self, rows: np.ndarray, keep: KeepBy) -> np.ndarray:
         """DOCUMENT[rows], from which `keep_order` follows as in the run."""
-        names = ["id", "date"] if keep in ("newest", "oldest") else ["id"]
+        by_length = keep.policy == "longest"
+        names = ["id", *([] if by_length else keep.columns())]
         batch = pa.RecordBatch.from_arrays([self._ledger.column(n).take(pa.array(rows)) for n in names], names=names)
-        documents = describe(ExchangeUnit(0, "", Path()), rows, batch, "first" if keep == "longest" else keep)
-        if keep == "longest":
+        documents = describe(ExchangeUnit(0, "", Path()), rows, batch, KeepBy("first") if by_length else keep)
+        if by_length:
             documents["order"] = -self._ledger.counts("text_chars")[rows]
         return documents
 
-    def _near(self, number: int, stage: str, threshold: float, *, changed: bool) -> None:
-        """Leaders once more, over the pairs that the run verified."""
-        table = read_table(self._ledger.run / "dedup" / stage / "edges.arrow")
-        table = table.filter(pc.greater_equal(table["similarity"], threshold))
+    def _near(self, number: int, config: MinHashConfig, *, changed: bool) -> None:
+        """Leaders or components once more, over the pairs that the run verified."""
+        table = read_table(self._ledger.run / "dedup" / config.name / "edges.arrow")
+        if changed:
+            table = table.filter(pc.greater_equal(table["similarity"], config.threshold))
         ends = pa.chunked_array([*table["id_a"].chunks, *table["id_b"].chunks], pa.string()).combine_chunks()
-        rows, places = np.unique(self._ledger.find(ends, self._death >= number), return_inverse=True)
+        found = self._ledger.find(ends, self._death >= number).reshape(2, -1)
+        here = (found >= 0).all(axis=0)  # the others are of another run
+        rows, places = np.unique(found[:, here], return_inverse=True)
         if not changed and self._sure[rows].all():
             self._drop_recorded(number)  # all that were alike are there still
             return
-        edges = np.zeros(table.num_rows, EDGE)
+        if config.verify == "none":
+            raise UserError(
+                f"{config.name}: other documents reach it, and of a bucket it keeps no more pairs than connect it; "
+                "only a run with these settings decides them"
+            )
+        edges = np.zeros(int(here.sum()), EDGE)
         edges["kept"], edges["other"] = places.reshape(2, -1)
-        edges["similarity"] = table["similarity"].to_numpy()
-        gone, unsure, uncompared = near_rows(edges, self._ids(rows), self._sure[rows], self._possible[rows])
+        edges["similarity"] = pc.fill_null(table["similarity"].cast(pa.float64()), 0.0).to_numpy()[here]
+        sure, possible = self._sure[rows], self._possible[rows]
+        if config.clusters == "transitive":
+            rank = np.empty(len(rows), np.int64)
+            rank[keep_order(self._documents(rows, config.keep_by))] = np.arange(len(rows))
+            gone, unsure, uncompared = connected_rows(edges, rank, sure, possible)
+        else:
+            gone, unsure, uncompared = near_rows(edges, self._ids(rows), sure, possible)
         self._settle(number, rows, gone, unsure)
         self._doubt(rows[uncompared], self._uncompared)
+
+    def _passages(self, number: int, config: PassagesConfig, entered: np.ndarray, new: np.ndarray) -> None:
+        """With fewer documents fewer passages are repeated: who passed passes still, who left comes back perhaps."""
+        for step in self._steps[number + 1 :]:
+            if isinstance(step.config, GlobalStageConfig) and not isinstance(step.config, UrlDedupConfig):
+                raise UserError(
+                    f"{config.name}: other documents reach it, and {step.config.name} behind it reads what it cuts; "
+                    "only a run with these settings decides them"
+                )
+        left = self._possible & (self._death == number)
+        if (entered & ~self._sure).any():
+            self._doubt(left, self._uncompared)
+        else:
+            self._drop_recorded(number)
+        self._doubt(new, self._uncompared)
+        self._cut_again = config.cuts
+        if config.cuts and any(step.rules for step in self._steps[number + 1 :]):
+            spans = self._ledger.counts(f"{config.name}.spans") > 0
+            self._doubt(self._possible & spans, self._unmeasured)
 
     def _top_share(self, number: int, config: TopShareConfig) -> None:
         """Who stays of the rows with a value; in others it was not measured, or may be any where it has still to be."""
@@ -264,16 +330,16 @@ class Replay:
         known = values.is_valid().to_numpy(zero_copy_only=False)
         gives = next(n for n, step in enumerate(self._steps) if config.metric in _columns_of(step.config))
         unknown = self._possible & ~known & (self._measured_until < gives)
-        rows = np.flatnonzero(self._possible & known)
-        ranked = pc.cast(values.take(pa.array(rows)), pa.float64()).to_numpy()
-        found = best_rows(
-            ranked,
-            self._sure[rows],
-            config.kept_fraction,
-            lambda tied: self._ids(rows[tied]),
-            int(np.count_nonzero(unknown)),
-        )
-        self._settle(number, rows, *found)
+        scopes = groups_of_rows(self._ledger, config.scope)
+        for group in np.unique(scopes):
+            rows = np.flatnonzero(self._possible & known & (scopes == group))
+            ranked = pc.cast(values.take(pa.array(rows)), pa.float64()).to_numpy()
+            num_unknown = int(np.count_nonzero(unknown & (scopes == group)))
+            found = best_rows(ranked, self._sure[rows], config.kept_fraction, partial(self._ids_of, rows), num_unknown)
+            self._settle(number, rows, *found)
+
+    def _ids_of(self, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+        return self._ids(rows[places])
 
     def _ids(self, rows: np.ndarray) -> np.ndarray:
         return parse_ids(self._ledger.column("id").take(pa.array(rows)))
@@ -302,7 +368,14 @@ class Replay:
             int(np.count_nonzero(self._unmeasured & self._possible)),
             int(np.count_nonzero(self._uncompared & self._possible & ~self._unmeasured)),
             exact,
+            self._cut_again,
         )
+
+
+def _keep_by(config: ExactConfig | SameRecordConfig | UrlDedupConfig) -> KeepBy:
+    if isinstance(config, SameRecordConfig):
+        return KeepBy("first")
+    return getattr(config, "keep_by", None) or KeepBy(config.keep)
 
 
 def _columns_of(config: AnyStage) -> list[str]:

@@ -9,15 +9,17 @@ is one file without script, pictures or requests; it prints, and follows light a
 
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from pipelines.alarms import alarms
 from pipelines.audit import audits
+from pipelines.contamination import report_sections
+from pipelines.duplicates import duplicates
 from pipelines.histogram import histogram
 from pipelines.published import compare
 from pipelines.recipe import Recipe, load_recipe
@@ -26,7 +28,6 @@ from pipelines.tally import ABOVE, BELOW, KEPT, Group, Sketch, Tally, TopCounter
 from shards.atomic import write_bytes
 from shards.errors import RunError, UserError
 from shards.manifest import Chains, file_sha256, read_manifest
-from shards.sink import open_arrow
 from shards.stats import Stats
 
 SCHEMA_VERSION = 1
@@ -90,12 +91,21 @@ def _write_json(run: Path, recipe: Recipe) -> tuple[dict[str, Any], Tally]:
             "is wrong"
         )
     found |= _details(run, recipe, found, tally)
+    found["alarms"] = alarms(recipe.alarms, found["duplicates"], tally.lost_by_host.rows("domain"))
     found["published"] = compare(recipe, found, found)
+    if sections := report_sections(run, recipe):
+        found["contamination"] = sections
     text = json.dumps(found, ensure_ascii=False, indent=1)
     # A list of numbers takes one line.
     text = _NUMBERS.sub(lambda match: "[" + " ".join(match[1].split()) + "]", text)
     write_bytes(run / "report.json", text.encode() + b"\n")
     return found, tally
+
+
+def alarm_lines(run: Path) -> list[str]:
+    """The alarms of a finished run, as they are told where it ends."""
+    found = json.loads((run / "report.json").read_bytes())
+    return [f"alarm: {alarm['text'].replace(' RUN', f' {shlex.quote(str(run))}')}" for alarm in found.get("alarms", [])]
 
 
 def _require_ledger(run: Path) -> None:
@@ -167,7 +177,7 @@ def _details(run: Path, recipe: Recipe, found: dict[str, Any], tally: Tally) -> 
             "distinct_dropped": len(tally.dropped_hosts),
             "counts_miss_at_most": {"kept": tally.kept_hosts.missed, "dropped": tally.dropped_hosts.missed},
         },
-        "duplicates": _duplicates(run, recipe, found, tally),
+        "duplicates": duplicates(run, recipe, found["dropped"], tally),
         "guesses": audits(run, recipe, found["dropped"], found["documents"]["kept"]),
     }
 
@@ -251,46 +261,6 @@ def _group(group: Group) -> dict[str, int]:
 
 def _top(counter: TopCounter) -> list[dict[str, Any]]:
     return [{"domain": name, "documents": number} for name, number in counter.top(_TOP)]
-
-
-def _duplicates(run: Path, recipe: Recipe, found: dict[str, Any], tally: Tally) -> dict[str, Any]:
-    from pipelines.samples import urls
-
-    groups = tally.twins.top(_TOP)
-    addresses = urls(run, (twin for twin, _ in groups))
-    stages = []
-    for name, kind, reason in stages_of(recipe):
-        if reason is not None and reason.startswith("dedup."):
-            folder = run / "dedup" / name
-            edges, alarms = folder / "edges.arrow", folder / "alarms.json"
-            stages.append(
-                {
-                    "stage": name,
-                    "kind": kind,
-                    "reason": reason,
-                    "removed": found["dropped"].get(reason, 0),
-                    "verified_pairs": open_arrow(edges).count_rows() if edges.exists() else None,
-                    "alarms": json.loads(alarms.read_bytes()) if alarms.exists() else [],
-                }
-            )
-    return {
-        "stages": stages,
-        "twins": len(tally.twins),
-        "counts_miss_at_most": tally.twins.missed,
-        "largest": [{"twin": id, "url": addresses.get(id, ""), "removed": number} for id, number in groups],
-        "similarity": {r: _similarity(s) for r, s in sorted(tally.similarities.items()) if s.quantile(0) < 1},
-    }
-
-
-def _similarity(sketch: Sketch) -> dict[str, Any]:
-    """Documents by similarity to their twin, in steps of .02 from a little below the least; 1.0 is in the last bin."""
-    values, counts = sketch.values()
-    first = max(0, int(np.floor(values[0] * 50)) - 3)
-    bins = np.clip((values * 50).astype(np.int64), first, 49) - first
-    return {
-        "edges": [round(k / 50, 2) for k in range(first, 51)],
-        "documents": np.bincount(bins, counts, 50 - first).astype(np.int64).tolist(),
-    }
 
 
 def _share(part: int, whole: int) -> float | None:

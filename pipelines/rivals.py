@@ -40,6 +40,42 @@ def near_rows(
     return gone, removed != perhaps, lost & left
 
 
+def connected_rows(
+    edges: np.ndarray, rank: np.ndarray, sure: np.ndarray, possible: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(gone, unsure, uncompared) as of `near_rows`, of connected components: all but the first in `rank` leave.
+
+    A row more only joins components: who is not first stays so. So the fewest and the most rows are all cases.
+    """
+    first = _first_of_component(edges, rank, sure)
+    gone = sure & (first < rank)
+    for end, other in (("kept", "other"), ("other", "kept")):  # who comes perhaps, and then meets one that is there
+        meets = sure[edges[end]] & (first[edges[end]] < rank[edges[other]])
+        gone[edges[other][meets]] = True
+    gone &= possible
+    unsure = possible & ~gone & (_first_of_component(edges, rank, possible) < rank)
+    _, leader, sizes = np.unique(edges["kept"], return_inverse=True, return_counts=True)
+    lost = np.zeros(len(rank), np.bool_)
+    lost[edges["other"][(sizes[leader] >= SMALL_BUCKET) & ~sure[edges["kept"]]]] = True
+    return gone, unsure, lost & possible & ~gone
+
+
+def _first_of_component(edges: np.ndarray, rank: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """i64[rows]: the least rank that each row is connected with through rows that are `present`."""
+    edges = edges[present[edges["kept"]] & present[edges["other"]]]
+    row_of_rank = np.argsort(rank)
+    first = rank.copy()
+    while True:
+        least = np.minimum(first[edges["kept"]], first[edges["other"]])
+        lower = first.copy()
+        np.minimum.at(lower, edges["kept"], least)
+        np.minimum.at(lower, edges["other"], least)
+        lower = np.minimum(lower, lower[row_of_rank[lower]])
+        if np.array_equal(first, lower):
+            return first
+        first = lower
+
+
 def best_rows(
     values: np.ndarray,
     sure: np.ndarray,

@@ -3,7 +3,7 @@
 Only the record batches that hold one of them are read whole; the others give their ids.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,8 @@ def visible(text: str) -> str:
 
 def sample_texts(run: Path, samples: Sequence[Sample]) -> dict[tuple[str, str], str]:
     """The first `SHOWN_CHARS` characters by (id, first reason or ""); samples whose text was not kept are left out."""
-    texts: dict[tuple[str, str], str] = {}
-    kept = [sample for sample in samples if not sample.drop_reasons]
-    for key, source in sorted({(sample.key, sample.source) for sample in kept}):
-        wanted = {sample.id for sample in kept if sample.key == key}
-        for row in _rows(run / "shards" / source / f"{key}.arrow", wanted, ["id", "text"]):
-            if row["text"] is not None:  # null where the recipe extracts nothing
-                texts[row["id"], ""] = row["text"][:SHOWN_CHARS]
+    kept = kept_texts(run, [(sample.key, sample.source, sample.id) for sample in samples if not sample.drop_reasons])
+    texts = {(id, ""): text for id, text in kept.items()}
     dropped = run / "dropped" / "texts.arrow"
     if dropped.exists():
         wanted = {sample.id for sample in samples if sample.drop_reasons}
@@ -45,15 +40,15 @@ def sample_texts(run: Path, samples: Sequence[Sample]) -> dict[tuple[str, str], 
     return texts
 
 
-def urls(run: Path, ids: Iterable[str]) -> dict[str, str]:
-    """The URL of each of these ids, from the ledger."""
-    wanted, found = set(ids), dict[str, str]()
-    for path in sorted((run / "ledger").glob("*.arrow")):
-        if wanted <= found.keys():
-            break
-        for row in _rows(path, wanted, ["id", "url"]):
-            found.setdefault(row["id"], row["url"] or "")
-    return found
+def kept_texts(run: Path, documents: Sequence[tuple[str, str, str]]) -> dict[str, str]:
+    """The first `SHOWN_CHARS` characters by id of these kept documents: (key of the unit, source, id)."""
+    texts: dict[str, str] = {}
+    for key, source in sorted({(key, source) for key, source, _ in documents}):
+        wanted = {id for of, _, id in documents if of == key}
+        for row in _rows(run / "shards" / source / f"{key}.arrow", wanted, ["id", "text"]):
+            if row["text"] is not None:  # null where the recipe extracts nothing
+                texts[row["id"]] = row["text"][:SHOWN_CHARS]
+    return texts
 
 
 def _rows(path: Path, ids: set[str], columns: list[str]) -> Iterator[dict[str, Any]]:

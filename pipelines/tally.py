@@ -1,9 +1,10 @@
 """One pass over the ledger: everything that a report tells beyond the sums of the manifests.
 
-    ledger/*.arrow, in name order ──batch──▶ Tally: rules, metrics, languages, sources, domains, twins, samples
+    ledger/*.arrow, in name order ──batch──▶ Tally: rules, metrics, languages, sources, domains, losses, samples
 
-Memory does not grow with the run. Distributions are sketches, counts of hosts and twins are pruned, samples are the
-documents with the smallest ids: ids are hashes, so that is a random choice, and the same one for any number of workers.
+Memory does not grow with the run but for groups of duplicates. Distributions are sketches, counts of hosts are pruned,
+samples are the documents with the smallest ids: ids are hashes, so that is a random choice, and the same one for any
+number of workers.
 """
 
 from bisect import insort
@@ -19,13 +20,17 @@ import pyarrow.compute as pc
 from cleaners.url import host_of
 from dedup.same_record import SameRecordConfig
 from pipelines.core import failing, metric_of
+from pipelines.groups import Groups, Shown, first_reasons, reasons_of_groups
 from pipelines.ledger import word_counts, words_of_rows
+from pipelines.losses import Losses
 from pipelines.recipe import Recipe
+from shards.exchange import GlobalStageConfig
 from shards.schema import LANGUAGE
 from shards.sink import open_arrow, read_batches
 from shards.stage import Rule, StageConfig
 
 SAMPLES = 10  # of the kept, and of those that each rule dropped first
+LARGEST = 20  # groups of duplicates that are shown
 KEPT, OTHER, BELOW, ABOVE = range(4)  # groups of a metric's values; OTHER passes its rules and was dropped by others
 _MANTISSA_BITS = 10
 _COUNTED = 1 << 18  # names that a `TopCounter` holds before it forgets the rare half
@@ -153,24 +158,43 @@ class Tally:
     sources: dict[str, Group] = field(default_factory=lambda: defaultdict(Group))
     kept_hosts: TopCounter = field(default_factory=TopCounter)
     dropped_hosts: TopCounter = field(default_factory=TopCounter)
-    twins: TopCounter = field(default_factory=TopCounter)
+    groups: Groups = field(default_factory=lambda: Groups(()))
+    largest: list[Shown] = field(default_factory=list)
+    lost_by_source: Losses = field(default_factory=lambda: Losses(()))
+    lost_by_host: Losses = field(default_factory=lambda: Losses(()))
+    cuts: dict[str, str] = field(default_factory=dict)  # by column of cut characters: the reason of its stage
     similarities: dict[str, Sketch] = field(default_factory=lambda: defaultdict(Sketch))  # by reason
     kept_words: int | None = None
     fates: Counter[str] = field(default_factory=Counter)  # documents by first reason; "" is kept
+    chars: Counter[str] = field(default_factory=Counter)  # their characters
     samples: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))  # by first reason; "" is kept
 
     @classmethod
     def of_run(cls, run: Path, recipe: Recipe) -> "Tally":
-        tally = cls(rules_of(recipe), {})
-        for _, rule in tally.rules:
-            tally.metrics[rule.metric] = _both(tally.metrics.get(rule.metric, rule), rule)
+        tally = cls.of_recipe(recipe)
         for path in sorted((run / "ledger").glob("*.arrow")):
             names = open_arrow(path).schema.names
-            wanted = [*_ROW, *tally.metrics, *word_counts(names)]
+            wanted = [*_ROW, *tally.metrics, *tally.cuts, *word_counts(names)]
             for batch in read_batches(
                 path, [n for n in dict.fromkeys(wanted) if n in names or n not in LANGUAGE.names]
             ):
                 tally.add(batch, path.stem)
+        tally.groups.close(run)
+        tally.largest = tally.groups.show(run, tally.groups.largest(LARGEST))
+        return tally
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe) -> "Tally":
+        """Of no row yet."""
+        tally = cls(rules_of(recipe), {})
+        reasons = [reason for _, _, reason in stages_of(recipe) if reason and reason.startswith("dedup.")]
+        tally.groups = Groups(reasons_of_groups(reasons))
+        tally.lost_by_source, tally.lost_by_host = (Losses(tuple(dict.fromkeys(reasons))) for _ in range(2))
+        for _, stage in recipe.stages:
+            if isinstance(stage, GlobalStageConfig) and stage.cuts:
+                tally.cuts[f"{stage.name}.removed_chars"] = stage.reason
+        for _, rule in tally.rules:
+            tally.metrics[rule.metric] = _both(tally.metrics.get(rule.metric, rule), rule)
         return tally
 
     def add(self, batch: pa.RecordBatch, key: str) -> None:
@@ -178,14 +202,19 @@ class Tally:
         fails = np.array([failing(metric_of(rule, batch.__getitem__), rule) for _, rule in self.rules], np.bool_)
         fails = fails.reshape(len(self.rules), batch.num_rows)
         reasons = batch["drop_reasons"].to_pylist()
-        self.fates.update(given[0] if given else "" for given in reasons)
+        fates = [given[0] if given else "" for given in reasons]
+        self.fates.update(fates)
+        for fate, chars in zip(fates, pc.fill_null(batch["text_chars"], 0).to_pylist(), strict=True):
+            self.chars[fate] += chars
         self._count_rules(fails, reasons)
         self._count_metrics(batch, live)
         self._count_groups(batch, live)
         hosts = [host_of(url or "").removeprefix("www.") for url in batch["url"].to_pylist()]
         self.kept_hosts.update(host for host, is_live in zip(hosts, live, strict=True) if is_live and host)
         self.dropped_hosts.update(host for host, is_live in zip(hosts, live, strict=True) if not is_live and host)
-        self._count_twins(batch, reasons)
+        self._count_similarities(batch, reasons)
+        self.groups.add(batch)
+        self._count_losses(batch, live, hosts)
         for row, (name, given) in enumerate(zip(batch["id"].to_pylist(), reasons, strict=True)):
             best = self.samples[given[0] if given else ""]
             if len(best) < SAMPLES or name < best[-1].id:
@@ -242,11 +271,25 @@ class Tally:
                 group.kept_chars += int(chars[here].sum())
                 group.score_sum += float(scores[here].sum())
 
-    def _count_twins(self, batch: pa.RecordBatch, reasons: Sequence[list[str]]) -> None:
+    def _count_losses(self, batch: pa.RecordBatch, live: np.ndarray, hosts: Sequence[str]) -> None:
+        reasons = self.lost_by_source.reasons
+        lost = first_reasons(batch["drop_reasons"], reasons)
+        chars = pc.fill_null(batch["text_chars"], 0).to_numpy()
+        rows = np.flatnonzero(live | (lost >= 0))
+        cut = {
+            reasons.index(reason): pc.fill_null(batch[name], 0).to_numpy()[rows] for name, reason in self.cuts.items()
+        }
+        sources = batch["source"].take(pa.array(rows)).to_pylist()
+        self.lost_by_source.add(sources, lost[rows], chars[rows], cut)
+        named = np.array([bool(hosts[row]) for row in rows.tolist()], np.bool_)
+        cut = {reason: removed[named] for reason, removed in cut.items()}
+        rows = rows[named]
+        self.lost_by_host.add([hosts[row] for row in rows.tolist()], lost[rows], chars[rows], cut)
+
+    def _count_similarities(self, batch: pa.RecordBatch, reasons: Sequence[list[str]]) -> None:
         rows = np.flatnonzero(batch["twin"].is_valid().to_numpy(zero_copy_only=False)).tolist()
         if not rows:
             return
-        self.twins.update(batch["twin"].take(pa.array(rows)).to_pylist())
         similarities = batch["similarity"].to_numpy(zero_copy_only=False)
         for reason in {reasons[row][0] for row in rows}:
             values = np.array([similarities[row] for row in rows if reasons[row][0] == reason])

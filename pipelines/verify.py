@@ -18,12 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.near import MinHashConfig
+from pipelines.groups import ABSENT, KEPT, Group, Groups, reasons_of_groups
 from pipelines.recipe import parse_recipe
+from pipelines.removal import unfinished
 from pipelines.report import recipe_of, summary
 from pipelines.run import is_done, read_made_of
 from pipelines.texts import early_stages, texts_name
 from shards.errors import GristmillError, UserError
+from shards.exchange import GlobalStageConfig
 from shards.manifest import Chains, Manifest, WrittenFile, file_sha256, read_manifest
+from shards.schema import COPIES
 from shards.sink import open_arrow, read_batches, read_table
 from shards.stats import Stats
 
@@ -38,6 +42,8 @@ def verify_run(folder: Path) -> tuple[int, list[str]]:
     problems: list[str] = []
     if not is_done(folder):
         problems.append(f"{folder}: the run is not finished; run its command again to resume")
+    if cut_short := unfinished(folder):
+        problems.append(cut_short)
     manifests: dict[Path, Manifest] = {}
     for path in paths:
         try:
@@ -49,7 +55,9 @@ def verify_run(folder: Path) -> tuple[int, list[str]]:
     if is_done(folder):
         problems += _missing(folder, chains, paths)
         if not chains.missing:
+            whole = not problems
             problems += _check_whole(folder)
+            problems += _check_twins(folder) if whole else ()  # of ledgers that are what was written
     problems += _strays(folder, chains, paths, manifests)
     return len(paths), problems
 
@@ -175,6 +183,38 @@ def _check_whole(folder: Path) -> Iterator[str]:
         yield f"{report}: not a report; `gristmill report {folder}` writes it anew"
     elif differing := [key for key, value in wanted.items() if found.get(key) != value]:
         yield f"{report}: {', '.join(differing)} differ from the manifests; `gristmill report {folder}` writes it anew"
+
+
+def _check_twins(folder: Path) -> Iterator[str]:
+    """Every twin is a document of the run, and as many left for each kept one as its `copies` say."""
+    try:
+        stages = [stage for _, stage in recipe_of(folder).stages if isinstance(stage, GlobalStageConfig)]
+        groups = Groups(reasons_of_groups([stage.reason for stage in stages]))
+        for path in sorted((folder / "ledger").glob("*.arrow")):
+            for batch in read_batches(path, ["drop_reasons", "twin", "text_chars"]):
+                groups.add(batch)
+        groups.close(folder)
+    except GristmillError as error:
+        yield str(error)
+        return
+    if (folder / "removals.jsonl").exists() or any(getattr(stage, "index", None) is not None for stage in stages):
+        return  # twins may be documents of other runs, or removed on request
+    counts = all(COPIES in stage.columns() for stage in stages if stage.reason in groups.reasons)
+    wrong = [problem for group in groups.all() for problem in _check_group(group, counts)]
+    left = sum(group.size - 1 for group in groups.all() if group.fate == KEPT)
+    if counts and not wrong and groups.total_copies not in (None, left):
+        wrong = [f"kept documents have {groups.total_copies:,} copies, and {left:,} left for them"]
+    for problem in wrong[:_MISSING_SHOWN]:
+        yield f"{folder}/ledger: {problem}; the run is not what its recipe makes: redo it with --overwrite"
+    if len(wrong) > _MISSING_SHOWN:
+        yield f"{folder}/ledger: {len(wrong) - _MISSING_SHOWN:,} more groups are wrong; the remedy is the same"
+
+
+def _check_group(group: Group, counts: bool) -> Iterator[str]:
+    if group.fate == ABSENT:
+        yield f"{group.size - 1:,} documents left for {group.id}, which is not there"
+    elif counts and group.fate == KEPT and group.copies not in (None, group.size - 1):
+        yield f"{group.id} has {group.copies:,} copies, and {group.size - 1:,} left for it"
 
 
 def _check_kept(folder: Path, file: Path) -> Iterator[str]:

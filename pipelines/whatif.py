@@ -9,11 +9,14 @@ Nothing is measured here, so an answer may be *perhaps*. A document is kept perh
 - where it comes back and a later stage did not measure it: a stage that stops, or deduplication, had taken it out;
 - where it comes to `exact` or `minhash` without having been compared before;
 - where `top_share` ranks it behind or before another that is kept perhaps;
+- where `substring` had found little else in it than passages of others, and other documents reach that stage;
 - where it was removed for a document that now goes, and of so large a group that its members were compared with that
   one alone (`dedup.edges.SMALL_BUCKET`).
 
-A document that comes new to `exact` or `minhash` counts as one that stays or leaves; that it may push out others too is
-left to the run that compares truly. Everything else is exact, and with no change the run's own numbers come out.
+A document that comes new to `exact`, `minhash` or `substring` counts as one that stays or leaves; that it may push out
+others too is left to the run that compares truly. Who left for a document of an index leaves again. Everything else is
+exact, and with no change the run's own numbers come out. Stages of other kinds that compare documents (`ngram_overlap`)
+are not replayed: where other documents reach them, the answer is the command that runs.
 """
 
 from collections.abc import Sequence
@@ -53,13 +56,15 @@ def _require_known_languages(ledger: Ledger, recipe: Recipe) -> None:
 
 def replayed_changes(before: Recipe, after: Recipe, exact: str) -> tuple[str, ...]:
     """What differs, a line each. UserError where a setting is no bound: then documents must be measured again."""
-    if before.sources != after.sources or before.output != after.output:
-        raise UserError(f"source and output settings change no verdict; to have a run with them: {exact}")
+    if (before.sources, before.output, before.alarms) != (after.sources, after.output, after.alarms):
+        raise UserError(f"source, output and alarms settings change no verdict; to have a run with them: {exact}")
     changes = []
     for change in changes_of(before, after):
         old, new = change.old, change.new
         if isinstance(old, MinHashConfig) and isinstance(new, MinHashConfig) and new.threshold < old.threshold:
             raise UserError(f"{change.name}: pairs below {old.threshold} were not kept; to compare again: {exact}")
+        if isinstance(old, MinHashConfig) and change.key == "threshold" and old.verify == "none":
+            raise UserError(f"{change.name}: how alike pairs are was not measured; to measure it: {exact}")
         of_language = isinstance(old, LanguageConfig) and change.key in ("languages", "min_scores")
         if not (change.is_bound or of_language):
             raise UserError(

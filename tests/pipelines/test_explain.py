@@ -83,6 +83,56 @@ def test_a_duplicate_names_its_twin_and_the_twin_its_duplicates(run: Path) -> No
     assert by_id[0] == "https://near.example/long"
 
 
+def test_a_chain_of_twins_is_told_from_both_ends(tmp_path: Path) -> None:
+    """The short page leaves for the long one by its text, and that for a newer one by its address."""
+    crawl = Crawl()
+    crawl.page("https://a.example/short", article("Short", sentences(1)))
+    crawl.page("https://b.example/", article("Long", [*sentences(1), *sentences(2)[:1]]))
+    crawl.page("https://b.example/#new", article("New", sentences(3)), date="2025-01-01T00:00:00Z")
+    run = make_run(tmp_path / "run", crawl.write(tmp_path / "crawl" / "a.warc.gz").parent)
+    short = told(run, "https://a.example/short")
+    assert "https://b.example/, itself dropped: dedup.url" in " ".join(words(short, "twin"))
+    new = told(run, "https://b.example/#new")
+    assert "for 2 others that were alike" in " ".join(words(new, "verdict"))
+    copies = [line.split() for line in new if line.startswith("  copy")]
+    assert [(copy[2].rstrip(","), copy[-1]) for copy in copies] == [
+        ("https://a.example/short", "dedup.near"),
+        ("https://b.example/", "dedup.url"),
+    ]
+
+
+def test_the_copies_of_a_large_group_are_some_and_a_number(tmp_path: Path) -> None:
+    crawl = Crawl()
+    for i in range(9):
+        crawl.page(f"https://copy{i}.example/", article("Copy", sentences(1)))
+    run = make_run(tmp_path / "run", crawl.write(tmp_path / "crawl" / "a.warc.gz").parent)
+    (kept,) = [lines for i in range(9) if "kept, " in (lines := told(run, f"https://copy{i}.example/"))[-1]]
+    assert "for 8 others that were alike" in kept[-1]
+    copies = [line for line in kept if line.startswith("  copy")]
+    assert len(copies) == 6
+    assert copies[-1] == f"  copy      … 3 more: gristmill pairs {run}"
+
+
+def test_passages_that_were_cut_are_shown(tmp_path: Path) -> None:
+    crawl = Crawl()
+    shared = " ".join(f"word{n}" for n in range(40))
+    for i in (1, 2):
+        crawl.page(
+            f"https://page{i}.example/", article(f"Page {i}", [*sentences(i)[:6], shared, *sentences(i + 2)[:6]])
+        )
+    recipe = """
+        source.web.kind = "warc"
+        stage = [{ kind = "extract", engine = "resiliparse" }, { kind = "substring", length = 35 }]
+    """
+    run = make_run(tmp_path / "run", crawl.write(tmp_path / "crawl" / "a.warc.gz").parent, recipe=recipe)
+    both = [told(run, f"https://page{i}.example/") for i in (1, 2)]
+    (cut,) = [lines for lines in both if any(line.startswith("  substring: cut") for line in lines)]
+    at = next(n for n, line in enumerate(cut) if line.startswith("  substring: cut"))
+    assert cut[at].startswith("  substring: cut 1 passages of ")
+    assert cut[at + 1].startswith("    - word0 word1 word2 ")
+    assert cut[at + 1].endswith("…")
+
+
 def test_all_records_of_an_address_are_shown(run: Path) -> None:
     lines = told(run, "https://twice.example/")
     assert lines.count("https://twice.example/") == 2

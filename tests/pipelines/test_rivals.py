@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.rivals import best_rows, equal_rows
+from dedup.edges import EDGE
+from pipelines.rivals import best_rows, connected_rows, equal_rows
 
 Rows = list[tuple[float, bool]]  # value, whether it is there for sure
 
@@ -52,3 +53,40 @@ def test_of_equals_the_first_that_is_there_stays(rows: list[tuple[int, bool]]) -
             fates[row].add(firsts[groups[row]] == row)
     assert [fate == {False} for fate in fates] == gone.tolist()
     assert [len(fate) == 2 for fate in fates] == unsure.tolist()
+
+
+def plainly_connected(present: set[int], edges: list[tuple[int, int]]) -> set[int]:
+    """Those that stay of components of rows in keep order."""
+    component = {row: {row} for row in present}
+    for a, b in edges:
+        if {a, b} <= present:
+            joined = component[a] | component[b]
+            component |= dict.fromkeys(joined, joined)
+    return {row for row in present if min(component[row]) == row}
+
+
+@given(
+    st.lists(st.sampled_from(["sure", "perhaps", "gone"]), min_size=1, max_size=6),
+    st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8),
+    st.permutations(range(6)),
+)
+def test_of_a_component_the_first_that_is_there_stays(
+    rows: list[str], pairs: set[tuple[int, int]], places: list[int]
+) -> None:
+    """Rows are numbered in keep order, and stand in any."""
+    edges = sorted((a, b) for a, b in pairs if a < b < len(rows))
+    place = np.argsort(np.argsort(places[: len(rows)]))  # of each row
+    rank = np.empty(len(rows), np.int64)
+    rank[place] = np.arange(len(rows))
+    stored = np.zeros(len(edges), EDGE)
+    stored["kept"], stored["other"] = (place[[edge[end] for edge in edges]] for end in (0, 1)) if edges else ([], [])
+    states = np.array(rows)[rank]
+    gone, unsure, _ = connected_rows(stored, rank, states == "sure", states != "gone")
+    fates: list[set[bool]] = [set() for _ in rows]
+    for there in product([False, True], repeat=len(rows)):
+        present = {row for row, state in enumerate(rows) if state == "sure" or (state == "perhaps" and there[row])}
+        kept = plainly_connected(present, edges)
+        for row in present:
+            fates[row].add(row in kept)
+    assert [fates[row] == {False} for row in rank.tolist()] == gone.tolist()
+    assert [len(fates[row]) == 2 for row in rank.tolist()] == unsure.tolist()

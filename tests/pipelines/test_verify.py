@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from crawl import RECIPE, Crawl, article, sentences
+from ledger_runs import make_crawl, make_run
 
 from pipelines.executors import InProcess
 from pipelines.passes import execute
@@ -18,6 +20,7 @@ from pipelines.status import describe
 from pipelines.verify import verify_run
 from shards.errors import RunError, UserError
 from shards.manifest import Chains, Manifest
+from shards.sink import ArrowSink, open_arrow
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +218,76 @@ def test_units_and_files_of_no_input_are_named(run: Path) -> None:
     assert f"{copy}: belongs to no input of this run; delete it" in verify_run(run)[1]
     (run / "ledger/stray.arrow").write_bytes(b"")
     assert f"{run}/ledger/stray.arrow: no manifest knows this file; delete it" in verify_run(run)[1]
+
+
+COPIES = """
+    source.web.kind = "warc"
+    stage = [
+        { kind = "extract", engine = "resiliparse" },
+        { kind = "gopher_quality" },
+        { kind = "minhash", bands = 14, rows = 8 },
+    ]
+"""
+
+
+@pytest.fixture(scope="module")
+def with_copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("copies")
+    return make_run(folder / "run", make_crawl(folder / "crawl"), recipe=COPIES)
+
+
+def rewrite_ledger(run: Path, change: Callable[[dict], object]) -> None:
+    """With manifests that agree: what is wrong is told by what the rows say."""
+    for path in sorted((run / "ledger").glob("*.arrow")):
+        table = open_arrow(path).read_all()
+        rows = table.to_pylist()
+        for row in rows:
+            change(row)
+        with ArrowSink(path, table.schema) as sink:
+            for batch in pa.Table.from_pylist(rows, table.schema).to_batches():
+                sink.write(batch)
+        manifest = run / "shards" / "web" / f"{path.stem}.json"
+        values = json.loads(manifest.read_bytes())
+        values["files"][f"ledger/{path.name}"] |= {"num_bytes": sink.num_bytes, "sha256": sink.sha256}
+        manifest.write_text(json.dumps(values))
+
+
+def test_copies_of_the_kept_are_those_that_left_for_them(with_copies: Path, tmp_path: Path) -> None:
+    assert verify_run(with_copies)[1] == []
+    copy = Path(shutil.copytree(with_copies, tmp_path / "run"))
+
+    def one_more(row: dict) -> None:
+        if row["url"] == "https://near.example/long":
+            row["copies"] += 1
+
+    rewrite_ledger(copy, one_more)
+    (problem,) = verify_run(copy)[1]
+    assert "has 2 copies, and 1 left for it; the run is not what its recipe makes: redo it with --overwrite" in problem
+
+
+def test_a_copy_of_none_is_told(with_copies: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(with_copies, tmp_path / "run"))
+
+    def of_none(row: dict) -> None:
+        if row["url"] == "https://long.example/0":
+            row["copies"] = 3
+
+    rewrite_ledger(copy, of_none)
+    (problem,) = verify_run(copy)[1]
+    assert "copies, " in problem
+    assert problem.partition(": ")[0] == f"{copy}/ledger"
+
+
+def test_a_twin_that_is_not_there_is_told(with_copies: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(with_copies, tmp_path / "run"))
+
+    def elsewhere(row: dict) -> None:
+        if row["url"] == "https://near.example/short":
+            row["twin"] = "0" * 32
+
+    rewrite_ledger(copy, elsewhere)
+    problems = verify_run(copy)[1]
+    assert any(f"left for {'0' * 32}, which is not there" in problem for problem in problems)
 
 
 def test_verify_of_a_folder_that_is_no_run_is_the_users_mistake(tmp_path: Path) -> None:

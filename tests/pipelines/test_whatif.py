@@ -3,7 +3,9 @@
 import inspect
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +17,17 @@ from ledger_runs import make_crawl, make_run, report_of
 
 from dedup.url import normalized
 from pipelines.core import decide
+from pipelines.executors import InProcess
 from pipelines.forecast import Forecast, lines
 from pipelines.ledger import Ledger
-from pipelines.recipe import KINDS
+from pipelines.passes import execute
+from pipelines.recipe import KINDS, load_recipe
+from pipelines.run import open_run
 from pipelines.url_keys import hosts_of_keys, may_have_host, url_keys
 from pipelines.whatif import whatif
 from shards.errors import RunError, UserError
 from shards.schema import VERDICT
+from shards.sink import ArrowSink, open_arrow, read_table
 from shards.stage import StageConfig, with_columns
 from shards.stats import Stats
 
@@ -286,7 +292,10 @@ def test_no_stage_measures_by_a_bound_of_its_rules(kind: str) -> None:
     """What makes whatif right: a bound only decides. Extraction refuses pages by two of its bounds, which stay open."""
     if not issubclass(KINDS[kind], StageConfig):
         return
-    required = {name: "a" for name, about in KINDS[kind].model_fields.items() if about.is_required()}
+    fields = {name: str(about.annotation) for name, about in KINDS[kind].model_fields.items() if about.is_required()}
+    required = {
+        name: {"a": "a"} if annotation.startswith(("dict", "tuple")) else "a" for name, annotation in fields.items()
+    }
     config = KINDS[kind].parse(required | {"name": kind}, kind)
     assert isinstance(config, StageConfig)
     bounds = {rule.setting for rule in config.rules() if rule.setting}
@@ -389,6 +398,162 @@ def test_urls_of_other_hosts_are_not_looked_at() -> None:
     urls = ["http://a.example/1", "https://www.a.example/2", "http://b.example/", "http://A.example:80/", "urn:x"]
     hosts = hosts_of_keys(url_keys(pa.array(["https://a.example/9"])))
     assert may_have_host(pa.array(urls), hosts).tolist() == [True, True, False, True, True]
+
+
+@pytest.mark.parametrize("threshold", ["0.9", "0.95", "0.999"])
+def test_transitive_clusters_are_replayed(crawl: Path, tmp_path: Path, threshold: str) -> None:
+    """At .9 a ~ b ~ c: c leaves for a, which it is unlike; without b, or at a higher threshold, it stays."""
+    base = ["near.clusters=transitive", "near.threshold=0.8"]
+    run = make_run(tmp_path / "run", crawl, base)
+    for number, more in enumerate(([], ["gopher_quality.max_words=550"], ["gopher_quality.min_words=100"])):
+        settings = [f"near.threshold={threshold}", *more]
+        assert_exactly(whatif(run, settings), make_run(tmp_path / f"again-{number}", crawl, [*base, *settings]))
+
+
+def test_without_verified_pairs_only_a_run_knows_a_threshold(crawl: Path, tmp_path: Path) -> None:
+    base = ["near.clusters=transitive", "near.verify=none"]
+    run = make_run(tmp_path / "run", crawl, base)
+    assert_exactly(whatif(run, []), run)
+    with pytest.raises(UserError, match=r"near\.threshold: how alike pairs are was not measured; .*gristmill apply"):
+        whatif(run, ["near.threshold=0.9"])
+    with pytest.raises(UserError, match="near: other documents reach it, and of a bucket it keeps no more pairs than"):
+        whatif(run, ["gopher_quality.max_words=250"])
+
+
+PASSAGES = """
+    source.web.kind = "warc"
+    stage = [
+        { kind = "page" },
+        { kind = "extract", engine = "resiliparse" },
+        { kind = "gopher_quality" },
+        { kind = "minhash", name = "near", bands = 14, rows = 8, threshold = 0.9 },
+        { kind = "substring", length = 40, min_chars = 400 },
+        { kind = "url_dedup" },
+    ]
+"""
+
+
+def test_passages_that_were_cut_leave_the_verdicts_of_addresses_as_they_were(crawl: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", crawl, recipe=PASSAGES)
+    dropped = report_of(run)["dropped"]
+    assert {"dedup.substring", "dedup.url", "dedup.near"} <= dropped.keys()
+    assert_exactly(whatif(run, []), run)
+    for number, settings in enumerate(
+        (["gopher_quality.min_words=100"], ["gopher_quality.max_words=450"], ["near.threshold=0.999"])
+    ):
+        forecast = whatif(run, settings)
+        report = report_of(make_run(tmp_path / f"again-{number}", crawl, settings, PASSAGES))
+        assert forecast.cut_again
+        assert forecast.least.documents <= report["documents"]["kept"] <= forecast.most.documents
+        assert forecast.most.documents - forecast.least.documents <= dropped["dedup.substring"] + forecast.uncompared
+        for stage, truth in zip(forecast.funnel, report["funnel"], strict=True):
+            assert stage.least <= truth["documents"] <= stage.most, stage
+        assert any("texts may be longer or shorter" in line for line in lines(forecast))
+
+
+def test_what_reads_texts_that_are_cut_otherwise_is_left_to_a_run(crawl: Path, tmp_path: Path) -> None:
+    recipe = PASSAGES.replace('"url_dedup" }', '"exact" }')
+    run = make_run(tmp_path / "run", crawl, recipe=recipe)
+    assert_exactly(whatif(run, []), run)
+    with pytest.raises(UserError, match="substring: other documents reach it, and exact behind it reads what it cuts"):
+        whatif(run, ["gopher_quality.max_words=250"])
+
+
+SCOPES = """
+    [source.old]
+    kind = "warc"
+    paths = ["{crawl}"]
+    [source.new]
+    kind = "warc"
+    paths = ["{other}"]
+    [[stage]]
+    kind = "extract"
+    engine = "resiliparse"
+    [[stage]]
+    kind = "gopher_quality"
+    max_words = 250
+    [[stage]]
+    kind = "exact"
+    scope = "{scope}"
+    [[stage]]
+    kind = "url_dedup"
+    scope = "{scope}"
+"""
+
+
+@pytest.mark.parametrize("scope", ["run", "source", "snapshot"])
+def test_only_rows_of_one_scope_are_rivals(crawl: Path, tmp_path: Path, scope: str) -> None:
+    other = Crawl()
+    for number in range(3):  # the same addresses and texts as in the first source, as other records
+        text = article(f"Page {number}", [*sentences(number), *sentences(number + 200)[:6]])
+        other.page(f"https://long.example/{number}", text, record_id=f"<urn:o{number}>")
+        other.page(f"https://www.long.example/{number}#top", text, record_id=f"<urn:p{number}>")
+    path = other.write(tmp_path / "other" / "CC-MAIN-2024-10" / "a.warc.gz").parents[1]
+    recipe = SCOPES.format(crawl=crawl, other=path, scope=scope)
+
+    def made(name: str, *settings: str) -> Path:
+        (tmp_path / f"{name}.toml").write_text(recipe)
+        loaded = load_recipe(str(tmp_path / f"{name}.toml"), settings)
+        execute(open_run(loaded, tmp_path / name), InProcess(), lambda _: None)
+        return tmp_path / name
+
+    run = made("run")
+    assert_exactly(whatif(run, []), run)
+    for number, setting in enumerate(("gopher_quality.max_words=false", "gopher_quality.min_words=200")):
+        forecast = whatif(run, [setting])
+        truth = report_of(made(f"again-{number}", setting))
+        assert forecast.least.documents <= truth["documents"]["kept"] <= forecast.most.documents
+        for stage, found in zip(forecast.funnel, truth["funnel"], strict=True):
+            assert stage.least <= found["documents"] <= stage.most, stage
+
+
+def change_ledger(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    for path in (run / "ledger").glob("*.arrow"):
+        table = open_arrow(path).read_all()
+        rows = table.to_pylist()
+        for row in rows:
+            change(row)
+        with ArrowSink(path, table.schema) as sink:
+            for batch in pa.Table.from_pylist(rows, table.schema).to_batches():
+                sink.write(batch)
+
+
+def test_who_left_for_a_document_of_another_run_leaves_again(run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+
+    def twin_elsewhere(row: dict[str, Any]) -> None:
+        if row["drop_reasons"] in (["dedup.exact"], ["dedup.near"]):
+            row["twin"] = "0" * 32
+
+    change_ledger(copy, twin_elsewhere)
+    edges = copy / "dedup" / "near" / "edges.arrow"
+    table = read_table(edges)
+    with ArrowSink(edges, table.schema) as sink:
+        for batch in table.set_column(0, "id_a", pa.array(["0" * 32] * table.num_rows)).to_batches():
+            sink.write(batch)
+    forecast = whatif(copy, ["gopher_quality.min_words=150"])
+    assert forecast.least == forecast.most
+    after = {rule.reason: rule for rule in forecast.rules}
+    assert after["gopher_quality.too_few_words"].before != after["gopher_quality.too_few_words"].after
+    for reason in ("dedup.exact", "dedup.near"):
+        assert after[reason].before == after[reason].after
+
+
+def test_what_was_removed_on_request_stays_away(run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+
+    def request(row: dict[str, Any]) -> None:
+        if row["url"] in ("https://near.example/long", "https://long.example/1"):
+            row["drop_reasons"] = ["removed.request"]
+
+    change_ledger(copy, request)
+    forecast = whatif(copy, ["gopher_quality.max_words=250"])
+    assert forecast.before.documents == whatif(run, []).before.documents - 2
+    (rule,) = [rule for rule in forecast.rules if rule.reason == "removed.request"]
+    assert rule.before == rule.after
+    assert rule.after.documents == 2
+    short = whatif(copy, ["near.threshold=0.8"])  # its copy stays away with it
+    assert short.least == short.most == short.before
 
 
 @pytest.mark.real
