@@ -61,7 +61,6 @@ class MinHashConfig(KeepConfig):
     threshold: float = Field(0.75, gt=0, le=1)  # least Jaccard similarity of a pair; of a removed document to its twin
     verify: Verify = "shingles"  # "signature": estimated from stored signatures, up to 512 hashes
     clusters: Literal["leaders", "transitive"] = "leaders"
-    max_group: int = Field(1000, ge=1)  # more copies of one document are an alarm: what all pages of a site share?
     index: str | None = None  # folder of documents that were kept before, to which these are compared too
 
     @model_validator(mode="before")
@@ -128,8 +127,8 @@ class MinHashConfig(KeepConfig):
         with Leavers(folder / "leavers.bin") as leavers, ArrowSink(folder / "edges.arrow", EDGES) as sink:
             decide = self._connect if self.clusters == "transitive" else _lead
             decide(signed, EdgeRuns(runs), leavers, sink, memory)
-        giants = leavers.settle(folder, units, signed, memory, self.max_group)
-        write_json(folder / "alarms.json", alarms + giants)
+        leavers.settle(folder, units, signed, memory)
+        write_json(folder / "alarms.json", alarms)
 
     def _earlier(self) -> UnitFiles | None:
         return Index.of(self, "minhash").files()

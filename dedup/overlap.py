@@ -1,6 +1,6 @@
 """N-gram overlap: a document leaves when nearly all it says stands in documents kept before it, wherever it stands.
 
-The exact form of Dolma's and DCLM's Bloom filter deduplication (arXiv 2402.00159 section 5; 2406.11794 appendix L):
+The exact form of Dolma's and DCLM's Bloom filter deduplication (arXiv 2402.00159; 2406.11794):
 n-grams of 13 words, threshold .8, documents one after the other. Nothing has a size to guess and no chance removes a
 document, and their order is the keep policy, not that of files.
 
@@ -36,7 +36,7 @@ GRAM = np.dtype([("hash", "<u8"), ("document", "<u4")])  # number of the documen
 SHARED = np.dtype([("gram", "<u4"), ("rank", "<u4")])  # numbered within a range of hashes; place in keep order
 _PREFIX_BITS = 12  # of a hash, and blocks of the keep order: what is read at a time is made of these
 _COLUMNS = 1 << _PREFIX_BITS
-_TASK_BYTES = 64  # a GRAM while a range is sorted; measured 52
+_TASK_BYTES = 64  # a GRAM while a range is sorted, by count of the arrays
 _EVENT_BYTES = 40  # a SHARED while a block is decided
 Range = tuple[int, int]  # columns first … end - 1
 

@@ -1,6 +1,6 @@
 """From who leaves for whom to the files that the run reads, however many leave.
 
-    removed, in any order ──▶ leavers.bin ──a range of documents at a time──▶ verdicts, copies, giant groups
+    removed, in any order ──▶ leavers.bin ──a range of documents at a time──▶ verdicts, copies
 
 What a range needs is bounded by its documents; the file is read once for each.
 """
@@ -8,12 +8,11 @@ What a range needs is bounded by its documents; the file is read once for each.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from dedup.bands import SignedFiles
-from dedup.documents import format_ids
 from dedup.verdicts import write_copies, write_verdicts
 from shards.atomic import disk_error
 from shards.exchange import ExchangeUnit
@@ -64,33 +63,23 @@ class Leavers:
         except OSError as failure:
             raise disk_error(self._path, failure) from failure
 
-    def settle(
-        self, folder: Path, units: Sequence[ExchangeUnit], signed: SignedFiles, memory: int, max_group: int
-    ) -> list[dict[str, Any]]:
-        """Write verdicts and copies, and remove the file; what is returned is an alarm for each giant group."""
+    def settle(self, folder: Path, units: Sequence[ExchangeUnit], signed: SignedFiles, memory: int) -> None:
+        """Write verdicts and copies, and remove the file."""
         units_of: list[list[ExchangeUnit]] = [[] for _ in range(len(signed.files.stems) - len(units))]
         units_of += [[unit] for unit in units]
-        alarms: list[dict[str, Any]] = []
         for here, start, end in _ranges(signed, units_of, memory // _BYTES_EACH):
             parts = [np.zeros(0, _LEAVER)]
-            gains, sizes = np.zeros((2, end - start), np.int64)
+            gains = np.zeros(end - start, np.int64)
             for block in self._blocks():
                 parts.append(block[(block["other"] >= start) & (block["other"] < end)])
                 gaining = block[(block["kept"] >= start) & (block["kept"] < end)]
                 np.add.at(gains, gaining["kept"] - start, gaining["gain"])
-                np.add.at(sizes, gaining["kept"] - start, 1)
             leaving = np.concatenate(parts)
             write_verdicts(folder, here, leaving["address"], leaving["twin"], leaving["similarity"])
-            places = np.flatnonzero(sizes)
+            places = np.flatnonzero(gains)
             kept = signed.documents(start + places)
             write_copies(folder, here, kept["address"], kept["copies"] + gains[places])
-            giant = np.flatnonzero(sizes[places] >= max_group)
-            alarms += [
-                {"alarm": "one document stands for very many", "id": id_, "removed": int(size)}
-                for id_, size in zip(format_ids(kept["id"][giant]).to_pylist(), sizes[places[giant]], strict=True)
-            ]
         self._path.unlink()
-        return sorted(alarms, key=lambda alarm: (-alarm["removed"], alarm["id"]))
 
     def _blocks(self) -> Iterator[np.ndarray]:
         with self._path.open("rb") as file:

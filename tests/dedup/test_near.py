@@ -127,13 +127,11 @@ def test_units_their_order_and_the_order_of_rows_do_not_matter(make_units, resol
 @pytest.mark.parametrize("task_memory", [40_000, 200_000])
 def test_memory_changes_no_byte_of_what_the_run_reads(make_units, resolve, tmp_path: Path, task_memory: int) -> None:
     units = make_units(crawl(groups=100), 40)
-    config = FINEWEB.model_copy(update={"max_group": 3})
-    resolve(config, units, "much")
-    resolve(config, units, "little", InProcess(task_memory))
+    resolve(FINEWEB, units, "much")
+    resolve(FINEWEB, units, "little", InProcess(task_memory))
     assert len(list((tmp_path / "little" / "edges").glob("*.npy"))) > 2, "the work was split"
     kept = [{n: b for n, b in files(tmp_path / f).items() if "/" not in n} for f in ("much", "little")]
     assert kept[0] == kept[1]
-    assert json.loads((tmp_path / "much" / "alarms.json").read_text())
 
 
 def test_an_attempt_with_other_memory_is_taken_up_again(make_units, resolve) -> None:
@@ -322,16 +320,13 @@ def test_finished_steps_are_not_done_again(make_units, resolve, tmp_path: Path) 
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
-def test_a_hundred_thousand_copies_keep_one(make_units, resolve, tmp_path: Path) -> None:
+def test_a_hundred_thousand_copies_keep_one(make_units, resolve) -> None:
     """All pairs would be five thousand million comparisons, and hours."""
     text = " ".join(random_words(random.Random(6), 30))
     rows = [make_row(k, text) for k in range(100_000)]
     fates = resolve(FINEWEB, make_units(rows, 25_000), executor=InProcess(64 << 20))
     kept = min(row["id"] for row in rows)
     assert fates == {row["id"]: (kept, 1.0) for row in rows if row["id"] != kept}
-    assert json.loads((tmp_path / "out" / "alarms.json").read_text()) == [
-        {"alarm": "one document stands for very many", "id": kept, "removed": 99_999}
-    ]
 
 
 def test_a_document_of_five_megabytes_is_one_of_many(make_units, resolve) -> None:
