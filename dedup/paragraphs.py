@@ -1,10 +1,11 @@
 """Lines or paragraphs that stand in more than one place, in a document or in many.
 
-CCNet (Wenzek et al. 2020, arXiv 1911.00359, section 3.1) splits at line ends and gives up every copy; C4's code (TFDS
-`c4_utils.remove_duplicate_text`) keeps one. Pieces are equal when they are so after
+CCNet (Wenzek et al. 2020, arXiv 1911.00359, section 3) splits at line ends and gives up every copy; but of a line that
+one document alone repeats its code keeps the first, and `keep = "none"` does not. C4's code (TFDS
+`c4_utils.remove_duplicate_text`) keeps one, as `keep = "first"` does. Pieces are equal when they are so after
 
-    ccnet   white space around is gone, lower case, digits are 0; without control characters and the 34 marks of
-            `normalize_for_dedup` in CCNet's code: “，。、…” but no mark of ASCII, nor any accent, as the paper has it
+    ccnet   white space around is gone, lower case, digits are 0; no control characters and none of the marks of
+            `normalize_for_dedup` in CCNet's code, all beyond ASCII; accents stay there, which the paper says go
     c4      white space around is gone, lower case
     none    nothing
 
