@@ -1,6 +1,6 @@
 """Bits per byte on held-out documents, by source: what a document costs to store with the model as compressor.
 
-    -log2 p(all tokens of all documents) / UTF-8 bytes of all documents
+    -log2 p(all tokens of all documents) / UTF-8 bytes of all documents         masked tokens count in neither
 
 Unlike loss or perplexity it does not depend on the tokenizer, so runs with different vocabularies compare. Held-out
 documents are packed as training rows are: each token is predicted once, the end of a document included, and the first

@@ -64,6 +64,7 @@ class Trace:
     url: str
     start: int  # tokens [start, end) of the document were predicted, from those before them
     end: int
+    num_masked: int  # of them, that were not learned
 
 
 class Loader:
@@ -89,7 +90,8 @@ class Loader:
             source = self.plan.sources[s]
             for document, start, end in source.packing.segments(row):
                 origin = source.documents.provenance(document)
-                traces.append(Trace(slot, source.name, epoch, origin.id, origin.url, start + 1, end + 1))
+                masked = sum(b - a for a, b in source.documents.masked(document, start + 1, end + 1))
+                traces.append(Trace(slot, source.name, epoch, origin.id, origin.url, start + 1, end + 1, masked))
         return traces
 
     def _sample(self, step: int, rank: int, world: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

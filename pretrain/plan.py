@@ -14,7 +14,7 @@ from typing import Any
 from pretrain import packing
 from pretrain.config import TrainConfig
 from pretrain.mixture import Mixture, MixtureSource
-from pretrain.packing import Packing, pack
+from pretrain.packing import Packing, pack_weighted
 from shards.errors import UserError
 from shards.tokens import HELD_OUT, TOKENIZER, TRAIN, TokenDocuments
 
@@ -38,6 +38,11 @@ class PlannedSource:
     name: str
     documents: TokenDocuments
     packing: Packing
+
+    @property
+    def num_epoch_tokens(self) -> int:
+        """Predictions of an epoch, masked ones too."""
+        return int((self.packing.end - self.packing.start).sum())
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,15 @@ class Plan:
         return self.config.steps * self.config.batch_size
 
     def describe(self) -> list[str]:
-        """One line a source: its rows, its share, and how often it will be gone through."""
+        """One line a source: what an epoch of it is, its share, and how often it will be gone through.
+
+        An epoch has each document as often as its weight says.
+        """
         epochs = self.mixture.epochs(self.num_places)
         shares = self.mixture.slots / self.mixture.slots.sum()
         return [
-            f"source {source.name}: {len(source.documents):,} documents, {source.packing.num_rows:,} rows of "
-            f"{self.config.sequence_length} tokens, share {share:.3f}, {times:.2f} epochs"
+            f"source {source.name}: {len(source.documents):,} documents, {source.num_epoch_tokens:,} tokens an epoch, "
+            f"{source.packing.num_rows:,} rows of {self.config.sequence_length}, share {share:.3f}, {times:.2f} epochs"
             for source, share, times in zip(self.sources, shares, epochs, strict=True)
         ]
 
@@ -82,7 +90,7 @@ def make_plan(config: TrainConfig) -> Plan:
     sources = []
     for name, source in config.source.items():
         documents = TokenDocuments(Path(source.tokens), TRAIN)
-        rows = pack(documents.num_tokens - 1, config.sequence_length)
+        rows = pack_weighted(documents.num_tokens - 1, documents.weights, config.sequence_length)
         if not rows.num_rows:
             raise UserError(f"source {name}: {source.tokens} has no training documents; remove the source")
         sources.append(PlannedSource(name, documents, rows))

@@ -16,6 +16,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,12 @@ class Tokenizer:
         self.sha256 = hashlib.sha256(self.json).hexdigest()
         self.vocab_size = self._encoding.n_vocab
         self.bos, self.eos = (self._encoding.encode_single_token(token) for token in (BOS, EOS))
+
+    @cached_property
+    def num_bytes(self) -> np.ndarray:
+        """int64[vocabulary]: UTF-8 bytes that each token stands for. Those of a text's tokens add up to the text's."""
+        tokens = map(self._encoding.decode_single_token_bytes, range(self.vocab_size))
+        return np.fromiter(map(len, tokens), np.int64, self.vocab_size)
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """uint32[tokens] of each text, without special tokens; on all cores."""
@@ -137,11 +144,11 @@ def find_shards(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def read_documents(file: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """The file's batches, in which every value is a whole UTF-8 string; a null or a damaged value is refused."""
+def read_documents(file: Path, columns: list[str], nullable: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """The file's batches; a damaged value, a string that is not UTF-8 and a null in `columns` are refused."""
     first_row = 0
     try:
-        for batch in read_batches(file, columns):
+        for batch in read_batches(file, [*columns, *nullable]):
             batch.validate(full=True)
             for name in columns:
                 if batch[name].null_count:

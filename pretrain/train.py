@@ -128,7 +128,7 @@ def _train(plan: Plan, device: torch.device, config_path: Path, progress: Callab
             began = time.perf_counter()
             for step, batch in _batches(loader, state.step, config.steps):
                 loss_sums = accumulate(model, batch, num_rows, len(plan.sources)).tolist()
-                loss = sum(loss_sums) / batch.num_labels
+                loss = sum(loss_sums) / max(1, batch.num_labels)  # 0 where a step has masked tokens only
                 if not math.isfinite(loss):
                     raise RunError(
                         f"step {step}: the loss is {loss}; lower optimizer.lr, or see with `gristmill trace` what the "
@@ -198,7 +198,7 @@ def accumulate(model: Model, batch: Batch, num_rows: int, num_sources: int) -> T
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             hidden_BTC = model(tokens, positions, documents)
             losses_N = token_losses(hidden_BTC.flatten(0, 1), model.head_VC, labels.flatten())
-        torch.autograd.backward(losses_N.sum() / batch.num_labels)
+        torch.autograd.backward(losses_N.sum() / max(1, batch.num_labels))
         sums.index_add_(0, source, losses_N.detach().view(labels.shape).sum(dim=1, dtype=torch.float64))
     return sums
 

@@ -1,7 +1,7 @@
 """Token shards: documents as token ids, in files that training maps into memory.
 
     TOKENS/<source>/tokenizer.json               the tokenizer that made the ids; its sha256 names it everywhere
-                    train/<shard>.arrow          one row a document: id, url, source, tokens, num_bytes
+                    train/<shard>.arrow          one row a document: id, url, source, tokens, num_bytes, masked, weight
                     held-out/<shard>.arrow       documents that are never trained on, chosen by their ids
                     manifests/<shard>.json       written when both files of a shard are whole: the unit of resume
                     manifest.json                written last: every file of the last call, with its rows, tokens, bytes
@@ -9,7 +9,8 @@
 
 The files are uncompressed Arrow IPC, because compressed buffers cannot be mapped: a training row is then a few
 slices of mapped memory. Token ids are uint16 while the vocabulary allows it. A document is <|bos|> text <|eos|>, so
-every token of the text, the first one too, has a token before it that predicts it.
+every token of the text, the first one too, has a token before it that predicts it. Masked tokens are read by the
+model and not learned; an epoch has each document as often as its weight says.
 """
 
 import hashlib
@@ -32,6 +33,8 @@ from shards.sink import ArrowSink, read_batches
 
 TRAIN, HELD_OUT = "train", "held-out"
 MANIFEST, MANIFESTS, TOKENIZER = "manifest.json", "manifests", "tokenizer.json"
+MAX_WEIGHT = 1000  # of a document; more is a mistake, such as a count of copies in its place
+VERSION = 2  # of the files' columns; 1 had neither masks nor weights
 _REMEDY = "run the same `gristmill tokenize` again, which makes what is damaged anew"
 
 _Manifest = TypeVar("_Manifest", bound=Config)
@@ -45,7 +48,9 @@ def token_schema(vocab_size: int) -> pa.Schema:
             pa.field("url", pa.string()),
             pa.field("source", pa.string()),
             pa.field("tokens", pa.large_list(ids)),
-            pa.field("num_bytes", pa.int64()),  # UTF-8 bytes of the text
+            pa.field("num_bytes", pa.int64()),  # UTF-8 bytes of the text, without those of masked tokens
+            pa.field("masked", pa.list_(pa.int64())),  # first, after the last, … of `tokens`; ascending and disjoint
+            pa.field("weight", pa.int64()),  # 0 … MAX_WEIGHT
         ]
     )
 
@@ -55,32 +60,31 @@ class TokenFile(Config):
 
     num_rows: int
     num_tokens: int
-    num_text_bytes: int
+    num_masked_tokens: int
+    num_epoch_tokens: int  # each document's as often as its weight says
+    num_text_bytes: int  # without those of masked tokens
     num_file_bytes: int
     sha256: str
 
     @classmethod
-    def of(cls, sink: ArrowSink, *, num_tokens: int, num_text_bytes: int) -> "TokenFile":
-        return cls(
-            num_rows=sink.num_rows,
-            num_tokens=num_tokens,
-            num_text_bytes=num_text_bytes,
-            num_file_bytes=sink.num_bytes,
-            sha256=sink.sha256,
-        )
+    def of(cls, sink: ArrowSink, counts: dict[str, int]) -> "TokenFile":
+        return cls(num_rows=sink.num_rows, num_file_bytes=sink.num_bytes, sha256=sink.sha256, **counts)
 
 
 class ShardManifest(Config):
     """The proof that a text shard is tokenized, and from what."""
 
+    version: int = VERSION
     input_sha256: str
     held_out_fraction: float
+    weight_column: str | None  # of the text shard, that weights are from; None: every weight is 1
     files: dict[str, TokenFile]  # by split
 
 
 class TokenManifest(Config):
     """All token shards of one source."""
 
+    version: int = VERSION
     tokenizer_sha256: str
     vocab_size: int
     shards: dict[str, ShardManifest]  # by file-name stem, in order
@@ -121,7 +125,10 @@ def read_manifest(folder: Path) -> TokenManifest:
 
 def _read(path: Path, kind: type[_Manifest]) -> _Manifest:
     try:
-        return kind.parse(json.loads(path.read_bytes()), str(path))
+        values = json.loads(path.read_bytes())
+        if isinstance(values, dict) and values.get("version", 1) != VERSION:
+            raise RunError("of another version of gristmill")
+        return kind.parse(values, str(path))
     except (OSError, ValueError, GristmillError) as error:
         raise RunError(f"{path}: not a whole manifest ({error}); {_REMEDY}") from None
 
@@ -194,6 +201,10 @@ class TokenDocuments:
         self._values = [np.asarray(column.values) for column in tokens]
         self.num_tokens = _concatenate([np.diff(offsets) for offsets in self._offsets])
         self.num_bytes = _concatenate([np.asarray(batch["num_bytes"]) for batch in self._batches])
+        self.weights = _concatenate([np.asarray(batch["weight"]) for batch in self._batches])
+        masked = [batch["masked"] for batch in self._batches]
+        self._masked_offsets = [np.asarray(column.offsets) for column in masked]
+        self._masked_values = [np.asarray(column.values) for column in masked]
 
     def __len__(self) -> int:
         return len(self.num_tokens)
@@ -203,6 +214,13 @@ class TokenDocuments:
         batch, row = self._find(document)
         first = self._offsets[batch][row]
         return self._values[batch][first + start : first + end]
+
+    def masked(self, document: int, start: int, end: int) -> list[tuple[int, int]]:
+        """Ranges [first, last) of the tokens start … end - 1, counted from `start`, that are not learned."""
+        batch, row = self._find(document)
+        own = self._masked_values[batch][slice(*self._masked_offsets[batch][row : row + 2])]
+        inside = np.clip(own - start, 0, end - start).tolist()
+        return [(first, last) for first, last in zip(inside[::2], inside[1::2], strict=True) if first < last]
 
     def provenance(self, document: int) -> Provenance:
         batch, row = self._find(document)

@@ -38,7 +38,8 @@ SCHEMA = pa.schema(
 )
 
 
-def write_shard(path: Path, texts: Sequence[str]) -> Path:
+def write_shard(path: Path, texts: Sequence[str], **more: pa.Array) -> Path:
+    """`more` are further columns."""
     ids = [xxhash.xxh3_128_hexdigest(text.encode()) for text in texts]
     columns = [
         ids,
@@ -46,10 +47,10 @@ def write_shard(path: Path, texts: Sequence[str]) -> Path:
         ["2024-05-01"] * len(ids),
         [path.parent.name] * len(ids),
     ]
-    with ArrowSink(path, SCHEMA) as sink:
-        sink.write(
-            pa.RecordBatch.from_arrays([*map(pa.array, columns), pa.array(texts, pa.large_string())], schema=SCHEMA)
-        )
+    schema = pa.schema([*SCHEMA, *((name, column.type) for name, column in more.items())])
+    arrays = [*map(pa.array, columns), pa.array(texts, pa.large_string()), *more.values()]
+    with ArrowSink(path, schema) as sink:
+        sink.write(pa.RecordBatch.from_arrays(arrays, schema=schema))
     return path
 
 
