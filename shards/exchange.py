@@ -81,7 +81,7 @@ class ExchangeUnit:
         stored = open_arrow(self.text).schema.names
         asked = [field for field in self.added if field.name in columns]
         tables = self._tables() if asked else []
-        for batch in read_batches(self.text, list(dict.fromkeys(["id", *(c for c in columns if c in stored)]))):
+        for batch in read_batches(self.text, [c for c in columns if c in stored] or ["id"]):
             for found in cuts:
                 batch = _cut(batch, first, *(found[name].to_numpy() for name in ("row", "start", "end")))
             for field in asked:
