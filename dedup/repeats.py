@@ -290,7 +290,8 @@ _NO_HASHES, _NO_PIECES = np.zeros(0, _HASH), np.zeros(0, _PIECE)
 
 def _once(ascending: np.ndarray) -> np.ndarray:
     """Each value once; `np.unique` does not know that they ascend, and takes ten times as long."""
-    return ascending[np.append(True, ascending[1:] != ascending[:-1])[: len(ascending)]]
+    once: np.ndarray = ascending[np.append(True, ascending[1:] != ascending[:-1])[: len(ascending)]]
+    return once
 
 
 def _order(numbers: np.ndarray, end: int) -> np.ndarray:

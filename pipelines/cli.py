@@ -94,6 +94,54 @@ def _execute(opened: "Run", executor: str, workers: int, memory: str | None) -> 
 
 
 @app.command()
+def plan(
+    recipe: RecipeArgument,
+    workers: WorkersOption = _CORES,
+    memory: MemoryOption = None,
+    settings: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Tell which pairs a recipe's MinHash compares and, of source.paths, what a run takes: time, memory, disk."""
+    from dataclasses import asdict
+
+    from pipelines.executors import parse_memory
+    from pipelines.plan import curves, estimate
+    from pipelines.progress import Show
+    from pipelines.recipe import load_recipe
+
+    resolved = load_recipe(recipe, settings or [])
+    num_bytes = parse_memory(memory) if memory is not None else None
+    shapes = curves(resolved)
+    for shape in () if as_json else shapes:
+        _tell(f"{shape.stage}: {shape.bands} bands of {shape.rows} rows, half of the pairs at {shape.half_at:.3f}")
+        table = Table(*("similarity", *(f"{x:.2f}" for x in shape.p_match)), box=None, pad_edge=False)
+        table.add_row("P(match)", *(f"{p:.3f}" for p in shape.p_match.values()))
+        out.print(table)
+    with Show() as show:
+        found = estimate(resolved, workers, num_bytes, show)
+    if as_json:
+        told = {"minhash": [asdict(shape) for shape in shapes], "estimate": asdict(found) if found else None}
+        sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+        return
+    if found is None:
+        _tell(f"for time, memory and disk give inputs: gristmill plan {recipe} --set source.paths=DIR")
+        return
+    table = Table("part", "time", "assumption", box=None, pad_edge=False)
+    for part in found.parts:
+        table.add_row(part.name, _duration(part.seconds), part.assumption)
+    out.print(table)
+    _tell(f"time: about {_duration(found.seconds)}")
+    _tell(f"memory: about {found.memory.num_bytes / 1e9:.2f} GB at the peak: {found.memory.assumption}")
+    disk = f"{found.disk.num_bytes / 1e6:,.0f} MB at the peak, {found.kept_disk_bytes / 1e6:,.0f} MB when done"
+    _tell(f"disk: about {disk}: {found.disk.assumption}")
+
+
+def _duration(seconds: float) -> str:
+    unit, name = next((u, n) for u, n in ((86_400, "days"), (3600, "h"), (60, "min"), (0, "s")) if seconds >= 2 * u)
+    return f"{seconds / (unit or 1):.1f} {name}"
+
+
+@app.command()
 def status(folder: RunArgument) -> None:
     """Tell how far a run is."""
     from pipelines.status import describe

@@ -219,6 +219,8 @@ class TokenDocuments:
         """Ranges [first, last) of the tokens start … end - 1, counted from `start`, that are not learned."""
         batch, row = self._find(document)
         own = self._masked_values[batch][slice(*self._masked_offsets[batch][row : row + 2])]
+        if not len(own):  # of most documents; what follows takes longer than reading their tokens
+            return []
         inside = np.clip(own - start, 0, end - start).tolist()
         return [(first, last) for first, last in zip(inside[::2], inside[1::2], strict=True) if first < last]
 
