@@ -1,19 +1,27 @@
 """One record given twice: overlapping inputs, or a file listed in two sources. The same `id` is the same record.
 
+Where records of one id hold different texts, the ids of a source are not those of records: an alarm says so.
+
 The first in the order of source, WARC file and offset stays, which is the order of row addresses. Only the id column is
-read, and no Python object is made per row.
+read, and no Python object is made per row, but of those whose id is shared.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
 
 from dedup.documents import parse_ids
 from dedup.equal import remove_equal
 from dedup.keep import KeepBy
+from shards.atomic import write_json
 from shards.exchange import ExchangeUnit, Executor, GlobalStageConfig
+from shards.sink import read_table
+
+_MOST_IDS = 100_000
 
 
 class SameRecordConfig(GlobalStageConfig):
@@ -22,6 +30,28 @@ class SameRecordConfig(GlobalStageConfig):
 
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
         remove_equal(units, folder, executor, column="id", fingerprint=_ids, keep=KeepBy("first"), copies=False)
+        if alarms := _unlike_texts(units, folder):
+            write_json(folder / "alarms.json", alarms)
+
+
+def _unlike_texts(units: Sequence[ExchangeUnit], folder: Path) -> list[dict[str, Any]]:
+    """An alarm if some of the ids that records share, `_MOST_IDS` of them at most, have more than one text."""
+    verdicts = [path for unit in units if (path := folder / f"{unit.key}.arrow").exists()]
+    twins = [chunk for path in verdicts for chunk in read_table(path, ["twin"])["twin"].chunks]
+    ids = pc.unique(pa.chunked_array(twins, pa.string()))
+    ids = ids.take(pc.sort_indices(ids)[:_MOST_IDS])
+    texts: dict[str, int] = {}
+    unlike: set[str] = set()
+    for unit in units if len(ids) else ():
+        for _, batch in unit.batches(["id", "text"]):
+            shared = batch.filter(pc.is_in(batch["id"], value_set=ids))
+            for id_, text in zip(shared["id"].to_pylist(), shared["text"].to_pylist(), strict=True):
+                digest = xxhash.xxh3_64_intdigest((text or "").encode())
+                if texts.setdefault(id_, digest) != digest:
+                    unlike.add(id_)
+    if not unlike:
+        return []
+    return [{"alarm": "records of one id with different texts", "ids": len(unlike), "example": min(unlike)}]
 
 
 def _ids(batch: pa.RecordBatch) -> pa.Array:
