@@ -65,11 +65,11 @@ def _hashes(lines: bytes) -> np.ndarray:
 
 
 # What a byte is to the kernel: of a plain name, a line end, "#", a blank, or something that Python must look at: "%",
-# letters beyond ASCII, and control characters, which may end lines.
+# letters beyond ASCII, and control characters, which may end lines ("\r" does, but for that of "\r\n").
 _PLAIN, _LINE_END, _COMMENT, _BLANK, _OTHER = range(5)
 _KINDS = np.full(256, _PLAIN, np.uint8)
 _KINDS[[*range(32), 37, *range(127, 256)]] = _OTHER
-_KINDS[10], _KINDS[35], _KINDS[[9, 13, 32]] = _LINE_END, _COMMENT, _BLANK
+_KINDS[10], _KINDS[35], _KINDS[[9, 32]] = _LINE_END, _COMMENT, _BLANK
 
 
 @njit(cache=True)
@@ -81,6 +81,8 @@ def _hash_lines(text: np.ndarray, kinds: np.ndarray, out: np.ndarray, others: np
     has_name = has_blank = is_other = ends_in_dot = False
     for i in range(len(text) - 1, -2, -1):
         kind = _LINE_END if i < 0 else kinds[text[i]]
+        if i >= 0 and text[i] == 13 and i + 1 == end:
+            kind = _BLANK
         if kind == _PLAIN:
             if has_blank and has_name:
                 is_other = True
