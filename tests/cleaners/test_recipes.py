@@ -11,7 +11,7 @@ from pipelines.core import run_stage
 from pipelines.recipe import builtin_names, load_recipe
 from shards.stage import StageConfig, with_columns
 
-NOT_RULES = {"url", "page", "extract", "language"}
+NOT_RULES = {"url", "page", "extract", "language", "rehydrate"}
 ENGLISH = [
     "The mill stands by the river, and it has ground the corn of the valley for three hundred years.",
     "Every autumn the farmers bring their wheat to the miller, who weighs it with care on a pair of iron scales.",
@@ -76,7 +76,7 @@ def test_a_recipe_says_what_it_is(name: str) -> None:
     assert [source.kind for source in recipe.sources.values()] == ["warc"]
 
 
-def test_fineweb_ends_with_personal_data() -> None:
+def test_the_last_rules_of_fineweb_are_those_of_personal_data() -> None:
     for name in ("fineweb", "fineweb2-ja", "fineweb2-ru", "fineweb2-zh"):
         assert isinstance(rule_stages(name)[-1], PiiConfig)
 

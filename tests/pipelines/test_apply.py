@@ -116,7 +116,7 @@ SETTINGS = {
         "page.max_bytes=1200", "page.min_status=100", "extract.min_chars=600", "extract.min_chars=0",
         "extract.max_elements=9", "extract.max_depth=4", "gopher_quality.min_words=20", "gopher_quality.max_words=250",
         "gopher_quality.stop_words=['mill']", "refinedweb_lines.max_words_for_phrases=3", "exact.keep=newest",
-        "near.bands=3", "near.threshold=0.5", "url_dedup.keep=oldest", "output.dropped_per_rule=1",
+        "near.bands=9", "near.threshold=0.5", "url_dedup.keep=oldest", "output.dropped_per_rule=1",
         "output.texts=false",
     ],
     "second pass": [
