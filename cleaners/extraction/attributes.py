@@ -8,7 +8,7 @@ from cleaners.extraction.names import pack, table_of, words_of
 NAMES = (
     "alt aria-hidden aria-label cite class colspan content data-lazy-src data-original data-src datetime dir hidden "
     "href http-equiv id itemprop itemscope itemtype lang name open property rel role rowspan src srcset start style "
-    "title type value"
+    "title type value shadowrootmode"
 ).split()
 ATTRIBUTES = {name: number for number, name in enumerate(NAMES, 1)}
 ATTRIBUTE_TABLE = table_of(NAMES, 1)
@@ -20,7 +20,9 @@ ALT, ARIA_HIDDEN, ARIA_LABEL, CITE, CLASS, CONTENT, DATETIME, HIDDEN, HREF, ID =
 ITEMPROP, ITEMTYPE, LANG, NAME, PROPERTY, REL, ROLE, SRC, START, STYLE, TYPE = map(
     ATTRIBUTES.__getitem__, "itemprop itemtype lang name property rel role src start style type".split()
 )
-COLSPAN, ROWSPAN, OPEN, TITLE, VALUE, DIR = map(ATTRIBUTES.__getitem__, "colspan rowspan open title value dir".split())
+COLSPAN, ROWSPAN, OPEN, TITLE, VALUE, DIR, SHADOWROOTMODE = map(
+    ATTRIBUTES.__getitem__, "colspan rowspan open title value dir shadowrootmode".split()
+)
 
 
 def _words(name: str) -> tuple[np.uint64, np.uint64]:
@@ -29,7 +31,7 @@ def _words(name: str) -> tuple[np.uint64, np.uint64]:
 
 
 _DISPLAY, _VISIBILITY, _NONE, _COLLAPSE = map(_words, ("display", "visibility", "none", "collapse"))
-_HIDDEN_WORD, _TRUE = _words("hidden"), _words("true")
+_HIDDEN_WORD, _TRUE, _OPEN, _CLOSED = map(_words, ("hidden", "true", "open", "closed"))
 
 
 @njit(cache=True)
@@ -40,6 +42,12 @@ def is_hidden_word(data, start, end):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def is_true(data, start, end):  # type: ignore[no-untyped-def]
     return pack(data, start, end) == _TRUE
+
+
+@njit(cache=True)
+def is_open_or_closed(data, start, end):  # type: ignore[no-untyped-def]
+    word = pack(data, start, end)
+    return word in (_OPEN, _CLOSED)
 
 
 @njit(cache=True)

@@ -160,7 +160,9 @@ def make_way(nodes, stack, tag, position):  # type: ignore[no-untyped-def]
         if tag == tags.OPTGROUP and top(nodes, stack) == tags.OPTGROUP:
             pop_to(nodes, stack, stack.state[DEPTH] - 1, position)
     elif tag == tags.BUTTON:
-        _close_in_scope(nodes, stack, tag, position, position)
+        close_in_scope(nodes, stack, tag, position, position)
+    elif tag == tags.INPUT:
+        close_in_scope(nodes, stack, tags.SELECT, position, position)
     elif tag == tags.RB or tag == tags.RT or tag == tags.RP or tag == tags.RTC:
         open_tag = top(nodes, stack)
         if open_tag in (tags.RB, tags.RT, tags.RP) or (open_tag == tags.RTC and tag in (tags.RB, tags.RTC)):
@@ -177,7 +179,7 @@ def end_tag(nodes, stack, tag, name, start, behind):  # type: ignore[no-untyped-
     elif rules & FORMATTING:
         _end_formatting(nodes, stack, tag, start, behind)
     elif rules & CLOSED_IN_SCOPE:
-        _close_in_scope(nodes, stack, tag, start, behind)
+        close_in_scope(nodes, stack, tag, start, behind)
     elif tag == tags.FORM:
         _close_form(nodes, stack, start, behind)
     elif TABLE_LEVEL[tag] or tag == tags.TABLE or tag == tags.TEMPLATE:
@@ -199,6 +201,14 @@ def end_tag(nodes, stack, tag, name, start, behind):  # type: ignore[no-untyped-
 
 
 @njit(cache=True)
+def is_foreign(nodes, node):  # type: ignore[no-untyped-def]
+    """Whether the element is one of SVG or MathML; that what stands in it is HTML again, does not matter."""
+    if nodes[node].flags & FOREIGN:
+        return True
+    return (RULES[nodes[node].tag] & INTEGRATION) != 0 and (nodes[nodes[node].parent].flags & FOREIGN) != 0
+
+
+@njit(cache=True)
 def leave_foreign(nodes, stack, position):  # type: ignore[no-untyped-def]
     """Close SVG and MathML: a start tag follows that only HTML has."""
     depth = stack.state[DEPTH]
@@ -212,7 +222,7 @@ def end_foreign(nodes, stack, tag, name, start, behind):  # type: ignore[no-unty
     """An end tag within SVG or MathML; whether an element there, or the outermost itself, was closed by it."""
     for k in range(stack.state[DEPTH] - 1, 1, -1):
         node = stack.open[k].node
-        if not nodes[node].flags & FOREIGN:
+        if not is_foreign(nodes, node):
             return False
         if nodes[node].tag == tag and stack.open[k].name == name:
             _close(nodes, stack, k, start, behind)
@@ -282,16 +292,18 @@ def _close_table_parts(nodes, stack, level, position):  # type: ignore[no-untype
 
 
 @njit(cache=True)
-def _close_in_scope(nodes, stack, tag, start, behind):  # type: ignore[no-untyped-def]
-    """Close the innermost element `tag` in scope, and all in it; any heading's end tag closes any heading."""
+def close_in_scope(nodes, stack, tag, start, behind):  # type: ignore[no-untyped-def]
+    """Close the innermost element `tag` in scope, and all in it; whether there is one. Any heading's end tag closes any
+    heading."""
     rules = RULES[tag]
     for k in range(stack.state[DEPTH] - 1, 1, -1):
         open_tag = nodes[stack.open[k].node].tag
         if open_tag == tag or (rules & HEADING and RULES[open_tag] & HEADING):
             _close(nodes, stack, k, start, behind)
-            return
+            return True
         if RULES[open_tag] & SCOPE or (tag == tags.LI and (open_tag == tags.OL or open_tag == tags.UL)):
-            return
+            break
+    return False
 
 
 @njit(cache=True)

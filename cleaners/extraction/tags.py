@@ -46,7 +46,7 @@ _CONTAINERS = (
     "address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer header hgroup "
     "listing main menu nav ol pre search section summary ul"
 )
-_SCOPES = "applet caption html table td th marquee object template math mi mo mn ms mtext annotation-xml svg desc"
+_SCOPES = "applet caption html table td th marquee object template mi mo mn ms mtext annotation-xml desc title"
 _BREAKOUT = (  # start tags that end foreign content (13.2.6.5)
     "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta "
     "nobr ol p pre ruby s small span strong strike sub sup table tt u ul var"
@@ -85,7 +85,7 @@ _RULES = {
     "INTEGRATION": "foreignobject desc title mi mo mn ms mtext annotation-xml",  # HTML again within SVG or MathML
     "BREAKOUT": _BREAKOUT,
     # Text that is data or never shown.
-    "NOT_SHOWN": "script style noframes noembed iframe head title datalist",
+    "NOT_SHOWN": "script style noframes noembed iframe head title desc datalist",
 }
 RULES = np.zeros(NUM_TAGS, np.uint32)
 for _bit, _names in enumerate(_RULES.values()):

@@ -30,17 +30,23 @@ def write_text(data, nodes, node, without, out, at):  # type: ignore[no-untyped-
     """Write the text of `node` and all in it to out[at:]; the new `at`. What has a flag of `without` is left out, and
     so are scripts, styles, titles and what else is no text of the page. Lines are not empty, and the last one ends."""
     begin = at
+    left_out = 0  # marks of text left out, which the next text inherits: <p>a</p><b hidden>b</b>c
     i = node
     while i < nodes[node].behind:
         tag = nodes[i].tag
         if nodes[i].flags & without or (RULES[tag] & NOT_SHOWN and i != node):
+            for k in range(i, nodes[i].behind):
+                left_out |= nodes[k].flags * (nodes[k].tag == TEXT)
             i = nodes[i].behind
             continue
         if tag == tags.BR or tag == tags.HR:
             at = _end_line(out, begin, at)
         elif tag in (TEXT, VERBATIM):
-            if nodes[i].flags & BREAK:
+            if (nodes[i].flags | left_out) & BREAK:
                 at = _end_line(out, begin, at)
+            elif left_out & SPACE:
+                at = _space(out, begin, at)
+            left_out = 0
             at = write_node(data, nodes, i, out, begin, at)
         i += 1
     return _end_line(out, begin, at)
@@ -65,7 +71,8 @@ def write_node(data, nodes, i, out, begin, at):  # type: ignore[no-untyped-def]
             at = _space(out, begin, at)
             k += 1
         elif c == AMPERSAND and nodes[i].tag == TEXT:
-            k, at = write_reference(data, k, end, False, out, at)
+            k, behind = write_reference(data, k, end, False, out, at)
+            at = _space(out, begin, at) if behind == at + 1 and is_space(out[at]) else behind  # "&#10;" collapses too
         else:
             if c:
                 out[at] = c

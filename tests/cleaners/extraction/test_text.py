@@ -1,23 +1,18 @@
-"""The text of nodes: white space by hand, words against lexbor on real pages, and many mutated pages."""
+"""The text of nodes: white space by hand, and words against lexbor on real pages."""
 
 import itertools
-import os
-import random
-import subprocess
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from extraction_pages import html5lib_tokenizer_cases, real_pages
 from resiliparse.parse.html import HTMLTree, NodeType
 
-from cleaners.charset import decode
 from cleaners.extraction import nodes, tags
 from cleaners.extraction.text import max_text_bytes, page_texts, write_text
 from cleaners.extraction.tree import parse
-from cleaners.warc import WarcReader
-from shards.storage import find_inputs
 
 
 def text_of(page: bytes, node: int = 0, without: int = 0) -> str:
@@ -43,6 +38,7 @@ def text_of(page: bytes, node: int = 0, without: int = 0) -> str:
         ("a<!-- b -->c<?d?>e", "ace\n"),
         ("a\0b", "ab\n"),
         ("<p> </p>a < b <3", "a < b <3\n"),
+        ("a&#10;&#32;\n&Tab;b&NewLine;", "a b\n"),
     ],
 )
 def test_page_has_the_text(page: str, expected: str) -> None:
@@ -55,6 +51,37 @@ def test_flags_leave_parts_out() -> None:
     assert text_of(page, without=nodes.HIDDEN | nodes.IN_TEMPLATE | nodes.IN_NOSCRIPT) == "1\n6\n"
 
 
+def test_text_that_is_left_out_takes_no_line_end_or_space_with_it() -> None:
+    assert text_of(b"<div>1</div><b hidden>2</b>3<i>4</i> <b hidden>5</b>6", without=nodes.HIDDEN) == "1\n34 6\n"
+    assert text_of(b"<div>1</div><svg><style>2</style></svg>3") == "1\n3\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<HTML><BODY><P>a<BR>b<TABLE><TR><TD>c</TABLE><SCRIPT>x</SCRIPT><TITLE>t</TITLE>", "a\nb\nc\n"),
+        ("<?xml version='1.0'?><html xmlns=x><head><script>//<![CDATA[\nif(a<b){}\n//]]></script></head><p/>a", "a\n"),
+        ("a<!--more-->b<!-- wp:p --><p>c</p><!-- /wp:p -->d<!--[if IE]>x<![endif]-->e<![if !IE]>f", "ab\nc\ndef\n"),
+        ("<frameset cols='1,2'><frame src=a><noframes>n</noframes></frameset>", ""),
+        ("<p>a<plaintext><b>c</plaintext>", "a\n<b>c</plaintext>\n"),
+        ("<noscript><img src=x></noscript>a", "a\n"),
+        ("<div><template shadowrootmode=open><p>a</p></template>b</div>", "a\nb\n"),
+        ("<div><template shadowrootmode=CLOSED>a</template>b</div>", "a\nb\n"),
+        ("<div><template shadowrootmode=no>a</template>b</div>", "b\n"),
+        ("<div><template><div><template shadowrootmode=open>a</template></div></template>b", "b\n"),
+        ("a<script src=x /><p>b</p></script>c<title/>d", "ac\n"),
+        ("<details><summary>a</summary>b</details>", "a\nb\n"),
+        ("<ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp>字<rt>じ</ruby>", "漢(かん)字じ\n"),
+        ("super<wbr>cali&shy;fragi", "supercali\xadfragi\n"),
+        ("&rlm;עברית&lrm;", "\u200fעברית\u200e\n"),
+        ("<svg><title>t</title><desc>d</desc><text>a</text></svg>b", "ab\n"),
+        ("<iframe>a</iframe><noembed>b</noembed><object>c</object><video>d</video>", "c\nd\n"),
+    ],
+)  # fmt: skip
+def test_page_of_another_kind_has_the_text(page: str, expected: str) -> None:
+    assert text_of(page.encode(), without=nodes.IN_TEMPLATE) == expected
+
+
 def test_a_batch_gives_the_text_of_each_page() -> None:
     pages = ["<p>Ä<p>b", "", "<title>t</title>", "<b>c"]
     offsets = np.cumsum([0, *(len(page.encode()) for page in pages)])
@@ -64,170 +91,62 @@ def test_a_batch_gives_the_text_of_each_page() -> None:
     assert texts == [text_of(page.encode()) for page in pages]
 
 
-BOMBS = {
-    "open tags": "<div>",
-    "open unknown tags": "<x>",
-    "formatting": "<b><i>",
-    "misnested formatting": "<b><p></b>",
-    "links": "<a href=x>",
-    "paragraph ends": "</p>",
-    "end tags of nothing": "<p><x></y>",
-    "forms": "<form><div></form>",
-    "tables": "<table><tr><td>",
-    "tables in tables": "<table>",
-    "list items": "<ul><li>",
-    "selects": "<select><option>",
-    "attributes": "<p " + "a b=c " * 20,
-    "one tag of attributes": " a",
-    "same attribute": " class=x",
-    "less-than signs": "<",
-    "slashes": "</",
-    "comments": "<!--",
-    "comment ends": "<!-- --!",
-    "declarations": "<!x",
-    "scripts in scripts": "<script><!--<script>",
-    "script ends": "<script></script",
-    "references": "&",
-    "long references": "&CounterClockwiseContourIntegra",
-    "numbers": "&#9",
-    "quotes": "<a b='",
-    "svg": "<svg><p>",
-    "cdata": "<svg><![CDATA[]]",
-    "templates": "<template>",
-}
+def their_words(page: bytes) -> list[str]:
+    """Words of lexbor's tree, which is the standard's, lines broken as ours are."""
+    parts: list[str] = []
+    node = root = HTMLTree.parse(page.decode()).document
+    while True:
+        child = None
+        if node.type == NodeType.TEXT:
+            parts.append(node.value)
+        elif node.type != NodeType.COMMENT:
+            rules = rules_of(node)
+            parts.append("\n" * bool(rules & tags.BLOCK or node.tag == "br"))
+            child = None if rules & tags.NOT_SHOWN else node.first_child
+        # `child_nodes` takes time quadratic in their number, and `walk` visits what is not shown too.
+        while child is None and node != root:
+            parts.append("\n" * bool(rules_of(node) & tags.BLOCK))
+            child = node.next
+            node = node.parent if child is None else node
+        if child is None:
+            return "".join(parts).split()
+        node = child
 
 
-@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
-def test_a_bomb_of_half_a_megabyte_is_parsed(bomb: str) -> None:
-    """A step that is quadratic takes minutes here."""
-    for opening in ("", "<p><a ", "<script>", "<!--"):
-        page = (opening + bomb * (500_000 // len(bomb))).encode()
-        check(page)
+def rules_of(node: Any) -> int:
+    return int(tags.RULES[tags.TAGS.get(node.tag, tags.UNKNOWN)]) if node.type == NodeType.ELEMENT else 0
 
 
-def check(page: bytes) -> None:
-    """What holds of every tree and text."""
-    data = np.frombuffer(page, np.uint8)
-    tree = parse(data)
-    n, parent, behind = tree.nodes, tree.nodes["parent"], tree.nodes["behind"]
-    number = np.arange(len(n))
-    assert n["tag"][:2].tolist() == [tags.HTML, tags.HEAD]
-    assert np.count_nonzero(n["tag"] == tags.BODY) == 1
-    assert parent[0] == -1
-    assert np.all(parent[1:] >= 0)
-    assert np.all(parent[1:] < number[1:])
-    assert np.all(behind[1:] <= behind[parent[1:]])
-    assert np.all(n["block"] <= number)
-    assert np.all(n["link"] <= number)
-    assert np.all(n["tag"][n["link"][n["link"] >= 0]] == tags.A)
-    assert np.all(n["start"] <= n["end"])
-    assert np.all(np.diff(n["start"]) >= 0)
-    assert np.all((n["first_attribute"] <= n["last_attribute"]) & (n["last_attribute"] <= len(tree.attributes)))
-    assert np.all(tree.attributes["start"] <= tree.attributes["end"])
-    texts = n[n["tag"] <= tags.VERBATIM]
-    assert np.all(texts["end"][:-1] <= texts["start"][1:])
-    ends = np.concatenate([n["start"], n["end"], tree.attributes["start"], tree.attributes["end"]])
-    inside = np.append(data & 0xC0 == 0x80, False)
-    assert not np.any(inside[ends])
-    out = np.empty(max_text_bytes(len(data)), np.uint8)
-    at = write_text(data, tree.nodes, 0, 0, out, 0)
-    assert at <= len(out)
-    out[:at].tobytes().decode()
+def differences(pages: list[bytes]) -> tuple[int, int]:
+    """(words in all, pages of which the words are those of the standard's tree joined or parted otherwise); that the
+    letters are others, or in another order, fails. lexbor knows no shadow trees: here they are plain templates."""
+    num_words = num_parted = 0
+    for page in (page.replace(b" shadowrootmode=", b" x=") for page in pages):
+        ours, theirs = text_of(page, without=nodes.IN_TEMPLATE).split(), their_words(page)
+        assert "".join(ours) == "".join(theirs)
+        num_words += len(theirs)
+        num_parted += ours != theirs
+    return num_words, num_parted
 
 
-SEEDS = (
-    "<!doctype html><html lang=de><head><title>Größe</title><meta name=x content='y'><style>p{}</style></head><body "
-    "class=home><nav><ul><li><a href='/'>Über</a><li><a href=/b>世界</a></ul></nav><main><h1>Eins</h1><p>Text <b>fett "
-    "<i>und</b> kursiv</i> &amp; mehr&hellip;<p hidden>weg<table><tr><td>1<td>2<tr><th>3</table><script>if(a<b){"
-    "document.write('<!--<script>')}</script><pre>\n x\n</pre><svg><title>s</title><path d='M0'/></svg><![CDATA[x]]>"
-    "<template><p>t</template><noscript><img src=x></noscript><select><option>1<option>2</select></main></body></html>"
-)
-PIECES = (
-    "< > / = ' \" & ; <!-- --> --!> <! <? </ /> <p> </p> <b> </b> <a href=x> </a> <div> </div> <table> <td> </table> "
-    "<script> </script> <title> <svg> </svg> <![CDATA[ ]]> <template> </template> <form> </form> <pre> \n \0 &#x &nGt; "
-    "é 世 🦀 <select> <option> <plaintext> <body> </body> <html> style='display:none' hidden class=x <li> </ul>"
-).split(" ")
+@pytest.mark.real
+def test_html5libs_cases_as_whole_pages_have_the_words_of_the_standards_tree(real_data: Path) -> None:
+    inputs = {case["input"] for _, case in html5lib_tokenizer_cases(real_data)}
+    pages = [page.encode() for page in sorted(inputs) if not re.search("[\ud800-\udfff]", page)]
+    assert len(pages) == 6699
+    assert differences(pages)[1] == 0
 
 
-def mutated(page: str, draw: random.Random) -> str:
-    for _ in range(draw.randint(1, 6)):
-        a, b = sorted(draw.randrange(len(page) + 1) for _ in range(2))
-        b = min(b, a + 200)
-        kind = draw.randrange(5)
-        if kind == 0:
-            page = page[:a] + page[b:]
-        elif kind == 1:
-            page = page[:a] + page[a:b] * 2 + page[b:]
-        elif kind == 2:
-            page = page[:a] + draw.choice(PIECES) + page[a:]
-        elif kind == 3:
-            page = page[:a] + draw.choice(PIECES) + page[a + 1 :]
-        else:
-            other = draw.randrange(len(page) + 1)
-            page = page[:other] + page[a:b] + page[other:]
-    return page[: draw.randrange(len(page) + 1)] if draw.random() < 0.1 else page
-
-
-def fuzz(pages: list[str], times: int) -> None:
-    draw = random.Random(17)
-    for _ in range(times):
-        check(mutated(draw.choice(pages), draw).encode())
-
-
-def test_mutated_pages_give_sound_trees() -> None:
-    fuzz([SEEDS], 3_000)
-
-
-def real_pages(folder: Path, part: int, number: int) -> list[bytes]:
-    (file,) = find_inputs([str(folder / f"crawl/part-0{part}.warc.gz")], (), "x")
-    rows = (row for row in WarcReader("x", file, 0).rows() if row["payload"])
-    return [
-        decode(bytes(row["payload"]), row["http_charset"]).text.encode("utf-8", "replace")
-        for row, _ in zip(rows, range(number), strict=False)
-    ]
+@pytest.mark.real
+@pytest.mark.parametrize("part", range(8))
+def test_words_of_real_pages_are_those_of_the_standards_tree_in_order(real_data: Path, part: int) -> None:
+    num_words, num_parted = differences(real_pages(real_data, part, 40))
+    assert num_words > 10_000
+    assert num_parted == 0
 
 
 @pytest.mark.slow
 @pytest.mark.real
-def test_100_000_mutated_real_pages_stay_in_bounds(real_data: Path, tmp_path: Path) -> None:
-    """In a process of its own: compiled code checks its bounds only where it is compiled so."""
-    checks = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
-    done = subprocess.run(
-        [sys.executable, __file__, str(real_data), "100000"], env=os.environ | checks, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
-def their_words(page: bytes) -> list[str]:
-    """Words of lexbor's tree, which is the standard's, lines broken as ours are."""
-    parts: list[str] = []
-
-    def walk(node: Any) -> None:
-        if node.type == NodeType.TEXT:
-            parts.append(node.value)
-            return
-        rules = int(tags.RULES[tags.TAGS.get(node.tag, tags.UNKNOWN)])
-        if not rules & tags.NOT_SHOWN:
-            breaks = "\n" * bool(rules & tags.BLOCK or node.tag == "br")
-            parts.append(breaks)
-            for child in node.child_nodes:
-                walk(child)
-            parts.append(breaks)
-
-    walk(HTMLTree.parse(page.decode()).document)
-    return "".join(parts).split()
-
-
-@pytest.mark.real
-def test_words_of_real_pages_are_those_of_the_standards_tree_in_order(real_data: Path) -> None:
-    num_words = 0
-    for page in real_pages(real_data, 0, 57):  # lexbor's binding takes minutes for the next one
-        words = their_words(page)
-        assert text_of(page, without=nodes.IN_TEMPLATE).split() == words
-        num_words += len(words)
-    assert num_words > 10_000
-
-
-if __name__ == "__main__":
-    small = [page.decode()[:3000] for page in real_pages(Path(sys.argv[1]), 1, 200)]
-    fuzz([SEEDS, *(page for page in small if page)], int(sys.argv[2]))
+def test_words_of_all_real_pages_are_those_of_the_standards_tree_but_for_cells_without_a_table(real_data: Path) -> None:
+    """Two feeds hold `<![CDATA[<table …>`, a comment: the standard ignores the cells, here they break lines."""
+    assert sum(differences(real_pages(real_data, part, 1000))[1] for part in range(8)) == 2

@@ -1,0 +1,59 @@
+"""Blocks: what is chosen or left out. A block is a line of text as the page shows it, <br> aside: text nodes between
+which no element breaks the line.
+
+    <p>One <b>two</b><br>three<ul><li>four     block  element  text nodes
+                                               0      p        "One ", "two", "three"
+                                               1      li       "four"
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from cleaners.extraction.nodes import BREAK, FOREIGN
+from cleaners.extraction.tags import NOT_SHOWN, RULES, TEXT, VERBATIM
+
+BLOCK = np.dtype(
+    [
+        ("element", np.int32),  # the nearest element that breaks lines
+        ("first", np.int32),  # of `Blocks.texts`
+        ("behind", np.int32),
+    ],
+    align=True,
+)
+
+
+class Blocks(NamedTuple):
+    """The blocks of one page, in its order. Hidden ones are among them: tabs and folded text are hidden too."""
+
+    blocks: np.ndarray  # BLOCK[blocks]
+    texts: np.ndarray  # int32[text nodes in blocks]: their node numbers
+
+
+@njit(cache=True)
+def blocks_of(nodes):  # type: ignore[no-untyped-def]
+    """The `Blocks` of a page. Scripts, styles, titles and what else is no text of the page stand in none."""
+    blocks = np.empty(len(nodes), BLOCK)
+    texts = np.empty(len(nodes), np.int32)
+    num_blocks = num_texts = 0
+    broken = True  # text that is not shown may have taken the mark of a break with it
+    i = 0
+    while i < len(nodes):
+        tag = nodes[i].tag
+        if RULES[tag] & NOT_SHOWN:
+            for k in range(i, nodes[i].behind):
+                broken = broken or (nodes[k].tag == TEXT and nodes[k].flags & BREAK)
+            i = nodes[i].behind
+            continue
+        if tag == TEXT or (tag == VERBATIM and nodes[i].flags & FOREIGN):
+            if broken or nodes[i].flags & BREAK or blocks[num_blocks - 1].element != nodes[i].block:
+                blocks[num_blocks].element = nodes[i].block
+                blocks[num_blocks].first = num_texts
+                num_blocks += 1
+                broken = False
+            texts[num_texts] = i
+            num_texts += 1
+            blocks[num_blocks - 1].behind = num_texts
+        i += 1
+    return Blocks(blocks[:num_blocks].copy(), texts[:num_texts].copy())
