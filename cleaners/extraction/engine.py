@@ -1,0 +1,138 @@
+"""The engine `gristmill`: pages in, main text out, a whole batch at a time.
+
+    bytes ──read_page──▶ blocks ──features──▶ first trees ──context──▶ second trees ──choose──▶ write_page ──▶ text
+
+No child process guards it: time is linear in the bytes of a page, memory is bounded by them, and nothing that a page
+says makes it loop. Pages do not know of each other: a text is the same in any batch and any order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from cleaners.extraction.choice import choose, drop_copies
+from cleaners.extraction.columns import NUM_FEATURES
+from cleaners.extraction.comments import comment_blocks
+from cleaners.extraction.context import NUM_CONTEXT, context_of
+from cleaners.extraction.features import features_of
+from cleaners.extraction.forest import predict
+from cleaners.extraction.json_ld import article_body
+from cleaners.extraction.likeness import signatures_with_parents
+from cleaners.extraction.markdown import page_text
+from cleaners.extraction.model import Model, load_model, model_path
+from cleaners.extraction.output import max_page_bytes, write_page
+from cleaners.extraction.page import containers_of, read_page
+from cleaners.extraction.page_data import PageData, page_data
+from cleaners.extraction.tree import parse
+
+MIN_WORDS = 25.0  # of the chosen blocks; with fewer, text that scripts carry is looked for
+
+
+@dataclass(frozen=True)
+class Options:
+    markdown: bool = False  # else plain lines
+    links: bool = False  # as [text](address)
+    comments: bool = False  # keep what readers wrote below
+
+
+class Extracted(NamedTuple):
+    """What is known of one page's extraction."""
+
+    text: str
+    num_blocks: int
+    share_kept: float  # words of the chosen blocks by those of all; 0 of a page without words
+    expected_f1: float  # of the choice, from 0 to 1: how sure the model is
+    from_scripts: bool  # the text stood in JSON-LD or the data of a script
+
+
+def extract(pages: Sequence[bytes], options: Options, model: Model | None = None) -> list[Extracted]:
+    """Of `pages`, each valid UTF-8, in their order."""
+    model = model or load_model(model_path())
+    offsets = np.cumsum([0, *map(len, pages)])
+    data = np.frombuffer(b"".join(pages), np.uint8)
+    text, ends, facts = extract_batch(data, offsets, model, options.comments)
+    utf8 = text.tobytes()
+    out = []
+    for row, (page, begin, end) in enumerate(zip(pages, [0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
+        num_blocks, chosen_words, words, expected = facts[row].tolist()
+        found, from_scripts = utf8[begin:end].decode(), False
+        if chosen_words < MIN_WORDS and (body := _from_scripts(page)):
+            found, from_scripts = body, True
+        elif options.markdown or options.links:
+            found = _formatted(page, model, options)
+        share = chosen_words / words if words else 0.0
+        out.append(Extracted(found, int(num_blocks), share, expected, from_scripts))
+    return out
+
+
+def declared(page: bytes, url: str, max_date: str) -> PageData:
+    """Title, date and the like of a page in valid UTF-8: see `page_data`."""
+    data = np.frombuffer(page, np.uint8)
+    return page_data(data, parse(data), url, max_date)
+
+
+def _formatted(page: bytes, model: Model, options: Options) -> str:
+    data = np.frombuffer(page, np.uint8)
+    read = read_page(data)
+    chosen, _ = chosen_blocks(data, read, model)
+    if options.comments:
+        chosen |= comment_blocks(read, containers_of(read))
+    return page_text(data, read, chosen, markdown=options.markdown, links=options.links)
+
+
+def _from_scripts(page: bytes) -> str:
+    data = np.frombuffer(page, np.uint8)
+    return article_body(data, parse(data))
+
+
+@njit(cache=True, nogil=True)
+def extract_batch(data, offsets, model, comments):  # type: ignore[no-untyped-def]
+    """(uint8[], ends int64[pages], float64[pages, 4]): UTF-8 of all texts, and of each page (blocks, words chosen,
+    words, expected F1). Page r is data[offsets[r]:offsets[r + 1]]."""
+    number = len(offsets) - 1
+    out = np.empty(offsets[-1] - offsets[0] + 64 * number + 64, np.uint8)
+    ends, facts = np.zeros(number, np.int64), np.zeros((number, 4), np.float64)
+    at = 0
+    for row in range(number):
+        html = data[offsets[row] : offsets[row + 1]]
+        page = read_page(html)
+        chosen, facts[row, 3] = chosen_blocks(html, page, model)
+        if comments:
+            chosen |= comment_blocks(page, containers_of(page))
+        measures = page.measured.measures
+        facts[row, 0] = len(chosen)
+        for b in range(len(chosen)):
+            facts[row, 1] += measures[b].words * chosen[b]
+            facts[row, 2] += measures[b].words
+        room = max_page_bytes(page, chosen)
+        if at + room > len(out):
+            wider = np.empty(2 * len(out) + room, np.uint8)
+            wider[:at] = out[:at]
+            out = wider
+        at = write_page(html, page, chosen, out, at)
+        ends[row] = at
+    return out[:at], ends, facts
+
+
+@njit(cache=True)
+def chosen_blocks(data, page, model):  # type: ignore[no-untyped-def]
+    """(bool[blocks], the expected F1 of that choice)"""
+    p = main_shares(data, page, model)
+    chosen, expected = choose(page.measured.measures, p)
+    drop_copies(page.measured.measures, chosen)
+    return chosen, expected
+
+
+@njit(cache=True)
+def main_shares(data, page, model):  # type: ignore[no-untyped-def]
+    """float32[blocks]: the expected share of main text of each block's words."""
+    containers = containers_of(page)
+    x = np.empty((len(page.blocks), NUM_FEATURES + NUM_CONTEXT), np.float32)
+    first = features_of(data, page, containers, model.path_weights, model.word_weights)
+    x[:, :NUM_FEATURES] = first
+    _, signatures = signatures_with_parents(data, page.tree)
+    x[:, NUM_FEATURES:] = context_of(page, containers, signatures, predict(model.first, first))
+    return predict(model.second, x)

@@ -1,0 +1,110 @@
+"""Chosen blocks as plain text: a line each, items marked "- ", cells of a table's row on one line, " | " between.
+
+    <h1>Bread</h1><ul><li>Flour<li>Salt</ul><tr><td>Water<td>1 l<pre>a\n  b</pre>
+
+    Bread
+    - Flour
+    - Salt
+    Water | 1 l
+    a
+      b
+
+There are no blank lines. Markdown is another matter: see `markdown`.
+"""
+
+import numpy as np
+from numba import njit
+
+from cleaners.extraction import tags
+from cleaners.extraction.nodes import SPACE
+from cleaners.extraction.structure import places_of
+from cleaners.extraction.tags import TEXT
+from cleaners.extraction.text import write_node
+from cleaners.extraction.tokenizer import is_space
+
+_NEWLINE, _SPACE, _DASH, _PIPE = map(ord, "\n -|")
+
+
+@njit(cache=True)
+def max_page_bytes(page, chosen):  # type: ignore[no-untyped-def]
+    """Room for what `write_page` writes: text grows by a fifth at most (`entities`), a block has 3 bytes before it, and
+    a <br> is longer than the line end that it becomes."""
+    nodes = page.tree.nodes
+    room = np.int64(8)
+    for b in range(len(chosen)):
+        if chosen[b]:
+            room += 8
+            first, last = page.texts[page.blocks[b].first], page.texts[page.blocks[b].behind - 1]
+            span = nodes[last].end - nodes[first].start
+            room += span + span // 5 + 8
+    return room
+
+
+@njit(cache=True)
+def write_page(data, page, chosen, out, begin):  # type: ignore[no-untyped-def]
+    """Write the chosen blocks to out[begin:]; the new end. The last line has no line end."""
+    places = places_of(page, chosen)
+    at = begin
+    row = cell = item = -1
+    for b in range(len(chosen)):
+        if not chosen[b]:
+            continue
+        i = page.blocks[b].element
+        is_in_line = places.rows[i] >= 0 and places.is_line[places.rows[i]]
+        before = at
+        if is_in_line and places.rows[i] == row:
+            if places.cells[i] != cell:
+                out[at], out[at + 1] = _SPACE, _PIPE
+                at += 2
+            out[at] = _SPACE
+            at += 1
+        else:
+            if at > begin:
+                out[at] = _NEWLINE
+                at += 1
+            if places.items[i] >= 0 and places.items[i] != item:
+                out[at], out[at + 1] = _DASH, _SPACE
+                at += 2
+        end = write_block(data, page, b, is_in_line, out, at)
+        if end == at:  # marks and blanks alone: nothing of it stays
+            at = before
+            continue
+        at = end
+        row, cell, item = places.rows[i] if is_in_line else -1, places.cells[i], places.items[i]
+    return at
+
+
+@njit(cache=True)
+def write_block(data, page, b, on_one_line, out, begin):  # type: ignore[no-untyped-def]
+    """Write the text of block `b` to out[begin:], without blanks at its end; the new end. <br> ends a line, or is a
+    space with `on_one_line`."""
+    nodes = page.tree.nodes
+    at = begin
+    for t in range(page.blocks[b].first, page.blocks[b].behind):
+        node = page.texts[t]
+        if t > page.blocks[b].first:
+            for k in range(page.texts[t - 1] + 1, node):
+                if nodes[k].tag == tags.BR:
+                    at = _end(out, begin, at)
+                    if at > begin and out[at - 1] != _NEWLINE:
+                        out[at] = _SPACE if on_one_line else _NEWLINE
+                        at += 1
+                elif nodes[k].tag == TEXT and nodes[k].flags & SPACE and at > begin and not is_space(out[at - 1]):
+                    out[at] = _SPACE
+                    at += 1
+        at = write_node(data, nodes, node, out, begin, at)
+    if on_one_line:
+        for k in range(begin, at):
+            if out[k] == _NEWLINE:
+                out[k] = _SPACE
+    at = _end(out, begin, at)
+    while at > begin and out[at - 1] == _NEWLINE:
+        at = _end(out, begin, at - 1)
+    return at
+
+
+@njit(cache=True, inline="always")
+def _end(out, begin, at):  # type: ignore[no-untyped-def]
+    while at > begin and out[at - 1] == _SPACE:
+        at -= 1
+    return at

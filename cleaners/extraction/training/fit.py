@@ -1,0 +1,233 @@
+"""From labelled pages to a model, the same bytes every time.
+
+    pages ─┬─▶ labels: share of main text of each block
+           └─▶ folds by host:  linear models of the other folds ──▶ features
+                               first trees of the other folds   ──▶ p ──▶ context
+                               second trees of the other folds  ──▶ p ──▶ choice ──▶ F1, as of pages never seen
+
+What is shipped is then trained on all pages, its second trees on the p of the folds, which are wrong as often as they
+will be on new pages.
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from cleaners.extraction.columns import FEATURES
+from cleaners.extraction.context import CONTEXT, context_of
+from cleaners.extraction.features import features_of
+from cleaners.extraction.forest import Trees
+from cleaners.extraction.likeness import signatures_with_parents
+from cleaners.extraction.linear import SLOTS, learn_paths, learn_words
+from cleaners.extraction.page import Containers, Page, containers_of, read_page
+from cleaners.extraction.training.labels import Labels, labels_of
+
+NUM_FOLDS = 5
+_PASSES = 4
+_RATE, _DECAY, _FIRST_SQUARE = np.float32(0.08), np.float32(1e-5), np.float32(0.3)
+
+
+class Labelled(NamedTuple):
+    url: str
+    host: str
+    html: bytes  # UTF-8
+    text: str
+    kind: str  # the type of page that reports tell apart
+    source: str
+    weight: float  # 1 of pages whose text was chosen by hand, less of others
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of both forests. Depth and trees cost time at each page; see docs/extraction.md for what was tried."""
+
+    trees: int = 150
+    depth: int = 8
+    leaves: int = 48
+    rate: float = 0.08
+    least_rows: int = 40
+    page_weight: ClassVar[float] = 20.0  # of all blocks of a page: a long page teaches no more than a short one
+    threads: int = 2  # the trees are the same with any number
+    seed: int = 0
+
+
+class Prepared(NamedTuple):
+    """A page as training needs it."""
+
+    labelled: Labelled
+    data: np.ndarray
+    page: Page
+    containers: Containers
+    signatures: np.ndarray
+    labels: Labels
+    wanted: np.ndarray  # float32[blocks]
+    weight: np.ndarray  # float32[blocks]
+
+
+def prepare(labelled: Labelled) -> Prepared:
+    data = np.frombuffer(labelled.html, np.uint8)
+    page = read_page(data)
+    labels = labels_of(labelled.html, page, labelled.text)
+    words = labels.words + 0.5
+    weight = words / max(words.sum(), 1.0) * (Settings.page_weight * labelled.weight)
+    wanted = labels.main / np.maximum(labels.words, 1)
+    if labels.num_text == 0:
+        weight = np.zeros_like(weight)
+    _, signatures = signatures_with_parents(data, page.tree)
+    return Prepared(
+        labelled,
+        data,
+        page,
+        containers_of(page),
+        signatures,
+        labels,
+        wanted.astype(np.float32),
+        weight.astype(np.float32),
+    )
+
+
+def fold_of(host: str) -> int:
+    return zlib.crc32(host.encode()) % NUM_FOLDS
+
+
+class Trained(NamedTuple):
+    path_weights: np.ndarray
+    word_weights: np.ndarray
+    first: Any  # boosters of LightGBM
+    second: Any
+    across_folds: list[np.ndarray]  # p of each page by models that did not see its host
+
+
+def fit(pages: Sequence[Prepared], settings: Settings, tell: Callable[[str], None]) -> Trained:
+    folds = np.array([fold_of(page.labelled.host) for page in pages])
+    rows = np.concatenate([[0], np.cumsum([len(page.wanted) for page in pages])])
+    wanted = np.concatenate([page.wanted for page in pages])
+    weight = np.concatenate([page.weight for page in pages])
+    row_folds = np.repeat(folds, np.diff(rows))
+
+    x = np.empty((rows[-1], len(FEATURES) + len(CONTEXT)), np.float32)
+    for fold in range(NUM_FOLDS):
+        paths, words = fit_linear([page for page, f in zip(pages, folds, strict=True) if f != fold], settings.seed)
+        for i in np.flatnonzero(folds == fold):
+            page = pages[int(i)]
+            x[rows[i] : rows[i + 1], : len(FEATURES)] = features_of(page.data, page.page, page.containers, paths, words)
+    paths, words = fit_linear(pages, settings.seed)
+    tell("linear models")
+
+    first_x = np.ascontiguousarray(x[:, : len(FEATURES)])
+    p = _across_folds(first_x, wanted, weight, row_folds, settings)
+    first = _boost(first_x, wanted, weight, settings)
+    tell("first trees")
+    for number, page in enumerate(pages):
+        here = slice(rows[number], rows[number + 1])
+        x[here, len(FEATURES) :] = context_of(page.page, page.containers, page.signatures, p[here])
+    p = _across_folds(x, wanted, weight, row_folds, settings)
+    second = _boost(x, wanted, weight, settings)
+    tell("second trees")
+    return Trained(paths, words, first, second, [p[rows[i] : rows[i + 1]] for i in range(len(pages))])
+
+
+def fit_linear(pages: Sequence[Prepared], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(path weights, word weights), float32[SLOTS]"""
+    paths, words = np.zeros(SLOTS, np.float32), np.zeros(SLOTS, np.float32)
+    path_squares, word_squares = np.full(SLOTS, _FIRST_SQUARE), np.full(SLOTS, _FIRST_SQUARE)
+    random = np.random.default_rng(seed)
+    for _ in range(_PASSES):
+        for i in random.permutation(len(pages)).tolist():
+            page = pages[i]
+            by = np.sqrt(page.weight)  # long blocks are few, and short ones say what classes mean
+            by *= page.labelled.weight * Settings.page_weight / max(float(by.sum()), 1e-9)
+            learn_paths(page.page, page.wanted, by, paths, path_squares, _RATE, _DECAY)
+            learn_words(page.page.measured, page.wanted, by, words, word_squares, _RATE, _DECAY)
+    return _rounded(paths), _rounded(words)
+
+
+def _rounded(weights: np.ndarray) -> np.ndarray:
+    """To float16, as the model file holds them: the trees learn from what they will see."""
+    return weights.astype(np.float16).astype(np.float32)
+
+
+def _across_folds(
+    x: np.ndarray, wanted: np.ndarray, weight: np.ndarray, folds: np.ndarray, settings: Settings
+) -> np.ndarray:
+    p = np.zeros(len(x), np.float32)
+    for fold in range(NUM_FOLDS):
+        inside = folds == fold
+        if inside.any():
+            booster = _boost(x[~inside], wanted[~inside], weight[~inside], settings)
+            p[inside] = booster.predict(x[inside], num_threads=settings.threads)
+    return p
+
+
+def _boost(x: np.ndarray, wanted: np.ndarray, weight: np.ndarray, settings: Settings) -> Any:
+    import lightgbm
+
+    used = weight > 0
+    data = lightgbm.Dataset(x[used], wanted[used], weight=weight[used])
+    parameters = {
+        "objective": "cross_entropy",  # labels are shares
+        "learning_rate": settings.rate,
+        "num_leaves": settings.leaves,
+        "max_depth": settings.depth,
+        "min_data_in_leaf": settings.least_rows,
+        "feature_fraction": 0.35,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "lambda_l2": 1.0,
+        "max_bin": 127,
+        "boost_from_average": False,
+        "use_missing": False,
+        "zero_as_missing": False,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": settings.threads,
+        "seed": settings.seed + 1,
+        "verbosity": -1,
+    }
+    return lightgbm.train(parameters, data, settings.trees)
+
+
+def trees_of(booster: Any) -> Trees:
+    """A booster's trees as flat arrays."""
+    sizes: list[int] = []
+    features: list[int] = []
+    thresholds: list[np.float32] = []
+    leaves: list[float] = []
+    for tree in booster.dump_model()["tree_info"]:
+        level, before = [tree["tree_structure"]], len(features)
+        while level:
+            for node in level:
+                if "split_feature" in node:
+                    assert node["decision_type"] == "<="
+                    features.append(node["split_feature"])
+                    thresholds.append(_float32_below(node["threshold"]))
+                else:
+                    features.append(-1)
+                    leaves.append(node["leaf_value"])
+            level = [node[side] for node in level if "split_feature" in node for side in ("left_child", "right_child")]
+        sizes.append(len(features) - before)
+    return Trees(
+        np.array(sizes, np.uint16),
+        np.array(features, np.int16),
+        np.array(thresholds, np.float32),
+        np.array(leaves, np.float32),
+    )
+
+
+def _float32_below(threshold: float) -> np.float32:
+    """The greatest float32 that is not above: float32 features fall to the same side of both."""
+    near = np.float32(threshold)
+    return np.nextafter(near, np.float32(-np.inf)) if float(near) > threshold else near
+
+
+def token_f1(labels: Labels, chosen: np.ndarray) -> float:
+    """F1 over the multiset of words of a choice of blocks."""
+    found = labels.tokens[chosen[labels.blocks_of]] if len(labels.tokens) else labels.tokens
+    if not len(found) or not labels.num_text:
+        return float(len(found) == labels.num_text)
+    size = max(labels.tokens.max(initial=0), labels.text_tokens.max(initial=0)) + 1
+    common = np.minimum(np.bincount(found, minlength=size), np.bincount(labels.text_tokens, minlength=size)).sum()
+    return float(2 * common / (len(found) + labels.num_text))

@@ -1,0 +1,65 @@
+"""Pages of a crawl with what somebody says of them: what training learns from, and scores are taken on.
+
+The truth is JSON lines, a page each: `url` and any of `main_content` (the main text), `with` and `without` (lists of
+snippets that stand in it, and that do not), `page_type`, `set`. Or, with the page itself as `html`, no WARC is needed.
+"""
+
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from cleaners.charset import decode
+from cleaners.warc import WarcReader
+from shards.errors import UserError
+from shards.storage import find_inputs
+
+
+class TruthPage(NamedTuple):
+    url: str
+    html: str
+    truth: dict[str, Any]
+
+
+def read_truth(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of truth, each with a `url`."""
+    out = []
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    page = orjson.loads(line)
+                except orjson.JSONDecodeError as error:
+                    raise UserError(f"{path}:{number}: is no JSON ({error}); a line holds one page") from None
+                if not isinstance(page, dict) or not isinstance(page.get("url"), str):
+                    raise UserError(f'{path}:{number}: has no "url"; a line is {{"url": …, "main_content": …}}')
+                for key, kind in (("main_content", str), ("with", list), ("without", list), ("html", str)):
+                    if page.get(key) is not None and not isinstance(page[key], kind):
+                        raise UserError(f'{path}:{number}: "{key}" is no {kind.__name__}')
+                out.append(page)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    if not out:
+        raise UserError(f"{path}: holds no page")
+    return out
+
+
+def crawl_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]]) -> Iterator[TruthPage]:
+    """Of the WARC files, the pages that the truth names, each once, in the order of the files."""
+    wanted = {page["url"]: page for page in truth}
+    for file in find_inputs(tuple(warcs), (".warc.gz", ".warc"), "--warc"):
+        for batch in WarcReader("truth", file, 0):
+            columns = (batch[name].to_pylist() for name in ("url", "payload", "http_charset"))
+            for url, payload, charset in zip(*columns, strict=True):
+                if payload is not None and (page := wanted.pop(url, None)) is not None:
+                    yield TruthPage(url, valid_text(decode(payload, charset).text), page)
+
+
+def valid_text(html: str) -> str:
+    """Without lone surrogates, which no UTF-8 has."""
+    return html.encode("utf-8", "replace").decode()

@@ -1,0 +1,157 @@
+"""`gristmill extractor train`: labelled pages to a model file, its card and a report."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from cleaners.extraction.choice import choose, drop_copies
+from cleaners.extraction.columns import FEATURES
+from cleaners.extraction.context import CONTEXT
+from cleaners.extraction.model import save_model
+from cleaners.extraction.training.fit import Labelled, Prepared, Settings, Trained, fit, prepare, token_f1, trees_of
+from cleaners.extraction.training.labels import block_texts
+from cleaners.extraction.training.pages import TruthPage
+from cleaners.extraction.training.silver import WEIGHT, agreed_text, correct
+from shards.errors import UserError
+
+_MIN_PAGES = 20
+
+
+def prepared_pages(pages: Iterable[TruthPage], tell: Callable[[str], None]) -> list[Prepared]:
+    """Pages with `main_content` as they are labelled, others by the agreement of two engines and by snippets."""
+    out: list[Prepared] = []
+    by_hand = agreed = snippets = 0
+    for page in pages:
+        if content := page.truth.get("main_content"):
+            out.append(prepare(_labelled(page, content, 1.0)))
+            by_hand += 1
+        elif (made := _silver(page)) is not None:
+            out.append(made)
+            agreed += bool(made.labelled.text)
+            snippets += not made.labelled.text
+        if len(out) and len(out) % 500 == 0:
+            tell(f"{len(out):,} pages read")
+    tell(f"{by_hand:,} pages labelled by hand, {agreed:,} by two engines, {snippets:,} by snippets alone")
+    if len(out) < _MIN_PAGES:
+        raise UserError(f"{len(out)} labelled pages are too few to train on; at least {_MIN_PAGES} are needed")
+    return out
+
+
+def _labelled(page: TruthPage, text: str, weight: float) -> Labelled:
+    source = str(page.truth.get("set") or "")
+    kind = str(page.truth.get("page_type") or source)
+    host = urlsplit(page.url).hostname or ""
+    return Labelled(page.url, host, page.html.encode(), text, kind, source, weight)
+
+
+def _silver(page: TruthPage) -> Prepared | None:
+    inside, outside = (page.truth.get(key) or [] for key in ("with", "without"))
+    text = agreed_text(page.html, page.url)
+    if text is None and not (inside or outside):
+        return None
+    made = prepare(_labelled(page, text or "", WEIGHT))
+    words = made.labels.words + 0.5
+    even = words / max(words.sum(), 1.0) * (Settings.page_weight * WEIGHT)
+    correct(block_texts(made.labelled.html, made.page), made.wanted, made.weight, even, inside, outside)
+    return made if made.weight.any() else None
+
+
+def train(
+    pages: Sequence[Prepared],
+    folder: Path,
+    settings: Settings,
+    cards: Sequence[dict[str, Any]],
+    tell: Callable[[str], None],
+) -> tuple[Path, dict[str, Any]]:
+    """Write the model to `folder`; its path and its card."""
+    trained = fit(pages, settings, tell)
+    card = {
+        "data": list(cards),
+        "settings": asdict(settings),
+        **summary(pages, trained),
+    }
+    path = save_model(
+        folder, trained.path_weights, trained.word_weights, trees_of(trained.first), trees_of(trained.second), card
+    )
+    return path, {"digest": path.stem.rpartition("-")[2], **card}
+
+
+def data_cards(pages: Sequence[Prepared]) -> list[dict[str, Any]]:
+    """By set and kind of label: how many pages and hosts, and a digest by which the same data is known again."""
+    groups: dict[tuple[str, str], list[Prepared]] = {}
+    for page in pages:
+        by_hand = page.labelled.weight == 1.0
+        kind = "by hand" if by_hand else "two engines, snippets" if page.labelled.text else "snippets"
+        groups.setdefault((page.labelled.source, kind), []).append(page)
+    out = []
+    for (source, kind), of in sorted(groups.items()):
+        state = hashlib.sha256()
+        for page in sorted(of, key=lambda page: page.labelled.url):
+            state.update(page.labelled.url.encode("utf-8", "replace") + b"\0")
+            state.update(page.wanted.tobytes() + page.weight.tobytes())
+        hosts = len({page.labelled.host for page in of})
+        card = {"set": source, "labels": kind, "pages": len(of), "hosts": hosts, "sha256": state.hexdigest()}
+        out.append(card)
+    return out
+
+
+def summary(pages: Sequence[Prepared], trained: Trained) -> dict[str, Any]:
+    """What the models of the folds reach on pages that they did not see."""
+    scored = [
+        (page, across_f1(page, p))
+        for page, p in zip(pages, trained.across_folds, strict=True)
+        if page.labelled.weight == 1.0
+    ]
+    by_type: dict[str, list[float]] = {}
+    by_set: dict[str, list[float]] = {}
+    for page, f1 in scored:
+        by_type.setdefault(page.labelled.kind, []).append(f1)
+        by_set.setdefault(page.labelled.source, []).append(f1)
+    gains = trained.second.feature_importance("gain")
+    names = [*FEATURES, *CONTEXT]
+    return {
+        "f1_across_folds": _mean([f1 for _, f1 in scored]),
+        "by_type": {kind: {"pages": len(of), "f1": _mean(of)} for kind, of in sorted(by_type.items())},
+        "by_set": {source: {"pages": len(of), "f1": _mean(of)} for source, of in sorted(by_set.items())},
+        "calibration": calibration(pages, trained.across_folds),
+        "importance": {names[i]: round(float(gains[i] / gains.sum()), 5) for i in np.argsort(-gains, kind="stable")},
+        "worst": [
+            {"url": page.labelled.url, "type": page.labelled.kind, "f1": round(f1, 4)}
+            for page, f1 in sorted(scored, key=lambda item: (item[1], item[0].labelled.url))[:50]
+        ],
+    }
+
+
+def across_f1(page: Prepared, p: np.ndarray) -> float:
+    chosen, _ = choose(page.page.measured.measures, p)
+    drop_copies(page.page.measured.measures, chosen)
+    return token_f1(page.labels, chosen)
+
+
+def calibration(pages: Sequence[Prepared], across_folds: Sequence[np.ndarray]) -> list[dict[str, float]]:
+    """By tenths of p: the mean p, the share of main text, and the words, of pages labelled by hand."""
+    by_hand = [i for i, page in enumerate(pages) if page.labelled.weight == 1.0]
+    p = np.concatenate([across_folds[i] for i in by_hand])
+    wanted = np.concatenate([pages[i].wanted for i in by_hand])
+    words = np.concatenate([pages[i].labels.words for i in by_hand]).astype(np.float64)
+    out = []
+    for tenth in range(10):
+        inside = (p >= tenth / 10) & ((p < (tenth + 1) / 10) | (tenth == 9))
+        if total := float(words[inside].sum()):
+            out.append(
+                {
+                    "p": round(float((p * words)[inside].sum() / total), 4),
+                    "main": round(float((wanted * words)[inside].sum() / total), 4),
+                    "words": total,
+                }
+            )
+    return out
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(float(np.mean(values)), 4) if values else 0.0

@@ -1,0 +1,96 @@
+"""Score extraction engines on labelled pages, and train our own."""
+
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cleaners.engines import ENGINES
+from cleaners.extraction.training.pages import TruthPage, crawl_pages, read_truth
+from cleaners.extraction.training.score import Engine, Scores, difference
+from shards.errors import UserError
+
+Tell = Callable[[str], None]
+_EVERY = 200  # pages between lines of progress
+
+
+def engine_of(name: str) -> Engine:
+    """An engine by its name, or a function `module:function` of HTML and URL."""
+    if ":" in name:
+        module, _, function = name.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise UserError(f"{name}: no such function ({error}); give module:function of HTML and URL") from None
+        if not callable(found):
+            raise UserError(f"{name}: is no function; give module:function of HTML and URL")
+        return lambda html, url: str(found(html, url) or "")
+    if name not in ENGINES:
+        raise UserError(f"{name}: no such engine; there are {', '.join(ENGINES)}, and module:function of your own")
+    return lambda html, url: ENGINES[name](html, url, favour="balanced")
+
+
+def score(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -> dict[str, Any]:
+    """Summaries by engine; of each behind the first, what the first is better by."""
+    engines = {name: engine_of(name) for name in names}
+    scores = {name: Scores() for name in names}
+    wanted = read_truth(truth)
+    done = 0
+    for page in labelled_pages(warcs, wanted):
+        for name, engine in engines.items():
+            try:
+                scores[name].add(engine, page.html, page.url, page.truth)
+            except Exception as error:
+                raise UserError(f"{page.url}: {name} failed on it ({type(error).__name__}: {error})") from error
+        done += 1
+        if done % _EVERY == 0:
+            tell(f"{done:,} of {len(wanted):,} pages")
+    if not done:
+        raise UserError(f"{truth}: none of its {len(wanted):,} pages is in the WARC files")
+    first = scores[names[0]]
+    out: dict[str, Any] = {"missing": len({page["url"] for page in wanted}) - done}
+    for name in names:
+        out[name] = scores[name].summary()
+        if name != names[0]:
+            out[name]["behind_first"] = difference(first.pages, scores[name].pages)
+    return out
+
+
+def labelled_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]]) -> Iterable[TruthPage]:
+    """From WARC files, or from lines that bring their `html`."""
+    if warcs:
+        return crawl_pages(warcs, truth)
+    pages = [TruthPage(page["url"], page["html"], page) for page in truth if page.get("html")]
+    if not pages:
+        raise UserError("--warc: is needed, since no line of the truth brings its `html`")
+    return pages
+
+
+def train(
+    labelled: Sequence[Path],
+    warcs: Sequence[str],
+    folder: Path,
+    sets: Sequence[str],
+    tell: Tell,
+) -> tuple[Path, dict[str, Any]]:
+    """Train on the pages of the files of truth, from the WARC files or by their own `html`; (model, its card)."""
+    try:
+        import lightgbm  # noqa: F401
+    except ImportError:
+        raise UserError("training needs LightGBM: pip install 'gristmill[extractor]'") from None
+    from cleaners.extraction.training.fit import Settings
+    from cleaners.extraction.training.run import data_cards, prepared_pages
+    from cleaners.extraction.training.run import train as fit_and_save
+    from pipelines.extractor_report import write_report
+
+    prepared, cards = [], []
+    for path in labelled:
+        truth = [page for page in read_truth(path) if not sets or page.get("set") in sets]
+        if not truth:
+            raise UserError(f"{path}: has no page of the sets {', '.join(sets)}")
+        found = prepared_pages(labelled_pages(warcs, truth), tell)
+        cards += data_cards(found)
+        prepared += found
+    model, card = fit_and_save(prepared, folder, Settings(), cards, tell)
+    write_report(model.with_suffix(".html"), card)
+    return model, card

@@ -1,0 +1,80 @@
+"""Pages for the tests of features and models: tag soup in several scripts, and what the kernels make of a page."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from cleaners.extraction.likeness import signatures_with_parents
+from cleaners.extraction.linear import SLOTS
+from cleaners.extraction.page import Containers, Page, containers_of, read_page
+from cleaners.extraction.tags import VERBATIM
+
+
+class Given(NamedTuple):
+    data: np.ndarray
+    page: Page
+    containers: Containers
+    signatures: np.ndarray
+
+
+def given_page(html: str | bytes) -> Given:
+    data = np.frombuffer(html if isinstance(html, bytes) else html.encode(), np.uint8)
+    page = read_page(data)
+    return Given(data, page, containers_of(page), signatures_with_parents(data, page.tree)[1])
+
+
+def around(nodes: Any, node: int) -> Iterator[int]:
+    """The node, its parent and so on, <html> (node 0) left out."""
+    while node > 0:
+        yield node
+        node = int(nodes["parent"][node])
+
+
+def is_element(nodes: Any, node: int) -> bool:
+    return bool(nodes["tag"][node] > VERBATIM)
+
+
+def random_weights(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=SLOTS).astype(np.float32)
+
+
+OPENINGS = (
+    "p h1 h2 h3 div section article main nav header footer aside ul li a b i table tr td blockquote pre form label "
+    "button figure span template"
+).split()
+TEXTS = [
+    "One sentence, that is the end of it. ",
+    "Ещё немного слов из Москвы, и всё! ",
+    "今天的天气很好，我们去公园。",
+    "هذا نص عربي، أليس كذلك؟ ",
+    "Größe: 12,50 € | © 2024 » ",
+    "fish &amp; chips&hellip; &lt;3 &eacute;t&Eacute; ",
+    "NASA",
+    "x",
+    "(“Why?”)",
+    "1. ",
+    " ",
+    "long " * 45,
+]
+MARKUP = [
+    *(f"<{name}>" for name in OPENINGS),
+    *(f"</{name}>" for name in OPENINGS),
+    "<br>",
+    "<br>",
+    "<p class='text2 storyBody'>",
+    "<div class='nav-menu item-12' id=main>",
+    "<li class=item>",
+    "<p hidden>",
+    "<div aria-hidden=true>",
+    "<a href=x>",
+    "<title>One sentence of Москвы</title>",
+    "<img src=x>",
+    "<input>",
+    "<meta property=og:type content=article>",
+    '<script type=application/ld+json>{\'a\': [{"@type": "Article"}, {"@type":"Offer"}]}</script>',
+    "<svg><desc>x</desc>",
+    "</svg>",
+]
+soup = st.lists(st.one_of(st.sampled_from(TEXTS), st.sampled_from(MARKUP)), max_size=60).map("".join)
