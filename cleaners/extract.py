@@ -1,24 +1,27 @@
-"""Main-text extraction: bytes of a page in, clean text out. The cost of cleaning lies here (25 to 50 ms a page).
+"""Main-text extraction: bytes of a page in, clean text out.
 
-    payload ──charset──▶ HTML ──refuse bombs──▶ child: engine ──tidy──▶ text
+    payload ──charset──▶ HTML ──refuse bombs──┬▶ gristmill, whole batches ─────────┬──tidy──▶ text
+                                              └▶ child: trafilatura, resiliparse ──┘
 
-Refusals come first and are the same on every machine: too many elements, too deep. What still kills the child is
-tried once more alone; then (id, cause) goes to the run's `kills.jsonl`, synced before the unit goes on, and every
-rerun takes it from there. So a time limit, which depends on the machine, never makes two runs of one folder differ.
+Refusals come first and are the same on every machine: too many elements, too deep. Our own engine needs no more: its
+time is linear. With the others, what still kills the child is tried once more alone; then (id, cause) goes to the run's
+`kills.jsonl`, synced before the unit goes on, and every rerun takes it from there. So a time limit, which depends on
+the machine, never makes two runs of one folder differ.
 """
 
 import datetime
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
+from pydantic import model_validator
 
+from cleaners.bombs import count_tags
 from cleaners.charset import decode
 from cleaners.child import ExtractionChild, Killed
 from cleaners.textfix import limit_newlines, remove_urls
@@ -28,6 +31,14 @@ from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
 
 METADATA = pa.schema([pa.field("title", pa.string()), pa.field("page_date", pa.string())])
 METRICS = ("num_elements", "depth", "num_replaced", "killed", "failed", "num_chars")
+# Of the engine gristmill: see `extraction.engine.Extracted`.
+OWN_METRICS = {
+    "num_blocks": pa.int64(),
+    "share_kept": pa.float64(),
+    "expected_f1": pa.float64(),
+    "from_scripts": pa.int64(),
+}
+_CHUNK_BYTES = 16 << 20  # of HTML that our engine works on at a time
 
 
 class ExtractConfig(StageConfig):
@@ -37,8 +48,11 @@ class ExtractConfig(StageConfig):
     edits: ClassVar[bool] = True
 
     name: str = "extract"
-    engine: Literal["trafilatura", "resiliparse"] = "trafilatura"
-    favour: Literal["balanced", "precision", "recall"] = "balanced"
+    engine: Literal["gristmill", "trafilatura", "resiliparse"] = "trafilatura"
+    favour: Literal["balanced", "precision", "recall"] = "balanced"  # of trafilatura
+    comments: bool = False  # these three of gristmill: keep what readers wrote below,
+    markdown: bool = False  # Markdown for plain lines,
+    links: bool = False  # links as [text](address)
     max_elements: int = 200_000  # the largest of 3,013 real pages has 16,000
     max_depth: int = 512  # where browsers stop; the deepest real page has 358
     min_chars: int = 1
@@ -48,10 +62,19 @@ class ExtractConfig(StageConfig):
 
     def columns(self) -> pa.Schema:
         metrics = [pa.field(f"{self.name}.{m}", pa.int64()) for m in METRICS]
+        if self.engine == "gristmill":
+            metrics += [pa.field(f"{self.name}.{m}", kind) for m, kind in OWN_METRICS.items()]
         return pa.schema([TEXT, *metrics, pa.field(f"{self.name}.charset", pa.string()), *self.carried()])
 
     def carried(self) -> pa.Schema:
         return METADATA if self.metadata else pa.schema([])
+
+    def digests(self) -> dict[str, str]:
+        if self.engine != "gristmill":
+            return {}
+        from cleaners.extraction.model import model_path
+
+        return {f"{self.name}.engine": model_path().stem}
 
     def rules(self) -> tuple[Rule, ...]:
         return (
@@ -63,21 +86,30 @@ class ExtractConfig(StageConfig):
         )
 
     def build(self) -> Stage:
-        return Extract(self, None)
+        return ExtractHere(self) if self.engine == "gristmill" else ExtractInChild(self, None)
 
     def build_in(self, folder: Path) -> Stage:
-        return Extract(self, folder / "kills.jsonl")
+        return ExtractHere(self) if self.engine == "gristmill" else ExtractInChild(self, folder / "kills.jsonl")
+
+    @model_validator(mode="after")
+    def _engine_has_its_options(self) -> "ExtractConfig":
+        own = [name for name in ("comments", "markdown", "links") if getattr(self, name)]
+        if own and self.engine != "gristmill":
+            raise ValueError(f"{', '.join(own)}: only the engine gristmill has it, and engine is {self.engine}")
+        if self.favour != "balanced" and self.engine != "trafilatura":
+            raise ValueError(f"favour: only the engine trafilatura has it, and engine is {self.engine}")
+        return self
 
 
 _ENTRY = re.compile(rb'^\{"id": "([0-9a-f]{32})", [^\n]*\}$', re.MULTILINE)
-Row = dict[str, str | int | None]
+Row = dict[str, str | int | float | None]
 
 
-class Extract:
-    def __init__(self, config: ExtractConfig, journal: Path | None) -> None:
-        self._config, self._journal = config, journal
-        self._kills = _read_journal(journal)
-        self._child = ExtractionChild(config.engine, config.favour, metadata=config.metadata)
+class _Extract:
+    """What all engines share: decoding, refusing, tidying."""
+
+    def __init__(self, config: ExtractConfig) -> None:
+        self._config = config
 
     def __call__(self, batch: Batch) -> Batch:
         rows = list(self._rows(batch))
@@ -90,10 +122,80 @@ class Extract:
         return with_columns(batch, columns)
 
     def _rows(self, batch: Batch) -> Iterator[Row]:
-        """One dict a row, in order; the child works on a page while the next one is decoded."""
+        """One dict a row, in order."""
+        raise NotImplementedError
+
+    def _prepare(self, page: "_Page") -> tuple[Row, bytes | None]:
+        """The row so far and, where extraction is to be tried, the HTML as UTF-8."""
+        if page.payload is None:
+            return self._with_text({}, page.text), None
+        decoded = decode(page.payload, page.http_charset)
+        is_utf8 = decoded.charset == "utf-8" and decoded.source != "bom" and decoded.num_replaced == 0
+        utf8 = page.payload if is_utf8 else decoded.text.encode("utf-8", "replace")
+        num_elements, depth = count_tags(np.frombuffer(utf8, np.uint8))
+        row: Row = {
+            "num_elements": num_elements,
+            "depth": depth,
+            "charset": decoded.charset,
+            "num_replaced": decoded.num_replaced,
+        }
+        if num_elements > self._config.max_elements or depth > self._config.max_depth:
+            return row, None
+        return row | {"killed": 0}, utf8
+
+    def _with_text(self, row: Row, text: str | None) -> Row:
+        text = limit_newlines(text or "", self._config.max_newlines)
+        if self._config.remove_urls:
+            text = remove_urls(text)
+        return row | {"text": text, "num_chars": len(text)}
+
+
+class ExtractHere(_Extract):
+    """Our own engine, in this process, many pages at a time."""
+
+    def _rows(self, batch: Batch) -> Iterator[Row]:
+        waiting: list[tuple[_Page, Row, bytes | None]] = []
+        num_bytes = 0
+        for page in _pages(batch):
+            row, html = self._prepare(page)
+            waiting.append((replace(page, payload=None), row, html))
+            num_bytes += len(html or b"")
+            if num_bytes >= _CHUNK_BYTES:
+                yield from self._extracted(waiting)
+                waiting, num_bytes = [], 0
+        yield from self._extracted(waiting)
+
+    def _extracted(self, waiting: Sequence[tuple["_Page", Row, bytes | None]]) -> Iterator[Row]:
+        from cleaners.extraction.engine import Options, declared, extract
+
+        options = Options(self._config.markdown, self._config.links, self._config.comments)
+        found = iter(extract([html for _, _, html in waiting if html is not None], options))
+        for page, row, html in waiting:
+            if html is None:
+                yield row
+                continue
+            one = next(found)
+            metrics = one._asdict() | {"from_scripts": int(one.from_scripts)}
+            if self._config.metadata:
+                data = declared(html, page.url, page.date)
+                row |= {"title": data.title, "page_date": data.date}
+            yield self._with_text(row | metrics | {"failed": 0}, one.text)
+
+
+class ExtractInChild(_Extract):
+    def __init__(self, config: ExtractConfig, journal: Path | None) -> None:
+        super().__init__(config)
+        self._journal = journal
+        self._kills = _read_journal(journal)
+        self._child = ExtractionChild(config.engine, config.favour, metadata=config.metadata)
+
+    def _rows(self, batch: Batch) -> Iterator[Row]:
+        """The child works on a page while the next one is decoded."""
         in_flight: _Page | None = None
         for page in _pages(batch):
             row, html = self._prepare(page)
+            if html is not None and page.id in self._kills:
+                row, html = row | {"killed": 1}, None
             if in_flight is not None:
                 yield self._finish(in_flight)
                 in_flight = None
@@ -104,26 +206,6 @@ class Extract:
                 in_flight = replace(page, row=row, html=html)
         if in_flight is not None:
             yield self._finish(in_flight)
-
-    def _prepare(self, page: "_Page") -> tuple[Row, bytes | None]:
-        """The row so far and, where extraction is to be tried, the HTML as UTF-8."""
-        if page.payload is None:
-            return self._with_text({}, page.text), None
-        decoded = decode(page.payload, page.http_charset)
-        is_utf8 = decoded.charset == "utf-8" and decoded.source != "bom" and decoded.num_replaced == 0
-        utf8 = page.payload if is_utf8 else decoded.text.encode("utf-8", "surrogatepass")
-        num_elements, depth = count_tags(np.frombuffer(utf8, np.uint8))
-        row: Row = {
-            "num_elements": num_elements,
-            "depth": depth,
-            "charset": decoded.charset,
-            "num_replaced": decoded.num_replaced,
-        }
-        if num_elements > self._config.max_elements or depth > self._config.max_depth:
-            return row, None
-        if page.id in self._kills:
-            return row | {"killed": 1}, None
-        return row | {"killed": 0}, utf8
 
     def _finish(self, page: "_Page") -> Row:
         try:
@@ -141,12 +223,6 @@ class Extract:
             return page.row | {"failed": 1}
         row = page.row | {"failed": 0, "title": metadata.title, "page_date": metadata.date}
         return self._with_text(row, text)
-
-    def _with_text(self, row: Row, text: str | None) -> Row:
-        text = limit_newlines(text or "", self._config.max_newlines)
-        if self._config.remove_urls:
-            text = remove_urls(text)
-        return row | {"text": text, "num_chars": len(text)}
 
     def _remember(self, page: "_Page", cause: str) -> None:
         self._kills.add(page.id)
@@ -189,69 +265,3 @@ def _read_journal(journal: Path | None) -> set[str]:
     if journal is None or not journal.exists():
         return set()
     return {match[1].decode() for match in _ENTRY.finditer(journal.read_bytes())}
-
-
-# Elements without content, and those whose end tag authors leave out: neither makes a tree deeper. A name is packed
-# into a u64, eight letters at most.
-_FLAT = np.array(
-    sorted(
-        int.from_bytes(name.encode(), "little")
-        for name in (
-            "area base body br col colgroup dd dt embed head hr html img input li link meta option p param rp rt "
-            "source tbody td tfoot th thead tr track wbr"
-        ).split()
-    ),
-    np.uint64,
-)
-_SCRIPT = np.uint64(int.from_bytes(b"script", "little"))
-_STYLE = np.uint64(int.from_bytes(b"style", "little"))
-
-
-def count_tags(html: np.ndarray) -> tuple[int, int]:
-    """(start tags, greatest nesting of elements that need an end tag) of UTF-8 HTML; scripts and comments skipped."""
-    num_elements, depth = _count_tags(html, _FLAT)
-    return int(num_elements), int(depth)
-
-
-@njit(cache=True)
-def _count_tags(html: np.ndarray, flat: np.ndarray) -> tuple[int, int]:
-    num_elements = depth = deepest = 0
-    i, n = 0, len(html)
-    while i < n - 1:
-        if html[i] != 60:  # "<"
-            i += 1
-            continue
-        i += 1
-        if html[i] == 33 and i + 2 < n and html[i + 1] == 45 and html[i + 2] == 45:  # "<!--" to "-->"
-            i += 3
-            while i + 2 < n and not (html[i] == 45 and html[i + 1] == 45 and html[i + 2] == 62):
-                i += 1
-            continue
-        closing = html[i] == 47  # "/"
-        if closing:
-            i += 1
-        name, letters = np.uint64(0), 0
-        while i < n and (97 <= (html[i] | 32) <= 122 or (letters > 0 and 48 <= html[i] <= 57)):
-            if letters < 8:
-                name |= np.uint64(html[i] | 32 if html[i] >= 65 else html[i]) << np.uint64(8 * letters)
-            letters += 1
-            i += 1
-        if letters == 0:
-            continue
-        at = np.searchsorted(flat, name)
-        nests = not (at < len(flat) and flat[at] == name)
-        if closing:
-            depth -= 1 if nests and depth > 0 else 0
-            continue
-        num_elements += 1
-        while i < n and html[i] != 62:  # ">"
-            i += 1
-        if nests and not (i > 0 and html[i - 1] == 47):
-            depth += 1
-            deepest = max(deepest, depth)
-        if name in (_SCRIPT, _STYLE):  # raw text: no tags until its end tag
-            while i + 1 < n and not (
-                html[i] == 60 and html[i + 1] == 47 and (html[i + 2 if i + 2 < n else i] | 32) == 115
-            ):
-                i += 1
-    return num_elements, deepest

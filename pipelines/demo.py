@@ -1,7 +1,6 @@
 """`gristmill demo`: the whole chain on a crawl that is made on the spot, in a few minutes and without a network.
 
-    crawl ──refinedweb──▶ shards ──▶ report ──▶ tokenizer ──▶ tokens ──▶ model ──▶ bits per byte before and after
-      └─fineweb2-zh, -ru───▶ their articles, whole
+    crawl ──gristmill──▶ shards ──▶ report ──▶ tokenizer ──▶ tokens ──▶ model ──▶ bits per byte before and after
 
 It calls what the other commands call, and keeps everything in one folder. Started again it goes on where it was
 stopped; where all is done it only tells the results once more.
@@ -21,7 +20,7 @@ from typing import Any
 
 import tomli_w
 
-from pipelines.demo_crawl import KEPT, WORLD, Article, article, planted, write_crawl
+from pipelines.demo_crawl import KEPT, Article, article, planted, write_crawl
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import Report, execute
 from pipelines.progress import Show
@@ -53,6 +52,7 @@ TRAINING: dict[str, Any] = {
     },
     "optimizer": {"lr": 2e-3, "warmup_steps": 30},
 }
+_CHINESE_AND_RUSSIAN = ("mill.zh", "roof.zh", "clock.zh", "mill.ru", "fallow.ru", "station.ru")
 _VOCAB_SIZE = 4096
 _HELD_OUT = 0.1
 _TRAINING_LINES = 9  # of progress
@@ -63,25 +63,23 @@ def demo(folder: Path, out: Out) -> None:
     if find_spec("torch") is None:
         raise UserError("the demo trains a model, which needs the extra `train`: pip install 'gristmill[train]'")
     began = time.monotonic()
-    with _step(out, "1/6  write a small crawl from documentation on this machine, and pages of our own"):
+    with _step(out, "1/5  write a small crawl from documentation on this machine, and pages of our own"):
         crawl = write_crawl(folder / "crawl")
         pages, size = (sum(file[key] for file in crawl["files"].values()) for key in ("pages", "bytes"))
         out(f"     {pages:,} pages in {len(crawl['files'])} WARC files, {size / 1e6:.1f} MB compressed")
-    with _step(out, "2/6  clean and deduplicate it by the recipe refinedweb"):
+    with _step(out, "2/5  clean and deduplicate it by the recipe gristmill"):
         with Show() as show:
             run = _clean(_recipe(folder), folder / "run", ProcessPool(os.cpu_count() or 1), show)
         _show_funnel(run.folder, out)
         _check_planted(run.folder, out)
-    with _step(out, "3/6  Chinese and Russian pages by recipes of their own"):
-        _check_whole("fineweb2-zh", ("mill.zh", "roof.zh", "clock.zh"), folder, out)
-        _check_whole("fineweb2-ru", ("mill.ru", "fallow.ru", "station.ru"), folder, out)
-    with _step(out, "4/6  report"):
+        _check_whole(run.folder, out)
+    with _step(out, "3/5  report"):
         report = write_report(run.folder)
         out(f"     {report}")
     training = _training_folder(folder / "training", run)
-    with _step(out, "5/6  train a tokenizer, and make tokens"):
+    with _step(out, "4/5  train a tokenizer, and make tokens"):
         _tokenize(run.folder, training, out)
-    with _step(out, "6/6  train a model on both sources"):
+    with _step(out, "5/5  train a model on both sources"):
         before, after = _train(training, out)
     _show_bits_per_byte(before, after, out)
     _show_places(folder, run.folder, report, training, out)
@@ -97,8 +95,8 @@ def _step(out: Out, title: str) -> Iterator[None]:
 
 
 def _recipe(folder: Path) -> Recipe:
-    """`refinedweb` over the crawl's two sources, as a file that `gristmill run` takes too."""
-    values = tomllib.loads(recipe_text("refinedweb")[0])
+    """`gristmill` over the crawl's two sources, as a file that `gristmill run` takes too."""
+    values = tomllib.loads(recipe_text("gristmill")[0])
     values["source"] = {name: {"kind": "warc", "paths": [str(folder / "crawl" / name)]} for name in WEIGHTS}
     path = folder / "recipe.toml"
     write_bytes(path, tomli_w.dumps(values).encode())
@@ -146,15 +144,13 @@ def fates(run: Path) -> Iterator[tuple[str, str, str]]:
                 yield row["url"], row["date"], (row["drop_reasons"] or [KEPT])[0]
 
 
-def _check_whole(recipe: str, names: tuple[str, ...], folder: Path, out: Out) -> None:
-    paths = f"source.web.paths={folder / 'crawl' / 'web' / WORLD}"
-    run = _clean(load_recipe(recipe, [paths]), folder / recipe, InProcess(), lambda progress: None)
-    texts = kept_texts(run.folder)
-    for name in names:
+def _check_whole(run: Path, out: Out) -> None:
+    texts = kept_texts(run)
+    for name in _CHINESE_AND_RUSSIAN:
         wanted = article(name)
         if not any(holds(text, wanted) for text in texts):
-            raise RunError(f"{run.folder}: the article {wanted.title!r} did not come whole through the recipe {recipe}")
-        out(f"     {recipe}: whole, {len(wanted.text):,} characters: {wanted.title}")
+            raise RunError(f"{run}: the article {wanted.title!r} did not come whole through the recipe")
+        out(f"     whole, {len(wanted.text):,} characters: {wanted.title}")
 
 
 def kept_texts(run: Path) -> list[str]:
@@ -253,7 +249,6 @@ def _show_places(folder: Path, run: Path, report: Path, training: Path, out: Out
         ("clean shards", run / "shards"),
         ("ledger", run / "ledger"),
         ("report", report),
-        ("Chinese, Russian", f"{folder / 'fineweb2-zh'}, {folder / 'fineweb2-ru'}"),
         ("tokenizer", training / "tokenizer.json"),
         ("tokens", training / "tokens"),
         ("training file", training / "train.toml"),
@@ -269,6 +264,6 @@ def _show_places(folder: Path, run: Path, report: Path, training: Path, out: Out
         f"verify {run}",
         f"run {folder / 'recipe.toml'} --out {folder / 'long-only'} --set gopher_quality.min_words=300",
         f"trace {training / 'train.toml'} --step {TRAINING['steps']}",
-        "run refinedweb --set source.paths=FOLDER-OF-WARC-FILES --out runs/mine",
+        "run gristmill --set source.paths=FOLDER-OF-WARC-FILES --out runs/mine",
     ):
         out(f"     {gristmill} {arguments}")

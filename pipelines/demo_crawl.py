@@ -4,7 +4,7 @@
     crawl/libraries/  reference pages of installed libraries
     crawl/crawl.json  what it was made of; written last
 
-`planted` lists every record that we made up and where the recipe `refinedweb` must send it. The hosts end in
+`planted` lists every record that we made up and where the recipe `gristmill` must send it. The hosts end in
 `.example`, which RFC 2606 keeps free of real ones.
 """
 
@@ -53,7 +53,7 @@ class Planted:
 
     page: Page
     what: str
-    ends: str  # its first drop reason under `refinedweb`, or KEPT
+    ends: str  # its first drop reason under `gristmill`, or KEPT
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,7 @@ def english() -> tuple[Planted, ...]:
 def _traps() -> Iterator[Planted]:
     shop = "bargain-bin.example"
     links = Article("Our departments", _WARES)
-    yield Planted(
-        _page(f"https://{shop}/departments", "links", links), "navigation only", "gopher_quality.too_few_words"
-    )
+    yield Planted(_page(f"https://{shop}/departments", "links", links), "navigation only", "language.low_score")
     praise = Article(
         "What our customers say", ("We are very happy with the kettle and would buy it again.", "Thank you!") * 12
     )
@@ -188,6 +186,14 @@ def _traps() -> Iterator[Planted]:
         "words in the address that spam has",
         "url.soft_words",
     )
+    german = Article(
+        "Die Mühle am Bach",
+        (
+            "Seit dreihundert Jahren steht die Mühle am Bach, und noch immer mahlt sie das Korn der Bauern im Tal.",
+            "Im Herbst bringen sie ihren Weizen, und der Müller wiegt ihn auf einer alten Waage aus Eisen.",
+        ),
+    )
+    yield Planted(_magazine("bachmuehle.example", "/korn", german, "de"), "German", "language.unwanted")
     gone = _magazine("harbour-gazette.example", "/lost", Article("Not found", ("There is no such page here.",)))
     yield Planted(replace(gone, status="404 Not Found"), "an error page", "page.bad_status")
     yield Planted(replace(gone, status="301 Moved Permanently", body=b""), "a redirect", "page.bad_status")
@@ -219,18 +225,18 @@ def _traps() -> Iterator[Planted]:
 def chinese() -> tuple[Planted, ...]:
     clock = _old("laojie.example", "/clock.htm", article("clock.zh"), "zh", "gb18030", declared=False)
     return (
-        Planted(_magazine("shuimo.example", "/mill", article("mill.zh"), "zh"), "Chinese", "language.unwanted"),
-        Planted(_magazine("caiyuan.example", "/roof", article("roof.zh"), "zh"), "Chinese", "language.unwanted"),
-        Planted(clock, "Chinese in GB18030, and nobody says so", "language.unwanted"),
+        Planted(_magazine("shuimo.example", "/mill", article("mill.zh"), "zh"), "Chinese", KEPT),
+        Planted(_magazine("caiyuan.example", "/roof", article("roof.zh"), "zh"), "Chinese", KEPT),
+        Planted(clock, "Chinese in GB18030, and nobody says so", KEPT),
     )
 
 
 def russian() -> tuple[Planted, ...]:
     station = _old("polyarka.example", "/zima.htm", article("station.ru"), "ru", "windows-1251")
     return (
-        Planted(_magazine("melnica.example", "/voda", article("mill.ru"), "ru"), "Russian", "language.unwanted"),
-        Planted(_magazine("zemlya.example", "/par", article("fallow.ru"), "ru"), "Russian", "language.unwanted"),
-        Planted(station, "Russian in windows-1251, as the page itself says", "language.unwanted"),
+        Planted(_magazine("melnica.example", "/voda", article("mill.ru"), "ru"), "Russian", KEPT),
+        Planted(_magazine("zemlya.example", "/par", article("fallow.ru"), "ru"), "Russian", KEPT),
+        Planted(station, "Russian in windows-1251, as the page itself says", KEPT),
     )
 
 
@@ -244,6 +250,7 @@ _LINKS = {
     "en": ("Home", "News", "Weather", "Letters", "Archive", "Contact", "Imprint"),
     "zh": ("首页", "新闻", "天气", "来信", "往期", "联系我们"),
     "ru": ("Главная", "Новости", "Погода", "Письма", "Архив", "Контакты"),
+    "de": ("Start", "Nachrichten", "Wetter", "Leserbriefe", "Archiv", "Impressum"),
 }
 _WARES = (
     "Kettles", "Teapots", "Toasters", "Lamps", "Blankets", "Ladders", "Buckets", "Curtains", "Carpets", "Mirrors",

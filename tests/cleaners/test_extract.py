@@ -11,8 +11,9 @@ import pytest
 from crawl import SENTENCES, article
 
 from cleaners import child, engines
+from cleaners.bombs import count_tags
 from cleaners.child import ExtractionChild, Killed
-from cleaners.extract import ExtractConfig, count_tags
+from cleaners.extract import ExtractConfig
 from cleaners.warc import WarcReader
 from shards.errors import RunError
 from shards.schema import PAYLOAD, PROVENANCE, TEXT

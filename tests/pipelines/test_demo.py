@@ -34,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The planted pages through the real recipe."""
     folder = tmp_path_factory.mktemp("demo")
     (folder / "planted.warc.gz").write_bytes(warc("planted", [p.page for p in planted()]))
-    recipe = load_recipe("refinedweb", [f"source.web.paths={folder / 'planted.warc.gz'}"])
+    recipe = load_recipe("gristmill", [f"source.web.paths={folder / 'planted.warc.gz'}"])
     execute(open_run(recipe, folder / "run"), InProcess(), lambda progress: None)
     return folder / "run"
 
