@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-fast lint format golden lock bench-peers bench-clean bench-dedup bench-shares bench-conformance clean
+.PHONY: setup demo test test-fast lint format golden lock bench-peers bench-clean bench-dedup bench-extract bench-shares bench-conformance clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -50,6 +50,9 @@ bench-peers: .venv-peers/ready
 
 bench-clean: setup bench-peers
 	$(BIN)/python -m benchmarks.clean
+
+bench-extract: setup bench-peers
+	$(BIN)/python -m benchmarks.extract
 
 bench-dedup: setup bench-peers
 	$(BIN)/python -m benchmarks.dedup

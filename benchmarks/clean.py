@@ -11,8 +11,8 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -26,6 +26,7 @@ from isal import isal_zlib
 from benchmarks.rows import ROOT, Rows, median_of, peak_memory, real_crawl, require_peers, run_on
 from cleaners.charset import decode
 from cleaners.extract import ExtractConfig
+from cleaners.extraction.training.score import f1
 from cleaners.language import language_model_path
 from cleaners.records import read_records
 from cleaners.warc import WarcReader
@@ -36,7 +37,11 @@ from shards.storage import InputFile, find_inputs
 
 PEER_SCRIPT = ROOT / "benchmarks" / "peers" / "clean.py"
 GRISTMILL = Path(sys.executable).with_name("gristmill")
-ENGINES = {"trafilatura": {"engine": "trafilatura", "favour": "balanced"}, "resiliparse": {"engine": "resiliparse"}}
+ENGINES = {
+    "trafilatura": {"engine": "trafilatura", "favour": "balanced"},
+    "resiliparse": {"engine": "resiliparse"},
+    "gristmill": {"engine": "gristmill"},
+}
 
 
 def main() -> None:
@@ -62,7 +67,7 @@ def main() -> None:
     rows.write()
 
 
-def end_to_end(rows: Rows, crawl: Path, folder: Path, repeats: int) -> None:
+def end_to_end(rows: Rows, crawl: Path, folder: Path, repeats: int, engines: Iterable[str] = ENGINES) -> None:
     """Pages a second behind the start: the time for the crawl less that for a single page of it, for both."""
     one = folder / "one"
     one.mkdir()
@@ -77,7 +82,7 @@ def end_to_end(rows: Rows, crawl: Path, folder: Path, repeats: int) -> None:
         return pages / (median_of(repeats, partial(seconds, crawl)) - start), start
 
     peer = {cores: speed(partial(_peer_seconds, cores=cores)) for cores in ("0", "0,1")}
-    for engine in ENGINES:
+    for engine in engines:
         recipe = _recipe(folder, engine)
         for cores, executor in (("0", ["in-process"]), ("0,1", ["pool", "--workers", "2"])):
             ours = speed(partial(_ours, recipe, folder=folder, cores=cores, executor=executor))
@@ -246,15 +251,6 @@ def extraction(rows: Rows, data: Path, folder: Path) -> None:
             for peer in ("stock trafilatura", "datatrove"):
                 what = f"extraction F1, {kind} ({number}), {engine} against {peer}"
                 rows.add(what, fmean(by_type[engine][kind]), fmean(by_type[peer][kind]), "F1")
-
-
-def f1(text: str, truth: str) -> float:
-    """Of the words, as a multiset; 1 where both are empty."""
-    found, wanted = (Counter(re.findall(r"\w+", given.lower())) for given in (text, truth))
-    if not found or not wanted:
-        return float(found == wanted)
-    common = (found & wanted).total()
-    return 2 * common / (found.total() + wanted.total())
 
 
 def _ours_extracts(settings: dict[str, str], pages: list[tuple[str, bytes, str | None]]) -> list[str]:
