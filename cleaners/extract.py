@@ -29,7 +29,11 @@ from shards.atomic import append_synced
 from shards.schema import TEXT
 from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
 
-METADATA = pa.schema([pa.field("title", pa.string()), pa.field("page_date", pa.string())])
+_TITLE, _DATE = pa.field("title", pa.string()), pa.field("page_date", pa.string())
+# The last three by the engine gristmill alone.
+METADATA = pa.schema(
+    [_TITLE, _DATE, *(pa.field(name, pa.string()) for name in ("author", "canonical_url", "declared_language"))]
+)
 METRICS = ("num_elements", "depth", "num_replaced", "killed", "failed", "num_chars")
 # Of the engine gristmill: see `extraction.engine.Extracted`.
 OWN_METRICS = {
@@ -58,7 +62,7 @@ class ExtractConfig(StageConfig):
     min_chars: int = 1
     max_newlines: int = 2  # longer runs of line ends become this many (RefinedWeb, App. G.1)
     remove_urls: bool = True  # from the text (RefinedWeb, App. G.1)
-    metadata: bool = False  # `title` and `page_date` (YYYY-MM-DD, never after the record's date) as columns
+    metadata: bool = False  # `title`, `page_date` (YYYY-MM-DD, never after the record's date) and more as columns
 
     def columns(self) -> pa.Schema:
         metrics = [pa.field(f"{self.name}.{m}", pa.int64()) for m in METRICS]
@@ -67,7 +71,9 @@ class ExtractConfig(StageConfig):
         return pa.schema([TEXT, *metrics, pa.field(f"{self.name}.charset", pa.string()), *self.carried()])
 
     def carried(self) -> pa.Schema:
-        return METADATA if self.metadata else pa.schema([])
+        if not self.metadata:
+            return pa.schema([])
+        return METADATA if self.engine == "gristmill" else pa.schema([_TITLE, _DATE])
 
     def digests(self) -> dict[str, str]:
         if self.engine != "gristmill":
@@ -178,7 +184,8 @@ class ExtractHere(_Extract):
             metrics = one._asdict() | {"from_scripts": int(one.from_scripts)}
             if self._config.metadata:
                 data = declared(html, page.url, page.date)
-                row |= {"title": data.title, "page_date": data.date}
+                row |= {"title": data.title, "page_date": data.date, "author": data.author}
+                row |= {"canonical_url": data.canonical_url, "declared_language": data.declared_language}
             yield self._with_text(row | metrics | {"failed": 0}, one.text)
 
 

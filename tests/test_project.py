@@ -80,7 +80,7 @@ def test_the_wheel_cleans_ten_records_in_an_empty_environment(tmp_path: Path, la
     (tmp_path / "small.toml").write_text(RECIPE)
     language = f"language.model={language_model}"
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    for recipe, settings in (("small.toml", []), ("refinedweb", ["--set", language])):
+    for recipe, settings in (("small.toml", []), ("gristmill", ["--set", language])):
         command = [str(python.with_name("gristmill")), "run", recipe, "--set", "source.paths=crawl.warc.gz", *settings]
         done = subprocess.run(
             [*command, "--out", f"run-{recipe}"],

@@ -14,7 +14,7 @@ from numba import njit
 from cleaners.extraction.context import weight_of
 
 LEAST = np.float32(0.2)  # below, a block is no main text whatever else the page has
-COPY_WORDS = 5  # shorter equal lines are no copies: labels, code, cells of tables
+COPY_WORDS = 4  # shorter equal lines are no copies: labels, code, cells of tables
 
 
 @njit(cache=True)
