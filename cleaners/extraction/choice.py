@@ -19,7 +19,7 @@ COPY_WORDS = 4  # shorter equal lines are no copies: labels, code, cells of tabl
 
 @njit(cache=True)
 def choose(measures, p):  # type: ignore[no-untyped-def]
-    """(bool[blocks], the expected F1 of that choice)"""
+    """bool[blocks]"""
     number = len(p)
     chosen = np.zeros(number, np.bool_)
     all_main = np.float64(0)
@@ -37,7 +37,20 @@ def choose(measures, p):  # type: ignore[no-untyped-def]
     bound = max(bound, LEAST)
     for b in range(number):
         chosen[b] = p[b] >= bound
-    return chosen, best
+    return chosen
+
+
+@njit(cache=True)
+def expected_f1(measures, p, chosen):  # type: ignore[no-untyped-def]
+    """Of a choice of blocks, from 0 to 1: how sure the model is that it is right."""
+    words = main = all_main = np.float64(0)
+    for b in range(len(p)):
+        weight = weight_of(measures[b].words)
+        all_main += weight * p[b]
+        if chosen[b]:
+            words += weight
+            main += weight * p[b]
+    return 2 * main / (words + all_main + 1e-9)
 
 
 @njit(cache=True)

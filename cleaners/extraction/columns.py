@@ -18,7 +18,7 @@ _OWN = {
     "ending": "1 it ends as a sentence, 2 with a colon, 0 otherwise",
     "commas": "commas of any script",
     "digit_share": "share of digits",
-    "symbol_share": "share of symbols such as | » ›",
+    "symbol_share": "share of symbols such as | / > › –",
     "capitalised": "share of words that begin with a capital",
     "all_caps": "share of words in capitals",
     "word_length": "mean characters a word",
@@ -107,7 +107,7 @@ _SCORES = {
     "most_path_score": "the greatest",
     "text_score": "log odds by its words and pairs of words (`linear`)",
     "strongest_word": "the weight of its most telling word",
-    "text_score_within_5": "mean text_score of it and five blocks each side",
+    "text_score_within_5": "sum of text_score over it and five blocks each side, by 11",
 }
 _PAGE = {
     "page_log_chars": "ln(1 + characters) of the page",

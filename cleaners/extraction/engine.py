@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from cleaners.extraction.choice import choose, drop_copies
+from cleaners.extraction.choice import choose, drop_copies, expected_f1
 from cleaners.extraction.columns import NUM_FEATURES
 from cleaners.extraction.comments import comment_blocks
 from cleaners.extraction.context import NUM_CONTEXT, context_of
@@ -121,9 +121,9 @@ def extract_batch(data, offsets, model, comments):  # type: ignore[no-untyped-de
 def chosen_blocks(data, page, model):  # type: ignore[no-untyped-def]
     """(bool[blocks], the expected F1 of that choice)"""
     p = main_shares(data, page, model)
-    chosen, expected = choose(page.measured.measures, p)
+    chosen = choose(page.measured.measures, p)
     drop_copies(page.measured.measures, chosen)
-    return chosen, expected
+    return chosen, expected_f1(page.measured.measures, p, chosen)
 
 
 @njit(cache=True)

@@ -94,6 +94,6 @@ def _title_words(data, nodes):  # type: ignore[no-untyped-def]
     """(uint32[MAX_WORDS], number): the words of the first <title> that is no picture's, as `measure` hashes them."""
     words = np.empty(MAX_WORDS, np.uint32)
     for i in range(len(nodes)):
-        if nodes[i].tag == tags.TITLE and not nodes[i].flags & FOREIGN and nodes[i].behind > i + 1:
+        if nodes[i].tag == tags.TITLE and not nodes[nodes[i].parent].flags & FOREIGN and nodes[i].behind > i + 1:
             return words, hash_words(data, nodes, i + 1, words)
     return words, 0

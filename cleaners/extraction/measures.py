@@ -25,7 +25,7 @@ MEASURE = np.dtype(
         ("punctuation", np.float32),  # ends of sentences and clauses
         ("commas", np.float32),
         ("digits", np.float32),
-        ("symbols", np.float32),  # | » › • / and their like
+        ("symbols", np.float32),  # | / > › • – and their like
         ("capitalised", np.float32),  # words
         ("all_caps", np.float32),  # words
         ("word_chars", np.float32),
@@ -111,6 +111,8 @@ def kind_beyond_ascii(c):  # type: ignore[no-untyped-def]
     if c < 0x2000:
         if c in (0xD7, 0xF7):
             return _SYMBOL
+        if 0x660 <= c <= 0x669 or 0x6F0 <= c <= 0x6F9 or 0x966 <= c <= 0x96F:
+            return _DIGIT
         if c in (0x37E, 0x589, 0x61B, 0x61F, 0x6D4, 0x964, 0x965, 0x1362):
             return _END
         return _COMMA if c == 0x60C else _LETTER
@@ -149,9 +151,20 @@ def kind_beyond_ascii(c):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def _small(c):  # type: ignore[no-untyped-def]
-    """The small letter of a capital of ASCII, Latin-1, Greek or Cyrillic; what is none of these stays."""
-    if 65 <= c <= 90 or 0xC0 <= c <= 0xDE or 0x391 <= c <= 0x3A9 or 0x410 <= c <= 0x42F:
+    """The small letter of a capital of the Latin, Greek or Cyrillic alphabet; what is none of these stays."""
+    if 65 <= c <= 90:
         return c + 32
+    if c < 0xC0:
+        return c
+    if c <= 0xDE or 0x391 <= c <= 0x3A9 or 0x410 <= c <= 0x42F or 0xFF21 <= c <= 0xFF3A:
+        return c + 32
+    if 0x100 <= c <= 0x17E:
+        if c == 0x130:  # a dotted capital I
+            return 105
+        if c == 0x178:
+            return 0xFF
+        capitals_are_odd = 0x139 <= c <= 0x148 or c >= 0x179
+        return c + 1 if (c & 1) == capitals_are_odd and c not in (0x138, 0x149) else c
     return c + 80 if 0x400 <= c <= 0x40F else c
 
 

@@ -8,6 +8,7 @@ The digest is that of the arrays, so that an archive written by another zlib is 
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -94,6 +95,8 @@ def load_model(path: Path) -> Model:
         ]
     except FileNotFoundError:
         raise UserError(f"{path}: no such model; `gristmill extractor train` writes one") from None
-    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+    except (
+        OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile
+    ) as error:  # fmt: skip
         raise UserError(f"{path}: is no model of the extractor ({error}); train or install anew") from None
     return Model(weights[0], weights[1], forests[0], forests[1])

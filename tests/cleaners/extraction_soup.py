@@ -1,5 +1,6 @@
 """Pages for the tests of features and models: tag soup in several scripts, and what the kernels make of a page."""
 
+import random
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -77,4 +78,15 @@ MARKUP = [
     "<svg><desc>x</desc>",
     "</svg>",
 ]
-soup = st.lists(st.one_of(st.sampled_from(TEXTS), st.sampled_from(MARKUP)), max_size=60).map("".join)
+
+
+def large_soup(seed: int, num_pieces: int) -> str:
+    draw = random.Random(seed)
+    return "".join(draw.choice(draw.choice([TEXTS, MARKUP])) for _ in range(num_pieces))
+
+
+# Lists that hypothesis draws have few pieces, and windows reach over 25 blocks.
+soup = st.one_of(
+    st.lists(st.sampled_from(TEXTS + MARKUP), max_size=30).map("".join),
+    st.builds(large_soup, st.integers(0, 1 << 32), st.integers(0, 120)),
+)

@@ -19,7 +19,8 @@ RUNS = np.array([40, 16, 8, 5, 3, 2, 1], np.int32)  # words, the longest first
 _NEAR = 25  # words between a short run and a matched word beside it
 _MOST_PLACES = 400  # of a word in the text that are tried
 # A character is a word where words are not spaced.
-_WORD = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\W\u2e80-\u9fff\uf900-\ufaff]+")
+_UNSPACED = r"\u2e80-\u2fff\u3005-\u3007\u3040-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
 class Labels(NamedTuple):

@@ -13,7 +13,17 @@ from cleaners.extraction.choice import choose, drop_copies
 from cleaners.extraction.columns import FEATURES
 from cleaners.extraction.context import CONTEXT
 from cleaners.extraction.model import save_model
-from cleaners.extraction.training.fit import Labelled, Prepared, Settings, Trained, fit, prepare, token_f1, trees_of
+from cleaners.extraction.training.fit import (
+    Labelled,
+    Prepared,
+    Settings,
+    Trained,
+    fit,
+    fold_of,
+    prepare,
+    token_f1,
+    trees_of,
+)
 from cleaners.extraction.training.labels import block_texts
 from cleaners.extraction.training.pages import TruthPage
 from cleaners.extraction.training.silver import WEIGHT, agreed_text, correct
@@ -69,6 +79,9 @@ def train(
     tell: Callable[[str], None],
 ) -> tuple[Path, dict[str, Any]]:
     """Write the model to `folder`; its path and its card."""
+    pages = sorted(pages, key=lambda page: (page.labelled.url, page.labelled.html))
+    if len({fold_of(page.labelled.host) for page in pages if page.weight.any()}) < 2:
+        raise UserError("the labelled pages are of one host, or none has text; training compares hosts")
     trained = fit(pages, settings, tell)
     card = {
         "data": list(cards),
@@ -128,7 +141,7 @@ def summary(pages: Sequence[Prepared], trained: Trained) -> dict[str, Any]:
 
 
 def across_f1(page: Prepared, p: np.ndarray) -> float:
-    chosen, _ = choose(page.page.measured.measures, p)
+    chosen = choose(page.page.measured.measures, p)
     drop_copies(page.page.measured.measures, chosen)
     return token_f1(page.labels, chosen)
 

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cleaners.extraction import choice
 from cleaners.extraction.choice import COPY_WORDS, LEAST, choose, drop_copies
 from cleaners.extraction.measures import MEASURE
 
@@ -32,9 +33,10 @@ blocks = st.lists(st.tuples(st.integers(0, 60), st.floats(0, 1, width=16)), min_
 @example([(10, 0.1), (10, 0.1)])
 def test_no_other_choice_has_a_greater_expected_f1(drawn: list[tuple[int, float]]) -> None:
     words, p = np.array([w for w, _ in drawn], np.float32), np.array([q for _, q in drawn], np.float32)
-    chosen, best = choose(measures_of([w for w, _ in drawn]), p)
+    measures = measures_of([w for w, _ in drawn])
+    chosen = choose(measures, p)
     every = [np.array(c) for c in itertools.product([False, True], repeat=len(drawn)) if any(c)]
-    assert abs(best - max(expected_f1(words, p, c) for c in every)) < 1e-6 if p.any() else best == 0
+    assert not p.any() or abs(choice.expected_f1(measures, p, chosen) - expected_f1(words, p, chosen)) < 1e-6
     assert not chosen[p < LEAST].any()
     if chosen.any() and p[chosen].min() > LEAST + 1e-6:
         sure = [c & (p >= LEAST) for c in every]
@@ -44,20 +46,21 @@ def test_no_other_choice_has_a_greater_expected_f1(drawn: list[tuple[int, float]
 @given(blocks)
 def test_what_is_chosen_is_likelier_than_what_is_not(drawn: list[tuple[int, float]]) -> None:
     p = np.array([q for _, q in drawn], np.float32)
-    chosen, _ = choose(measures_of([w for w, _ in drawn]), p)
+    chosen = choose(measures_of([w for w, _ in drawn]), p)
     assert p[chosen].min(initial=1) > p[~chosen].max(initial=-1) or chosen.all() or not chosen.any()
 
 
 def test_the_bound_falls_with_the_page() -> None:
-    clear = choose(measures_of([50, 50, 50]), np.array([0.95, 0.9, 0.3], np.float32))[0]
-    doubtful = choose(measures_of([50, 50, 50]), np.array([0.35, 0.3, 0.3], np.float32))[0]
+    clear = choose(measures_of([50, 50, 50]), np.array([0.95, 0.9, 0.3], np.float32))
+    doubtful = choose(measures_of([50, 50, 50]), np.array([0.35, 0.3, 0.3], np.float32))
     assert clear.tolist() == [True, True, False]
     assert doubtful.all()
 
 
 def test_a_page_without_blocks_has_no_choice() -> None:
-    chosen, best = choose(measures_of([]), np.empty(0, np.float32))
-    assert len(chosen) == best == 0
+    chosen = choose(measures_of([]), np.empty(0, np.float32))
+    assert len(chosen) == 0
+    assert choice.expected_f1(measures_of([]), np.empty(0, np.float32), chosen) == 0
 
 
 def plain_copies(rows: list[tuple[int, int, bool, bool]]) -> list[bool]:

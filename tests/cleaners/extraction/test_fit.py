@@ -75,7 +75,7 @@ def trained() -> Trained:
 
 
 def score(page: Prepared, p: np.ndarray) -> float:
-    return token_f1(page.labels, choose(page.page.measured.measures, p)[0])
+    return token_f1(page.labels, choose(page.page.measured.measures, p))
 
 
 def saved(folder: Path, made: Trained) -> Path:

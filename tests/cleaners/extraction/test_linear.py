@@ -114,12 +114,13 @@ def test_blocks_without_weight_teach_nothing() -> None:
 
 
 def test_one_step_is_that_of_adagrad() -> None:
-    given = given_page("<p>word")
+    given = given_page("<p>some words")
     weights, squares = np.zeros(SLOTS, np.float32), np.full(SLOTS, 0.3, np.float32)
     one = np.ones(1, np.float32)
     learn_words(given.page.measured, one, 2 * one, weights, squares, np.float32(0.08), np.float32(0))
     gradient = 2 * (0.5 - 1)
-    for k in (0, slot(hash_of("word"))):
-        assert np.isclose(squares[k], 0.3 + gradient**2)
-        assert np.isclose(weights[k], -0.08 * gradient / np.sqrt(0.3 + gradient**2))
-    assert np.count_nonzero(weights) == 2
+    first, second = hash_of("some"), hash_of("words")
+    for k, by in ((0, 1), (slot(first), 0.5**0.5), (slot(second), 0.5**0.5), (slot(pair(first, second)), 0.5**0.5)):
+        assert np.isclose(squares[k], 0.3 + (gradient * by) ** 2)
+        assert np.isclose(weights[k], -0.08 * gradient * by / np.sqrt(0.3 + (gradient * by) ** 2))
+    assert np.count_nonzero(weights) == 4
