@@ -15,7 +15,7 @@ from numba import njit
 
 from cleaners.extraction.choice import choose, drop_copies, expected_f1
 from cleaners.extraction.columns import NUM_FEATURES
-from cleaners.extraction.comments import comment_blocks
+from cleaners.extraction.comments import comment_blocks, leave_out_comments
 from cleaners.extraction.context import NUM_CONTEXT, context_of
 from cleaners.extraction.features import features_of
 from cleaners.extraction.forest import predict
@@ -50,6 +50,8 @@ class Extracted(NamedTuple):
 
 def extract(pages: Sequence[bytes], options: Options, model: Model | None = None) -> list[Extracted]:
     """Of `pages`, each valid UTF-8, in their order."""
+    if not pages:
+        return []
     model = model or load_model(model_path())
     offsets = np.cumsum([0, *map(len, pages)])
     data = np.frombuffer(b"".join(pages), np.uint8)
@@ -120,19 +122,23 @@ def extract_batch(data, offsets, model, comments):  # type: ignore[no-untyped-de
 @njit(cache=True)
 def chosen_blocks(data, page, model):  # type: ignore[no-untyped-def]
     """(bool[blocks], the expected F1 of that choice)"""
-    p = main_shares(data, page, model)
+    if len(page.blocks) == 0:
+        return np.zeros(0, np.bool_), 0.0
+    containers = containers_of(page)
+    x = features_with_context(data, page, containers, model)
+    p = predict(model.second, x)
     chosen = choose(page.measured.measures, p)
     drop_copies(page.measured.measures, chosen)
+    leave_out_comments(page, containers, x[0], chosen)
     return chosen, expected_f1(page.measured.measures, p, chosen)
 
 
 @njit(cache=True)
-def main_shares(data, page, model):  # type: ignore[no-untyped-def]
-    """float32[blocks]: the expected share of main text of each block's words."""
-    containers = containers_of(page)
+def features_with_context(data, page, containers, model):  # type: ignore[no-untyped-def]
+    """float32[blocks, NUM_FEATURES + NUM_CONTEXT]: what the second trees see."""
     x = np.empty((len(page.blocks), NUM_FEATURES + NUM_CONTEXT), np.float32)
     first = features_of(data, page, containers, model.path_weights, model.word_weights)
     x[:, :NUM_FEATURES] = first
     _, signatures = signatures_with_parents(data, page.tree)
     x[:, NUM_FEATURES:] = context_of(page, containers, signatures, predict(model.first, first))
-    return predict(model.second, x)
+    return x

@@ -15,6 +15,7 @@ Plain Python, one page at a time, for those who ask for it. What would be taken 
 """
 
 import re
+from collections.abc import Iterable
 from itertools import groupby
 from typing import NamedTuple
 
@@ -31,8 +32,9 @@ from cleaners.extraction.text import max_text_bytes, write_node
 
 _H1, _OL, _UL, _QUOTE, _CODE = (TAGS[name] for name in "h1 ol ul blockquote code".split())
 _MOST_DEPTH = 8  # of lists and quotations that is shown
-_MARKUP = re.compile(r"([\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_]))")
-_LINE_BEGIN = re.compile(r"^(#{1,6}(?=\s|$)|[-+>](?=\s|$)|[-=~]{3,}|\d{1,9}(?=[.)](\s|$)))")
+_MARKUP = re.compile(r"([\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;))")
+_LINE_BEGIN = re.compile(r"^(>|#{1,6}(?=\s|$)|[-+](?=\s|$)|[-=]+(?=\s*$)|~{3,}|\d{1,9}(?=[.)](\s|$)))")
+_LINE_ENDS = ("\n", "\\\n")
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight-source)-([\w+#-]{1,20})")
 
 
@@ -95,7 +97,8 @@ class _Writer:
         is_new = item >= 0 and item != self._last_item
         if code >= 0 and self._markdown:
             return _Line(self._verbatim(b), self._quotes(i), "", "code", code)
-        text = self._inline(b, "\\\n" if self._markdown else "\n")
+        line_end = _LINE_ENDS[self._markdown]
+        text = self._verbatim(b).rstrip() if code >= 0 else self._inline(b, line_end)
         if not text:
             return None
         if item >= 0:
@@ -116,26 +119,21 @@ class _Writer:
 
     def _inline(self, b: int, line_end: str) -> str:
         """The text of a block with its marks. <br> is `line_end`."""
-        out, pending = "", ""
-        for run in self._runs(b, line_end):
-            text = run.text.strip(" ")
-            if not text:
-                pending = pending or (" " if run.text else "")
-                continue
-            lead = pending or (" " if run.text.startswith(" ") else "")
-            out += (lead if out and not out.endswith("\n") else "") + self._marked(run, text)
-            pending = " " if run.text.endswith(" ") else ""
-        return out.strip()
+        parts = []
+        for link, runs in groupby(self._runs(b, line_end), lambda run: run.link):
+            text = _spaced((run.text, self._marked(run)) for run in runs)
+            bare = text.strip(" ")
+            parts.append((text, f"[{bare}]({link})" if link and bare else bare))
+        return _spaced(parts).strip(" \n")
 
-    def _marked(self, run: Run, text: str) -> str:
-        if text.strip("\\\n") == "":
+    def _marked(self, run: Run) -> str:
+        text = run.text.strip(" ")
+        if text in _LINE_ENDS or not self._markdown:
             return text
-        if self._markdown:
-            is_code = run.code and "`" not in text
-            text = f"`{text}`" if is_code else _MARKUP.sub(r"\\\1", text).replace("\\\\\n", "\\\n")
-            text = f"**{text}**" if run.bold and "\n" not in text else text
-            text = f"*{text}*" if run.italic and "\n" not in text else text
-        return f"[{text}]({run.link})" if run.link else text
+        is_code = run.code and "`" not in text
+        text = f"`{text}`" if is_code and text else _MARKUP.sub(r"\\\1", text)
+        text = f"**{text}**" if run.bold and text else text
+        return f"*{text}*" if run.italic and text else text
 
     def _runs(self, b: int, line_end: str) -> list[Run]:
         """Of one style each, with <br> as runs of their own."""
@@ -213,6 +211,11 @@ class _Writer:
             same = before is not None and line.kind != "" and (line.kind, line.group) == (before.kind, before.group)
             if before is not None and before.kind == "code" and not same:
                 out.append(before.prefix + "```")
+            # A list may begin within an item's paragraph only if it begins with 1.
+            begins = line.first.endswith(". ") and line.first != "1. "
+            if before is not None and same and begins:
+                goes_on = before.prefix == line.prefix and before.first.endswith(". ")
+                out += [] if goes_on else [line.prefix.rstrip()]
             if before is not None and not same:
                 out.append(line.prefix.rstrip() if line.prefix == before.prefix else "")
             if line.kind == "code" and not same:
@@ -234,6 +237,18 @@ class _Writer:
                 if found:
                     return found[1]
         return ""
+
+
+def _spaced(parts: Iterable[tuple[str, str]]) -> str:
+    """The second of each joined, with one space where the first begins or ends with one."""
+    out, pending = "", False
+    for text, shown in parts:
+        if shown:
+            out += (" " if (pending or text.startswith(" ")) and not out.endswith("\n") else "") + shown
+            pending = text.endswith(" ")
+        else:
+            pending = pending or bool(text)
+    return out + " " * pending
 
 
 def _escaped_begin(match: re.Match[str]) -> str:

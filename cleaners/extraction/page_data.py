@@ -201,7 +201,8 @@ def _is_address(text: str) -> bool:
 
 def _texts(data: np.ndarray, tree: Tree, tag: int) -> Iterator[str]:
     for node in np.flatnonzero(tree.nodes["tag"] == tag).tolist():
-        if not tree.nodes[node]["flags"] & FOREIGN:
+        # A picture's <title> holds HTML again, so that only its parent is foreign.
+        if not tree.nodes[tree.nodes[node]["parent"]]["flags"] & FOREIGN:
             yield _text(data, tree, node)
 
 

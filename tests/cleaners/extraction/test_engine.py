@@ -1,0 +1,84 @@
+"""The engine on whole pages, with the model that is shipped."""
+
+import random
+from pathlib import Path
+
+import pytest
+from crawl import SENTENCES, article
+from extraction_pages import real_pages
+from extraction_soup import given_page
+
+from cleaners.extraction.comments import comment_blocks
+from cleaners.extraction.engine import Extracted, Options, extract
+
+COMMENTS = "".join(
+    f"<li class=comment id=comment-{n}><b>Ann</b> <a href=#>Reply</a><p>I have read this twice, and I agree with {n}."
+    for n in range(9)
+)
+
+
+def one(html: str | bytes, **options: bool) -> Extracted:
+    return extract([html if isinstance(html, bytes) else html.encode()], Options(**options))[0]
+
+
+def test_an_article_comes_out_and_its_frame_does_not() -> None:
+    found = one(article("The mill"))
+    assert all(sentence in found.text for sentence in SENTENCES)
+    assert "Imprint" not in found.text
+    assert 0.5 < found.share_kept <= 1
+    assert found.expected_f1 > 0.7
+    assert not found.from_scripts
+
+
+def test_pages_do_not_know_of_each_other() -> None:
+    pages = [article(f"Page {n}", SENTENCES[: n + 3]).encode() for n in range(6)] + [b"", b"<p>x", b"\0", b"<table>"]
+    alone = [extract([page], Options())[0] for page in pages]
+    assert extract(pages, Options()) == alone
+    order = list(range(len(pages)))
+    random.Random(1).shuffle(order)
+    assert extract([pages[i] for i in order], Options()) == [alone[i] for i in order]
+    assert extract([], Options()) == []
+
+
+@pytest.mark.parametrize("html", ["", " ", "<!-- x -->", "<script>x</script>", "<p hidden></p>", "<title>t</title>"])
+def test_a_page_without_text_gives_none(html: str) -> None:
+    assert one(html) == Extracted("", 0, 0.0, 0.0, False)
+
+
+def test_comments_are_left_out_and_kept_by_option() -> None:
+    html = article("The mill").replace("</body>", f"<section class=comments><ol>{COMMENTS}</ol></section></body>")
+    html = html.replace("<body", '<meta property="og:type" content="article"><body')
+    assert "I have read this twice" not in one(html).text
+    kept = one(html, comments=True).text
+    assert kept.count("I have read this twice") == 9
+    assert "Reply" not in kept
+
+
+def test_an_element_with_all_of_the_page_is_no_list_of_comments() -> None:
+    page = given_page(f"<body class=comments><p>{' '.join(SENTENCES)}</p>")
+    assert not comment_blocks(page.page, page.containers).any()
+
+
+def test_text_that_scripts_carry_stands_in_for_a_shell() -> None:
+    body = " ".join(SENTENCES * 3)
+    found = one(f'<div id=app></div><script type="application/ld+json">{{"articleBody": "{body}"}}</script>')
+    assert (found.text, found.from_scripts) == (body, True)
+
+
+def test_markdown_and_links_are_of_the_same_blocks() -> None:
+    html = article("The mill").replace(SENTENCES[1], f"<a href='/x'>{SENTENCES[1]}</a>")
+    marked = one(html, markdown=True, links=True).text
+    assert f"[{SENTENCES[1]}](/x)" in marked
+    assert "# The mill" in marked
+    assert "Imprint" not in marked
+
+
+def test_five_megabytes_are_no_trouble() -> None:
+    found = one(article("Long", SENTENCES * 6_000))
+    assert found.text.count(SENTENCES[0]) >= 1
+
+
+@pytest.mark.real
+def test_real_pages_are_the_same_in_any_batch(real_data: Path) -> None:
+    pages = real_pages(real_data, 2, 40)
+    assert extract(pages, Options()) == [extract([page], Options())[0] for page in pages]
