@@ -1,0 +1,169 @@
+"""Scoring engines and training ours, by the commands, on generated pages."""
+
+import gzip
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crawl import SENTENCES, Crawl, article
+from typer.testing import CliRunner
+
+from cleaners.extraction.model import load_model
+from cleaners.extraction.training.pages import read_truth
+from cleaners.extraction.training.score import Scored, f1, interval, overlap, score_page
+from pipelines.cli import app, main
+from shards.errors import UserError
+
+
+def page(number: int) -> tuple[str, str, str]:
+    """(URL, HTML, main text) of a page with menu, teasers and comments."""
+    draw = random.Random(number)
+    lines = [" ".join(draw.sample(SENTENCES, 3)) for _ in range(draw.randrange(3, 8))]
+    menu = "".join(f"<li><a href=/{n}>{word}</a>" for n, word in enumerate(("Home", "News", "Shop", "Contact")))
+    teasers = "".join(f"<div class=teaser><a href=/t{n}>Read this too: {n}</a></div>" for n in range(5))
+    body = "".join(f"<p>{line}</p>" for line in lines)
+    html = f"<nav><ul>{menu}</ul></nav><main class=story><h1>Page {number}</h1>{body}</main><aside>{teasers}</aside>"
+    return f"https://host{number % 20}.example/{number}", html, "\n".join([f"Page {number}", *lines])
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("labelled") / "pages.jsonl.gz"
+    lines = [
+        {"url": url, "html": html, "main_content": text, "page_type": "article" if n % 2 else "forum", "set": "made"}
+        for n in range(60)
+        for url, html, text in [page(n)]
+    ]
+    path.write_bytes(gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode()))
+    return path
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in ("extractor", *arguments)])
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(sys, "argv", ["gristmill", "extractor", *map(str, arguments)])
+        main()
+    assert end.value.code == 2
+    told = capsys.readouterr().err.strip()
+    assert "\n" not in told
+    return told
+
+
+def test_f1_is_over_the_multiset_of_words() -> None:
+    assert f1("a b b c", "B b d") == pytest.approx(2 * 2 / 7)
+    assert overlap("a b b c", "B b d")[1:] == (pytest.approx(2 / 4), pytest.approx(2 / 3))
+    assert (f1("", ""), f1("a", ""), f1("", "a"), f1("Мир, мир", "мир МИР!")) == (1, 0, 0, 1)
+
+
+def test_snippets_are_found_over_line_ends() -> None:
+    truth = {"url": "u", "set": "s", "with": ["one two", "three"], "without": ["menu", "four  five"]}
+    found = score_page("u", "one\ntwo\nfour five", truth)
+    assert found == Scored("u", "s", "s", None, 1, 2, 1, 2)
+
+
+def test_interval_draws_whole_hosts() -> None:
+    pages = [Scored(f"https://{host}.example/{n}", "t", "s", None, 0, 0, 0, 0) for host in "ab" for n in range(50)]
+    low, high = interval(pages, [0.0] * 50 + [1.0] * 50) or (0, 0)
+    assert (low, high) == (0, 1)
+    assert interval(pages[:50], [1.0] * 50) is None
+
+
+def test_score_tells_types_sets_and_time(labelled: Path) -> None:
+    done = run("score", "gristmill", "--truth", labelled, "--against", "resiliparse", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["pages"] == 60
+    assert found["f1"] > 0.9
+    assert {kind: of["pages"] for kind, of in found["by_type"].items()} == {"article": 30, "forum": 30}
+    assert found["by_set"]["made"]["f1"] == pytest.approx(found["f1"])
+    assert found["f1_interval"][0] <= found["f1"] <= found["f1_interval"][1]
+    assert found["ms_per_page"] > 0
+    assert len(found["worst"]) == 10
+    assert found["resiliparse"]["behind_first"]["f1"] == pytest.approx(found["f1"] - found["resiliparse"]["f1"])
+    table = run("score", "gristmill", "--truth", labelled)
+    assert "article (30)" in table.stdout
+
+
+def test_score_reads_the_pages_from_warc(tmp_path: Path) -> None:
+    crawl = Crawl()
+    crawl.page("https://a.example/1", article("One"))
+    crawl.write(tmp_path / "a.warc.gz")
+    lines = [
+        {"url": f"https://a.example/{n}", "main_content": " ".join(SENTENCES), "with": [SENTENCES[0]]} for n in (1, 2)
+    ]
+    (tmp_path / "truth.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    done = run("score", "builtins:max", "--warc", tmp_path / "a.warc.gz", "--truth", tmp_path / "truth.jsonl")
+    assert "1 pages of the truth are not in the WARC files" in done.stdout
+
+
+def test_mistakes_are_told_in_one_line(tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no such engine" in refused(capsys, "score", "readability", "--truth", labelled)
+    assert "no such function" in refused(capsys, "score", "json:nothing", "--truth", labelled)
+    assert "failed on it" in refused(capsys, "score", "json:loads", "--truth", labelled)
+    broken = tmp_path / "broken.jsonl"
+    for content, message in (
+        ("", "holds no page"),
+        ("{", ":1: is no JSON"),
+        ('{"x": 1}', ':1: has no "url"'),
+        ('{"url": "u", "with": "x"}', '"with" is no list'),
+        ('{"url": "u"}', "--warc: is needed"),
+    ):
+        broken.write_text(content)
+        assert message in refused(capsys, "score", "gristmill", "--truth", broken)
+    assert "cannot be read" in refused(capsys, "score", "gristmill", "--truth", tmp_path / "none.jsonl")
+    few = tmp_path / "few.jsonl"
+    few.write_text(json.dumps({"url": "https://a.example/", "html": "<p>x", "main_content": "x"}))
+    assert "too few to train on" in refused(capsys, "train", few, "--out", tmp_path)
+    assert "has no page of the sets other" in refused(capsys, "train", few, "--set", "other")
+    Crawl().page("https://b.example/", "<p>x").write(tmp_path / "b.warc.gz")
+    assert "none of its 60 pages is in the WARC" in refused(
+        capsys, "score", "gristmill", "--truth", labelled, "--warc", tmp_path / "b.warc.gz"
+    )
+
+
+@pytest.mark.slow
+def test_training_gives_the_same_model_twice_and_a_report(tmp_path: Path, labelled: Path) -> None:
+    pytest.importorskip("lightgbm")
+    for name in ("a", "b"):
+        done = run("train", labelled, "--out", tmp_path / name)
+        assert done.exit_code == 0, done.output
+    (first,), (second,) = (sorted((tmp_path / name).glob("*.npz")) for name in ("a", "b"))
+    assert first.name == second.name
+    assert first.read_bytes() == second.read_bytes()
+    load_model(first)
+    card = json.loads(first.with_suffix(".json").read_bytes())
+    assert card["f1_across_folds"] > 0.95
+    assert card["data"][0] | {"sha256": ""} == {
+        "set": "made",
+        "labels": "by hand",
+        "pages": 60,
+        "hosts": 20,
+        "sha256": "",
+    }
+    report = first.with_suffix(".html").read_text()
+    assert "path_score" in report
+    assert "forum" in report
+
+
+def test_training_without_lightgbm_says_what_to_install(labelled: Path) -> None:
+    code = (
+        "import sys; sys.modules['lightgbm'] = None; sys.argv = ['gristmill', 'extractor', 'train', sys.argv[1]];"
+        "from pipelines.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, labelled], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'gristmill[extractor]'" in done.stderr
+
+
+def test_truth_names_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"url": "u"}\n\nnot json\n')[:-6])
+    with pytest.raises(UserError, match=r"t\.jsonl\.gz"):
+        read_truth(path)
