@@ -82,15 +82,15 @@ def engines(rows: Rows, data: Path) -> None:
     ours = found["gristmill"]
     for peer in list(run)[1:]:
         theirs = found[peer]
-        rows.add("F1 on wcxb-dev, across folds, against " + peer, _dev(card["by_type"]), _dev(theirs["by_type"]), "F1")
+        rows.add("F1 on wcxb-dev, across folds, against " + peer, _dev(card["by_type"]), _dev(theirs["types"]), "F1")
         for kind in card["by_type"]:
-            if kind in theirs["by_type"]:
-                pages = theirs["by_type"][kind]["pages"]
+            if kind in theirs["types"]:
+                pages = theirs["types"][kind]["pages"]
                 what = f"F1, {kind} ({pages}), across folds, against {peer}"
-                rows.add(what, card["by_type"][kind]["f1"], theirs["by_type"][kind]["f1"], "F1")
+                rows.add(what, card["by_type"][kind]["f1"], theirs["types"][kind]["f1"], "F1")
         for part in ("with_found", "without_avoided", "accuracy"):
             what = f"German snippets: {part.replace('_', ' ')} (trained on them), against {peer}"
-            rows.add(what, ours["by_set"]["German snippets"][part], theirs["by_set"]["German snippets"][part], "share")
+            rows.add(what, ours["sets"]["German snippets"][part], theirs["sets"]["German snippets"][part], "share")
         what = f"time a page of {num_bytes / ours['pages'] / 1e3:.0f} kB, against {peer}"
         rows.add(what, ours["ms_per_page"], theirs["ms_per_page"], "ms", less_is_better=True)
 

@@ -352,7 +352,8 @@ def extractor_train(
 @extractor_app.command("score")
 def extractor_score(
     engine: Annotated[str, typer.Argument(help="trafilatura, resiliparse, gristmill, or module:function.")],
-    warc: Annotated[list[str] | None, typer.Option(help="The pages; may be repeated.")] = None,
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,  # `--warc crawl/*.gz`, as a shell expands it
+    warc: Annotated[list[str] | None, typer.Option(help="The pages: files or folders; may be repeated.")] = None,
     truth: Annotated[Path, typer.Option(help="JSON lines of url, main_content, page_type, set.")] = Path("truth.jsonl"),
     against: Annotated[list[str] | None, typer.Option(help="Another engine on the same pages.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -361,9 +362,9 @@ def extractor_score(
     from pipelines.extractor import score
 
     names = list(dict.fromkeys([engine, *(against or [])]))
-    found = score(names, warc or [], truth, _progress_line)
+    found = score(names, [*(warc or []), *(more or [])], truth, _progress_line)
     if as_json:
-        out.print_json(json.dumps(found[engine] | {k: v for k, v in found.items() if k != engine}))
+        typer.echo(json.dumps(found[engine] | {k: v for k, v in found.items() if k != engine}, ensure_ascii=False))
         return
     _print_scores(names, found)
 
@@ -374,8 +375,7 @@ def _progress_line(line: str) -> None:
 
 def _print_scores(names: list[str], found: Mapping[str, Any]) -> None:
     table = Table("", *names)
-    groups = [("by_type", kind) for kind in found[names[0]]["by_type"]]
-    groups += [("by_set", source) for source in found[names[0]]["by_set"]]
+    groups = [(key, name) for key in ("types", "sets") for name in found[names[0]][key]]
 
     def row(title: str, value: Callable[[Any], float | None], digits: int = 3) -> None:
         values = [value(found[name]) for name in names]
@@ -386,7 +386,7 @@ def _print_scores(names: list[str], found: Mapping[str, Any]) -> None:
         pages = found[names[0]][key][kind]["pages"]
         if "f1" in found[names[0]][key][kind]:
             row(f"{kind} ({pages:,})", lambda of, key=key, kind=kind: of[key][kind].get("f1"))  # type: ignore[misc]
-        if key == "by_set" and "accuracy" in found[names[0]][key][kind]:
+        if key == "sets" and "accuracy" in found[names[0]][key][kind]:
             row(f"{kind}, snippets", lambda of, key=key, kind=kind: of[key][kind]["accuracy"])  # type: ignore[misc]
     row("ms a page", lambda of: of["ms_per_page"], 2)
     row("first call, s", lambda of: of["first_call_s"], 2)

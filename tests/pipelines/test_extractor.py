@@ -47,9 +47,10 @@ def run(*arguments: object) -> Any:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["gristmill", "extractor", *map(str, arguments)])
-        main()
+        with pytest.raises(SystemExit) as end:
+            main()
     assert end.value.code == 2
     told = capsys.readouterr().err.strip()
     assert "\n" not in told
@@ -81,8 +82,9 @@ def test_score_tells_types_sets_and_time(labelled: Path) -> None:
     found = json.loads(done.stdout)
     assert found["pages"] == 60
     assert found["f1"] > 0.9
-    assert {kind: of["pages"] for kind, of in found["by_type"].items()} == {"article": 30, "forum": 30}
-    assert found["by_set"]["made"]["f1"] == pytest.approx(found["f1"])
+    assert {kind: of["pages"] for kind, of in found["types"].items()} == {"article": 30, "forum": 30}
+    assert sum(found["by_type"].values()) / 2 == pytest.approx(found["f1"])
+    assert found["by_set"] == {"made": pytest.approx(found["f1"])}
     assert found["f1_interval"][0] <= found["f1"] <= found["f1_interval"][1]
     assert found["ms_per_page"] > 0
     assert len(found["worst"]) == 10
@@ -95,11 +97,13 @@ def test_score_reads_the_pages_from_warc(tmp_path: Path) -> None:
     crawl = Crawl()
     crawl.page("https://a.example/1", article("One"))
     crawl.write(tmp_path / "a.warc.gz")
+    Crawl().page("https://a.example/3", article("Three")).write(tmp_path / "b.warc.gz")
     lines = [
         {"url": f"https://a.example/{n}", "main_content": " ".join(SENTENCES), "with": [SENTENCES[0]]} for n in (1, 2)
     ]
     (tmp_path / "truth.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    done = run("score", "builtins:max", "--warc", tmp_path / "a.warc.gz", "--truth", tmp_path / "truth.jsonl")
+    files = [tmp_path / "a.warc.gz", tmp_path / "b.warc.gz"]  # as a shell writes *.warc.gz
+    done = run("score", "builtins:max", "--warc", *files, "--truth", tmp_path / "truth.jsonl")
     assert "1 pages of the truth are not in the WARC files" in done.stdout
 
 

@@ -88,7 +88,8 @@ class Scores:
         self.pages.append(score_page(url, text, truth))
 
     def summary(self) -> dict[str, Any]:
-        """As `gristmill extractor score --json` prints it."""
+        """As `gristmill extractor score --json` prints it: F1 of all pages with `main_content`, by type and by set; of
+        `types` and `sets` the number of pages and what snippets tell, too."""
         labelled = [page for page in self.pages if page.overlap is not None]
         worst = sorted(labelled, key=lambda page: (_f1(page), page.url))[:_NUM_WORST]
         return {
@@ -97,8 +98,10 @@ class Scores:
             "f1_interval": interval(labelled, [_f1(page) for page in labelled]),
             "precision": fmean(page.overlap.precision for page in labelled if page.overlap) if labelled else None,
             "recall": fmean(page.overlap.recall for page in labelled if page.overlap) if labelled else None,
-            "by_type": {kind: _group(pages) for kind, pages in _by(labelled, "kind")},
-            "by_set": {source: _group(pages) for source, pages in _by(self.pages, "source")},
+            "by_type": {kind: fmean(map(_f1, pages)) for kind, pages in _by(labelled, "kind")},
+            "by_set": {source: fmean(map(_f1, pages)) for source, pages in _by(labelled, "source")},
+            "types": {kind: _group(pages) for kind, pages in _by(self.pages, "kind")},
+            "sets": {source: _group(pages) for source, pages in _by(self.pages, "source")},
             "ms_per_page": 1000 * self.seconds / (len(self.pages) - 1) if len(self.pages) > 1 else None,
             "first_call_s": self.first_call,
             "worst": [{"url": page.url, "type": page.kind, "f1": _f1(page)} for page in worst],
