@@ -82,12 +82,12 @@ def engines(rows: Rows, data: Path) -> None:
     ours = found["gristmill"]
     for peer in list(run)[1:]:
         theirs = found[peer]
-        rows.add("F1 on wcxb-dev, across folds, against " + peer, _dev(card["by_type"]), _dev(theirs["types"]), "F1")
+        dev = card["by_set"]["wcxb-dev"]["f1"]
+        rows.add("F1 on wcxb-dev, across folds, against " + peer, dev, theirs["by_set"]["wcxb-dev"], "F1")
         for kind in card["by_type"]:
-            if kind in theirs["types"]:
-                pages = theirs["types"][kind]["pages"]
-                what = f"F1, {kind} ({pages}), across folds, against {peer}"
-                rows.add(what, card["by_type"][kind]["f1"], theirs["types"][kind]["f1"], "F1")
+            if kind in theirs["by_type"]:
+                what = f"F1, {kind} ({card['by_type'][kind]['pages']}), across folds, against {peer}"
+                rows.add(what, card["by_type"][kind]["f1"], theirs["by_type"][kind], "F1")
         for part in ("with_found", "without_avoided", "accuracy"):
             what = f"German snippets: {part.replace('_', ' ')} (trained on them), against {peer}"
             rows.add(what, ours["sets"]["German snippets"][part], theirs["sets"]["German snippets"][part], "share")
@@ -96,12 +96,6 @@ def engines(rows: Rows, data: Path) -> None:
 
 
 _SETS = ("wcxb-dev", "readability", "trafilatura-eval")
-
-
-def _dev(by_type: dict[str, dict[str, float]]) -> float:
-    """The macro mean over pages of the types of wcxb-dev."""
-    kinds = [of for kind, of in by_type.items() if kind not in ("readability", "trafilatura-eval") and "f1" in of]
-    return sum(of["pages"] * of["f1"] for of in kinds) / sum(of["pages"] for of in kinds)
 
 
 def _german(truth: list[dict[str, object]]) -> set[str]:

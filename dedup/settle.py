@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from dedup.bands import SignedFiles
-from dedup.verdicts import write_copies, write_verdicts
+from dedup.verdicts import NOT_HERE, write_copies, write_verdicts
 from shards.atomic import disk_error
 from shards.exchange import ExchangeUnit
 
@@ -78,7 +78,8 @@ class Leavers:
             write_verdicts(folder, here, leaving["address"], leaving["twin"], leaving["similarity"])
             places = np.flatnonzero(gains)
             kept = signed.documents(start + places)
-            write_copies(folder, here, kept["address"], kept["copies"] + gains[places])
+            ours = kept["address"] != NOT_HERE  # those of an index stand for their own run
+            write_copies(folder, here, kept["address"][ours], (kept["copies"] + gains[places])[ours])
         self._path.unlink()
 
     def _blocks(self) -> Iterator[np.ndarray]:

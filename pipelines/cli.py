@@ -283,7 +283,7 @@ def demo(folder: Annotated[Path, typer.Option("--out", help="Gets everything.")]
 @app.command()
 def models() -> None:
     """Make ready what an installation does not bring: fetch the language model lid.176 (0.9 MB), and compile the
-    extractor for this processor (half a minute, once)."""
+    extractor for this processor (a minute, once)."""
     from cleaners.extraction.engine import Options, extract
     from cleaners.language import fetch_language_model, language_model_target
 
@@ -396,6 +396,9 @@ def _print_scores(names: list[str], found: Mapping[str, Any]) -> None:
         if behind["f1"] is not None and behind["f1_interval"]:
             low, high = behind["f1_interval"]
             _tell(f"{names[0]} − {name}: {behind['f1']:+.3f}, 95 % of hosts drawn anew [{low:+.3f}, {high:+.3f}]")
+    for name in names:
+        if trained := found[name].get("trained_on"):
+            _tell(f"{name} was trained on {', '.join(trained)}: see its card for F1 on pages that it had not seen")
     if found["missing"]:
         _tell(f"{found['missing']:,} pages of the truth are not in the WARC files")
 

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from cleaners.extract import METADATA, ExtractConfig
 from cleaners.url import host_of
 from cleaners.warc import WarcReader
+from dedup.rehydrate import RehydrateConfig
 from pipelines.core import failing, run_stage
 from pipelines.ledger import Ledger
 from pipelines.relatives import PASSAGE_CHARS, PASSAGES, copies_of, kept_text, passages_cut, twin_of
@@ -174,6 +175,9 @@ class _Again:
             was_killed = isinstance(stage, ExtractConfig) and facts.get(f"{stage.name}.killed")
             if was_killed or (columns and all(facts[name] is None for name in columns)):
                 return
+            if isinstance(stage, RehydrateConfig):  # it reads what global stages counted, and not the text
+                self.values |= {name: facts[name] for name in columns}
+                continue
             before = batch["text"][0].as_py()
             batch = run_stage(batch, stage, stage.build())
             after = batch["text"][0].as_py()

@@ -1,11 +1,13 @@
 """Score extraction engines on labelled pages, and train our own."""
 
 import importlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from cleaners.engines import ENGINES
+from cleaners.extraction.model import model_path
 from cleaners.extraction.training.pages import TruthPage, crawl_pages, read_truth
 from cleaners.extraction.training.score import Engine, Scores, difference
 from shards.errors import UserError
@@ -48,9 +50,13 @@ def score(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -
     if not done:
         raise UserError(f"{truth}: none of its {len(wanted):,} pages is in the WARC files")
     first = scores[names[0]]
-    out: dict[str, Any] = {"missing": len({page["url"] for page in wanted}) - done}
+    out: dict[str, Any] = {"missing": len({page["url"] for page in wanted}) - done if warcs else 0}
     for name in names:
         out[name] = scores[name].summary()
+        if name == "gristmill":
+            card = json.loads(model_path().with_suffix(".json").read_bytes())
+            out[name]["trained_on"] = sorted(set(out[name]["sets"]) & {data["set"] for data in card["data"]} - {""})
+            out[name]["f1_across_folds"] = card["f1_across_folds"]
         if name != names[0]:
             out[name]["behind_first"] = difference(first.pages, scores[name].pages)
     return out

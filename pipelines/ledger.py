@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.recipe import Recipe, load_recipe
+from pipelines.run import require_units
 from shards.errors import RunError, UserError
 from shards.sink import open_arrow, read_batches, read_table
 
@@ -59,6 +60,7 @@ class Ledger:
             raise RunError(f"{run}/ledger: holds files of another run; `gristmill verify {run}` names them") from None
         if not paths:
             raise RunError(f"{run}/ledger: missing; `gristmill verify {run}` tells what else is")
+        require_units(run)
         return cls(run, recipe, tuple(paths))
 
     @cached_property

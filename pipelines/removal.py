@@ -15,6 +15,7 @@ out again.
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -30,7 +31,7 @@ from cleaners.listfile import open_list
 from cleaners.url import host_of
 from dedup.index import remove_documents
 from pipelines.report import write_report, write_report_json
-from pipelines.run import is_done, read_made_of
+from pipelines.run import is_done, read_made_of, require_units
 from pipelines.texts import texts_name
 from pipelines.url_keys import hosts_of_keys, may_have_host, url_keys
 from shards.atomic import write_bytes
@@ -42,6 +43,8 @@ from shards.sink import ArrowSink, open_arrow, read_batches
 from shards.stats import Stats
 
 REASON = "removed.request"
+_HOSTS_LINE = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+\S+$")  # of a hosts file
+_DOMAIN = re.compile(r"[^\s/,:@*]+\.[^\s/,:@*]+$")
 _JOURNAL, _LOG = "removing.jsonl", "removals.jsonl"
 
 
@@ -56,6 +59,9 @@ class Requests:
     def __post_init__(self) -> None:
         if not (self.urls or self.domains or self.ids):
             raise UserError("nothing to remove: give --url, --domains or --id")
+        for url in self.urls:
+            if not host_of(url) or "*" in url:
+                raise UserError(f"--url {url!r}: is no whole address like https://host/path; sites go by --domains")
         for id_ in self.ids:
             if len(id_) != 32 or not set(id_) <= set("0123456789abcdef"):
                 raise UserError(f"--id {id_}: expected 32 hex digits, as the ledger and `gristmill explain` tell them")
@@ -85,13 +91,28 @@ class Requests:
 
 
 def _domains(name: str) -> Domains:
+    """A domain, or a list of them as people write opt-outs: a line may be an address, "*.host", or of a hosts file."""
     if not Path(name).exists() and "." in name and not set("/!:") & set(name):
-        return Domains(io.BytesIO(name.encode()))
+        return Domains(io.BytesIO(_domain(name, f"--domains {name}").encode()))
     with open_list(name) as stream:
         try:
-            return Domains(stream)
+            lines = stream.read().decode().splitlines()
         except UnicodeDecodeError as error:
             raise UserError(f"{name}: the list is not UTF-8 text: {error}") from None
+    told = ((number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1))
+    hosts = [_domain(line, f"{name}:{number}") for number, line in told if line]
+    return Domains(io.BytesIO("\n".join(hosts).encode()))
+
+
+def _domain(line: str, where: str) -> str:
+    """The domain that a line means; "www" goes, since who says it means the site."""
+    address = line.split()[-1] if _HOSTS_LINE.match(line) else line
+    host = host_of(address if "://" in address else f"http://{address}")
+    host = host.removeprefix("*.").removeprefix(".").removeprefix("www.")
+    path = address.partition("://")[2] or address
+    if not _DOMAIN.match(host) or path.partition("/")[2]:
+        raise UserError(f"{where}: {line!r} is no domain, and nothing was removed; pages go by --url, one each")
+    return host
 
 
 @dataclass
@@ -117,6 +138,7 @@ def require_whole(run: Path) -> None:
         raise UserError(f"{run}: the run is not finished; run its command again to resume, then ask again")
     if problem := unfinished(run):
         raise UserError(problem)
+    require_units(run)
 
 
 def unfinished(run: Path) -> str | None:
@@ -130,6 +152,7 @@ def remove_from_run(run: Path, requests: Requests) -> Removed:
     read_made_of(run)
     if not is_done(run) and not (run / _JOURNAL).exists():
         raise UserError(f"{run}: the run is not finished; run its command again to resume, then remove")
+    require_units(run)
     with locked(run, elsewhere="run"):
         rows = _read_lines(run / _JOURNAL)
         known = {row["id"] for row in rows}

@@ -28,6 +28,7 @@ from shards.atomic import disk_error, write_bytes, write_json
 from shards.errors import RunError, UserError
 from shards.lock import locked
 from shards.segmenters import cuts_japanese
+from shards.source import check_shards
 from shards.storage import InputFile, find_inputs
 
 # Of the inputs' bytes. On 3,013 real pages a run took .42 of the gzip WARC at its peak: .09 are texts.
@@ -59,6 +60,9 @@ def open_run(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
         name: find_inputs(source.paths, source.suffixes, f"source.{name}.paths")
         for name, source in recipe.sources.items()
     }
+    for name, source in recipe.sources.items():
+        if source.kind == "shards":
+            check_shards(source.paths, f"source.{name}.paths")
     run = Run(folder, recipe, inputs)
     open_folder(run, overwrite=overwrite)
     return run
@@ -147,6 +151,14 @@ def read_made_of(folder: Path) -> dict[str, Any]:
         if not _INPUT_NAME.fullmatch(name) or not (isinstance(about, list) and [*map(type, about)] == [int, str]):
             raise RunError(f"{path}: input.{name}: not what was written; {_REMEDY}")
     return found
+
+
+def require_units(folder: Path) -> None:
+    """RunError where the shard or the ledger of a unit is gone: what is left would pass for the whole run."""
+    for manifest in sorted((folder / "shards").glob("*/*.json")):
+        for path in (manifest.with_suffix(".arrow"), folder / "ledger" / f"{manifest.stem}.arrow"):
+            if not path.exists():
+                raise RunError(f"{path}: missing; put it back, or see `gristmill verify {folder}` to make it again")
 
 
 _REMEDY = "put the file back, or delete the folder and run again"

@@ -10,8 +10,9 @@ have their reader in `cleaners.warc`; here are Arrow shards, Parquet, JSON lines
 import gzip
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
 import orjson
@@ -20,7 +21,8 @@ import xxhash
 from pydantic import Field
 
 from shards.config import Config
-from shards.errors import RunError, UserError
+from shards.errors import GristmillError, RunError, UserError
+from shards.manifest import read_manifest
 from shards.schema import PROVENANCE, TEXT
 from shards.stage import Batch
 from shards.stats import Stats
@@ -89,6 +91,27 @@ class SourceConfig(Config):
         """Which snapshot the rows of `file` belong to: as given, or Common Crawl's name in its path, or the source."""
         named = _SNAPSHOT.search(file)
         return self.snapshot or (named[0] if named else source)
+
+
+def check_shards(paths: Sequence[str], where: str) -> None:
+    """UserError where a folder of shards lacks one that its manifest names, or has one that was cut or changed.
+
+    Without it a source would have fewer documents, and nobody would know.
+    """
+    for path in paths:
+        for named in sorted(Path(path).rglob("*.json")) if "://" not in path and Path(path).is_dir() else ():
+            try:
+                manifest = read_manifest(named)
+            except GristmillError:
+                continue  # JSON of somebody else
+            shard = named.with_suffix(".arrow")
+            written = manifest.files.get(f"shards/{manifest.source}/{manifest.key}.arrow")
+            found = shard.stat().st_size if shard.exists() else None
+            if written is not None and found != written.num_bytes:
+                cause = (
+                    "missing" if found is None else f"{found:,} bytes, where its manifest says {written.num_bytes:,}"
+                )
+                raise UserError(f"{where}: {shard}: {cause}; put it back, or make its run again")
 
 
 class RowReader:

@@ -217,6 +217,15 @@ def test_a_stage_for_other_languages_is_told_as_such(crawl: Path, tmp_path: Path
     assert "    --- before" not in lines
 
 
+def test_the_weight_of_a_group_is_told_from_the_ledger(crawl: Path, tmp_path: Path) -> None:
+    recipe = """
+        source.web.kind = "warc"
+        stage = [{ kind = "extract", engine = "resiliparse" }, { kind = "exact" }, { kind = "rehydrate" }]
+    """
+    run = make_run(tmp_path / "run", crawl, recipe=recipe)
+    assert "weight" in " ".join(told(run, "https://button.example/"))
+
+
 class _Cut(StageConfig):
     def columns(self) -> pa.Schema:
         return pa.schema([("cut.lines", pa.int64()), ("cut.cut_spans", pa.list_(pa.int64()))])

@@ -271,3 +271,20 @@ def test_a_removal_that_was_cut_short_is_completed(made: Path, tmp_path: Path, m
             remove_from_index(index, requests)
     assert remove_documents(index, lambda batch: requests.of(batch).is_valid().to_numpy(zero_copy_only=False)) == 1
     assert len(dict(minhashes(index))) == 24
+
+
+def test_copies_count_those_of_the_run_beside_an_index(tmp_path: Path) -> None:
+    """Near pairs, half of them met before: what stays says how many left for it."""
+    rng = random.Random(8)
+    pages = [random_words(rng, 60) for _ in range(30)]
+    rows = [
+        {"url": f"https://{name}.example/{i}", "text": " ".join(page)}
+        for i, original in enumerate(pages)
+        for name, page in (("a", original), ("b", edited(rng, original, 1)))
+    ]
+    add(tmp_path / "index", make_run(tmp_path / "one", rows[:30]), InProcess())
+    run = make_run(tmp_path / "two", rows, with_index(tmp_path / "index"))
+    shards = [row for path in sorted(run.glob("shards/*/*.arrow")) for row in read_table(path).to_pylist()]
+    assert len(shards) == 15
+    assert [row["copies"] for row in shards] == [1] * 15
+    assert verify_run(run)[1] == []

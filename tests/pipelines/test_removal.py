@@ -9,6 +9,7 @@ from ledger_runs import make_crawl, make_run, report_of
 from pipelines import removal
 from pipelines.apply import open_apply
 from pipelines.executors import InProcess
+from pipelines.ledger import Ledger
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
 from pipelines.removal import REASON, Removed, Requests, remove_from_run
@@ -16,7 +17,7 @@ from pipelines.report import write_report
 from pipelines.run import open_run
 from pipelines.verify import verify_run
 from pipelines.whatif import whatif
-from shards.errors import UserError
+from shards.errors import RunError, UserError
 from shards.sink import read_table
 
 ASKED = Requests(urls=("http://long.example/1",), domains=("near.example",))
@@ -148,6 +149,60 @@ def test_an_unfinished_run_and_an_empty_request_are_the_users_mistake(run: Path)
         Requests(ids=("abc",))
     with pytest.raises(UserError, match="cannot be read"):
         Requests(domains=("no/list.txt",))
+    for url in ("", " ", "near.example", "https://near.example/*"):
+        with pytest.raises(UserError, match="is no whole address"):
+            Requests(urls=(url,))
     (run / "report.json").unlink()
     with pytest.raises(UserError, match="not finished"):
         remove_from_run(run, ASKED)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "near.example",
+        "NEAR.example.",
+        "www.near.example",
+        "*.near.example",
+        ".near.example",
+        "https://near.example/",
+        "http://www.near.example",
+        "0.0.0.0 near.example",
+        "near.example # they asked in May",
+    ],
+)
+def test_a_line_of_opt_outs_means_its_site(run: Path, tmp_path: Path, line: str) -> None:
+    (tmp_path / "opt-outs.txt").write_text(f"# asked\n\n{line}\n")
+    assert remove_from_run(run, Requests(domains=(str(tmp_path / "opt-outs.txt"),))).num_documents == 2
+
+
+@pytest.mark.parametrize("line", ["near.example/a", "near.example,far.example", "near", "a b.example"])
+def test_a_line_that_names_no_site_is_told_with_its_number(tmp_path: Path, line: str) -> None:
+    (tmp_path / "opt-outs.txt").write_text(f"far.example\n{line}\n")
+    with pytest.raises(UserError, match=r"opt-outs\.txt:2: .* is no domain"):
+        Requests(domains=(str(tmp_path / "opt-outs.txt"),))
+
+
+@pytest.mark.parametrize("file", ["ledger/*.arrow", "shards/*/*.arrow"])
+def test_a_damaged_run_is_told_and_not_taken_for_a_smaller_one(run: Path, tmp_path: Path, file: str) -> None:
+    gone = next(iter(sorted(run.glob(file))))
+    gone.unlink()
+    with pytest.raises(RunError, match=f"{gone.name}: missing"):
+        remove_from_run(run, ASKED)
+    with pytest.raises(RunError, match=f"{gone.name}: missing"):
+        Ledger.open(run)
+
+
+def test_shards_that_are_a_source_are_those_of_their_manifests(run: Path, tmp_path: Path) -> None:
+    recipe = f'[source.web]\nkind = "shards"\npaths = ["{run}/shards"]\n[[stage]]\nkind = "exact"\n'
+    (tmp_path / "next.toml").write_text(recipe)
+    given = load_recipe(str(tmp_path / "next.toml"))
+    open_run(given, tmp_path / "whole")
+    shard = next(iter(sorted(run.glob("shards/*/*.arrow"))))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-100])
+    with pytest.raises(UserError, match="where its manifest says"):
+        open_run(given, tmp_path / "cut")
+    shard.unlink()
+    with pytest.raises(UserError, match=f"{shard.name}: missing"):
+        open_run(given, tmp_path / "gone")

@@ -37,7 +37,7 @@ def prepared_pages(pages: Iterable[TruthPage], tell: Callable[[str], None]) -> l
     out: list[Prepared] = []
     by_hand = agreed = snippets = 0
     for page in pages:
-        if content := page.truth.get("main_content"):
+        if (content := page.truth.get("main_content")) is not None:
             out.append(prepare(_labelled(page, content, 1.0)))
             by_hand += 1
         elif (made := _silver(page)) is not None:

@@ -61,7 +61,7 @@ def score_page(url: str, text: str, truth: dict[str, Any]) -> Scored:
         url,
         str(truth.get("page_type") or source),
         source,
-        overlap(text, content) if content else None,
+        overlap(text, content) if content is not None else None,
         sum(snippet in folded for snippet in inside),
         len(inside),
         sum(snippet not in folded for snippet in outside),
