@@ -11,6 +11,7 @@ import binascii
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import pyarrow as pa
@@ -145,7 +146,7 @@ def load_npy(path: Path, dtype: np.dtype | None = None) -> np.ndarray:
     """Read-only and mapped, not read. A file that is missing, cut short or of another `dtype` is a RunError."""
     try:
         array = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:  # NumPy parses a header as Python
         raise damaged(path, " ".join(str(error).split()) or "it is empty") from None
     if dtype is not None and array.dtype != dtype:
         raise damaged(path, f"rows of {array.dtype.itemsize} bytes, where {dtype.itemsize} were expected")

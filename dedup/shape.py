@@ -48,7 +48,7 @@ def best_shape(threshold: float, num_hashes: int) -> tuple[int, int]:
 def refusal(bands: int, rows: int, threshold: float) -> str | None:
     """Why this shape cannot work, with its S-curve, on one line."""
     if rows > MAX_ROWS:
-        misread = "; the paper's '20 buckets of 450 hashes' are bands = 450, rows = 20" if bands < rows else ""
+        misread = "; the paper's '20 buckets of 450 hashes' are bands = 450, rows = 20" if 1 < bands < rows else ""
         cause = (
             f"match only documents that are almost equal, since a band matches with probability similarity^{rows}"
             f"{misread}; at most {MAX_ROWS} rows are allowed"

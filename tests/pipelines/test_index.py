@@ -3,9 +3,11 @@
 import json
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from datasketch import MinHashLSH
@@ -288,3 +290,14 @@ def test_copies_count_those_of_the_run_beside_an_index(tmp_path: Path) -> None:
     assert len(shards) == 15
     assert [row["copies"] for row in shards] == [1] * 15
     assert verify_run(run)[1] == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning")
+def test_a_stored_array_with_a_broken_header_is_damage(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.arange(4))
+    whole = (tmp_path / "a.npy").read_bytes()
+    for at in range(10, 80):
+        for byte in b"('\"\\\n\xff0":
+            (tmp_path / "a.npy").write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+            with suppress(RunError):  # and nothing else
+                load_npy(tmp_path / "a.npy")
