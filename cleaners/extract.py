@@ -102,8 +102,6 @@ class ExtractConfig(StageConfig):
         own = [name for name in ("comments", "markdown", "links") if getattr(self, name)]
         if own and self.engine != "gristmill":
             raise ValueError(f"{', '.join(own)}: only the engine gristmill has it, and engine is {self.engine}")
-        if self.favour != "balanced" and self.engine != "trafilatura":
-            raise ValueError(f"favour: only the engine trafilatura has it, and engine is {self.engine}")
         return self
 
 

@@ -62,7 +62,6 @@ def test_large_batches_are_worked_on_in_parts(monkeypatch: pytest.MonkeyPatch) -
     [
         ({"engine": "trafilatura", "markdown": True}, "markdown: only the engine gristmill has it"),
         ({"engine": "resiliparse", "links": True, "comments": True}, "comments, links: only the engine gristmill"),
-        ({"engine": "gristmill", "favour": "recall"}, "favour: only the engine trafilatura has it"),
     ],
 )
 def test_options_of_another_engine_are_refused(settings: dict[str, object], message: str) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,10 +48,12 @@ def run(*arguments: object) -> Any:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    handler = signal.getsignal(signal.SIGTERM)  # which `main` sets for the process
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["gristmill", "extractor", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             main()
+    signal.signal(signal.SIGTERM, handler)
     assert end.value.code == 2
     told = capsys.readouterr().err.strip()
     assert "\n" not in told
