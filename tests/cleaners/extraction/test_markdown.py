@@ -1,0 +1,189 @@
+"""Markdown read back: markdown-it makes HTML of it, our parser reads that, and the structure is that of the page."""
+
+import re
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from extraction_pages import real_pages
+from extraction_soup import Given, around, given_page, soup
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from cleaners.extraction import attributes
+from cleaners.extraction.json_ld import value_of
+from cleaners.extraction.markdown import page_text
+from cleaners.extraction.nodes import BOLD, CODE, ITALIC
+from cleaners.extraction.output import max_page_bytes, write_block
+from cleaners.extraction.tags import TAGS
+
+
+def marked(html: str, **options: bool) -> str:
+    page = given_page(html)
+    every = np.ones(len(page.page.blocks), np.bool_)
+    return page_text(page.data, page.page, every, **({"markdown": True, "links": False} | options))
+
+
+def rendered(markdown: str) -> str:
+    return MarkdownIt("commonmark").enable("table").render(markdown)
+
+
+def test_markdown_has_the_structure_of_the_page() -> None:
+    html = """
+    <h2>A <b>heading</b></h2><p>Some <b>bold</b>, <i>italic</i> and <code>code(*)</code> words.<br>Next line.
+    <ul><li>one<li>two<ol start=3><li>three<li>four</ol></ul>
+    <blockquote><p>quoted<p>again</blockquote>
+    <table><tr><th>a<th>b<tr><td>1|2<td>3</table>
+    <pre class="language-c">int x = 1;\n  *p;</pre><p>end"""
+    found = rendered(marked(html))
+    assert "<h2>A heading</h2>" in found
+    assert "<strong>bold</strong>, <em>italic</em> and <code>code(*)</code>" in found
+    assert "<br />\nNext line." in found
+    assert re.search(r'<p>two</p>\s*<ol start="3">\s*<li>three</li>\s*<li>four</li>\s*</ol>', found)
+    assert re.search(r"<blockquote>\s*<p>quoted</p>\s*<p>again</p>\s*</blockquote>", found)
+    assert "<th>a</th>\n<th>b</th>" in found
+    assert "<td>1|2</td>\n<td>3</td>" in found
+    assert '<pre><code class="language-c">int x = 1;\n  *p;\n</code></pre>' in found
+    assert found.endswith("<p>end</p>\n")
+
+
+def test_links_are_kept_by_option() -> None:
+    html = "<p>See <a href='/a b(c)'>the <b>page</b></a> and <a>none</a>."
+    assert marked(html, links=True, markdown=False) == "See [the page](/ab%28c%29) and none."
+    assert '<a href="/ab%28c%29">the <strong>page</strong></a>' in rendered(marked(html, links=True))
+    assert marked(html) == "See the **page** and none."
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(["#", "-", "+ ", "1.", ">", "*", "_", "a", "`", "[x](y)", "<b>", "\\", "|", " ", "="])))
+def test_text_is_never_taken_for_markup(parts: list[str]) -> None:
+    text = " ".join("".join(parts).split())
+    html = "<p>" + text.replace("&", "&amp;").replace("<", "&lt;") + "<p>end"
+    found = rendered(marked(html))
+    expected = f"<p>{text}</p>\n<p>end</p>\n" if text else "<p>end</p>\n"
+    assert found.replace("&lt;", "<").replace("&gt;", ">") == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(soup)
+def test_lines_with_links_have_the_letters_of_the_page(html: str) -> None:
+    without = re.sub(r"\]\(x\)|\[", "", marked(html, markdown=False, links=True))
+    assert letters(without) == letters(marked(html, markdown=False))
+
+
+def letters(text: str) -> str:
+    return "".join(re.findall(r"[^\W\d_]", text))
+
+
+class Block(NamedTuple):
+    """Of one block what Markdown can show; of text its styles and links."""
+
+    text: str
+    around: list[str]  # headings, items, cells, <pre> and quotations around it, inmost first
+    links: list[str]
+    styles: list[tuple[str, int]]  # words with bold, italic, code
+
+
+SHOWN = {TAGS[name]: name for name in "h1 h2 h3 h4 h5 h6 li blockquote pre".split()} | {
+    TAGS["td"]: "td",
+    TAGS["th"]: "td",
+}
+
+
+def structure(page: Given) -> list[Block]:
+    nodes = page.page.tree.nodes
+    out = []
+    for b, block in enumerate(page.page.blocks):
+        if text := text_of(page, b):
+            shown = [
+                SHOWN[int(nodes["tag"][i])] for i in around(nodes, int(block["element"])) if nodes["tag"][i] in SHOWN
+            ]
+            texts = page.page.texts[block["first"] : block["behind"]]
+            links, styles = [], []
+            for node in texts.tolist():
+                link, flags = int(nodes["link"][node]), int(nodes["flags"][node])
+                words = page.data[nodes["start"][node] : nodes["end"][node]].tobytes().decode().split()
+                if link >= 0 and words and (address := value_of(page.data, page.page.tree, link, attributes.HREF)):
+                    links += [address] * (not links or links[-1] != address)
+                kept = flags & (ITALIC | CODE | (BOLD if not shown or shown[0][0] != "h" else 0))
+                styles += [(word, kept) for word in words if kept and "pre" not in shown]
+            out.append(Block(text, shown, links, styles))
+    return out
+
+
+def text_of(page: Given, b: int) -> str:
+    out = np.empty(max_page_bytes(page.page, np.ones(len(page.page.blocks), np.bool_)), np.uint8)
+    return out[: write_block(page.data, page.page, b, False, out, 0)].tobytes().decode()
+
+
+WORDS = [
+    "mill",
+    "#",
+    "1.",
+    "-",
+    "*x*",
+    "_a_",
+    "<b>",
+    "&amp;",
+    "`c`",
+    "[d](e)",
+    "\\",
+    "1986)",
+    ">",
+    "a|b",
+    "=",
+    "~~~",
+    "Мир",
+    "米",
+]
+text = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(lambda words: escape(" ".join(words), quote=False))
+plain_word = st.sampled_from(["mill", "flour", "Мир", "米", "x"])
+inline = st.one_of(
+    text,
+    st.builds("{} <{}>{}</{}> {}".format, text, st.just("b"), plain_word, st.just("b"), text),
+    st.builds("{} <i>{} {}</i> {}".format, text, plain_word, plain_word, text),
+    st.builds("{} <code>{}</code> {}".format, text, plain_word, text),
+    st.builds("{}, <a href=/x{}>{}</a>. {}".format, text, st.integers(0, 9), plain_word, text),
+    st.builds("{}<br>{}".format, text, text),
+)
+paragraph = st.builds("<p>{}</p>".format, inline)
+heading = st.builds(lambda n, s: f"<h{n}>{s}</h{n}>", st.integers(1, 6), text)
+verbatim = st.builds(lambda s: f"<pre>{s}\n  {s}</pre>", text)
+row = st.builds("<tr><td>{}<td>{}</tr>".format, text, text)
+table = st.lists(row, min_size=1, max_size=3).map(lambda rows: f"<table>{''.join(rows)}</table>")
+
+
+def lists(of: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    item = st.one_of(st.builds("<li>{}</li>".format, inline), st.builds("<li><p>{}</p>{}</li>".format, inline, of))
+    return st.builds(
+        lambda kind, items: f"<{kind}>{''.join(items)}</{kind}>",
+        st.sampled_from(["ul", "ol"]),
+        st.lists(item, min_size=1, max_size=3),
+    )
+
+
+def quotations(of: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(of, min_size=1, max_size=3).map(lambda parts: f"<blockquote>{''.join(parts)}</blockquote>")
+
+
+body = st.lists(
+    st.one_of(
+        paragraph,
+        heading,
+        verbatim,
+        table,
+        lists(st.one_of(paragraph, lists(paragraph))),
+        quotations(st.one_of(paragraph, heading, table, lists(paragraph))),
+    ),
+    max_size=5,
+).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(body)
+def test_structure_survives_the_way_there_and_back(html: str) -> None:
+    markdown = marked(html, links=True)
+    assert structure(given_page(rendered(markdown))) == structure(given_page(html)), markdown
