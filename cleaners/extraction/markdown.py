@@ -15,6 +15,7 @@ Plain Python, one page at a time, for those who ask for it. What would be taken 
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from itertools import groupby
 from typing import NamedTuple
@@ -30,12 +31,17 @@ from cleaners.extraction.structure import places_of
 from cleaners.extraction.tags import HEADING, RULES, TAGS, TEXT
 from cleaners.extraction.text import max_text_bytes, write_node
 
-_H1, _OL, _UL, _QUOTE, _CODE = (TAGS[name] for name in "h1 ol ul blockquote code".split())
+_H1, _OL, _QUOTE, _CODE = (TAGS[name] for name in "h1 ol blockquote code".split())
+_CELLS = {TAGS["td"], TAGS["th"]}
 _MOST_DEPTH = 8  # of lists and quotations that is shown
 _MARKUP = re.compile(r"([\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;))")
-_LINE_BEGIN = re.compile(r"^(>|#{1,6}(?=\s|$)|[-+](?=\s|$)|[-=]+(?=\s*$)|~{3,}|\d{1,9}(?=[.)](\s|$)))")
+_LINE_BEGIN = re.compile(r"^(>|#{1,6}(?=\s|$)|[-+](?=\s|$)|=+(?=\s*$)|[-:|]+(?=[-:|\s]*$)|~{3,}|\d{1,9}(?=[.)](\s|$)))")
+_HEADING_END = re.compile(r"#+$")
 _LINE_ENDS = ("\n", "\\\n")
+_OUTER_LINE_ENDS = re.compile(r"^(?:\\?\n| )+|(?:\\?\n| )+$")
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight-source)-([\w+#-]{1,20})")
+_IN_ADDRESS = str.maketrans({"(": "%28", ")": "%29", "<": "%3C", ">": "%3E", "\\": "%5C"})
+_NO_ADDRESS = ("javascript:", "vbscript:", "data:")
 
 
 class Run(NamedTuple):
@@ -55,10 +61,9 @@ def page_text(data: np.ndarray, page: Page, chosen: np.ndarray, *, markdown: boo
 
 class _Line(NamedTuple):
     text: str
-    prefix: str  # quotation marks and indents, of each line that `text` has
-    first: str  # "- ", "1. ", "# "
-    kind: str  # "item", "row", "code", ""
-    group: int  # the list, table, or <pre>: lines of one group have no blank line between
+    first: str = ""  # before its first line: quotation marks, indents, the markers of items that begin with it
+    rest: str = ""  # before the others
+    begins_item: bool = False
 
 
 class _Writer:
@@ -67,73 +72,153 @@ class _Writer:
         self._chosen = np.flatnonzero(chosen).tolist()
         self._places = places_of(page, chosen)
         self._nodes = page.tree.nodes
+        self._tags: list[int] = self._nodes["tag"].tolist()
+        self._parents: list[int] = self._nodes["parent"].tolist()
+        self._elements: list[int] = page.blocks["element"].tolist()
         utf8, ends = _texts(data, page, chosen)
         self._utf8: bytes = utf8.tobytes()
         self._ends: list[int] = ends.tolist()
         self._last_item = -1
+        self._begun: set[int] = set()  # items
+        self._numbers = self._item_numbers()
 
     def write(self) -> str:
-        lines: list[_Line] = []
-        for row, blocks in groupby(self._chosen, self._row):
-            of_row = list(blocks)
-            lines += [self._row_line(row, of_row)] if row >= 0 else filter(None, map(self._line, of_row))
-        return self._joined([line for line in lines if line.text])
+        lines: list[_Line | None] = []
+        for (table, code, _), blocks in groupby(self._chosen, self._whole):
+            if table >= 0:
+                lines += self._table(table, list(blocks))
+            elif code >= 0:
+                lines.append(self._code(code, list(blocks)))
+            else:
+                lines += map(self._line, blocks)
+        return self._joined([line for line in lines if line and line.text])
 
-    def _row(self, b: int) -> int:
-        row = int(self._places.rows[self._page.blocks[b]["element"]])
-        return row if row >= 0 and self._places.is_line[row] else -1
+    def _whole(self, b: int) -> tuple[int, int, int]:
+        """(table, <pre>, block) that a block is written with, or -1."""
+        row, code = int(self._places.rows[self._elements[b]]), int(self._places.verbatim[self._elements[b]])
+        if row >= 0 and self._places.is_line[row]:
+            table = row
+            while table > 0 and self._tags[table] != tags.TABLE:
+                table = self._parents[table]
+            return table, -1, -1
+        return (-1, code, -1) if code >= 0 and self._markdown else (-1, -1, b)
 
-    def _row_line(self, row: int, blocks: list[int]) -> _Line:
-        by_cell = groupby(blocks, lambda b: int(self._places.cells[self._page.blocks[b]["element"]]))
-        cells = [" ".join(filter(None, (self._inline(b, " ") for b in of_cell))) for _, of_cell in by_cell]
+    def _table(self, table: int, blocks: list[int]) -> list[_Line]:
+        rows = []
+        for _, of_row in groupby(blocks, lambda b: int(self._places.rows[self._elements[b]])):
+            by_cell = groupby(of_row, lambda b: int(self._places.cells[self._elements[b]]))
+            cells = [" ".join(filter(None, (self._inline(b, " ") for b in of_cell))) for _, of_cell in by_cell]
+            rows.append([cell for cell in cells if cell])
+        self._last_item = int(self._places.items[self._elements[blocks[-1]]])
+        rows = [cells for cells in rows if cells]
         if not self._markdown:
-            return _Line(" | ".join(cells), "", "", "row", self._around(row, {tags.TABLE}))
-        text = "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-        return _Line(text, self._quotes(row), "", "row", self._around(row, {tags.TABLE}))
+            return [_Line(" | ".join(cells)) for cells in rows]
+        if not rows:
+            return []
+        rows[0] += [""] * (max(map(len, rows)) - len(rows[0]))  # what has no head is not shown
+        shown = ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in rows]
+        return [_Line("\n".join([shown[0], "|" + " --- |" * len(rows[0]), *shown[1:]]), *self._before(table))]
+
+    def _code(self, pre: int, blocks: list[int]) -> _Line | None:
+        text = "\n".join(map(self._verbatim, blocks))
+        if not text.strip():
+            return None
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+        return _Line(f"{fence}{self._language(pre)}\n{text}\n{fence}", *self._before(pre))
 
     def _line(self, b: int) -> _Line | None:
-        i = int(self._page.blocks[b]["element"])
-        item, code = int(self._places.items[i]), int(self._places.verbatim[i])
-        is_new = item >= 0 and item != self._last_item
-        if code >= 0 and self._markdown:
-            return _Line(self._verbatim(b), self._quotes(i), "", "code", code)
-        line_end = _LINE_ENDS[self._markdown]
-        text = self._verbatim(b).rstrip() if code >= 0 else self._inline(b, line_end)
+        i = self._elements[b]
+        if not self._markdown:
+            verbatim = self._places.verbatim[i] >= 0
+            text = self._verbatim(b).rstrip() if verbatim else self._inline(b, _LINE_ENDS[False])
+            item = int(self._places.items[i])
+            first = "- " if item >= 0 and item != self._last_item else ""
+            if text:
+                self._last_item = item
+            return _Line(text, first)
+        text = self._inline(b, _LINE_ENDS[True])
         if not text:
             return None
-        if item >= 0:
-            self._last_item = item
-        if not self._markdown:
-            return _Line(text, "", "- " if is_new else "", "", 0)
-        if RULES[self._nodes[i]["tag"]] & HEADING:
-            text = text.replace("\\\n", " ")
-            return _Line(text, self._quotes(i), "#" * (int(self._nodes[i]["tag"]) - _H1 + 1) + " ", "", 0)
-        text = "\n".join(_LINE_BEGIN.sub(_escaped_begin, line) for line in text.split("\n"))
-        if item < 0:
-            return _Line(text, self._quotes(i), "", "", 0)
-        indent = "  " * (self._count(item, {_OL, _UL}) - 1)
-        first = self._marker(item) if is_new else " " * len(self._marker(item))
-        return _Line(
-            text.replace("\n", "\n" + " " * len(first)), self._quotes(i) + indent, first, "item", self._root(item)
-        )
+        if RULES[self._tags[i]] & HEADING:
+            level = self._tags[i] - _H1 + 1
+            text = "#" * level + " " + _HEADING_END.sub(r"\\\g<0>", text.replace("\\\n", " "))
+        else:
+            text = "\n".join(_LINE_BEGIN.sub(_escaped_begin, line) for line in text.split("\n"))
+        return _Line(text, *self._before(i))
+
+    def _before(self, i: int) -> tuple[str, str, bool]:
+        """(`first`, `rest`, `begins_item`) of what stands in element `i`."""
+        around = []
+        in_cell = False
+        while i > 0:
+            tag = self._tags[i]
+            in_cell = in_cell or tag in _CELLS
+            if tag == _QUOTE or (tag == tags.LI and not in_cell):
+                around.append(i)
+            i = self._parents[i]
+        if len(around) > _MOST_DEPTH:
+            around = [around[0], *around[1 - _MOST_DEPTH :]]
+        first = rest = ""
+        begins_item = False
+        for i in reversed(around):
+            if self._tags[i] == _QUOTE:
+                first, rest = first + "> ", rest + "> "
+                continue
+            marker = f"{self._numbers[i]}. " if i in self._numbers else "- "
+            blank = " " * len(marker)
+            first, rest = first + (blank if i in self._begun else marker), rest + blank
+            begins_item = begins_item or i not in self._begun
+            self._begun.add(i)
+        return first, rest, begins_item
+
+    def _item_numbers(self) -> dict[int, int]:
+        """Of the items of numbered lists."""
+        following: dict[int, int] = {}
+        numbers = {}
+        for item in np.flatnonzero(self._nodes["tag"] == tags.LI).tolist():
+            around = self._parents[item]
+            if self._tags[around] != _OL:
+                continue
+            if around not in following:
+                told = value_of(self._data, self._page.tree, around, attributes.START)
+                following[around] = int(told) if told.isdecimal() and len(told) < 8 else 1
+            numbers[item] = following[around]
+            following[around] += 1
+        return numbers
 
     def _inline(self, b: int, line_end: str) -> str:
         """The text of a block with its marks. <br> is `line_end`."""
-        parts = []
-        for link, runs in groupby(self._runs(b, line_end), lambda run: run.link):
-            text = _spaced((run.text, self._marked(run)) for run in runs)
+        parts: list[tuple[str, str]] = []
+        runs = self._runs(b, line_end)
+        shown = self._marked(runs)
+        for link, of_link in groupby(range(len(runs)), lambda k: runs[k].link):
+            text = _spaced((runs[k].text, shown[k]) for k in of_link)
             bare = text.strip(" ")
+            if link and bare and self._markdown and parts and parts[-1][1].endswith("!"):
+                parts[-1] = (parts[-1][0], parts[-1][1][:-1] + "\\!")  # else a picture
             parts.append((text, f"[{bare}]({link})" if link and bare else bare))
-        return _spaced(parts).strip(" \n")
+        return _OUTER_LINE_ENDS.sub("", _spaced(parts))
 
-    def _marked(self, run: Run) -> str:
-        text = run.text.strip(" ")
-        if text in _LINE_ENDS or not self._markdown:
-            return text
-        is_code = run.code and "`" not in text
-        text = f"`{text}`" if is_code and text else _MARKUP.sub(r"\\\1", text)
-        text = f"**{text}**" if run.bold and text else text
-        return f"*{text}*" if run.italic and text else text
+    def _marked(self, runs: list[Run]) -> list[str]:
+        """Each run as it is shown, with no blanks at its ends."""
+        out: list[str] = []
+        joined = False  # to a run before that ends with a mark
+        for k, run in enumerate(runs):
+            text = run.text.strip(" ")
+            if text in _LINE_ENDS or not self._markdown or not text:
+                out.append(text)
+                joined = False
+                continue
+            shown = f"`{text}`" if run.code and "`" not in text else _MARKUP.sub(r"\\\1", text)
+            mark = "**" * run.bold + "*" * run.italic
+            before = runs[k - 1].text[-1:] if k and runs[k - 1].link == run.link else ""
+            behind = runs[k + 1].text[:1] if k + 1 < len(runs) and runs[k + 1].link == run.link else ""
+            before, behind = " " if run.text[0] == " " else before, " " if run.text[-1] == " " else behind
+            marked = mark != "" and not (joined and before != " ")
+            marked = marked and _takes_mark(shown[0], before) and _takes_mark(shown[-1], behind)
+            joined = marked and behind != " "
+            out.append(mark + shown + mark[::-1] if marked else shown)
+        return out
 
     def _runs(self, b: int, line_end: str) -> list[Run]:
         """Of one style each, with <br> as runs of their own."""
@@ -156,7 +241,7 @@ class _Writer:
                 out[-1] = out[-1]._replace(text=out[-1].text + text)
             else:
                 out.append(Run(text, *style, link))
-        return out
+        return [run for run in out if run.text]
 
     def _verbatim(self, b: int) -> str:
         first, behind = (int(self._page.blocks[b][name]) for name in ("first", "behind"))
@@ -167,40 +252,7 @@ class _Writer:
         if link < 0:
             return ""
         address = "".join(value_of(self._data, self._page.tree, link, attributes.HREF).split())
-        return address.replace("(", "%28").replace(")", "%29")
-
-    def _quotes(self, i: int) -> str:
-        return "> " * self._count(i, {_QUOTE}) if self._markdown else ""
-
-    def _count(self, i: int, wanted: set[int]) -> int:
-        number = 0
-        while i > 0 and number < _MOST_DEPTH:
-            number += int(self._nodes[i]["tag"]) in wanted
-            i = int(self._nodes[i]["parent"])
-        return number
-
-    def _around(self, i: int, wanted: set[int]) -> int:
-        while i > 0 and int(self._nodes[i]["tag"]) not in wanted:
-            i = int(self._nodes[i]["parent"])
-        return i
-
-    def _root(self, item: int) -> int:
-        """The outermost list around an item."""
-        found = i = item
-        while i > 0:
-            if int(self._nodes[i]["tag"]) in (_OL, _UL):
-                found = i
-            i = int(self._nodes[i]["parent"])
-        return found
-
-    def _marker(self, item: int) -> str:
-        around = int(self._nodes[item]["parent"])
-        if int(self._nodes[around]["tag"]) != _OL:
-            return "- "
-        told = value_of(self._data, self._page.tree, around, attributes.START)
-        begin = int(told) if told.isdecimal() and len(told) < 8 else 1
-        before = self._nodes[around + 1 : item]
-        return f"{begin + int(((before['tag'] == tags.LI) & (before['parent'] == around)).sum())}. "
+        return "" if address.lower().startswith(_NO_ADDRESS) else address.translate(_IN_ADDRESS)
 
     def _joined(self, lines: list[_Line]) -> str:
         if not self._markdown:
@@ -208,25 +260,11 @@ class _Writer:
         out: list[str] = []
         before: _Line | None = None
         for line in lines:
-            same = before is not None and line.kind != "" and (line.kind, line.group) == (before.kind, before.group)
-            if before is not None and before.kind == "code" and not same:
-                out.append(before.prefix + "```")
-            # A list may begin within an item's paragraph only if it begins with 1.
-            begins = line.first.endswith(". ") and line.first != "1. "
-            if before is not None and same and begins:
-                goes_on = before.prefix == line.prefix and before.first.endswith(". ")
-                out += [] if goes_on else [line.prefix.rstrip()]
-            if before is not None and not same:
-                out.append(line.prefix.rstrip() if line.prefix == before.prefix else "")
-            if line.kind == "code" and not same:
-                out.append(f"{line.prefix}```{self._language(line.group)}")
+            if before is not None and not _is_next_item(before, line):
+                out.append(_common(before.rest, line.rest).rstrip())
             first, *others = line.text.split("\n")
-            out += [line.prefix + line.first + first, *(line.prefix + text for text in others)]
-            if line.kind == "row" and not same:
-                out.append(line.prefix + "|" + " --- |" * (len(re.findall(r"(?<!\\)\|", line.text)) - 1))
+            out += [line.first + first, *(line.rest + text if text else line.rest.rstrip() for text in others)]
             before = line
-        if before is not None and before.kind == "code":
-            out.append(before.prefix + "```")
         return "\n".join(out)
 
     def _language(self, pre: int) -> str:
@@ -249,6 +287,25 @@ def _spaced(parts: Iterable[tuple[str, str]]) -> str:
         else:
             pending = pending or bool(text)
     return out + " " * pending
+
+
+def _takes_mark(end: str, neighbour: str) -> bool:
+    """Whether `*` between a character of marked text at its end and its neighbour is a mark: the flanking rule."""
+    if end.isspace():
+        return False
+    is_plain = end.isalnum() or unicodedata.category(end)[0] not in "PS"
+    return is_plain or neighbour == "" or neighbour.isspace() or unicodedata.category(neighbour)[0] == "P"
+
+
+def _is_next_item(before: _Line, line: _Line) -> bool:
+    """Whether `line` goes on with the list of `before`, or begins one in it that interrupts a paragraph: "- ", "1. "."""
+    column = len(_common(line.first, line.rest))
+    interrupts = line.first[column:].startswith(("- ", "1. "))
+    return line.begins_item and "  " in before.rest and (interrupts or column < len(before.rest))
+
+
+def _common(a: str, b: str) -> str:
+    return a[: next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))]
 
 
 def _escaped_begin(match: re.Match[str]) -> str:

@@ -179,6 +179,7 @@ def test_lines_are_those_of_the_oracle(html: str, random: Any) -> None:
     chosen = np.array([random.random() < 0.7 for _ in page.page.blocks], np.bool_)
     assert plain(html) == oracle(page)
     assert plain(html, chosen) == oracle(page, chosen)
+    assert plain(html, chosen) == page_text(page.data, page.page, chosen, markdown=False, links=False)
 
 
 @pytest.mark.real
