@@ -26,6 +26,7 @@ from numba import njit
 from cleaners.extraction import attributes, tags
 from cleaners.extraction.json_ld import value_of
 from cleaners.extraction.nodes import BOLD, CODE, ITALIC, SPACE
+from cleaners.extraction.output import write_block
 from cleaners.extraction.page import Page
 from cleaners.extraction.structure import places_of
 from cleaners.extraction.tags import HEADING, RULES, TAGS, TEXT
@@ -130,7 +131,7 @@ class _Writer:
         i = self._elements[b]
         if not self._markdown:
             verbatim = self._places.verbatim[i] >= 0
-            text = self._verbatim(b).rstrip() if verbatim else self._inline(b, _LINE_ENDS[False])
+            text = self._verbatim(b) if verbatim else self._inline(b, _LINE_ENDS[False])
             item = int(self._places.items[i])
             first = "- " if item >= 0 and item != self._last_item else ""
             if text:
@@ -237,16 +238,17 @@ class _Writer:
             text = self._utf8[self._ends[t - 1] if t else 0 : self._ends[t]].decode()
             style = (not is_heading and bool(flags & BOLD), bool(flags & ITALIC), bool(flags & CODE))
             link = self._address(int(nodes[node]["link"])) if self._links else ""
+            doubled = bool(out) and out[-1].text.endswith(" ") and text.startswith(" ")
             if out and out[-1][1:] == (*style, link) and out[-1].text != line_end:
-                out[-1] = out[-1]._replace(text=out[-1].text + text)
+                out[-1] = out[-1]._replace(text=out[-1].text + (text[1:] if doubled else text))
             else:
                 out.append(Run(text, *style, link))
         return [run for run in out if run.text]
 
     def _verbatim(self, b: int) -> str:
-        first, behind = (int(self._page.blocks[b][name]) for name in ("first", "behind"))
-        begin = self._ends[first - 1] if first else 0
-        return self._utf8[begin : self._ends[behind - 1]].decode().strip("\n")
+        first, last = (self._page.texts[self._page.blocks[b][name] - k] for name, k in (("first", 0), ("behind", 1)))
+        out = np.empty(max_text_bytes(int(self._nodes[last]["end"] - self._nodes[first]["start"])) + 8, np.uint8)
+        return out[: write_block(self._data, self._page, b, False, out, 0)].tobytes().decode()
 
     def _address(self, link: int) -> str:
         if link < 0:
@@ -282,7 +284,8 @@ def _spaced(parts: Iterable[tuple[str, str]]) -> str:
     out, pending = "", False
     for text, shown in parts:
         if shown:
-            out += (" " if (pending or text.startswith(" ")) and not out.endswith("\n") else "") + shown
+            at_end = out.endswith("\n") or shown.startswith(_LINE_ENDS)
+            out += (" " if (pending or text.startswith(" ")) and not at_end else "") + shown
             pending = text.endswith(" ")
         else:
             pending = pending or bool(text)
@@ -298,7 +301,7 @@ def _takes_mark(end: str, neighbour: str) -> bool:
 
 
 def _is_next_item(before: _Line, line: _Line) -> bool:
-    """Whether `line` goes on with the list of `before`, or begins one in it that interrupts a paragraph: "- ", "1. "."""
+    """Whether `line` goes on with the list of `before`, or begins one in it that may interrupt a paragraph."""
     column = len(_common(line.first, line.rest))
     interrupts = line.first[column:].startswith(("- ", "1. "))
     return line.begins_item and "  " in before.rest and (interrupts or column < len(before.rest))

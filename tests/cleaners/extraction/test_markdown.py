@@ -203,6 +203,7 @@ def test_structure_survives_the_way_there_and_back(html: str) -> None:
         "<p>a&#32;<br>&#32;",
         "<h2>C #</h2>",
         "<pre>a\n```\nb</pre>",
+        "<pre>a<br> b<br>\nc</pre>",
         "<table><tr><td>a<td>b<tr><td>c<td>d<td>e</table>",  # more cells than the head has
         "<ul><li>a<p>b<pre>c\n\n d</pre><li>e</ul>",
         "<ul><li><ul><li>a</ul>b</ul>c",
