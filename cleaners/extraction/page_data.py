@@ -134,7 +134,8 @@ def _title(data: np.ndarray, tree: Tree, metas: dict[str, str], things: list[dic
 
 
 def _is_suffix(rest: str) -> bool:
-    return rest.strip()[:1] in tuple("-–—|·•:»") and rest.strip() != ""
+    mark = rest.strip()[:1]
+    return mark in tuple("-–—|·•:»") and (mark != "-" or rest[0] == " ")  # "mill-house" has no suffix
 
 
 def _date(

@@ -1,12 +1,22 @@
 """The stage `extract` with our own engine: what it adds, refuses and shares with the others."""
 
+import random
+import re
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
-from crawl import SENTENCES, article
+from crawl import SENTENCES, Crawl, article
 from test_extract import batch
 
 from cleaners.extract import METADATA, OWN_METRICS, ExtractConfig, ExtractHere
+from cleaners.extraction.model import model_path
+from pipelines.executors import InProcess, ProcessPool
+from pipelines.passes import execute
+from pipelines.recipe import load_recipe
+from pipelines.run import open_run
 from shards.errors import UserError
+from shards.sink import open_arrow
 
 
 def config(**settings: object) -> ExtractConfig:
@@ -73,3 +83,50 @@ def test_the_model_is_part_of_what_a_run_depends_on() -> None:
     assert config().digests()["extract.engine"].startswith("gristmill-1-")
     assert ExtractConfig().digests() == {}
     assert pa.types.is_float64(config().columns().field("extract.expected_f1").type)
+
+
+def test_dates_of_pages_end_with_the_day_of_their_record() -> None:
+    page = '<meta name=date content="2020-05-06"><p>x'
+    given = batch(page, page, page)
+    days = pa.array(["2020-05-06T10:00:00Z", "2020-05-05T23:59:59Z", None])
+    given = given.set_column(given.schema.get_field_index("date"), "date", days)
+    assert config(metadata=True).build()(given)["page_date"].to_pylist() == ["2020-05-06", None, None]
+
+
+def test_runs_of_line_ends_and_addresses_are_tidied_as_with_every_engine() -> None:
+    code = "<pre>" + "\n".join(SENTENCES[:4]) + "\n\n\n\nsee https://a.example/x here\n" + SENTENCES[4] + "</pre>"
+    (text,) = (
+        config(markdown=True).build()(batch(f"<main><article><h1>T</h1>{code}</article></main>"))["text"].to_pylist()
+    )
+    assert "\n\n\n" not in text
+    assert "https://" not in text
+    (text,) = config(markdown=True, remove_urls=False).build()(batch(f"<main>{code}</main>"))["text"].to_pylist()
+    assert "https://a.example/x" in text
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("language_model")
+def test_a_run_of_the_recipe_is_the_same_with_any_workers(tmp_path: Path) -> None:
+    words = re.findall(r"\w+", " ".join(SENTENCES).lower())
+    for part in range(3):
+        crawl = Crawl()
+        for n in range(8):
+            draw = random.Random(8 * part + n)
+            lines = [" ".join(draw.sample(words, 14)).capitalize() + "." for _ in range(12)]
+            crawl.page(f"https://host{n}.example/{part}", article(f"Page {part}.{n}", lines))
+        crawl.page(f"https://short.example/{part}", "<p>Short.").write(tmp_path / f"crawl/{part}.warc.gz")
+    runs = []
+    for name, executor in (("here", InProcess()), ("one", ProcessPool(1)), ("two", ProcessPool(2))):
+        run = open_run(load_recipe("gristmill", [f'source.paths="{tmp_path / "crawl"}"']), tmp_path / name)
+        execute(run, executor, lambda _: None)
+        files = [
+            p for p in sorted((tmp_path / name).rglob("*")) if p.is_file() and p.name not in ("seconds.json", ".lock")
+        ]
+        runs.append({str(p.relative_to(tmp_path / name)): p.read_bytes() for p in files})
+    assert runs[0] == runs[1] == runs[2]
+    shards = sorted((tmp_path / "two/shards").rglob("*.arrow"))
+    texts = [row["text"] for p in shards for row in open_arrow(p).read_all().to_pylist()]
+    assert len(texts) == 24
+    assert not any("Imprint" in text or "Shop" in text for text in texts)
+    manifests = b"".join(data for name, data in runs[0].items() if name.endswith(".json"))
+    assert model_path().stem.encode() in manifests, "what the run depends on"

@@ -3,9 +3,11 @@
 import gzip
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ from typer.testing import CliRunner
 
 from cleaners.extraction.model import load_model
 from cleaners.extraction.training.pages import read_truth
-from cleaners.extraction.training.score import Scored, f1, interval, overlap, score_page
 from pipelines.cli import app, main
 from shards.errors import UserError
 
@@ -47,6 +48,26 @@ def run(*arguments: object) -> Any:
     return CliRunner().invoke(app, [str(argument) for argument in ("extractor", *arguments)])
 
 
+def visible_text(html: str) -> str:
+    """Of a page that is well-formed: every element that is opened is closed."""
+    open_elements: list[str] = []
+    texts: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            open_elements.extend([tag] * (tag not in {"meta", "link", "br", "img", "input", "hr", "wbr", "col"}))
+
+        def handle_endtag(self, tag: str) -> None:
+            assert open_elements.pop() == tag
+
+        def handle_data(self, data: str) -> None:
+            texts.append(data)
+
+    Reader().feed(html)
+    assert not open_elements
+    return " ".join(texts)
+
+
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     handler = signal.getsignal(signal.SIGTERM)  # which `main` sets for the process
     with pytest.MonkeyPatch.context() as patch:
@@ -58,25 +79,6 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     told = capsys.readouterr().err.strip()
     assert "\n" not in told
     return told
-
-
-def test_f1_is_over_the_multiset_of_words() -> None:
-    assert f1("a b b c", "B b d") == pytest.approx(2 * 2 / 7)
-    assert overlap("a b b c", "B b d")[1:] == (pytest.approx(2 / 4), pytest.approx(2 / 3))
-    assert (f1("", ""), f1("a", ""), f1("", "a"), f1("Мир, мир", "мир МИР!")) == (1, 0, 0, 1)
-
-
-def test_snippets_are_found_over_line_ends() -> None:
-    truth = {"url": "u", "set": "s", "with": ["one two", "three"], "without": ["menu", "four  five"]}
-    found = score_page("u", "one\ntwo\nfour five", truth)
-    assert found == Scored("u", "s", "s", None, 1, 2, 1, 2)
-
-
-def test_interval_draws_whole_hosts() -> None:
-    pages = [Scored(f"https://{host}.example/{n}", "t", "s", None, 0, 0, 0, 0) for host in "ab" for n in range(50)]
-    low, high = interval(pages, [0.0] * 50 + [1.0] * 50) or (0, 0)
-    assert (low, high) == (0, 1)
-    assert interval(pages[:50], [1.0] * 50) is None
 
 
 def test_score_tells_types_sets_and_time(labelled: Path) -> None:
@@ -156,7 +158,7 @@ def test_training_gives_the_same_model_twice_and_a_report(tmp_path: Path, labell
     }
     report = first.with_suffix(".html").read_text()
     assert "path_score" in report
-    assert "forum" in report
+    assert {"forum", "article", "made", first.stem.rpartition("-")[2]} <= set(re.findall(r"\w+", visible_text(report)))
 
 
 def test_training_without_lightgbm_says_what_to_install(labelled: Path) -> None:
@@ -174,3 +176,47 @@ def test_truth_names_file_and_line(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b'{"url": "u"}\n\nnot json\n')[:-6])
     with pytest.raises(UserError, match=r"t\.jsonl\.gz"):
         read_truth(path)
+
+
+def test_rows_of_truth_are_told_apart_by_their_sets(tmp_path: Path) -> None:
+    lines = [
+        {
+            "url": "https://a.example/1",
+            "html": article("One"),
+            "set": "s",
+            "with": [SENTENCES[0]],
+            "without": ["Imprint"],
+        },
+        {"url": "https://b.example/2", "html": article("Two"), "set": "t", "main_content": " ".join(SENTENCES)},
+    ]
+    path = tmp_path / "truth.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    found = json.loads(run("score", "gristmill", "--truth", path, "--json").stdout)
+    assert found["sets"]["s"] == {"pages": 1, "with_found": 1, "without_avoided": 1, "accuracy": 1}
+    assert found["sets"]["t"] == {"pages": 1, "f1": found["f1"]}
+    assert found["missing"] == 0
+    assert found["f1_interval"] is None  # one host with a text
+
+
+def test_an_engine_that_fails_names_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "truth.jsonl"
+    path.write_text(json.dumps({"url": "https://a.example/1", "html": "<p>x", "main_content": "x"}))
+    told = refused(capsys, "score", "operator:add1", "--truth", path)
+    assert "operator:add1: no such function" in told
+    told = refused(capsys, "score", "operator:truediv", "--truth", path)
+    assert "https://a.example/1: operator:truediv failed on it (TypeError" in told
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_shipped_model_beats_trafilatura_on_real_pages(real_data: Path, tmp_path: Path) -> None:
+    """A loose check: most of these pages are among those that it was trained on."""
+    truth = [page for page in read_truth(real_data / "truth/pages.jsonl.gz") if page.get("main_content")]
+    path = tmp_path / "truth.jsonl"
+    path.write_text("\n".join(map(json.dumps, truth)))
+    warc = real_data / "crawl/part-00.warc.gz"
+    done = run("score", "gristmill", "--warc", warc, "--truth", path, "--against", "trafilatura", "--json")
+    found = json.loads(done.stdout)
+    assert found["pages"] >= 150
+    assert found["trafilatura"]["behind_first"]["f1_interval"][0] > 0
+    assert found["f1"] > 0.85

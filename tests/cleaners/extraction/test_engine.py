@@ -1,15 +1,22 @@
 """The engine on whole pages, with the model that is shipped."""
 
 import random
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from crawl import SENTENCES, article
 from extraction_pages import real_pages
-from extraction_soup import given_page
+from extraction_soup import given_page, soup
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from cleaners.extraction.comments import comment_blocks
 from cleaners.extraction.engine import Extracted, Options, extract
+from cleaners.extraction.text import max_text_bytes, write_text
+from cleaners.extraction.tree import parse
 
 COMMENTS = "".join(
     f"<li class=comment id=comment-{n}><b>Ann</b> <a href=#>Reply</a><p>I have read this twice, and I agree with {n}."
@@ -40,7 +47,9 @@ def test_pages_do_not_know_of_each_other() -> None:
     assert extract([], Options()) == []
 
 
-@pytest.mark.parametrize("html", ["", " ", "<!-- x -->", "<script>x</script>", "<p hidden></p>", "<title>t</title>"])
+@pytest.mark.parametrize(
+    "html", ["", " ", "<!-- x -->", "<script>x</script>" * 3 + "<style>y</style>", "<p hidden></p>", "<title>t</title>"]
+)
 def test_a_page_without_text_gives_none(html: str) -> None:
     assert one(html) == Extracted("", 0, 0.0, 0.0, False)
 
@@ -82,3 +91,41 @@ def test_five_megabytes_are_no_trouble() -> None:
 def test_real_pages_are_the_same_in_any_batch(real_data: Path) -> None:
     pages = real_pages(real_data, 2, 40)
     assert extract(pages, Options()) == [extract([page], Options())[0] for page in pages]
+
+
+@pytest.mark.real
+def test_markdown_of_real_pages_has_the_words_of_their_lines(real_data: Path) -> None:
+    pages = real_pages(real_data, 4, 40)
+    plain, marked = (extract(pages, Options(markdown=markdown)) for markdown in (False, True))
+    for line, mark in zip(plain, marked, strict=True):
+        assert line[1:] == mark[1:]
+        assert re.findall(r"[^\W\d_]+", rendered(mark.text)) == re.findall(r"[^\W\d_]+", line.text)
+
+
+def rendered(markdown: str) -> str:
+    html = MarkdownIt("commonmark").enable("table").render(markdown)
+    data = np.frombuffer(html.encode(), np.uint8)
+    out = np.empty(max_text_bytes(len(data)), np.uint8)
+    return out[: write_text(data, parse(data).nodes, 0, 0, out, 0)].tobytes().decode()
+
+
+def test_scripts_stand_in_for_a_short_text_only() -> None:
+    ld = '<script type="application/ld+json">{"articleBody": "From the scripts."}</script>'
+    short = one(f"{ld}<main><h1>The mill</h1><p>{SENTENCES[0]}</main>")
+    assert (short.text, short.from_scripts) == ("From the scripts.", True)
+    full = one(article("The mill").replace("</head>", f"{ld}</head>"))
+    assert not full.from_scripts
+    assert "From the scripts." not in full.text
+    assert one(f"{ld}<p>x", markdown=True, links=True).text == "From the scripts."
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(soup, max_size=4), st.booleans())
+def test_soup_is_the_same_in_any_batch(pages: list[str], comments: bool) -> None:
+    utf8 = [page.encode() for page in pages]
+    options = Options(comments=comments)
+    found = extract(utf8, options)
+    assert found == [extract([page], options)[0] for page in utf8]
+    assert found == extract(utf8[::-1], options)[::-1]
+    assert all(0 <= page.share_kept <= 1 and 0 <= page.expected_f1 <= 1 for page in found)
+    assert [page.num_blocks for page in found] == [len(given_page(page).page.blocks) for page in utf8]

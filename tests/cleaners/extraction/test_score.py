@@ -1,0 +1,82 @@
+"""F1, snippets and intervals, by hand."""
+
+import pytest
+
+from cleaners.extraction.training.score import Scored, Scores, difference, f1, interval, overlap, score_page
+
+
+def test_f1_is_over_the_multiset_of_words() -> None:
+    assert f1("a b b c", "B b d") == pytest.approx(2 * 2 / 7)
+    assert overlap("a b b c", "B b d")[1:] == (pytest.approx(2 / 4), pytest.approx(2 / 3))
+    assert (f1("", ""), f1("a", ""), f1("", "a"), f1("Мир, мир", "мир МИР!")) == (1, 0, 0, 1)
+
+
+def test_snippets_are_found_over_line_ends() -> None:
+    truth = {"url": "u", "set": "s", "with": ["one two", "three"], "without": ["menu", "four  five"]}
+    found = score_page("u", "one\ntwo\nfour five", truth)
+    assert found == Scored("u", "s", "s", None, 1, 2, 1, 2)
+
+
+def test_interval_draws_whole_hosts() -> None:
+    pages = [Scored(f"https://{host}.example/{n}", "t", "s", None, 0, 0, 0, 0) for host in "ab" for n in range(50)]
+    low, high = interval(pages, [0.0] * 50 + [1.0] * 50) or (0, 0)
+    assert (low, high) == (0, 1)
+    assert interval(pages[:50], [1.0] * 50) is None
+
+
+def scored(url: str, text: str, truth: str, kind: str = "t", source: str = "s") -> Scored:
+    return score_page(url, text, {"main_content": truth, "page_type": kind, "set": source})
+
+
+def test_hosts_count_by_their_pages() -> None:
+    pages = [Scored(f"https://{'a' if n < 90 else n}.example/", "t", "s", None, 0, 0, 0, 0) for n in range(100)]
+    values = [1.0] * 90 + [0.0] * 10
+    low, high = interval(pages, values) or (0, 0)
+    assert low <= 0.9 <= high
+    assert interval(pages, values) == [low, high], "the same draws each time"
+    assert interval([], []) is None
+
+
+def test_summary_is_of_types_and_sets_by_hand() -> None:
+    pages = [
+        scored("https://a.example/1", "a b", "a b", "article", "one"),
+        scored("https://b.example/1", "a", "a b", "article", "two"),
+        scored("https://c.example/1", "x", "y", "forum", "two"),
+        score_page("https://d.example/1", "z", {"with": ["z"], "without": ["z", "q"], "set": "three"}),
+    ]
+    found = Scores(pages).summary()
+    assert found["pages"] == 4
+    assert found["f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert (found["precision"], found["recall"]) == (pytest.approx(2 / 3), pytest.approx(0.5))
+    assert found["by_type"] == {"article": pytest.approx(5 / 6), "forum": 0}
+    assert found["by_set"] == {"one": 1, "two": pytest.approx(1 / 3)}
+    assert list(found["types"]) == ["article", "forum", "three"]
+    assert found["sets"]["three"] == {
+        "pages": 1,
+        "with_found": 1,
+        "without_avoided": 0.5,
+        "accuracy": pytest.approx(2 / 3),
+    }
+    assert [page["url"][8] for page in found["worst"]] == ["c", "b", "a"]
+
+
+def test_summary_of_snippets_alone_has_no_f1() -> None:
+    found = Scores([score_page("u", "z", {"with": ["z"]})]).summary()
+    assert (found["f1"], found["f1_interval"], found["precision"], found["by_type"]) == (None, None, None, {})
+    assert found["types"] == {"": {"pages": 1}}, "no share of `without`, of which there is none"
+    assert Scores().summary()["pages"] == 0
+
+
+def test_difference_is_page_by_page() -> None:
+    ours = [scored("https://a.example/", "a", "a"), scored("https://b.example/", "a", "a")]
+    theirs = [scored("https://a.example/", "b", "a"), scored("https://b.example/", "a", "a")]
+    assert difference(ours, theirs) == {"f1": 0.5, "f1_interval": [0, 1]}
+    assert difference([], []) == {"f1": None, "f1_interval": None}
+
+
+def test_time_of_the_first_page_is_told_apart() -> None:
+    scores = Scores()
+    for url in ("u", "v"):
+        scores.add(lambda html, url: html + url, "<p>", url, {"main_content": "p " + url})
+    assert [page.overlap for page in scores.pages] == [overlap("<p>u", "p u"), overlap("<p>v", "p v")]
+    assert scores.summary()["first_call_s"] == scores.first_call
