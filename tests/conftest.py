@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 # The first example of a property may compile a kernel.
-settings.register_profile("kernels", deadline=None)
+settings.register_profile("kernels", deadline=None, derandomize="GRISTMILL_SAME_DRAWS" in os.environ)
 settings.load_profile("kernels")
 
 

@@ -11,7 +11,7 @@ from cleaners.extraction.columns import FEATURES
 from cleaners.extraction.hashing import hash_of
 
 # Tokens of class, id or itemprop (`hashing.path_tokens`) of a list of comments or of one. Parts are tokens too, for
-# id="comment-123" and "user-comments"; so "comment-count" is in, which has few words, and "has-comments", which has most.
+# id="comment-123" and "user-comments"; so "comment-count" is in, which has few words, and "has-comments" with most.
 _NAMES = np.array(
     [
         hash_of(name) ^ (0x9E3779B9 if "-" in name or "_" in name else 0)

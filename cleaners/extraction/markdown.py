@@ -6,6 +6,7 @@
 
     - Water
       1. cold
+
     > As my mother said.
 
     | Water | 1 l |

@@ -113,8 +113,12 @@ def test_a_run_of_the_recipe_is_the_same_with_any_workers(tmp_path: Path) -> Non
         for n in range(8):
             draw = random.Random(8 * part + n)
             lines = [" ".join(draw.sample(words, 14)).capitalize() + "." for _ in range(12)]
-            crawl.page(f"https://host{n}.example/{part}", article(f"Page {part}.{n}", lines))
-        crawl.page(f"https://short.example/{part}", "<p>Short.").write(tmp_path / f"crawl/{part}.warc.gz")
+            crawl.page(
+                f"https://host{n}.example/{part}", article(f"Page {part}.{n}", lines), record_id=f"<urn:{part}:{n}>"
+            )
+        crawl.page(f"https://short.example/{part}", "<p>Short.", record_id=f"<urn:{part}>").write(
+            tmp_path / f"crawl/{part}.warc.gz"
+        )
     runs = []
     for name, executor in (("here", InProcess()), ("one", ProcessPool(1)), ("two", ProcessPool(2))):
         run = open_run(load_recipe("gristmill", [f'source.paths="{tmp_path / "crawl"}"']), tmp_path / name)
