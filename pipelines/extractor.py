@@ -3,12 +3,13 @@
 import importlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from cleaners.engines import ENGINES
 from cleaners.extraction.model import model_path
-from cleaners.extraction.training.pages import TruthPage, crawl_pages, read_truth
+from cleaners.extraction.training.pages import TruthPage, crawl_pages, own_pages, read_truth
 from cleaners.extraction.training.score import Engine, Scores, difference
 from shards.errors import UserError
 
@@ -63,13 +64,13 @@ def score(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -
 
 
 def labelled_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]]) -> Iterable[TruthPage]:
-    """From WARC files, or from lines that bring their `html`."""
+    """By the `html` that a line brings, or from the WARC files."""
+    own = own_pages(truth)
     if warcs:
-        return crawl_pages(warcs, truth)
-    pages = [TruthPage(page["url"], page["html"], page) for page in truth if page.get("html")]
-    if not pages:
+        return chain(own, crawl_pages(warcs, [page for page in truth if not page.get("html")]))
+    if not own:
         raise UserError("--warc: is needed, since no line of the truth brings its `html`")
-    return pages
+    return own
 
 
 def train(
@@ -79,7 +80,9 @@ def train(
     sets: Sequence[str],
     tell: Tell,
 ) -> tuple[Path, dict[str, Any]]:
-    """Train on the pages of the files of truth, from the WARC files or by their own `html`; (model, its card)."""
+    """Train on the pages of the files of truth, from the WARC files or by their own `html`; (model, its card).
+
+    A page that more than one file names is labelled by the last of them."""
     try:
         import lightgbm  # noqa: F401
     except ImportError:
@@ -89,14 +92,15 @@ def train(
     from cleaners.extraction.training.run import train as fit_and_save
     from pipelines.extractor_report import write_report
 
-    prepared, cards = [], []
+    pages: list[dict[str, Any]] = []
     for path in labelled:
-        truth = [page for page in read_truth(path) if not sets or page.get("set") in sets]
-        if not truth:
+        truth = read_truth(path)
+        named = {page["url"] for page in truth}
+        found = [page for page in truth if not sets or page.get("set") in sets]
+        if not found:
             raise UserError(f"{path}: has no page of the sets {', '.join(sets)}")
-        found = prepared_pages(labelled_pages(warcs, truth), tell)
-        cards += data_cards(found)
-        prepared += found
-    model, card = fit_and_save(prepared, folder, Settings(), cards, tell)
+        pages = [page for page in pages if page["url"] not in named] + found
+    prepared = prepared_pages(labelled_pages(warcs, pages), tell)
+    model, card = fit_and_save(prepared, folder, Settings(), data_cards(prepared), tell)
     write_report(model.with_suffix(".html"), card)
     return model, card

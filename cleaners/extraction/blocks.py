@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from cleaners.extraction.nodes import BREAK, FOREIGN
+from cleaners.extraction.nodes import ARIA_HIDDEN, BREAK, FOREIGN, HIDDEN
 from cleaners.extraction.tags import NOT_SHOWN, RULES, TEXT, VERBATIM
 
 BLOCK = np.dtype(
@@ -25,7 +25,9 @@ BLOCK = np.dtype(
 
 
 class Blocks(NamedTuple):
-    """The blocks of one page, in its order. Hidden ones are among them: tabs and folded text are hidden too."""
+    """The blocks of one page, in its order. Hidden ones are among them: tabs and folded text are hidden too. But hidden
+    text in a line that shows is left out (of 130 such lines two had main text), and so is what stands beside MathML for
+    the eyes alone (KaTeX, MathJax); MathML stays where it is hidden, since Wikipedia shows it as a picture."""
 
     blocks: np.ndarray  # BLOCK[blocks]
     texts: np.ndarray  # int32[text nodes in blocks]: their node numbers
@@ -56,4 +58,25 @@ def blocks_of(nodes):  # type: ignore[no-untyped-def]
             num_texts += 1
             blocks[num_blocks - 1].behind = num_texts
         i += 1
+    num_texts = _leave_out_hidden(nodes, blocks[:num_blocks], texts)
     return Blocks(blocks[:num_blocks].copy(), texts[:num_texts].copy())
+
+
+@njit(cache=True)
+def _leave_out_hidden(nodes, blocks, texts):  # type: ignore[no-untyped-def]
+    """Number of text nodes that stay, at the front of `texts`."""
+    number = 0
+    for b in range(len(blocks)):
+        first, behind = blocks[b].first, blocks[b].behind
+        shows = has_math = False
+        for t in range(first, behind):
+            shows = shows or not nodes[texts[t]].flags & HIDDEN
+            has_math = has_math or nodes[texts[t]].flags & FOREIGN
+        blocks[b].first = number
+        for t in range(first, behind):
+            flags = nodes[texts[t]].flags
+            if flags & FOREIGN or not ((shows and flags & HIDDEN) or (has_math and flags & ARIA_HIDDEN)):
+                texts[number] = texts[t]
+                number += 1
+        blocks[b].behind = number
+    return number

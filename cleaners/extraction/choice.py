@@ -36,7 +36,7 @@ def choose(measures, p):  # type: ignore[no-untyped-def]
             best, bound = f1, p[b]
     bound = max(bound, LEAST)
     for b in range(number):
-        chosen[b] = p[b] >= bound
+        chosen[b] = p[b] >= bound and measures[b].chars > 0
     return chosen
 
 

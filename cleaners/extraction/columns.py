@@ -29,7 +29,7 @@ _OWN = {
     "texts": "text nodes in it",
     "beyond_ascii": "share of characters beyond ASCII",
     "bold_share": "share in bold",
-    "hidden_text": "1 if some of its text is hidden",
+    "hidden_text": "1 if its text is hidden",
     "words_per_line": "words between two <br>",
 }
 _TAG = {

@@ -29,6 +29,7 @@ from cleaners.extraction.page_data import PageData, page_data
 from cleaners.extraction.tree import parse
 
 MIN_WORDS = 25.0  # of the chosen blocks; with fewer, text that scripts carry is looked for
+_TIMES_LONGER = 4  # than the blocks such text must be: theirs may say "Loading", or be news of two sentences
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Extracted(NamedTuple):
     text: str
     num_blocks: int
     share_kept: float  # words of the chosen blocks by those of all; 0 of a page without words
-    expected_f1: float  # of the choice, from 0 to 1: how sure the model is
-    from_scripts: bool  # the text stood in JSON-LD or the data of a script
+    expected_f1: float  # of the choice of blocks, from 0 to 1: how sure the model is
+    from_scripts: bool  # the text is not that of the blocks, but stood in JSON-LD or the data of a script
 
 
 def extract(pages: Sequence[bytes], options: Options, model: Model | None = None) -> list[Extracted]:
@@ -61,7 +62,7 @@ def extract(pages: Sequence[bytes], options: Options, model: Model | None = None
     for row, (page, begin, end) in enumerate(zip(pages, [0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
         num_blocks, chosen_words, words, expected = facts[row].tolist()
         found, from_scripts = utf8[begin:end].decode(), False
-        if chosen_words < MIN_WORDS and (body := _from_scripts(page)):
+        if chosen_words < MIN_WORDS and len(body := _from_scripts(page)) > _TIMES_LONGER * len(found):
             found, from_scripts = body, True
         elif options.markdown or options.links:
             found = _formatted(page, model, options)

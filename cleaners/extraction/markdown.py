@@ -42,7 +42,9 @@ _HEADING_END = re.compile(r"#+$")
 _LINE_ENDS = ("\n", "\\\n")
 _OUTER_LINE_ENDS = re.compile(r"^(?:\\?\n| )+|(?:\\?\n| )+$")
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight-source)-([\w+#-]{1,20})")
-_IN_ADDRESS = str.maketrans({"(": "%28", ")": "%29", "<": "%3C", ">": "%3E", "\\": "%5C"})
+_IN_ADDRESS = str.maketrans(
+    {"\t": "", "\n": "", "\r": "", " ": "%20", "(": "%28", ")": "%29", "<": "%3C", ">": "%3E", "\\": "%5C"}
+)
 _NO_ADDRESS = ("javascript:", "vbscript:", "data:")
 
 
@@ -72,7 +74,7 @@ class _Writer:
     def __init__(self, data: np.ndarray, page: Page, chosen: np.ndarray, markdown: bool, links: bool) -> None:
         self._data, self._page, self._markdown, self._links = data, page, markdown, links
         self._chosen = np.flatnonzero(chosen).tolist()
-        self._places = places_of(page, chosen)
+        self._places = places_of(data, page, chosen)
         self._nodes = page.tree.nodes
         self._tags: list[int] = self._nodes["tag"].tolist()
         self._parents: list[int] = self._nodes["parent"].tolist()
@@ -99,22 +101,22 @@ class _Writer:
         """(table, <pre>, block) that a block is written with, or -1."""
         row, code = int(self._places.rows[self._elements[b]]), int(self._places.verbatim[self._elements[b]])
         if row >= 0 and self._places.is_line[row]:
-            table = row
-            while table > 0 and self._tags[table] != tags.TABLE:
-                table = self._parents[table]
-            return table, -1, -1
+            return int(self._places.tables[row]), -1, -1
         return (-1, code, -1) if code >= 0 and self._markdown else (-1, -1, b)
 
     def _table(self, table: int, blocks: list[int]) -> list[_Line]:
-        rows = []
+        rows: list[list[str]] = []
         for _, of_row in groupby(blocks, lambda b: int(self._places.rows[self._elements[b]])):
-            by_cell = groupby(of_row, lambda b: int(self._places.cells[self._elements[b]]))
-            cells = [" ".join(filter(None, (self._inline(b, " ") for b in of_cell))) for _, of_cell in by_cell]
-            rows.append([cell for cell in cells if cell])
+            cells: list[str] = []
+            for cell, of_cell in groupby(of_row, lambda b: int(self._places.cells[self._elements[b]])):
+                if text := " ".join(filter(None, (self._inline(b, " ") for b in of_cell))):
+                    column = int(self._places.columns[cell]) if cell >= 0 else 0
+                    cells += [*[""] * (column - len(cells)), text]
+            rows.append(cells)
         self._last_item = int(self._places.items[self._elements[blocks[-1]]])
         rows = [cells for cells in rows if cells]
         if not self._markdown:
-            return [_Line(" | ".join(cells)) for cells in rows]
+            return [_Line(" |".join(f" {cell}" if cell else "" for cell in cells).strip()) for cells in rows]
         if not rows:
             return []
         rows[0] += [""] * (max(map(len, rows)) - len(rows[0]))  # what has no head is not shown
@@ -166,27 +168,35 @@ class _Writer:
             if self._tags[i] == _QUOTE:
                 first, rest = first + "> ", rest + "> "
                 continue
-            marker = f"{self._numbers[i]}. " if i in self._numbers else "- "
+            marker = self._numbers.get(i, "-") + " "
             blank = " " * len(marker)
             first, rest = first + (blank if i in self._begun else marker), rest + blank
             begins_item = begins_item or i not in self._begun
             self._begun.add(i)
         return first, rest, begins_item
 
-    def _item_numbers(self) -> dict[int, int]:
-        """Of the items of numbered lists."""
+    def _item_numbers(self) -> dict[int, str]:
+        """Of the items of numbered lists. The next such list in an element has ")" for ".", or the two were one."""
         following: dict[int, int] = {}
+        lists_in: dict[int, int] = {}
+        ends: dict[int, str] = {}
         numbers = {}
         for item in np.flatnonzero(self._nodes["tag"] == tags.LI).tolist():
             around = self._parents[item]
             if self._tags[around] != _OL:
                 continue
             if around not in following:
-                told = value_of(self._data, self._page.tree, around, attributes.START)
-                following[around] = int(told) if told.isdecimal() and len(told) < 8 else 1
-            numbers[item] = following[around]
-            following[around] += 1
+                following[around] = self._number(around, attributes.START, 1)
+                lists_in[self._parents[around]] = lists_in.get(self._parents[around], 0) + 1
+                ends[around] = ")."[lists_in[self._parents[around]] % 2]
+            number = self._number(item, attributes.VALUE, following[around])
+            numbers[item] = f"{number}{ends[around]}"
+            following[around] = number + 1
         return numbers
+
+    def _number(self, node: int, attribute: int, otherwise: int) -> int:
+        told = value_of(self._data, self._page.tree, node, attribute)
+        return int(told) if told.isdecimal() and len(told) < 8 else otherwise
 
     def _inline(self, b: int, line_end: str) -> str:
         """The text of a block with its marks. <br> is `line_end`."""
@@ -254,8 +264,8 @@ class _Writer:
     def _address(self, link: int) -> str:
         if link < 0:
             return ""
-        address = "".join(value_of(self._data, self._page.tree, link, attributes.HREF).split())
-        return "" if address.lower().startswith(_NO_ADDRESS) else address.translate(_IN_ADDRESS)
+        address = value_of(self._data, self._page.tree, link, attributes.HREF).strip().translate(_IN_ADDRESS)
+        return "" if address.lower().startswith(_NO_ADDRESS) else address
 
     def _joined(self, lines: list[_Line]) -> str:
         if not self._markdown:
@@ -304,7 +314,7 @@ def _takes_mark(end: str, neighbour: str) -> bool:
 def _is_next_item(before: _Line, line: _Line) -> bool:
     """Whether `line` goes on with the list of `before`, or begins one in it that may interrupt a paragraph."""
     column = len(_common(line.first, line.rest))
-    interrupts = line.first[column:].startswith(("- ", "1. "))
+    interrupts = line.first[column:].startswith(("- ", "1. ", "1) "))
     return line.begins_item and "  " in before.rest and (interrupts or column < len(before.rest))
 
 

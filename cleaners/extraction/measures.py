@@ -35,7 +35,7 @@ MEASURE = np.dtype(
         ("breaks", np.float32),  # <br>
         ("copyright", np.float32),  # 1 with the sign
         ("ending", np.float32),  # 1 a sentence ends there, 2 a colon, 0 neither
-        ("hidden", np.float32),  # 1 if some of it is
+        ("hidden", np.float32),  # 1 if it is
         ("hash", np.uint32),  # of letters and digits: equal for equal texts
     ],
     align=True,

@@ -23,6 +23,7 @@ from cleaners.extraction.tags import (
     CLOSES_P,
     FORMATTING,
     HEADING,
+    IMPLIED_END,
     INTEGRATION,
     MARKER,
     RULES,
@@ -308,12 +309,16 @@ def close_in_scope(nodes, stack, tag, start, behind):  # type: ignore[no-untyped
 
 @njit(cache=True)
 def _close_form(nodes, stack, start, behind):  # type: ignore[no-untyped-def]
-    """A form's end tag takes the form alone away; what is open in it stays open."""
+    """A form's end tag takes the form alone away; what is open in it stays open, if its end tag may not be left out."""
     form = stack.state[FORM]
     stack.state[FORM] = 0
     for k in range(stack.state[DEPTH] - 1, 1, -1):
         node = stack.open[k].node
         if node == form:
+            depth = stack.state[DEPTH]
+            while depth - 1 > k and RULES[nodes[stack.open[depth - 1].node].tag] & IMPLIED_END:
+                depth -= 1
+            pop_to(nodes, stack, depth, start)
             if k == stack.state[DEPTH] - 1:
                 _close(nodes, stack, k, start, behind)
             else:

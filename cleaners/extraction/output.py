@@ -1,13 +1,12 @@
-"""Chosen blocks as plain text: a line each, items marked "- ", cells of a table's row on one line, " | " between.
+"""Chosen blocks as plain text: a line each, items marked "- ", cells of a table's row on one line, "|" between columns.
 
-    <h1>Bread</h1><ul><li>Flour<li>Salt</ul><tr><td>Water<td>1 l<pre>a\n  b</pre>
+    <h1>Bread</h1><ul><li>Flour<li>Salt</ul><table><tr><td>Water<td>1 l<td>cold<tr><td>Yeast<td><td>dry</table>
 
     Bread
     - Flour
     - Salt
-    Water | 1 l
-    a
-      b
+    Water | 1 l | cold
+    Yeast | | dry
 
 There are no blank lines. Markdown is another matter: see `markdown`.
 """
@@ -17,7 +16,7 @@ from numba import njit
 
 from cleaners.extraction import tags
 from cleaners.extraction.nodes import SPACE
-from cleaners.extraction.structure import places_of
+from cleaners.extraction.structure import MOST_COLUMNS, places_of
 from cleaners.extraction.tags import TEXT
 from cleaners.extraction.text import write_node
 from cleaners.extraction.tokenizer import is_space
@@ -27,10 +26,12 @@ _NEWLINE, _SPACE, _DASH, _PIPE = map(ord, "\n -|")
 
 @njit(cache=True)
 def max_page_bytes(page, chosen):  # type: ignore[no-untyped-def]
-    """Room for what `write_page` writes: text grows by a fifth at most (`entities`), a block has 3 bytes before it, and
-    a <br> is longer than the line end that it becomes."""
+    """Room for what `write_page` writes: text grows by a fifth at most (`entities`), a block has 3 bytes before it, a
+    row two for each column, and a <br> is longer than the line end that it becomes."""
     nodes = page.tree.nodes
     room = np.int64(8)
+    for i in range(len(nodes)):
+        room += 2 * (MOST_COLUMNS + 1) * (nodes[i].tag == tags.TR)
     for b in range(len(chosen)):
         if chosen[b]:
             room += 8
@@ -43,34 +44,43 @@ def max_page_bytes(page, chosen):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def write_page(data, page, chosen, out, begin):  # type: ignore[no-untyped-def]
     """Write the chosen blocks to out[begin:]; the new end. The last line has no line end."""
-    places = places_of(page, chosen)
+    places = places_of(data, page, chosen)
     at = begin
     row = cell = item = -1
+    column = 0
     for b in range(len(chosen)):
         if not chosen[b]:
             continue
         i = page.blocks[b].element
         is_in_line = places.rows[i] >= 0 and places.is_line[places.rows[i]]
         before = at
-        if is_in_line and places.rows[i] == row:
-            if places.cells[i] != cell:
-                out[at], out[at + 1] = _SPACE, _PIPE
-                at += 2
-            out[at] = _SPACE
-            at += 1
-        else:
+        here = places.columns[places.cells[i]] if is_in_line and places.cells[i] >= 0 else 0
+        goes_on = is_in_line and places.rows[i] == row
+        if goes_on and places.cells[i] != cell:
+            column = min(column, here - 1)  # tables of more columns than are told apart
+        if not goes_on:
             if at > begin:
                 out[at] = _NEWLINE
                 at += 1
-            if places.items[i] >= 0 and places.items[i] != item:
+            if places.items[i] >= 0 and places.items[i] != item and not is_in_line:
                 out[at], out[at + 1] = _DASH, _SPACE
                 at += 2
+        for k in range(column if goes_on else 0, here):
+            if goes_on or k > 0:
+                out[at] = _SPACE
+                at += 1
+            out[at] = _PIPE
+            at += 1
+        if goes_on or here > 0:
+            out[at] = _SPACE
+            at += 1
         end = write_block(data, page, b, is_in_line, out, at)
         if end == at:  # marks and blanks alone: nothing of it stays
             at = before
             continue
         at = end
         row, cell, item = places.rows[i] if is_in_line else -1, places.cells[i], places.items[i]
+        column = here
     return at
 
 

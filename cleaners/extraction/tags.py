@@ -11,8 +11,8 @@ from cleaners.extraction.names import table_of
 TEXT, VERBATIM, UNKNOWN = range(3)
 
 NAMES = (
-    "a abbr acronym address annotation-xml applet area article aside audio b base basefont bdi bdo bgsound big "
-    "blockquote body br button canvas caption center cite code col colgroup data datalist dd del desc details dfn "
+    "a abbr acronym address annotation annotation-xml applet area article aside audio b base basefont bdi bdo bgsound "
+    "big blockquote body br button canvas caption center cite code col colgroup data datalist dd del desc details dfn "
     "dialog dir div dl dt em embed fieldset figcaption figure font footer foreignobject form frame frameset h1 h2 h3 "
     "h4 h5 h6 head header hgroup hr html i iframe image img input ins kbd keygen label legend li link listing main map "
     "mark marquee math menu meta meter mi mn mo ms mtext nav nobr noembed noframes noscript object ol optgroup option "
@@ -31,8 +31,8 @@ A, BODY, BR, BUTTON, FORM, FRAMESET, HEAD, HTML, HR = map(
 IMAGE, IMG, INPUT, LI, OL, UL, OPTGROUP, OPTION, P = map(
     TAGS.__getitem__, "image img input li ol ul optgroup option p".split()
 )
-PLAINTEXT, SCRIPT, SVG, MATH, TABLE, TEMPLATE, NOSCRIPT = map(
-    TAGS.__getitem__, "plaintext script svg math table template noscript".split()
+PLAINTEXT, SCRIPT, SVG, MATH, TABLE, TR, TEMPLATE, NOSCRIPT = map(
+    TAGS.__getitem__, "plaintext script svg math table tr template noscript".split()
 )
 DD, DT, ADDRESS, DIV, TITLE, SELECT, RB, RP, RT, RTC = map(
     TAGS.__getitem__, "dd dt address div title select rb rp rt rtc".split()
@@ -69,6 +69,7 @@ _RULES = {
     # The standard lets `noscript` and `template` be closed only when nothing else is open in them, or anything is.
     "CLOSED_IN_SCOPE": f"{_CONTAINERS} {_HEADINGS} applet button dd dt li marquee noscript object",
     "SCOPE": f"{_SCOPES} foreignobject",
+    "IMPLIED_END": "dd dt li optgroup option p rb rp rt rtc",  # 13.2.6.3
     # Formatting that is open outside is as open after them as before, whatever they hold (13.2.4.3).
     "MARKER": "applet object marquee template td th caption",
     "HEADING": _HEADINGS,
@@ -84,8 +85,8 @@ _RULES = {
     "EATS_NEWLINE": "pre listing textarea",
     "INTEGRATION": "foreignobject desc title mi mo mn ms mtext annotation-xml",  # HTML again within SVG or MathML
     "BREAKOUT": _BREAKOUT,
-    # Text that is data or never shown.
-    "NOT_SHOWN": "script style noframes noembed iframe head title desc datalist",
+    # Text that is data or never shown, how ruby is read, and formulas a second time.
+    "NOT_SHOWN": "script style noframes noembed iframe head title desc datalist rp rt rtc annotation annotation-xml",
 }
 RULES = np.zeros(NUM_TAGS, np.uint32)
 for _bit, _names in enumerate(_RULES.values()):
@@ -100,6 +101,7 @@ VOID, RAW, RCDATA, SPECIAL, FORMATTING = map(_rule, "VOID RAW RCDATA SPECIAL FOR
 CLOSES_P, CLOSED_IN_SCOPE, SCOPE, MARKER = map(_rule, "CLOSES_P CLOSED_IN_SCOPE SCOPE MARKER".split())
 HEADING, HEAD_CONTENT, BLOCK, PREFORMATTED_TAG = map(_rule, "HEADING HEAD_CONTENT BLOCK PREFORMATTED_TAG".split())
 EATS_NEWLINE, INTEGRATION, BREAKOUT, NOT_SHOWN = map(_rule, "EATS_NEWLINE INTEGRATION BREAKOUT NOT_SHOWN".split())
+IMPLIED_END = _rule("IMPLIED_END")
 
 # How deep in a table: a new part closes the open parts of its own level and below (13.2.6.4.9 to .15).
 TABLE_LEVEL = np.zeros(NUM_TAGS, np.int8)

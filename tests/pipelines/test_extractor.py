@@ -132,8 +132,9 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, labelled: Path, capsys: p
     assert "too few to train on" in refused(capsys, "train", few, "--out", tmp_path)
     assert "has no page of the sets other" in refused(capsys, "train", few, "--set", "other")
     Crawl().page("https://b.example/", "<p>x").write(tmp_path / "b.warc.gz")
-    assert "none of its 60 pages is in the WARC" in refused(
-        capsys, "score", "gristmill", "--truth", labelled, "--warc", tmp_path / "b.warc.gz"
+    few.write_text(json.dumps({"url": "https://a.example/", "main_content": "x"}))
+    assert "none of its 1 pages is in the WARC" in refused(
+        capsys, "score", "gristmill", "--truth", few, "--warc", tmp_path / "b.warc.gz"
     )
 
 
@@ -159,6 +160,24 @@ def test_training_gives_the_same_model_twice_and_a_report(tmp_path: Path, labell
     report = first.with_suffix(".html").read_text()
     assert "path_score" in report
     assert {"forum", "article", "made", first.stem.rpartition("-")[2]} <= set(re.findall(r"\w+", visible_text(report)))
+
+
+def test_the_last_file_that_names_a_page_labels_it(tmp_path: Path, labelled: Path) -> None:
+    pytest.importorskip("lightgbm")
+    lines = [
+        {"url": url, "html": html, "select": ".story", "remove": "h1", "site": "a", "set": "pointed"}
+        for n in range(3)
+        for url, html, _ in [page(n)]
+    ]
+    more = tmp_path / "more.jsonl"
+    more.write_text("\n".join(map(json.dumps, lines)))
+    done = run("train", labelled, more, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    (model,) = tmp_path.glob("*.npz")
+    card = json.loads(model.with_suffix(".json").read_bytes())
+    data = [(of["set"], of["labels"], of["pages"], of["hosts"]) for of in card["data"]]
+    assert data == [("made", "by hand", 57, 20), ("pointed", "by hand", 3, 1)]
+    assert card["by_set"]["pointed"]["pages"] == 3
 
 
 def test_training_without_lightgbm_says_what_to_install(labelled: Path) -> None:

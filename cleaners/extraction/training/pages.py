@@ -1,7 +1,13 @@
 """Pages of a crawl with what somebody says of them: what training learns from, and scores are taken on.
 
-The truth is JSON lines, a page each: `url` and any of `main_content` (the main text), `with` and `without` (lists of
-snippets that stand in it, and that do not), `page_type`, `set`. Or, with the page itself as `html`, no WARC is needed.
+The truth is JSON lines, a page each: `url` and any of
+
+    main_content      the main text
+    select, remove    CSS selectors: of the elements that hold it, and of what they hold besides
+    with, without     lists of snippets that stand in it, and that do not
+    page_type, set    what reports tell apart
+    site              the pages of one site are in one fold; that of the address if there is none
+    html              the page itself; then no WARC is needed
 """
 
 import gzip
@@ -13,6 +19,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from cleaners.charset import decode
+from cleaners.extraction.training.selected import selected_text
 from cleaners.warc import WarcReader
 from shards.errors import UserError
 from shards.storage import find_inputs
@@ -38,7 +45,15 @@ def read_truth(path: Path) -> list[dict[str, Any]]:
                     raise UserError(f"{path}:{number}: is no JSON ({error}); a line holds one page") from None
                 if not isinstance(page, dict) or not isinstance(page.get("url"), str):
                     raise UserError(f'{path}:{number}: has no "url"; a line is {{"url": …, "main_content": …}}')
-                for key, kind in (("main_content", str), ("with", list), ("without", list), ("html", str)):
+                for key, kind in (
+                    ("main_content", str),
+                    ("with", list),
+                    ("without", list),
+                    ("html", str),
+                    ("select", str),
+                    ("remove", str),
+                    ("site", str),
+                ):
                     if page.get(key) is not None and not isinstance(page[key], kind):
                         raise UserError(f'{path}:{number}: "{key}" is no {kind.__name__}')
                 out.append(page)
@@ -57,7 +72,21 @@ def crawl_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]]) -> Iterat
             columns = (batch[name].to_pylist() for name in ("url", "payload", "http_charset"))
             for url, payload, charset in zip(*columns, strict=True):
                 if payload is not None and (page := wanted.pop(url, None)) is not None:
-                    yield TruthPage(url, valid_text(decode(payload, charset).text), page)
+                    yield _truth_page(valid_text(decode(payload, charset).text), page)
+            if not wanted:
+                return
+
+
+def own_pages(truth: Sequence[dict[str, Any]]) -> list[TruthPage]:
+    """Of the lines that bring their `html`."""
+    return [_truth_page(valid_text(page["html"]), page) for page in truth if page.get("html")]
+
+
+def _truth_page(html: str, truth: dict[str, Any]) -> TruthPage:
+    url = truth["url"]
+    if truth.get("main_content") is None and (select := truth.get("select")):
+        truth = truth | {"main_content": selected_text(url, html, select, truth.get("remove"))}
+    return TruthPage(url, html, truth)
 
 
 def valid_text(html: str) -> str:

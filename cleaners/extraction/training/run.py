@@ -55,7 +55,7 @@ def prepared_pages(pages: Iterable[TruthPage], tell: Callable[[str], None]) -> l
 def _labelled(page: TruthPage, text: str, weight: float) -> Labelled:
     source = str(page.truth.get("set") or "")
     kind = str(page.truth.get("page_type") or source)
-    host = urlsplit(page.url).hostname or ""
+    host = page.truth.get("site") or urlsplit(page.url).hostname or ""
     return Labelled(page.url, host, page.html.encode(), text, kind, source, weight)
 
 

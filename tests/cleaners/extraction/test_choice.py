@@ -14,6 +14,7 @@ from cleaners.extraction.measures import MEASURE
 def measures_of(words: list[float]) -> np.ndarray:
     measures = np.zeros(len(words), MEASURE)
     measures["words"] = words
+    measures["chars"] = 1
     return measures
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cleaners.extraction.columns import FEATURES
 from cleaners.extraction.comments import comment_blocks, in_comments, leave_out_comments
 from cleaners.extraction.engine import Options, extract
+from cleaners.extraction.training.labels import block_texts
 
 ARTICLE = '<meta property="og:type" content="article"><h1>The mill</h1>' + "".join(f"<p>{line}" for line in SENTENCES)
 
@@ -36,6 +37,10 @@ def extracted(html: str, *, keep: bool = False) -> str:
 
 def inside(page: Given) -> list[bool]:
     return in_comments(page.page, page.containers).tolist()
+
+
+def block_text(page: Given, b: int) -> str:
+    return block_texts(page.data.tobytes(), page.page)[b].strip()
 
 
 def facts(kind: float, article: float = 0.0, forum: float = 0.0) -> np.ndarray:
@@ -117,3 +122,30 @@ def test_buttons_names_and_dates_are_no_comments() -> None:
         "<p>one two three four five six seven eight nine<p hidden>I think so, too, and you?</div>"
     )
     assert comment_blocks(page.page, page.containers).tolist() == [False, False, False, False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("html", "known"),
+    [
+        ("<h2>Comments (2)</h2><ul><li>a<li>b</ul><p>c<h2>d</h2><p>e", "ab c"),
+        ("<h3>2 Комментария</h3><p>a<h4>b</h4><p>c<h2>d</h2>", "a b c"),
+        ("<div><h3>网友评论</h3></div><div>a</div><section><p>b<h3>c</h3><p>d</section>", "a b"),
+        ("<div><h3>全部评论 70条</h3><p>a</div><p>b", "a"),
+        ("<h2>コメント</h2><p>a", "a"),
+        ("<h2>댓글 3</h2><p>a", "a"),
+        ("<h2>No comments were heard that day</h2><p>a", ""),
+        ("<h2>新闻评论员谈论今天的天气</h2><p>a", ""),
+        ("<p>Comments</p><p>a", ""),
+    ],
+)
+def test_what_follows_a_heading_over_comments_is_known(html: str, known: str) -> None:
+    page = given_page("<p>The mill</p>" + html)
+    texts = [block_text(page, b) for b, found in enumerate(inside(page)) if found]
+    assert "".join(texts) == known.replace(" ", "")
+
+
+def test_comments_under_a_heading_are_left_out_of_an_article() -> None:
+    html = f"<article>{ARTICLE}<h2>Comments</h2><ul><li>I was there, and it was much worse.<li>So was I, you know.</ul>"
+    assert "worse" not in extracted(html)
+    assert "worse" in extracted(html, keep=True)
+    assert all(line in extracted(html) for line in SENTENCES)

@@ -109,14 +109,24 @@ def rendered(markdown: str) -> str:
     return out[: write_text(data, parse(data).nodes, 0, 0, out, 0)].tobytes().decode()
 
 
-def test_scripts_stand_in_for_a_short_text_only() -> None:
-    ld = '<script type="application/ld+json">{"articleBody": "From the scripts."}</script>'
-    short = one(f"{ld}<main><h1>The mill</h1><p>{SENTENCES[0]}</main>")
-    assert (short.text, short.from_scripts) == ("From the scripts.", True)
-    full = one(article("The mill").replace("</head>", f"{ld}</head>"))
+def test_scripts_stand_in_for_a_page_without_text() -> None:
+    body = " ".join(SENTENCES)
+    ld = f'<script type="application/ld+json">{{"articleBody": "{body}"}}</script>'
+    for shell in ("", "<p>x", "<div id=app>Loading, please wait …</div>"):
+        found = one(ld + shell)
+        assert (found.text, found.from_scripts) == (body, True)
+    assert one(f"{ld}<p>x", markdown=True, links=True).text == body
+
+
+def test_scripts_do_not_stand_in_for_news_of_two_sentences_nor_for_a_long_text() -> None:
+    notice = (
+        '<script type="application/ld+json">{"@type": "Product", "description": "Our mill, now half off."}</script>'
+    )
+    short = one(f"{notice}<main><h1>The mill</h1><p>{SENTENCES[0]}</main>")
+    assert (short.text, short.from_scripts) == (f"The mill\n{SENTENCES[0]}", False)
+    full = one(article("The mill").replace("</head>", f"{notice}</head>"))
     assert not full.from_scripts
-    assert "From the scripts." not in full.text
-    assert one(f"{ld}<p>x", markdown=True, links=True).text == "From the scripts."
+    assert "half off" not in full.text
 
 
 @settings(max_examples=40, deadline=None)

@@ -52,8 +52,8 @@ def test_markdown_has_the_structure_of_the_page() -> None:
 
 def test_links_are_kept_by_option() -> None:
     html = "<p>See <a href='/a b(c)'>the <b>page</b></a> and <a>none</a>."
-    assert marked(html, links=True, markdown=False) == "See [the page](/ab%28c%29) and none."
-    assert '<a href="/ab%28c%29">the <strong>page</strong></a>' in rendered(marked(html, links=True))
+    assert marked(html, links=True, markdown=False) == "See [the page](/a%20b%28c%29) and none."
+    assert '<a href="/a%20b%28c%29">the <strong>page</strong></a>' in rendered(marked(html, links=True))
     assert marked(html) == "See the **page** and none."
 
 
@@ -240,3 +240,9 @@ def test_real_pages_keep_their_words_and_lines_without_marks(real_data: Path) ->
         again = given_page(rendered(markdown))
         words, found = (" ".join(block.text for block in structure(of)) for of in (page, again))
         assert re.findall(r"\w+", found) == re.findall(r"\w+", words)
+
+
+def test_numbered_lists_side_by_side_stay_apart() -> None:
+    html = "<ol><li>a<li value=4>b<li>c</ol><ol><li>d</ol><ol><li value=x>e</ol>"
+    assert marked(html) == "1. a\n4. b\n5. c\n1) d\n1. e"
+    assert rendered(marked(html)).count("<ol") == 3

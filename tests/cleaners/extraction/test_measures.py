@@ -129,7 +129,8 @@ def test_a_paragraph_is_measured_as_by_plain_python(text: str) -> None:
         ("<p>He said: “No.”", "ending", 1),
         ("<p>He said:", "ending", 2),
         ("<p>He said. 5", "ending", 0),
-        ("<p>a <span hidden>b</span>", "hidden", 1),
+        ("<p>a <span hidden>b</span>", "hidden", 0),
+        ("<p><span hidden>b</span>", "hidden", 1),
     ],
 )
 def test_block_has_the_measure(page: str, name: str, expected: float) -> None:

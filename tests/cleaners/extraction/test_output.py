@@ -20,7 +20,7 @@ from numba import njit
 
 from cleaners.extraction import tags
 from cleaners.extraction.markdown import page_text
-from cleaners.extraction.nodes import PREFORMATTED, SPACE
+from cleaners.extraction.nodes import HIDDEN, PREFORMATTED, SPACE
 from cleaners.extraction.output import max_page_bytes, write_page
 from cleaners.extraction.tags import EATS_NEWLINE, HEADING, PREFORMATTED_TAG, RULES, TAGS, TEXT
 from cleaners.extraction.text import max_text_bytes, write_text
@@ -30,7 +30,7 @@ BR, VERBATIM_BLANK = "\x01", {" ": "\x02", "\n": "\x03", "\t": "\x04"}  # what n
 
 
 def every_block(page: Given) -> np.ndarray:
-    return np.ones(len(page.page.blocks), np.bool_)
+    return page.page.measured.measures["chars"] > 0
 
 
 def nearest(nodes: Any, node: int, wanted: set[int], stop: set[int]) -> int:
@@ -44,27 +44,59 @@ def oracle(page: Given, chosen: np.ndarray | None = None) -> str:
     nodes = page.page.tree.nodes
     verbatim = {tag for tag in range(len(RULES)) if RULES[tag] & PREFORMATTED_TAG} - {TEXTAREA}
     elements = page.page.blocks["element"].tolist()
-    shown = list(range(len(elements))) if chosen is None else np.flatnonzero(chosen).tolist()
+    shown = np.flatnonzero(every_block(page) if chosen is None else chosen).tolist()
     rows = {b: nearest(nodes, elements[b], {TR}, {TABLE}) for b in shown}
     cells = {b: nearest(nodes, elements[b], {TD, TH}, {TR, TABLE}) for b in shown}
     items = {b: nearest(nodes, elements[b], {LI}, {TD, TH}) for b in shown}
+    tables = {b: max(nearest(nodes, elements[b], {TABLE}, set()), 0) for b in shown}
     held = Counter((rows[b], cells[b]) for b in shown)
-    lines = {row for row in rows.values() if row >= 0 and sum(of_row == row for of_row, _ in held) >= 2}
-    lines -= {row for (row, _), number in held.items() if number > 4}
+    broken = {row for (row, _), number in held.items() if number > 4}
     for b in shown:
         if RULES[nodes["tag"][elements[b]]] & HEADING or nearest(nodes, elements[b], verbatim, set()) >= 0:
-            lines -= {rows[b]}
-    out, row, cell, item = "", -1, -1, -1
+            broken.add(rows[b])
+    lines: set[int] = set()
+    tables_of_lines = set()
+    for row, table in sorted({(rows[b], tables[b]) for b in shown if rows[b] >= 0}):
+        in_cells = [number for (of_row, _), number in held.items() if of_row == row]
+        if row not in broken and (len(in_cells) > 1 or (in_cells == [1] and table in tables_of_lines)):
+            lines.add(row)
+            tables_of_lines.add(table)
+    columns = columns_of(nodes)
+    filled = {(tables[b], columns[cells[b]]) for b in shown if rows[b] in lines and cells[b] >= 0}
+    out, row, cell, item, column = "", -1, -1, -1, 0
     for b in shown:
         is_in_line = rows[b] in lines
         if not (text := block_text(page, b)):
             continue
-        text = text.replace("\n", " ") if is_in_line else text
+        here = 0
+        if is_in_line:
+            text = text.replace("\n", " ")
+            here = sum((tables[b], k) in filled for k in range(columns[cells[b]])) if cells[b] >= 0 else 0
         if is_in_line and rows[b] == row:
-            out += (" " if cells[b] == cell else " | ") + text
+            out += " |" * max(here - column, int(cells[b] != cell)) + " " + text
         else:
-            out += "\n" * bool(out) + "- " * (items[b] not in (-1, item)) + text
-        row, cell, item = rows[b] if is_in_line else -1, cells[b], items[b]
+            out += "\n" * bool(out) + "- " * (items[b] not in (-1, item) and not is_in_line)
+            out += ("|" + " |" * (here - 1) + " ") * (here > 0) + text
+        row, cell, item, column = rows[b] if is_in_line else -1, cells[b], items[b], here
+    return out
+
+
+def columns_of(nodes: Any) -> dict[int, int]:
+    """Of each cell, by the places that cells take in the grid of their table."""
+    grids: dict[int, tuple[int, int, set[tuple[int, int]]]] = {}  # by table: row, column, what is taken
+    out = {}
+    for i, tag in enumerate(nodes["tag"].tolist()):
+        tables = [k for k in around(nodes, i) if int(nodes["tag"][k]) == TABLE]
+        table = max([0, *tables])
+        row, column, taken = grids.get(table, (0, 0, set()))
+        if tag == TR:
+            row, column = row + 1, 0
+        elif tag in (TD, TH):
+            while (row, column) in taken:
+                column += 1
+            out[i] = column
+            column += 1
+        grids[table] = row, column, taken
     return out
 
 
@@ -127,7 +159,7 @@ def plain(html: str | bytes, chosen: np.ndarray | None = None) -> str:
         ("<table><tr><td>a<p>b<p>c<p>d<p>e<td>f</table>", "a\nb\nc\nd\ne\nf"),
         ("<table><tr><td>a<td><table><tr><td>b<td>c</table></table>", "a\nb | c"),
         ("<pre>\n a\n  b\n</pre>c", " a\n  b\nc"),
-        ("<p>&nbsp;<p> <p>a", "\xa0\na"),
+        ("<p>&nbsp;<p> <p>a", "a"),
         ("<p>1 &lt; 2 &amp; 3", "1 < 2 & 3"),
     ],
 )
@@ -148,8 +180,12 @@ def test_only_chosen_blocks_are_written() -> None:
 @given(soup)
 def test_words_are_those_of_the_page_in_order(html: str) -> None:
     page = given_page(html)
+    nodes = page.page.tree.nodes.copy()
+    left_out = np.isin(nodes["tag"], [TEXT, tags.VERBATIM])
+    left_out[page.page.texts] = False
+    nodes["flags"] = np.where(left_out, nodes["flags"] | HIDDEN, nodes["flags"] & (0xFFFF - HIDDEN))
     out = np.empty(max_text_bytes(len(page.data)), np.uint8)
-    whole = out[: write_text(page.data, page.page.tree.nodes, 0, 0, out, 0)].tobytes().decode()
+    whole = out[: write_text(page.data, nodes, 0, HIDDEN, out, 0)].tobytes().decode()
     assert re.findall(r"\w+", plain(html)) == re.findall(r"\w+", whole)
 
 
@@ -233,3 +269,47 @@ if __name__ == "__main__":
         for part in (every_block(whole), np.arange(len(whole.page.blocks)) % 2 == 0):
             plain(html, part)
             page_text(whole.data, whole.page, part, markdown=True, links=True)
+
+
+def rows(html: str) -> list[str]:
+    return plain(f"<table>{html}</table>").split("\n")
+
+
+def test_cells_stay_in_their_columns() -> None:
+    head = "<tr><th>Name<th>Born<th>Died"
+    assert rows(f"{head}<tr><td>Anna<td><td>1999<tr><td><td>1900<td>1970<tr><td>Carl<tr><td><td>1950") == [
+        "Name | Born | Died",
+        "Anna | | 1999",
+        "| 1900 | 1970",
+        "Carl",
+        "| 1950",
+    ]
+    assert rows(f"{head}<tr><td colspan=2>unknown<td>1999") == ["Name | Born | Died", "unknown | | 1999"]
+    assert rows(f"{head}<tr><td rowspan=2>A<td>1<td>2<tr><td>3<td>4<tr><td>B<td>5<td>6")[1:] == [
+        "A | 1 | 2",
+        "| 3 | 4",
+        "B | 5 | 6",
+    ]
+
+
+def test_columns_that_no_line_fills_are_none() -> None:
+    assert rows("<tr><td><img src=a><td>a<td>&nbsp;<td>b<tr><td><input><td>c<td><td>d") == ["a | b", "c | d"]
+
+
+def test_odd_spans_are_one() -> None:
+    odd = "<tr><td colspan=0>a<td colspan=-3>b<td colspan=x rowspan=99999>c<td>d<tr><td>e<td>f<td>g"
+    assert rows(odd) == ["a | b | c | d", "e | f | | g"]
+
+
+def test_tables_within_tables_keep_columns_of_their_own() -> None:
+    inner = "<table><tr><td>1<td>2<tr><td><td>3</table>"
+    html = f"<tr><td>a<td>b<td>c<tr><td>d<td>{inner}<td>e<tr><td>f<td><td>g"
+    assert rows(html)[0] == "a | b | c"
+    assert rows(html)[-1] == "f | | g"
+    assert "| 3" in rows(html)
+    deep = "<table><tr><td>a<td>b" * 40
+    assert "a | b" in rows(deep)
+    sparse = "".join(f"<tr><td colspan={n}><td>x<td>y" for n in range(1, 99))
+    assert rows(f"<tr>{'<td>a' * 99}{sparse}")[62] == "| " * 62 + "x | y"
+    wide = "<tr>" + "<td>x" * 99 + "<tr>" + "<td>" * 98 + "<td>y"
+    assert rows(wide)[0].count("x") == 99

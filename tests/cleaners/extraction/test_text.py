@@ -71,7 +71,7 @@ def test_text_that_is_left_out_takes_no_line_end_or_space_with_it() -> None:
         ("<div><template><div><template shadowrootmode=open>a</template></div></template>b", "b\n"),
         ("a<script src=x /><p>b</p></script>c<title/>d", "ac\n"),
         ("<details><summary>a</summary>b</details>", "a\nb\n"),
-        ("<ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp>字<rt>じ</ruby>", "漢(かん)字じ\n"),
+        ("<ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp>字<rt>じ</ruby>", "漢字\n"),
         ("super<wbr>cali&shy;fragi", "supercali\xadfragi\n"),
         ("&rlm;עברית&lrm;", "\u200fעברית\u200e\n"),
         ("<svg><title>t</title><desc>d</desc><text>a</text></svg>b", "ab\n"),
