@@ -4,10 +4,12 @@ JSON of pages is broken in many ways: wrapped in comments or CDATA, with bare li
 brackets. What two simple repairs do not mend is left out; nothing here raises, and time is linear.
 """
 
+import html
+import itertools
 import json
 import re
-from collections.abc import Iterator
-from html import unescape
+import unicodedata
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,29 +23,51 @@ from cleaners.extraction.tree import parse
 
 MAX_BODY_CHARS = 5_000_000
 _MAX_DEPTH = 60
-_MIN_PROSE_CHARS, _MIN_PROSE_WORDS = 200, 30
-_JSON_TYPES = {"application/json", "application/ld+json"}
-_WRAPPING = re.compile(
-    r"^\s*(?:<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/|<!\[CDATA\[)|(?:-->|//\s*\]\]>|\]\]>)\s*;?\s*$"
-)
+_MAX_STATES = 100  # a script; an error of `json` counts the lines before it, so that each costs the whole script
+_MIN_PROSE_WORDS = 33  # some 200 characters of English
+_MIN_LINE_WORDS = 5  # on average: menus have fewer
+_SCRIPTS = {"", "text/javascript", "application/javascript", "module"}
+_WRAPPING = re.compile(r"^(?:\s*(?:<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/|<!\[CDATA\[))+")
 _CONTROL = re.compile(r"[\x00-\x1f]+")
 _LATE_COMMA = re.compile(r",\s*(?=[\]}])")
-# State that programs write into a page: `window.__NAME__ = {…}`.
-_STATE = re.compile(r"^\s*(?:window|self|var|let|const)\b[^={\[\n]{0,80}=\s*(?=[{\[])")
+_DECODER = json.JSONDecoder(strict=False)
+# State that programs write into a page: `window.__NAME__ = {…}`, `window["__NAME__"] = JSON.parse("…")`.
+_STATE = re.compile(
+    r"\b(?:window|self|globalThis|var|let|const)\b[^={};\n]{0,80}=\s*(?:(JSON\.parse\(\s*)(?=[\"'])|(?=[{\[]))"
+)
+_LITERAL = re.compile(r""""[^"\\]*+(?:\\.[^"\\]*+)*+"|'[^'\\]*+(?:\\.[^'\\]*+)*+'""", re.DOTALL)
+_ESCAPE = re.compile(r'\\.|"', re.DOTALL)
+_JSON_ESCAPES = {"\\'": "'", "\\x": "\\u00", '"': '\\"'}  # for what JavaScript writes in a literal
 _BODY_KEYS = ("articleBody", "text", "description")
 _BODY_TYPES = {
     "articleBody": None,  # of anything
     "text": {"discussionforumposting", "question", "answer", "comment", "socialmediaposting", "blogposting"},
     "description": {"product", "jobposting", "event", "recipe", "course", "book", "videoobject", "place", "hotel"},
 }
-_TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
-_NOT_PROSE = re.compile(r"[{};]\s*[\w.#@-]+\s*[:{(]|\bfunction\b|=>|https?://\S+\s*$")
+_TAG = re.compile(r"<[a-zA-Z/!][^<>]*>")
+# Names of what embedded data holds: texts, among them lists of paragraphs, and words of the site that no page is about.
+_NAMES_TEXT = re.compile(
+    r"(?:body|content|text|html|paragraphs?|description|markdown|rendered|blocks|children|elements|value|article)$",
+    re.IGNORECASE,
+)
+_NAMES_CHROME = re.compile(
+    r"cookie|consent|gdpr|ccpa|privacy|i18n|l10n|locale|locali[sz]|translat|messages|strings|dictionar|labels?$|footer|"
+    r"banner|alt_?text",
+    re.IGNORECASE,
+)
+# Chinese and Japanese have about two characters a word; Thai, Lao, Burmese and Khmer, without spaces too, about five.
+_WORD = re.compile(
+    r"[\u3040-\u9fff]{1,2}|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]{1,5}"
+    r"|[^\s\u3040-\u9fff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]+"
+)
+_NOT_PROSE = re.compile(r"[{};]\s*[\w.#@-]+\s*[:{(]|\bfunction\s*\w*\([^(){]*\)\s*\{|=>")
 
 
 def scripts(data: np.ndarray, tree: Tree, types: set[str]) -> Iterator[tuple[str, str]]:
-    """(type, content) of scripts of these types ("" for none given), in the order of the page."""
+    """(type, content) of scripts of these types ("" for none given), in the order of the page. Parameters of a type,
+    as in "application/ld+json; charset=utf-8", do not count."""
     for node in np.flatnonzero(tree.nodes["tag"] == SCRIPT).tolist():
-        kind = value_of(data, tree, node, attributes.TYPE).strip().lower()
+        kind = value_of(data, tree, node, attributes.TYPE).split(";")[0].strip().lower()
         if kind in types and tree.nodes[node]["behind"] > node + 1:
             text = tree.nodes[node + 1]
             yield kind, data[text["start"] : text["end"]].tobytes().decode("utf-8", "replace")
@@ -55,13 +79,20 @@ def value_of(data: np.ndarray, tree: Tree, node: int, attribute: int) -> str:
     if k < 0:
         return ""
     raw = data[tree.attributes[k]["start"] : tree.attributes[k]["end"]].tobytes().decode("utf-8", "replace")
-    return unescape(raw) if "&" in raw else raw
+    return unescape(raw)
+
+
+def unescape(text: str) -> str:
+    """Character references decoded; all left as they are where one has more digits than Python reads."""
+    try:
+        return html.unescape(text)
+    except ValueError:
+        return text
 
 
 def parse_json(text: str) -> Any:
-    """The value, or None."""
-    for _ in range(2):
-        text = _WRAPPING.sub("", text, count=2)
+    """The first value in a text, or None."""
+    text = _WRAPPING.sub("", text)
     for repair in (None, _CONTROL, _LATE_COMMA):
         if repair is not None:
             text = repair.sub(" " if repair is _CONTROL else "", text)
@@ -70,13 +101,13 @@ def parse_json(text: str) -> Any:
         except orjson.JSONDecodeError:
             continue
     try:
-        return json.JSONDecoder(strict=False).raw_decode(text.lstrip())[0]
+        return _DECODER.raw_decode(text.lstrip())[0]
     except (ValueError, RecursionError):
         return None
 
 
-def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """All objects in a value, outer ones first, in order."""
+def objects(value: Any, enters: Callable[[str], bool] = lambda key: True) -> Iterator[dict[str, Any]]:
+    """All objects in a value, outer ones first, in order; of those under a key only where it `enters` that."""
     stack = [(value, 0)]
     while stack:
         found, depth = stack.pop()
@@ -84,18 +115,27 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(found, dict):
             yield found
-            stack += [(inner, depth + 1) for inner in reversed(found.values()) if isinstance(inner, dict | list)]
+            stack += [(inner, depth + 1) for key, inner in reversed(found.items()) if enters(key)]
         elif isinstance(found, list):
-            stack += [(inner, depth + 1) for inner in reversed(found) if isinstance(inner, dict | list)]
+            stack += [(inner, depth + 1) for inner in reversed(found)]
 
 
 def types_of(found: dict[str, Any]) -> set[str]:
+    """In small letters, without the vocabulary: "article" of "schema:Article" and "https://schema.org/Article"."""
     kinds = found.get("@type")
-    return {kind.lower() for kind in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(kind, str)}
+    return {
+        re.split("[/:#]", kind.lower())[-1]
+        for kind in (kinds if isinstance(kinds, list) else [kinds])
+        if isinstance(kind, str)
+    }
+
+
+def ld_values(data: np.ndarray, tree: Tree) -> list[Any]:
+    return [parse_json(text) for _, text in scripts(data, tree, {"application/ld+json"})]
 
 
 def ld_objects(data: np.ndarray, tree: Tree) -> list[dict[str, Any]]:
-    return [found for _, text in scripts(data, tree, {"application/ld+json"}) for found in objects(parse_json(text))]
+    return list(objects(ld_values(data, tree)))
 
 
 def article_body(data: np.ndarray, tree: Tree) -> str:
@@ -106,20 +146,13 @@ def article_body(data: np.ndarray, tree: Tree) -> str:
         texts = [
             clean
             for thing in found
-            if isinstance(thing.get(key), str) and (wanted is None or types_of(thing) & wanted)
-            if (clean := plain_text(thing[key]))
+            if key in thing and (wanted is None or types_of(thing) & wanted)
+            if (clean := _plain_lines(thing[key] if isinstance(thing[key], list) else [thing[key]]))
         ]
         if text := _joined(texts):
             return text
-    texts = []
-    for kind, script in scripts(data, tree, {"application/json", "", "text/javascript"}):
-        if kind != "application/json":
-            state = _STATE.match(script)
-            if state is None:
-                continue
-            script = script[state.end() :]
-        texts += [clean for value in _strings(parse_json(script)) if _is_prose(clean := plain_text(value))]
-    return _joined(texts)
+    prose = [found for value in _embedded(data, tree) for found in _prose(value)]
+    return _joined([text for is_named, text in prose if is_named] or [text for _, text in prose])
 
 
 def plain_text(value: str) -> str:
@@ -131,35 +164,111 @@ def plain_text(value: str) -> str:
         page = np.frombuffer(value.encode(), np.uint8)
         out = np.empty(max_text_bytes(len(page)), np.uint8)
         value = out[: write_text(page, parse(page).nodes, 0, 0, out, 0)].tobytes().decode()
-    elif "&" in value:
+    else:
         value = unescape(value)
     return "\n".join(line for line in (" ".join(line.split()) for line in value.splitlines()) if line)
 
 
-def _strings(value: Any) -> Iterator[str]:
-    for found in objects(value):
-        for inner in found.values():
-            for text in inner if isinstance(inner, list) else [inner]:
-                if isinstance(text, str) and len(text) >= _MIN_PROSE_CHARS:
-                    yield text
+def _plain_lines(values: list[Any]) -> str:
+    return "\n".join(text for value in values if isinstance(value, str) and (text := plain_text(value)))
+
+
+def _embedded(data: np.ndarray, tree: Tree) -> Iterator[Any]:
+    for kind, script in scripts(data, tree, {"application/json", *_SCRIPTS}):
+        if kind == "application/json":
+            yield parse_json(script)
+        else:
+            yield from itertools.islice(_states(script), _MAX_STATES)
+
+
+def _states(script: str) -> Iterator[Any]:
+    """What a script assigns, as far as it is JSON: a value, or None, for each."""
+    at = 0
+    while state := _STATE.search(script, at):
+        at, value = state.end(), None
+        if not state[1]:
+            try:
+                value, at = _DECODER.raw_decode(script, at)
+            except (ValueError, RecursionError):
+                pass
+        elif literal := _LITERAL.match(script, at):
+            at = literal.end()
+            escaped = _ESCAPE.sub(lambda found: _JSON_ESCAPES.get(found[0], found[0]), literal[0][1:-1])
+            value = parse_json(f'"{escaped}"')
+            value = parse_json(value) if isinstance(value, str) else None
+        yield None if _NAMES_CHROME.search(state[0]) else value
+
+
+def _prose(value: Any) -> Iterator[tuple[bool, str]]:
+    """(whether its name says that it is text, text) of all prose in embedded data."""
+    for is_named, pieces in _texts(value):
+        if sum(map(len, pieces)) >= 2 * _MIN_PROSE_WORDS:  # most words have as many characters; HTML takes its time
+            text = _plain_lines("".join(pieces).split(_END))
+            if _is_prose(text):
+                yield is_named, text
+
+
+_END = "\0"  # of a paragraph
+
+
+def _texts(value: Any) -> list[tuple[bool, list[str]]]:
+    """(whether its name says that it is text, pieces) of the texts in a value.
+
+    A list named as text is one text with all texts in it, such as [{"p": [{"text": "One "}, {"text": "line"}]}, …]:
+    each of its items is a paragraph, and so is a list within, whose objects are pieces of one line.
+    """
+    texts: list[tuple[bool, list[str]]] = []
+    stack: list[tuple[Any, bool, list[str] | None, int]] = [(value, False, None, 0)]
+    while stack:
+        found, is_named, whole, depth = stack.pop()
+        if isinstance(found, str):
+            if whole is None:
+                texts.append((is_named, [found]))
+            elif is_named:
+                whole.append(found)
+        elif isinstance(found, dict) and depth <= _MAX_DEPTH:
+            stack += [
+                (inner, _NAMES_TEXT.search(key) is not None, whole, depth + 1)
+                for key, inner in reversed(found.items())
+                if not _NAMES_CHROME.search(key)
+            ]
+        elif isinstance(found, list) and depth <= _MAX_DEPTH:
+            pieces: list[str] = [] if whole is None else whole
+            if whole is None:
+                texts.append((is_named, pieces))
+            is_text = is_named or whole is None  # else {"marks": ["bold"]} of a piece
+            end = (_END, is_text, pieces, depth)
+            stack.append(end)
+            for inner in reversed(found):
+                is_string = isinstance(inner, str)
+                if is_string or whole is None:
+                    stack.append(end)
+                is_part = is_string or is_named or whole is not None
+                stack.append((inner, is_text if is_string else is_named, pieces if is_part else None, depth + 1))
+            stack.append(end)
+    return texts
 
 
 def _is_prose(text: str) -> bool:
-    if len(text) < _MIN_PROSE_CHARS or _NOT_PROSE.search(text[:2000]):
-        return False
-    letters = sum(c.isalpha() or c.isspace() for c in text[:2000]) / len(text[:2000])
-    dense = len(re.findall(r"[\u3040-\u9fff]", text[:2000])) > _MIN_PROSE_WORDS
-    return letters > 0.8 and (dense or len(text[:2000].split()) >= _MIN_PROSE_WORDS)
+    head = text[:2000]
+    words = len(_WORD.findall(head))
+    letters = sum(c.isalpha() or c.isspace() or unicodedata.category(c)[0] == "M" for c in head)  # vowels of Hindi: M
+    return (
+        words >= max(_MIN_PROSE_WORDS, _MIN_LINE_WORDS * len(head.splitlines()))
+        and letters > 0.8 * len(head)
+        and not _NOT_PROSE.search(head)
+    )
 
 
 def _joined(texts: list[str]) -> str:
-    """Each once, and none that stands in another before it."""
+    """Each once, and none that stands in the one before it, where it is behind others that do: each is read once."""
     kept: list[str] = []
-    size = 0
+    size = at = 0
     for text in dict.fromkeys(texts):
         if size + len(text) > MAX_BODY_CHARS:
             break
-        if not (kept and text in kept[-1]):
+        at = kept[-1].find(text, at) if kept else -1
+        if at < 0:
             kept.append(text)
-            size += len(text)
+            size, at = size + len(text), 0
     return "\n".join(kept)

@@ -133,3 +133,132 @@ def test_values_of_any_kind_are_borne(value: Any) -> None:
     html = ld([{"@type": "Article", "headline": value, "author": value, "articleBody": value}, value])
     told, carried = read(html), body(html)
     assert all(one.encode().decode() == one for one in (told.title, told.author, carried) if one)
+
+
+def state(value: Any) -> str:
+    return f'<script id="__NEXT_DATA__" type="application/json">{json.dumps(value)}</script>'
+
+
+def test_bombs_of_megabytes_are_read() -> None:
+    """A step that is quadratic takes hours here."""
+    n = 1_000_000
+    assert plain_text("<a" * n).startswith("<a<a")
+    assert plain_text("&lt;a" * n) == "<a" * n
+    for text in ("-->" + " " * n + "x", "<!--" + " " * n + "x", "//" + " " * n + "x", "," + " " * n, ", " * n, "," * n):
+        assert parse_json(text) is None
+    assert parse_json('{"a": 1} -->' + " " * n + "x") == {"a": 1}
+    for text in ("var a=[", 'var a=["', "var a=JSON.parse('", 'var a=JSON.parse("\\', "window ", "var a=" + " " * 60):
+        assert body(f"<script>{text * (2 * n // len(text))}</script>") == ""
+    assert body(state({"x": ["function (" * n, "https://" * n, "; a" * n, "[{" * n]})) == ""
+
+
+def test_short_texts_in_a_long_one_are_looked_for_once() -> None:
+    """To read the long one for each of them anew takes a quarter of an hour."""
+    words = [f"word{n:06}" for n in range(100_000)]
+    texts = [" ".join(words), *words[50_000:]]
+    assert body(ld([{"@type": "Article", "articleBody": text} for text in texts])) == texts[0]
+
+
+def test_a_body_in_parts_is_joined() -> None:
+    assert body(ld({"@type": "Article", "articleBody": ["<p>One</p>", "Two", 3, ["x"]]})) == "One\nTwo"
+
+
+SHORT = "The mill stands by the river of the valley."
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"x": [SHORT] * 5}, "\n".join([SHORT] * 5)),
+        ({"paragraphs": [SHORT] * 5}, "\n".join([SHORT] * 5)),
+        ({"body": [{"type": "paragraph", "text": SHORT, "style": "normal"}] * 5}, "\n".join([SHORT] * 5)),
+        ({"blocks": [{"type": "p", "data": {"text": SHORT}}] * 5}, "\n".join([SHORT] * 5)),
+        (
+            {"content": [{"content": [{"text": "The "}, {"text": "mill", "marks": ["b"]}, {"text": SHORT[8:]}]}] * 5},
+            "\n".join([SHORT] * 5),
+        ),
+        ({"articles": [{"title": SHORT}] * 5}, ""),
+        ({"children": [{"text": "Home and garden"}] * 20}, ""),
+        ({"x": f"{SHORT} " * 3}, ""),
+    ],
+)  # fmt: skip
+def test_paragraphs_of_one_list_are_one_text(value: Any, text: str) -> None:
+    assert body(state({"props": value})) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ประเทศไทยเป็นประเทศในภูมิภาคเอเชียตะวันออกเฉียงใต้ ", 10),
+        ("यह एक पुरानी चक्की है जो नदी के किनारे खड़ी है। ", 12),
+        ("这座磨坊立在河边，三百年来一直为山谷碾磨谷物。", 11),
+        ("Die alte Mühle steht am Ufer. ", 6),
+    ],
+)
+def test_prose_of_any_script_has_33_words(text: str, words: int) -> None:
+    enough = text * (33 // words + 2)
+    assert body(state({"content": enough})) == enough.strip()
+    assert body(state({"content": text * (33 // words - 1)})) == ""
+
+
+def test_176_chinese_characters_are_prose() -> None:
+    text = "这座磨坊立在河边三百年来一直为山谷碾磨谷物。" * 8
+    assert len(text) == 176
+    assert body(state({"content": text})) == text
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "window['__X__'] = STATE;",
+        'var a = 1; b(); window["__X__"]=STATE',
+        "const x = STATE\nvar y = {b:function(){}}",
+        "var y = {b:function(){}}; let x = STATE;f()",
+    ],
+)
+def test_state_is_read_wherever_a_script_assigns_it(script: str) -> None:
+    filled = script.replace("STATE", json.dumps({"t": PROSE}))
+    for kind in ("", " type=module", " type='text/javascript; charset=utf-8'"):
+        assert body(f"<script{kind}>{filled}</script>") == PROSE.strip()
+    assert body(f"<script type=text/template>{filled}</script>") == ""
+
+
+def test_json_in_a_literal_of_javascript_is_read() -> None:
+    value = json.dumps({"t": PROSE + 'It\'s "old".'})
+    double = json.dumps(value)
+    single = "'" + value.replace("\\", "\\\\").replace("'", "\\x27") + "'"
+    for literal in (double, single, single.replace("\\x27", "\\'")):
+        assert body(f"<script>window.a = JSON.parse( {literal} );</script>") == PROSE + 'It\'s "old".'
+    assert body(f"<script>window.a = {double}</script>") == ""
+
+
+@pytest.mark.parametrize(
+    "key", ["cookieBanner", "i18n", "messages", "locale-en", "Translations", "consent", "gdprText"]
+)
+def test_words_of_the_site_are_no_prose(key: str) -> None:
+    assert body(state({"props": {key: {"en": [{"text": PROSE}]}}})) == ""
+    assert body(f"<script>window.{key} = {json.dumps({'text': PROSE})}</script>") == ""
+
+
+def test_what_is_named_as_text_comes_before_what_is_not() -> None:
+    assert body(state({"notice": "Else. " + PROSE, "post": {"bodyHtml": f"<p>{PROSE}"}})) == PROSE.strip()
+
+
+def test_prose_may_speak_of_functions_and_end_with_an_address() -> None:
+    text = PROSE + "What is the function of a mill? See https://example.org/mill"
+    assert body(state({"x": text})) == text
+
+
+def test_types_of_scripts_have_parameters_and_any_case() -> None:
+    article = ld({"@type": "Article", "articleBody": "x"}).replace("ld+json", "LD+JSON;charset=utf-8")
+    assert body(article) == "x"
+
+
+def test_types_stand_in_any_vocabulary() -> None:
+    for kind in ("Product", "schema:Product", "http://schema.org/Product", ["https://schema.org/Product"]):
+        assert body(ld({"@type": kind, "description": PROSE})) == PROSE.strip()
+
+
+def test_numbers_that_python_does_not_read_are_borne() -> None:
+    number = "&#" + "9" * 5000 + ";"
+    assert plain_text(number) == number
