@@ -72,7 +72,7 @@ def engines(rows: Rows, data: Path) -> None:
     }
     scores = {name: Scores() for name in run}
     num_bytes = 0
-    for page in crawl_pages([str(data / "crawl")], truth):
+    for page in crawl_pages([str(data / "crawl")], truth, lambda line: print(line, file=sys.stderr)):
         given = page.truth | {"set": "German snippets"} if page.url in german else page.truth
         num_bytes += len(page.html.encode())
         for name, engine in run.items():

@@ -345,7 +345,10 @@ def extractor_train(
     model, card = train(labelled, warc or [], to, sets or [], _tell)
     for kind, of in card["by_type"].items():
         _tell(f"{kind}: F1 {of['f1']:.3f} of {of['pages']:,} pages")
-    _tell(f"F1 {card['f1_across_folds']:.4f}, each page by a model that saw none of its host")
+    if card["f1_across_folds"] is None:
+        _tell("no F1: none of the pages has its main text, they have snippets alone")
+    else:
+        _tell(f"F1 {card['f1_across_folds']:.4f}, each page by a model that saw none of its host")
     _tell(f"wrote {model}, its card and {model.with_suffix('.html').name}")
 
 
@@ -400,7 +403,7 @@ def _print_scores(names: list[str], found: Mapping[str, Any]) -> None:
         if trained := found[name].get("trained_on"):
             _tell(f"{name} was trained on {', '.join(trained)}: see its card for F1 on pages that it had not seen")
     if found["missing"]:
-        _tell(f"{found['missing']:,} pages of the truth are not in the WARC files")
+        _tell(f"{found['missing']:,} pages of the truth are not in the WARC files, nor brought as html")
 
 
 @classifier_app.command("train")

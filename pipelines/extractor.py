@@ -2,18 +2,18 @@
 
 import importlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from cleaners.engines import ENGINES
 from cleaners.extraction.model import model_path
-from cleaners.extraction.training.pages import TruthPage, crawl_pages, own_pages, read_truth
+from cleaners.extraction.training.pages import Tell, TruthPage, crawl_pages, own_pages, read_truth
 from cleaners.extraction.training.score import Engine, Scores, difference
 from shards.errors import UserError
 
-Tell = Callable[[str], None]
 _EVERY = 200  # pages between lines of progress
 
 
@@ -39,7 +39,7 @@ def score(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -
     scores = {name: Scores() for name in names}
     wanted = read_truth(truth)
     done = 0
-    for page in labelled_pages(warcs, wanted):
+    for page in labelled_pages(warcs, wanted, tell):
         for name, engine in engines.items():
             try:
                 scores[name].add(engine, page.html, page.url, page.truth)
@@ -51,7 +51,8 @@ def score(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -
     if not done:
         raise UserError(f"{truth}: none of its {len(wanted):,} pages is in the WARC files")
     first = scores[names[0]]
-    out: dict[str, Any] = {"missing": len({page["url"] for page in wanted}) - done if warcs else 0}
+    elsewhere = [page["url"] for page in wanted if page.get("html") is None]
+    out: dict[str, Any] = {"missing": len(wanted) - len(elsewhere) + len(set(elsewhere)) - done}
     for name in names:
         out[name] = scores[name].summary()
         if name == "gristmill":
@@ -63,11 +64,11 @@ def score(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -
     return out
 
 
-def labelled_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]]) -> Iterable[TruthPage]:
+def labelled_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]], tell: Tell) -> Iterable[TruthPage]:
     """By the `html` that a line brings, or from the WARC files."""
     own = own_pages(truth)
     if warcs:
-        return chain(own, crawl_pages(warcs, [page for page in truth if not page.get("html")]))
+        return chain(own, crawl_pages(warcs, [page for page in truth if page.get("html") is None], tell))
     if not own:
         raise UserError("--warc: is needed, since no line of the truth brings its `html`")
     return own
@@ -92,6 +93,11 @@ def train(
     from cleaners.extraction.training.run import train as fit_and_save
     from pipelines.extractor_report import write_report
 
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be written to ({error.strerror}); give another folder") from None
     pages: list[dict[str, Any]] = []
     for path in labelled:
         truth = read_truth(path)
@@ -100,7 +106,7 @@ def train(
         if not found:
             raise UserError(f"{path}: has no page of the sets {', '.join(sets)}")
         pages = [page for page in pages if page["url"] not in named] + found
-    prepared = prepared_pages(labelled_pages(warcs, pages), tell)
+    prepared = prepared_pages(labelled_pages(warcs, pages, tell), tell)
     model, card = fit_and_save(prepared, folder, Settings(), data_cards(prepared), tell)
     write_report(model.with_suffix(".html"), card)
     return model, card

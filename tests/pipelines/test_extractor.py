@@ -122,6 +122,7 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, labelled: Path, capsys: p
         ("{", ":1: is no JSON"),
         ('{"x": 1}', ':1: has no "url"'),
         ('{"url": "u", "with": "x"}', '"with" is no list'),
+        ('{"url": "u", "without": ["x", 1]}', ':1: "without" holds other than strings'),
         ('{"url": "u"}', "--warc: is needed"),
     ):
         broken.write_text(content)
@@ -132,6 +133,8 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, labelled: Path, capsys: p
     assert "too few to train on" in refused(capsys, "train", few, "--out", tmp_path)
     assert "has no page of the sets other" in refused(capsys, "train", few, "--set", "other")
     Crawl().page("https://b.example/", "<p>x").write(tmp_path / "b.warc.gz")
+    for out in (few, "/proc/models"):
+        assert "cannot be written to" in refused(capsys, "train", labelled, "--out", out)
     few.write_text(json.dumps({"url": "https://a.example/", "main_content": "x"}))
     assert "none of its 1 pages is in the WARC" in refused(
         capsys, "score", "gristmill", "--truth", few, "--warc", tmp_path / "b.warc.gz"
@@ -162,6 +165,7 @@ def test_training_gives_the_same_model_twice_and_a_report(tmp_path: Path, labell
     assert {"forum", "article", "made", first.stem.rpartition("-")[2]} <= set(re.findall(r"\w+", visible_text(report)))
 
 
+@pytest.mark.slow
 def test_the_last_file_that_names_a_page_labels_it(tmp_path: Path, labelled: Path) -> None:
     pytest.importorskip("lightgbm")
     lines = [
@@ -195,6 +199,56 @@ def test_truth_names_file_and_line(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b'{"url": "u"}\n\nnot json\n')[:-6])
     with pytest.raises(UserError, match=r"t\.jsonl\.gz"):
         read_truth(path)
+
+
+def test_odd_truth_is_scored(tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = [
+        {"url": "http://[a/", "html": article("One"), "main_content": " ".join(SENTENCES)},
+        {"url": "https://b.example/", "html": "", "main_content": ""},
+        {"url": "https://c.example/", "main_content": "c"},
+    ]
+    path = tmp_path / "truth.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    done = run("score", "gristmill", "--truth", path, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["pages"], found["missing"]) == (2, 1)
+    assert found["f1_interval"] is not None
+
+
+def test_damage_in_a_warc_file_is_told(tmp_path: Path) -> None:
+    crawl = Crawl().page("https://a.example/", "<p>x").page("https://b.example/", "<p>y")
+    whole = crawl.write(tmp_path / "whole.warc.gz")
+    (tmp_path / "cut.warc.gz").write_bytes(whole.read_bytes()[:-20])
+    (tmp_path / "none.warc.gz").write_bytes(b"<html>")
+    truth = [{"url": f"https://{name}.example/", "main_content": "x"} for name in "abb"]
+    path = tmp_path / "truth.jsonl"
+    path.write_text("\n".join(map(json.dumps, truth)))
+    done = run(
+        "score", "resiliparse", "--truth", path, "--warc", tmp_path / "cut.warc.gz", "--warc", tmp_path / "none.warc.gz"
+    )
+    assert done.exit_code == 0
+    assert re.search(r"damaged: .*cut\.warc\.gz: offset \d+: ", done.output)
+    assert re.search(r"damaged: .*none\.warc\.gz: offset 0: not a WARC file", done.output)
+    assert "names 1 addresses twice" in done.output
+
+
+@pytest.mark.slow
+def test_training_on_snippets_alone_has_no_f1(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+    lines = [
+        {"url": url, "html": html, "with": text.split("\n")[1:], "without": ["Contact", "Read this too: 1"]}
+        for n in range(40)
+        for url, html, text in [page(n)]
+    ]
+    path = tmp_path / "truth.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    done = run("train", path, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "no F1" in done.output
+    (model,) = tmp_path.glob("*.npz")
+    assert json.loads(model.with_suffix(".json").read_bytes())["f1_across_folds"] is None
+    assert "No F1" in visible_text(model.with_suffix(".html").read_text())
 
 
 def test_rows_of_truth_are_told_apart_by_their_sets(tmp_path: Path) -> None:

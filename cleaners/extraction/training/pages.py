@@ -12,9 +12,10 @@ The truth is JSON lines, a page each: `url` and any of
 
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -23,6 +24,8 @@ from cleaners.extraction.training.selected import selected_text
 from cleaners.warc import WarcReader
 from shards.errors import UserError
 from shards.storage import find_inputs
+
+Tell = Callable[[str], None]
 
 
 class TruthPage(NamedTuple):
@@ -54,8 +57,11 @@ def read_truth(path: Path) -> list[dict[str, Any]]:
                     ("remove", str),
                     ("site", str),
                 ):
-                    if page.get(key) is not None and not isinstance(page[key], kind):
+                    value = page.get(key)
+                    if value is not None and not isinstance(value, kind):
                         raise UserError(f'{path}:{number}: "{key}" is no {kind.__name__}')
+                    if kind is list and not all(isinstance(snippet, str) for snippet in value or ()):
+                        raise UserError(f'{path}:{number}: "{key}" holds other than strings')
                 out.append(page)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
@@ -64,22 +70,28 @@ def read_truth(path: Path) -> list[dict[str, Any]]:
     return out
 
 
-def crawl_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]]) -> Iterator[TruthPage]:
-    """Of the WARC files, the pages that the truth names, each once, in the order of the files."""
+def crawl_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]], tell: Tell) -> Iterator[TruthPage]:
+    """Of the WARC files, the pages that the truth names, each once, in the order of the files. What is damaged in them
+    is told, and the rest read."""
     wanted = {page["url"]: page for page in truth}
+    if len(wanted) < len(truth):
+        tell(f"the truth names {len(truth) - len(wanted):,} addresses twice; the last line of each counts")
     for file in find_inputs(tuple(warcs), (".warc.gz", ".warc"), "--warc"):
-        for batch in WarcReader("truth", file, 0):
+        reader = WarcReader("truth", file, 0)
+        for batch in reader:
             columns = (batch[name].to_pylist() for name in ("url", "payload", "http_charset"))
             for url, payload, charset in zip(*columns, strict=True):
                 if payload is not None and (page := wanted.pop(url, None)) is not None:
                     yield _truth_page(valid_text(decode(payload, charset).text), page)
             if not wanted:
                 return
+        for damage in reader.damage:
+            tell(f"damaged: {damage.file}: offset {damage.offset}: {damage.cause}")
 
 
 def own_pages(truth: Sequence[dict[str, Any]]) -> list[TruthPage]:
     """Of the lines that bring their `html`."""
-    return [_truth_page(valid_text(page["html"]), page) for page in truth if page.get("html")]
+    return [_truth_page(valid_text(page["html"]), page) for page in truth if page.get("html") is not None]
 
 
 def _truth_page(html: str, truth: dict[str, Any]) -> TruthPage:
@@ -87,6 +99,13 @@ def _truth_page(html: str, truth: dict[str, Any]) -> TruthPage:
     if truth.get("main_content") is None and (select := truth.get("select")):
         truth = truth | {"main_content": selected_text(url, html, select, truth.get("remove"))}
     return TruthPage(url, html, truth)
+
+
+def host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # "http://[a/"
+        return ""
 
 
 def valid_text(html: str) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from cleaners.extraction.training.fit import (
     trees_of,
 )
 from cleaners.extraction.training.labels import block_texts
-from cleaners.extraction.training.pages import TruthPage
+from cleaners.extraction.training.pages import TruthPage, host_of
 from cleaners.extraction.training.silver import WEIGHT, agreed_text, correct
 from shards.errors import UserError
 
@@ -55,7 +54,7 @@ def prepared_pages(pages: Iterable[TruthPage], tell: Callable[[str], None]) -> l
 def _labelled(page: TruthPage, text: str, weight: float) -> Labelled:
     source = str(page.truth.get("set") or "")
     kind = str(page.truth.get("page_type") or source)
-    host = page.truth.get("site") or urlsplit(page.url).hostname or ""
+    host = page.truth.get("site") or host_of(page.url)
     return Labelled(page.url, host, page.html.encode(), text, kind, source, weight)
 
 
@@ -128,7 +127,7 @@ def summary(pages: Sequence[Prepared], trained: Trained) -> dict[str, Any]:
     gains = trained.second.feature_importance("gain")
     names = [*FEATURES, *CONTEXT]
     return {
-        "f1_across_folds": _mean([f1 for _, f1 in scored]),
+        "f1_across_folds": _mean([f1 for _, f1 in scored]) if scored else None,
         "by_type": {kind: {"pages": len(of), "f1": _mean(of)} for kind, of in sorted(by_type.items())},
         "by_set": {source: {"pages": len(of), "f1": _mean(of)} for source, of in sorted(by_set.items())},
         "calibration": calibration(pages, trained.across_folds),
@@ -149,6 +148,8 @@ def across_f1(page: Prepared, p: np.ndarray) -> float:
 def calibration(pages: Sequence[Prepared], across_folds: Sequence[np.ndarray]) -> list[dict[str, float]]:
     """By tenths of p: the mean p, the share of main text, and the words, of pages labelled by hand."""
     by_hand = [i for i, page in enumerate(pages) if page.labelled.weight == 1.0]
+    if not by_hand:
+        return []
     p = np.concatenate([across_folds[i] for i in by_hand])
     wanted = np.concatenate([pages[i].wanted for i in by_hand])
     words = np.concatenate([pages[i].labels.words for i in by_hand]).astype(np.float64)

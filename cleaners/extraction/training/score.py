@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import numpy as np
+
+from cleaners.extraction.training.pages import host_of
 
 _DRAWS = 1_000
 _NUM_WORST = 10
@@ -119,7 +120,7 @@ def interval(pages: Sequence[Scored], values: Sequence[float]) -> list[float] | 
     """95 % of the mean, by drawing whole hosts: pages of one host are alike. None of fewer than two hosts."""
     by_host: dict[str, list[float]] = defaultdict(list)
     for page, value in zip(pages, values, strict=True):
-        by_host[urlsplit(page.url).hostname or ""].append(value)
+        by_host[host_of(page.url)].append(value)
     if len(by_host) < 2:
         return None
     sums = np.array([sum(of_host) for of_host in by_host.values()])
