@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from cleaners.extraction.nesting import is_foreign
 from cleaners.extraction.nodes import ARIA_HIDDEN, BREAK, FOREIGN, HIDDEN
 from cleaners.extraction.tags import NOT_SHOWN, RULES, TEXT, VERBATIM
 
@@ -71,11 +72,11 @@ def _leave_out_hidden(nodes, blocks, texts):  # type: ignore[no-untyped-def]
         shows = has_math = False
         for t in range(first, behind):
             shows = shows or not nodes[texts[t]].flags & HIDDEN
-            has_math = has_math or nodes[texts[t]].flags & FOREIGN
+            has_math = has_math or is_foreign(nodes, nodes[texts[t]].parent)
         blocks[b].first = number
         for t in range(first, behind):
-            flags = nodes[texts[t]].flags
-            if flags & FOREIGN or not ((shows and flags & HIDDEN) or (has_math and flags & ARIA_HIDDEN)):
+            is_left_out = nodes[texts[t]].flags & (HIDDEN * shows | ARIA_HIDDEN * has_math)
+            if not is_left_out or is_foreign(nodes, nodes[texts[t]].parent):
                 texts[number] = texts[t]
                 number += 1
         blocks[b].behind = number

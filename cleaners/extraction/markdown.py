@@ -116,7 +116,7 @@ class _Writer:
         self._last_item = int(self._places.items[self._elements[blocks[-1]]])
         rows = [cells for cells in rows if cells]
         if not self._markdown:
-            return [_Line(" |".join(f" {cell}" if cell else "" for cell in cells).strip()) for cells in rows]
+            return [_Line(" |".join(f" {cell}" if cell else "" for cell in cells).strip(" ")) for cells in rows]
         if not rows:
             return []
         rows[0] += [""] * (max(map(len, rows)) - len(rows[0]))  # what has no head is not shown

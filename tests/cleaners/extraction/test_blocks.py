@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cleaners.extraction import tags
 from cleaners.extraction.blocks import blocks_of
+from cleaners.extraction.nesting import is_foreign
 from cleaners.extraction.nodes import ARIA_HIDDEN, BREAK, FOREIGN, HIDDEN
 from cleaners.extraction.tree import parse
 
@@ -43,6 +44,7 @@ def blocks_in(page: str) -> list[tuple[str, str]]:
         ("<p hidden>1</p><template>2</template>", [("p", "1"), ("template", "2")]),
         ("<p>1<b hidden>2</b>3<p><b hidden>4</b>", [("p", "1|3"), ("p", "4")]),
         ("<p>1<math hidden>2</math>3<i aria-hidden=true>4</i>", [("p", "1|2|3")]),
+        ("<p>1<math hidden><mi>2</mi></math>3<i aria-hidden=true>4</i>", [("p", "1|2|3")]),
         ("<math><mi>1</mi><annotation>2</annotation></math><ruby>3<rp>(<rt>4<rp>)</ruby>5", [("body", "1|3|5")]),
         ("<table><tr><td>1<td>2<tr>3", [("td", "1"), ("td", "2"), ("tr", "3")]),
         ("<p>1<hr>2<select><option>3<option>4</select>", [("p", "1"), ("body", "2"), ("option", "3"), ("option", "4")]),
@@ -77,14 +79,15 @@ def shown(nodes: Any, texts: list[int]) -> list[int]:
     """Without what is hidden in a line that shows, and what stands beside MathML for the eyes."""
     flags = {i: int(nodes["flags"][i]) for i in texts}
     out = texts
+    math = {i for i in texts if flags[i] & FOREIGN or is_foreign(nodes, nodes["parent"][i])}
     if any(not flags[i] & HIDDEN for i in texts):
-        out = [i for i in out if flags[i] & FOREIGN or not flags[i] & HIDDEN]
-    if any(flags[i] & FOREIGN for i in texts):
-        out = [i for i in out if flags[i] & FOREIGN or not flags[i] & ARIA_HIDDEN]
+        out = [i for i in out if i in math or not flags[i] & HIDDEN]
+    if math:
+        out = [i for i in out if i in math or not flags[i] & ARIA_HIDDEN]
     return out
 
 
-TAGS = "div p b a ul li table td br script style title svg math desc template select option datalist".split()
+TAGS = "div p b a ul li table td br script style title svg math mi desc template select option datalist".split()
 TAGS += ["b hidden", "i aria-hidden=true", "div hidden", "ruby", "rt", "annotation"]
 soup = st.lists(
     st.one_of(

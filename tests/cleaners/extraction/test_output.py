@@ -176,9 +176,8 @@ def test_only_chosen_blocks_are_written() -> None:
     assert plain(html, np.zeros(6, np.bool_)) == ""
 
 
-@settings(max_examples=200, deadline=None)
-@given(soup)
-def test_words_are_those_of_the_page_in_order(html: str) -> None:
+def words_in_blocks(html: str | bytes) -> list[str]:
+    """Words of the whole page, but for texts that stand in no block."""
     page = given_page(html)
     nodes = page.page.tree.nodes.copy()
     left_out = np.isin(nodes["tag"], [TEXT, tags.VERBATIM])
@@ -186,7 +185,13 @@ def test_words_are_those_of_the_page_in_order(html: str) -> None:
     nodes["flags"] = np.where(left_out, nodes["flags"] | HIDDEN, nodes["flags"] & (0xFFFF - HIDDEN))
     out = np.empty(max_text_bytes(len(page.data)), np.uint8)
     whole = out[: write_text(page.data, nodes, 0, HIDDEN, out, 0)].tobytes().decode()
-    assert re.findall(r"\w+", plain(html)) == re.findall(r"\w+", whole)
+    return re.findall(r"\w+", whole)
+
+
+@settings(max_examples=200, deadline=None)
+@given(soup)
+def test_words_are_those_of_the_page_in_order(html: str) -> None:
+    assert re.findall(r"\w+", plain(html)) == words_in_blocks(html)
 
 
 @settings(max_examples=100, deadline=None)
@@ -202,10 +207,7 @@ def test_a_choice_leaves_the_other_words_as_they_are(html: str, random: Any) -> 
 @pytest.mark.real
 def test_words_of_real_pages_are_those_of_the_page(real_data: Path) -> None:
     for html in real_pages(real_data, 1, 60):
-        page = given_page(html)
-        out = np.empty(max_text_bytes(len(page.data)), np.uint8)
-        whole = out[: write_text(page.data, page.page.tree.nodes, 0, 0, out, 0)].tobytes().decode()
-        assert re.findall(r"\w+", plain(html)) == re.findall(r"\w+", whole)
+        assert re.findall(r"\w+", plain(html)) == words_in_blocks(html)
 
 
 @settings(max_examples=200, deadline=None)
