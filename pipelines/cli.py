@@ -342,7 +342,7 @@ def extractor_train(
     """Train the extractor: the same pages give the same model. About ten minutes for 3,000 pages on two cores."""
     from pipelines.extractor import train
 
-    model, card = train(labelled, warc or [], to, sets or [], _tell)
+    model, card = train(labelled, warc or [], to, sets or [], _say)
     for kind, of in card["by_type"].items():
         _tell(f"{kind}: F1 {of['f1']:.3f} of {of['pages']:,} pages")
     if card["f1_across_folds"] is None:
@@ -365,15 +365,11 @@ def extractor_score(
     from pipelines.extractor import score
 
     names = list(dict.fromkeys([engine, *(against or [])]))
-    found = score(names, [*(warc or []), *(more or [])], truth, _progress_line)
+    found = score(names, [*(warc or []), *(more or [])], truth, _say)
     if as_json:
         typer.echo(json.dumps(found[engine] | {k: v for k, v in found.items() if k != engine}, ensure_ascii=False))
         return
     _print_scores(names, found)
-
-
-def _progress_line(line: str) -> None:
-    typer.echo(line, err=True)
 
 
 def _print_scores(names: list[str], found: Mapping[str, Any]) -> None:

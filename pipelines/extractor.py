@@ -2,17 +2,17 @@
 
 import importlib
 import json
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 from cleaners.engines import ENGINES
 from cleaners.extraction.model import model_path
-from cleaners.extraction.training.pages import Tell, TruthPage, crawl_pages, own_pages, read_truth
+from cleaners.extraction.training.pages import Tell, TruthPage, crawl_pages, num_pages, own_pages, read_truth
 from cleaners.extraction.training.score import Engine, Scores, difference
-from shards.errors import UserError
+from shards.errors import RunError, UserError
 
 _EVERY = 200  # pages between lines of progress
 
@@ -39,7 +39,7 @@ def score(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -
     scores = {name: Scores() for name in names}
     wanted = read_truth(truth)
     done = 0
-    for page in labelled_pages(warcs, wanted, tell):
+    for page in labelled_pages(warcs, wanted, str(truth), tell):
         for name, engine in engines.items():
             try:
                 scores[name].add(engine, page.html, page.url, page.truth)
@@ -48,11 +48,8 @@ def score(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -
         done += 1
         if done % _EVERY == 0:
             tell(f"{done:,} of {len(wanted):,} pages")
-    if not done:
-        raise UserError(f"{truth}: none of its {len(wanted):,} pages is in the WARC files")
     first = scores[names[0]]
-    elsewhere = [page["url"] for page in wanted if page.get("html") is None]
-    out: dict[str, Any] = {"missing": len(wanted) - len(elsewhere) + len(set(elsewhere)) - done}
+    out: dict[str, Any] = {"missing": num_pages(wanted) - done}
     for name in names:
         out[name] = scores[name].summary()
         if name == "gristmill":
@@ -64,14 +61,32 @@ def score(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -
     return out
 
 
-def labelled_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]], tell: Tell) -> Iterable[TruthPage]:
-    """By the `html` that a line brings, or from the WARC files."""
+def labelled_pages(
+    warcs: Sequence[str], truth: Sequence[dict[str, Any]], where: str, tell: Tell
+) -> Iterator[TruthPage]:
+    """By the `html` that a line brings, or from the WARC files; UserError, which names `where`, if there is none."""
     own = own_pages(truth)
-    if warcs:
-        return chain(own, crawl_pages(warcs, [page for page in truth if page.get("html") is None], tell))
-    if not own:
-        raise UserError("--warc: is needed, since no line of the truth brings its `html`")
-    return own
+    if not warcs and not own:
+        raise UserError(f"{where}: no line brings its `html`; give the crawl with --warc")
+    yield from own
+    if not warcs:
+        return
+    elsewhere = [page for page in truth if page.get("html") is None]
+    if twice := [url for url, lines in Counter(page["url"] for page in elsewhere).items() if lines > 1]:
+        tell(f"{where}: names {len(twice):,} addresses twice ({twice[0]}); the last line of each counts")
+    damage: list[str] = []
+
+    def damaged(line: str) -> None:
+        damage.append(line)
+        tell(line)
+
+    found = len(own)
+    for page in crawl_pages(warcs, elsewhere, damaged):
+        found += 1
+        yield page
+    if not found:
+        cause = damage[0] if damage else "are they of another crawl?"
+        raise UserError(f"{where}: none of its {len(truth):,} pages is in the WARC files; {cause}")
 
 
 def train(
@@ -93,11 +108,6 @@ def train(
     from cleaners.extraction.training.run import train as fit_and_save
     from pipelines.extractor_report import write_report
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise UserError(f"--out {folder}: cannot be written to ({error.strerror}); give another folder") from None
     pages: list[dict[str, Any]] = []
     for path in labelled:
         truth = read_truth(path)
@@ -106,7 +116,26 @@ def train(
         if not found:
             raise UserError(f"{path}: has no page of the sets {', '.join(sets)}")
         pages = [page for page in pages if page["url"] not in named] + found
-    prepared = prepared_pages(labelled_pages(warcs, pages, tell), tell)
-    model, card = fit_and_save(prepared, folder, Settings(), data_cards(prepared), tell)
-    write_report(model.with_suffix(".html"), card)
+    _check_folder(folder)
+    where = ", ".join(map(str, labelled))
+    prepared = prepared_pages(labelled_pages(warcs, pages, where, tell), num_pages(pages), tell)
+    try:
+        model, card = fit_and_save(prepared, folder, Settings(), data_cards(prepared), tell)
+        write_report(model.with_suffix(".html"), card)
+    except RunError as error:
+        if not isinstance(cause := error.__cause__, OSError):
+            raise
+        told = f"--out {folder}: the model cannot be written ({cause.strerror or cause}); make room and train again"
+        raise RunError(told) from error  # that of a run says that it resumes, which training does not
     return model, card
+
+
+def _check_folder(folder: Path) -> None:
+    """Make it and write to it: what cannot be saved is not trained."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as probe:
+            probe.write(b"model")
+    except OSError as error:
+        cause = "is no folder" if isinstance(error, FileExistsError) else error.strerror
+        raise UserError(f"--out {folder}: cannot be written to ({cause}); give another folder") from None

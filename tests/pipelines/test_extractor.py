@@ -1,5 +1,6 @@
 """Scoring engines and training ours, by the commands, on generated pages."""
 
+import errno
 import gzip
 import json
 import random
@@ -16,9 +17,10 @@ from crawl import SENTENCES, Crawl, article
 from typer.testing import CliRunner
 
 from cleaners.extraction.model import load_model
-from cleaners.extraction.training.pages import read_truth
+from cleaners.extraction.training.pages import crawl_pages, read_truth
 from pipelines.cli import app, main
-from shards.errors import UserError
+from shards.atomic import disk_error
+from shards.errors import RunError, UserError
 
 
 def page(number: int) -> tuple[str, str, str]:
@@ -76,8 +78,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
             main()
     signal.signal(signal.SIGTERM, handler)
     assert end.value.code == 2
-    told = capsys.readouterr().err.strip()
-    assert "\n" not in told
+    *progress, told = capsys.readouterr().err.splitlines()
+    assert told.startswith("gristmill: ")
+    assert not any("Traceback" in line or line.startswith("gristmill: ") for line in progress)
     return told
 
 
@@ -123,7 +126,7 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, labelled: Path, capsys: p
         ('{"x": 1}', ':1: has no "url"'),
         ('{"url": "u", "with": "x"}', '"with" is no list'),
         ('{"url": "u", "without": ["x", 1]}', ':1: "without" holds other than strings'),
-        ('{"url": "u"}', "--warc: is needed"),
+        ('{"url": "u"}', "broken.jsonl: no line brings its `html`; give the crawl with --warc"),
     ):
         broken.write_text(content)
         assert message in refused(capsys, "score", "gristmill", "--truth", broken)
@@ -133,8 +136,10 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, labelled: Path, capsys: p
     assert "too few to train on" in refused(capsys, "train", few, "--out", tmp_path)
     assert "has no page of the sets other" in refused(capsys, "train", few, "--set", "other")
     Crawl().page("https://b.example/", "<p>x").write(tmp_path / "b.warc.gz")
-    for out in (few, "/proc/models"):
+    for out in (few, few / "models", "/proc/models"):
         assert "cannot be written to" in refused(capsys, "train", labelled, "--out", out)
+    assert "cannot be read" in refused(capsys, "train", tmp_path / "none.jsonl", "--out", tmp_path / "made")
+    assert not (tmp_path / "made").exists()
     few.write_text(json.dumps({"url": "https://a.example/", "main_content": "x"}))
     assert "none of its 1 pages is in the WARC" in refused(
         capsys, "score", "gristmill", "--truth", few, "--warc", tmp_path / "b.warc.gz"
@@ -228,9 +233,61 @@ def test_damage_in_a_warc_file_is_told(tmp_path: Path) -> None:
         "score", "resiliparse", "--truth", path, "--warc", tmp_path / "cut.warc.gz", "--warc", tmp_path / "none.warc.gz"
     )
     assert done.exit_code == 0
-    assert re.search(r"damaged: .*cut\.warc\.gz: offset \d+: ", done.output)
-    assert re.search(r"damaged: .*none\.warc\.gz: offset 0: not a WARC file", done.output)
-    assert "names 1 addresses twice" in done.output
+    assert re.search(r"damaged: .*cut\.warc\.gz: offset \d+: ", done.stderr)
+    assert re.search(r"damaged: .*none\.warc\.gz: offset 0: not a WARC file", done.stderr)
+    assert "names 1 addresses twice (https://b.example/)" in done.stderr
+    for arguments in (("score", "resiliparse", "--truth", path), ("train", path, "--out", tmp_path)):
+        done = run(*arguments, "--warc", tmp_path / "none.warc.gz")
+        assert re.search(r"none of its 3 pages .*none\.warc\.gz: offset 0: not a WARC file", str(done.exception))
+        assert isinstance(done.exception, UserError)
+
+
+def test_a_file_of_much_damage_is_told_once(tmp_path: Path) -> None:
+    records = [Crawl().page(f"https://{n}.example/", "<p>x").write(tmp_path / "r").read_bytes() for n in range(5)]
+    (tmp_path / "c.warc.gz").write_bytes(b"".join(record + b"odd" for record in records))
+    (tmp_path / "truth.jsonl").write_text('{"url": "https://4.example/"}\n{"url": "https://9.example/"}')
+    done = run("score", "resiliparse", "--truth", tmp_path / "truth.jsonl", "--warc", tmp_path / "c.warc.gz")
+    assert done.exit_code == 0
+    assert done.stderr.count("damaged: ") == 1
+    assert "(and 4 more)" in done.stderr
+
+
+def test_pages_behind_the_first_unit_of_a_warc_file_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cleaners.warc.UNIT_RECORDS", 2)
+    crawl = Crawl()
+    for n in range(7):
+        crawl.page(f"https://a.example/{n}", "<p>x")
+    file = crawl.write(tmp_path / "a.warc.gz")
+    told: list[str] = []
+    truth = [{"url": f"https://a.example/{n}"} for n in (0, 3, 6)]
+    assert [page.url for page in crawl_pages([str(file)], truth, told.append)] == [page["url"] for page in truth]
+    assert told == []
+
+
+def test_training_tells_of_pages_that_are_missing(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+    lines = [{"url": "http://[a/", "html": "<p>x", "main_content": "x"}, {"url": "https://b.example/", "with": ["x"]}]
+    path = tmp_path / "truth.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    done = run("train", path, "--out", tmp_path)
+    assert "1 pages of the truth are not in the WARC files, nor brought as html" in done.stderr
+    assert str(done.exception).startswith("1 labelled pages are too few"), "of an address that urlsplit refuses"
+
+
+def test_a_model_that_cannot_be_saved_does_not_say_that_training_resumes(
+    tmp_path: Path, labelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lightgbm")
+
+    def full(*_: object) -> None:
+        error = OSError(errno.ENOSPC, "No space left on device")
+        raise disk_error(tmp_path / "m.npz", error) from error
+
+    monkeypatch.setattr("cleaners.extraction.training.run.train", full)
+    done = run("train", labelled, "--out", tmp_path)
+    assert isinstance(done.exception, RunError)
+    assert "No space left on device" in str(done.exception)
+    assert "resumes" not in str(done.exception)
 
 
 @pytest.mark.slow

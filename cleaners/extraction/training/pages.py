@@ -23,6 +23,7 @@ from cleaners.charset import decode
 from cleaners.extraction.training.selected import selected_text
 from cleaners.warc import WarcReader
 from shards.errors import UserError
+from shards.source import Damage
 from shards.storage import find_inputs
 
 Tell = Callable[[str], None]
@@ -72,21 +73,31 @@ def read_truth(path: Path) -> list[dict[str, Any]]:
 
 def crawl_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]], tell: Tell) -> Iterator[TruthPage]:
     """Of the WARC files, the pages that the truth names, each once, in the order of the files. What is damaged in them
-    is told, and the rest read."""
+    is told, a line a file, and the rest read."""
     wanted = {page["url"]: page for page in truth}
-    if len(wanted) < len(truth):
-        tell(f"the truth names {len(truth) - len(wanted):,} addresses twice; the last line of each counts")
     for file in find_inputs(tuple(warcs), (".warc.gz", ".warc"), "--warc"):
-        reader = WarcReader("truth", file, 0)
-        for batch in reader:
-            columns = (batch[name].to_pylist() for name in ("url", "payload", "http_charset"))
-            for url, payload, charset in zip(*columns, strict=True):
-                if payload is not None and (page := wanted.pop(url, None)) is not None:
-                    yield _truth_page(valid_text(decode(payload, charset).text), page)
-            if not wanted:
-                return
-        for damage in reader.damage:
-            tell(f"damaged: {damage.file}: offset {damage.offset}: {damage.cause}")
+        damage: list[Damage] = []
+        start: int | None = 0
+        while start is not None:  # a large file is many units
+            reader = WarcReader("truth", file, start)
+            for batch in reader:
+                columns = (batch[name].to_pylist() for name in ("url", "payload", "http_charset"))
+                for url, payload, charset in zip(*columns, strict=True):
+                    if payload is not None and (page := wanted.pop(url, None)) is not None:
+                        yield _truth_page(valid_text(decode(payload, charset).text), page)
+                if not wanted:
+                    return
+            damage += reader.damage
+            start = reader.next_start
+        if damage:
+            more = f" (and {len(damage) - 1:,} more)" if len(damage) > 1 else ""
+            tell(f"damaged: {file.path}: offset {damage[0].offset}: {damage[0].cause}{more}")
+
+
+def num_pages(truth: Sequence[dict[str, Any]]) -> int:
+    """How many pages there are if none is missing: each line with its `html`, and each address of the others."""
+    elsewhere = [page["url"] for page in truth if page.get("html") is None]
+    return len(truth) - len(elsewhere) + len(set(elsewhere))
 
 
 def own_pages(truth: Sequence[dict[str, Any]]) -> list[TruthPage]:

@@ -31,11 +31,13 @@ from shards.errors import UserError
 _MIN_PAGES = 20
 
 
-def prepared_pages(pages: Iterable[TruthPage], tell: Callable[[str], None]) -> list[Prepared]:
-    """Pages with `main_content` as they are labelled, others by the agreement of two engines and by snippets."""
+def prepared_pages(pages: Iterable[TruthPage], num_named: int, tell: Callable[[str], None]) -> list[Prepared]:
+    """Pages with `main_content` as they are labelled, others by the agreement of two engines and by snippets. Of the
+    `num_named` of the truth those that did not come are told."""
     out: list[Prepared] = []
-    by_hand = agreed = snippets = 0
+    read = by_hand = agreed = snippets = 0
     for page in pages:
+        read += 1
         if (content := page.truth.get("main_content")) is not None:
             out.append(prepare(_labelled(page, content, 1.0)))
             by_hand += 1
@@ -46,6 +48,8 @@ def prepared_pages(pages: Iterable[TruthPage], tell: Callable[[str], None]) -> l
         if len(out) and len(out) % 500 == 0:
             tell(f"{len(out):,} pages read")
     tell(f"{by_hand:,} pages labelled by hand, {agreed:,} by two engines, {snippets:,} by snippets alone")
+    if read < num_named:
+        tell(f"{num_named - read:,} pages of the truth are not in the WARC files, nor brought as html")
     if len(out) < _MIN_PAGES:
         raise UserError(f"{len(out)} labelled pages are too few to train on; at least {_MIN_PAGES} are needed")
     return out
