@@ -179,7 +179,7 @@ def _traps() -> Iterator[Planted]:
     yield Planted(
         _magazine(shop, "/cheap-kettle", spam), "keyword stuffing", "gopher_repetition.top_2gram_too_frequent"
     )
-    notice = Article("Closed on Monday", ("The shop is closed on Monday because of the move to the new building.",))
+    notice = Article("Our new home", ("The shop is closed on Monday because of the move to the new building.",))
     yield Planted(_magazine(shop, "/closed", notice), "a short notice", "gopher_quality.too_few_words")
     yield Planted(
         _magazine("lucky-seven.example", "/casino/bonus/", article("bees.en")),
