@@ -5,13 +5,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from cleaners.engines import ENGINES
 from cleaners.extraction.model import model_path
 from cleaners.extraction.training.pages import Tell, TruthPage, crawl_pages, num_pages, own_pages, read_truth
 from cleaners.extraction.training.score import Engine, Scores, difference
+from shards.atomic import try_folder
 from shards.errors import RunError, UserError
 
 _EVERY = 200  # pages between lines of progress
@@ -131,11 +131,9 @@ def train(
 
 
 def _check_folder(folder: Path) -> None:
-    """Make it and write to it: what cannot be saved is not trained."""
+    """What cannot be saved is not trained."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder) as probe:
-            probe.write(b"model")
+        try_folder(folder)
     except OSError as error:
         cause = "is no folder" if isinstance(error, FileExistsError) else error.strerror
         raise UserError(f"--out {folder}: cannot be written to ({cause}); give another folder") from None

@@ -5,11 +5,10 @@ runs/a/shards  curated.jsonl.gz  books/*.txt ──▶ batches of rows, file aft
 Shards, Parquet, JSON lines and text files are told apart by their ends.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from shards.atomic import disk_error
+from shards.atomic import disk_error, try_folder
 from shards.errors import UserError
 from shards.source import Damage, RowReader, SourceConfig, only_error
 from shards.stage import Batch
@@ -38,9 +37,7 @@ def check_output(path: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a file in it")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        try_folder(path.parent)
     except OSError as error:
         raise disk_error(path, error) from error
 

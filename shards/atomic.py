@@ -7,6 +7,7 @@ the old file, the new file, or a `.part` that nobody reads and the next writer r
 import errno
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -55,6 +56,13 @@ def append_synced(path: Path, line: bytes) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise disk_error(path, error) from error
+
+
+def try_folder(folder: Path) -> None:
+    """Make a folder and write to it: OSError before the work that would be lost, not after it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(b"probe")
 
 
 def disk_error(path: Path, error: OSError) -> UserError | RunError:

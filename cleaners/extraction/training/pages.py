@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -110,13 +109,6 @@ def _truth_page(html: str, truth: dict[str, Any]) -> TruthPage:
     if truth.get("main_content") is None and (select := truth.get("select")):
         truth = truth | {"main_content": selected_text(url, html, select, truth.get("remove"))}
     return TruthPage(url, html, truth)
-
-
-def host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:  # "http://[a/"
-        return ""
 
 
 def valid_text(html: str) -> str:

@@ -24,8 +24,9 @@ from cleaners.extraction.training.fit import (
     trees_of,
 )
 from cleaners.extraction.training.labels import block_texts
-from cleaners.extraction.training.pages import TruthPage, host_of
+from cleaners.extraction.training.pages import TruthPage
 from cleaners.extraction.training.silver import WEIGHT, agreed_text, correct
+from cleaners.url import host_of
 from shards.errors import UserError
 
 _MIN_PAGES = 20

@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from cleaners.extraction import tags
+from cleaners.extraction import attributes, tags
+from cleaners.extraction.json_ld import value_of
 from cleaners.extraction.markdown import page_text
 from cleaners.extraction.nodes import HIDDEN, PREFORMATTED, SPACE
 from cleaners.extraction.output import max_page_bytes, write_page
+from cleaners.extraction.structure import MOST_COLUMNS
 from cleaners.extraction.tags import EATS_NEWLINE, HEADING, PREFORMATTED_TAG, RULES, TAGS, TEXT
 from cleaners.extraction.text import max_text_bytes, write_text
 
@@ -61,7 +65,7 @@ def oracle(page: Given, chosen: np.ndarray | None = None) -> str:
         if row not in broken and (len(in_cells) > 1 or (in_cells == [1] and table in tables_of_lines)):
             lines.add(row)
             tables_of_lines.add(table)
-    columns = columns_of(nodes)
+    columns = columns_of(nodes, partial(span_of, page))
     filled = {(tables[b], columns[cells[b]]) for b in shown if rows[b] in lines and cells[b] >= 0}
     out, row, cell, item, column = "", -1, -1, -1, 0
     for b in shown:
@@ -81,23 +85,30 @@ def oracle(page: Given, chosen: np.ndarray | None = None) -> str:
     return out
 
 
-def columns_of(nodes: Any) -> dict[int, int]:
-    """Of each cell, by the places that cells take in the grid of their table."""
-    grids: dict[int, tuple[int, int, set[tuple[int, int]]]] = {}  # by table: row, column, what is taken
+def columns_of(nodes: Any, span: Callable[[int, int], int]) -> dict[int, int]:
+    """Of each cell, by the places that cells take in the grid of their table; `span` is of a node's attribute."""
+    grids: dict[int, tuple[int, int, dict[int, int]]] = {}  # by table: row, column, and down to which row it is taken
     out = {}
     for i, tag in enumerate(nodes["tag"].tolist()):
         tables = [k for k in around(nodes, i) if int(nodes["tag"][k]) == TABLE]
         table = max([0, *tables])
-        row, column, taken = grids.get(table, (0, 0, set()))
+        row, column, taken = grids.get(table, (0, 0, {}))
         if tag == TR:
             row, column = row + 1, 0
         elif tag in (TD, TH):
-            while (row, column) in taken:
+            while taken.get(column, -1) >= row and column < MOST_COLUMNS:
                 column += 1
-            out[i] = column
-            column += 1
+            out[i] = column if len(tables) < 16 else 0
+            behind = min(column + span(i, attributes.COLSPAN), MOST_COLUMNS)
+            taken |= dict.fromkeys(range(column, behind), row + span(i, attributes.ROWSPAN) - 1)
+            column = behind
         grids[table] = row, column, taken
     return out
+
+
+def span_of(page: Given, node: int, attribute: int) -> int:
+    told = re.match("[0-9]{1,4}", value_of(page.data, page.page.tree, node, attribute))
+    return max(int(told[0]), 1) if told else 1
 
 
 def block_text(page: Given, b: int) -> str:
@@ -260,19 +271,6 @@ def test_writing_stays_in_bounds(real_data: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
 
 
-if __name__ == "__main__":
-    with pytest.raises(IndexError):
-        njit(lambda array: array[len(array)])(np.zeros(1))  # bounds are checked indeed
-    pages = [large_soup(seed, 300).encode() for seed in range(300)]
-    pages += ["".join(random.Random(seed).choices(GROWTH, k=500)).encode() for seed in range(100)]
-    pages += [html for part in range(8) for html in real_pages(Path(sys.argv[1]), part, 40)]
-    for html in pages:
-        whole = given_page(html)
-        for part in (every_block(whole), np.arange(len(whole.page.blocks)) % 2 == 0):
-            plain(html, part)
-            page_text(whole.data, whole.page, part, markdown=True, links=True)
-
-
 def rows(html: str) -> list[str]:
     return plain(f"<table>{html}</table>").split("\n")
 
@@ -315,3 +313,32 @@ def test_tables_within_tables_keep_columns_of_their_own() -> None:
     assert rows(f"<tr>{'<td>a' * 99}{sparse}")[62] == "| " * 62 + "x | y"
     wide = "<tr>" + "<td>x" * 99 + "<tr>" + "<td>" * 98 + "<td>y"
     assert rows(wide)[0].count("x") == 99
+
+
+cells = st.tuples(
+    st.sampled_from(["td", "th"]), st.integers(0, 3), st.integers(0, 4), st.sampled_from(["", "a", "b c"])
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(cells, max_size=6), max_size=6), st.integers(0, 5))
+def test_spans_are_those_of_the_oracle(table: list[list[tuple[str, int, int, str]]], inner: int) -> None:
+    def html(lines: list[list[tuple[str, int, int, str]]]) -> str:
+        cells = ("".join(f"<{tag} colspan={c} rowspan={r}>{text}" for tag, c, r, text in line) for line in lines)
+        return f"<table>{''.join(f'<tr>{line}' for line in cells)}</table>"
+
+    page = html(table).replace("b c", html(table), 1) if inner == 0 else html(table)
+    assert plain(page) == oracle(given_page(page))
+
+
+if __name__ == "__main__":
+    with pytest.raises(IndexError):
+        njit(lambda array: array[len(array)])(np.zeros(1))  # bounds are checked indeed
+    pages = [large_soup(seed, 300).encode() for seed in range(300)]
+    pages += ["".join(random.Random(seed).choices(GROWTH, k=500)).encode() for seed in range(100)]
+    pages += [html for part in range(8) for html in real_pages(Path(sys.argv[1]), part, 40)]
+    for html in pages:
+        whole = given_page(html)
+        for part in (every_block(whole), np.arange(len(whole.page.blocks)) % 2 == 0):
+            plain(html, part)
+            page_text(whole.data, whole.page, part, markdown=True, links=True)
