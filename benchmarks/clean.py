@@ -24,12 +24,12 @@ import tomli_w
 from isal import isal_zlib
 
 from benchmarks.rows import ROOT, Rows, median_of, peak_memory, real_crawl, require_peers, run_on
-from cleaners.charset import decode
+from cleaners.crawl.charset import decode
+from cleaners.crawl.records import read_records
+from cleaners.crawl.warc import WarcReader
 from cleaners.extract import ExtractConfig
 from cleaners.extraction.training.score import f1
 from cleaners.language import language_model_path
-from cleaners.records import read_records
-from cleaners.warc import WarcReader
 from pipelines.recipe import parse_recipe, recipe_text
 from shards.sink import read_table
 from shards.stage import Batch, StageConfig

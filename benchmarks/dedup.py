@@ -20,12 +20,12 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.rows import ROOT, Rows, median_of, peak_memory, real_crawl, require_peers, run_on
-from dedup.minhash import permutations, signatures
-from dedup.shingles import shingles_of
+from dedup.lsh.shingles import shingles_of
+from dedup.lsh.signatures import permutations, signatures
 from pipelines.executors import InProcess
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import open_run
+from pipelines.run.opening import open_run
 
 PEER_SCRIPT = ROOT / "benchmarks" / "peers" / "dedup.py"
 GRISTMILL = Path(sys.executable).with_name("gristmill")

@@ -17,7 +17,7 @@ from cleaners.extraction.model import model_path
 from cleaners.extraction.training.pages import crawl_pages, read_truth
 from cleaners.extraction.training.score import Scores
 from cleaners.language import language_model_path, load_model, predict
-from pipelines.extractor import engine_of
+from pipelines.tuning.extractor import engine_of
 
 _FIRST_CALL = """
 import json, sys, time

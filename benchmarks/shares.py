@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.clean import GRISTMILL
 from benchmarks.rows import real_crawl, run_on
-from pipelines.ledger import Ledger
+from pipelines.ledger.table import Ledger
 from pipelines.recipe import builtin_names
 
 LANGUAGES = ("en", "de", "zh", "ja", "ru")

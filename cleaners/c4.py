@@ -5,7 +5,7 @@ word of scripts and cookie notices. Citations like [1] and [edit] go from the li
 a curly bracket in a line that stays, for a bad word, and when too few sentences are left.
 
 The defaults are the numbers of the authors' code (TFDS), which DCLM has too; datatrove's are min_words_per_line = 3,
-min_sentences = 5 and ' among the line ends. Sentences are those of `cleaners.sentences`, where theirs are punkt's.
+min_sentences = 5 and ' among the line ends. Sentences are those of `kernels.sentences`, where theirs are punkt's.
 """
 
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import field_validator
 
+from cleaners.assets.wordlist import WordFinder, entries
 from cleaners.bounds import Bound, BoundedConfig, with_metrics
-from cleaners.wordlist import WordFinder, entries
+from shards.compiled import kernel
 from shards.spans import SPAN_LISTS, Spans, add_span, as_lists, compose, cut
 from shards.stage import Batch, Stage, with_columns
 
@@ -30,7 +30,6 @@ class C4Config(BoundedConfig):
     """
 
     version: ClassVar[int] = 2
-    edits: ClassVar[bool] = True
 
     line_ends: Bound[str] = '.!?"'  # characters; without the bound a line may end in any
     min_words_per_line: int = 5
@@ -70,6 +69,10 @@ class C4Config(BoundedConfig):
         ("too_few_sentences", "sentence_count", "min_sentences"),
     )
 
+    @property
+    def edits(self) -> bool:
+        return True
+
     def columns(self) -> pa.Schema:
         return super().columns().append(pa.field(f"{self.name}.cut_spans", SPAN_LISTS))
 
@@ -84,9 +87,9 @@ class C4Config(BoundedConfig):
         return phrases
 
     def build(self) -> Stage:
-        from cleaners import lines
         from cleaners.datatrove import c4 as datatrove
-        from cleaners.phrases import PhraseFinder
+        from cleaners.kernels import lines
+        from cleaners.kernels.phrases import PhraseFinder
         from shards.unicode import text_buffers
         from shards.words import words_of
 
@@ -158,8 +161,8 @@ def _count(bad_words: WordFinder | None, text: pa.Array) -> np.ndarray:
     return np.array([bad_words.count(left) if left else 0 for left in text.to_pylist()], np.int64)
 
 
-@njit(cache=True)
-def _citations(data, offsets, remove):  # type: ignore[no-untyped-def]
+@kernel
+def _citations(data, offsets, remove):
     """(rows, starts, ends) of "[12]", "[]", "[edit]" and "[citation needed]", in bytes of their row."""
     brackets = 0
     if remove:
@@ -181,8 +184,8 @@ def _citations(data, offsets, remove):  # type: ignore[no-untyped-def]
     return out[0, :n], out[1, :n], out[2, :n]
 
 
-@njit(cache=True)
-def _end_of_citation(data, start, end):  # type: ignore[no-untyped-def]
+@kernel
+def _end_of_citation(data, start, end):
     """The offset behind the bracket that closes what begins at `start`; 0 where that is no citation."""
     i = start
     while i < end and 0x30 <= data[i] <= 0x39:
@@ -199,8 +202,8 @@ def _end_of_citation(data, start, end):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(cache=True)
-def _between(data, offsets, rows, starts, ends):  # type: ignore[no-untyped-def]
+@kernel
+def _between(data, offsets, rows, starts, ends):
     """(rows, starts, ends) of all that lies around the given lines but one newline between two, in bytes of the row."""
     out = np.empty((3, 2 * len(rows) + len(offsets)), np.int64)
     n = line = 0

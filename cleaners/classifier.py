@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import field_validator
 
+from cleaners.assets.fasttext_file import load_fasttext
 from cleaners.bounds import Bound
-from cleaners.fasttext_file import load_fasttext
 from cleaners.language import LABEL, model_sha256
+from shards.compiled import kernel
 from shards.errors import UserError
 from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
 from shards.unicode import text_buffers
@@ -97,8 +97,8 @@ def word_lines(texts: pa.Array, *, segmented: bool = False) -> list[str]:
     return [line.replace(LABEL, "") if LABEL in line else line for line in lines]
 
 
-@njit(cache=True)
-def _joined(data, rows, starts, ends):  # type: ignore[no-untyped-def]
+@kernel
+def _joined(data, rows, starts, ends):
     """(bytes of all lines, end of each)."""
     out = np.empty((ends - starts).sum() + len(starts), np.uint8)
     line_ends = np.empty(len(rows) - 1, np.int64)

@@ -21,9 +21,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import model_validator
 
-from cleaners.bombs import count_tags
-from cleaners.charset import decode
-from cleaners.child import ExtractionChild, Killed
+from cleaners.crawl.charset import decode
+from cleaners.engines.bombs import count_tags
+from cleaners.engines.child import ExtractionChild, Killed
 from cleaners.textfix import limit_newlines, remove_urls
 from shards.atomic import append_synced
 from shards.schema import TEXT
@@ -49,7 +49,6 @@ class ExtractConfig(StageConfig):
     """Kind `extract`. Rows that bring their text (WET, shards, JSON lines) keep it."""
 
     stops: ClassVar[bool] = True
-    edits: ClassVar[bool] = True
 
     name: str = "extract"
     engine: Literal["gristmill", "trafilatura", "resiliparse"] = "trafilatura"
@@ -63,6 +62,10 @@ class ExtractConfig(StageConfig):
     max_newlines: int = 2  # longer runs of line ends become this many (RefinedWeb, App. G.1)
     remove_urls: bool = True  # from the text (RefinedWeb, App. G.1)
     metadata: bool = False  # `title`, `page_date` (YYYY-MM-DD, never after the record's date) and more as columns
+
+    @property
+    def edits(self) -> bool:
+        return True
 
     def columns(self) -> pa.Schema:
         metrics = [pa.field(f"{self.name}.{m}", pa.int64()) for m in METRICS]
@@ -94,8 +97,11 @@ class ExtractConfig(StageConfig):
     def build(self) -> Stage:
         return ExtractHere(self) if self.engine == "gristmill" else ExtractInChild(self, None)
 
-    def build_in(self, folder: Path) -> Stage:
-        return ExtractHere(self) if self.engine == "gristmill" else ExtractInChild(self, folder / "kills.jsonl")
+    def journal(self) -> str | None:
+        return None if self.engine == "gristmill" else "kills.jsonl"
+
+    def build_in(self, journal: Path | None) -> Stage:
+        return ExtractHere(self) if self.engine == "gristmill" else ExtractInChild(self, journal)
 
     @model_validator(mode="after")
     def _engine_has_its_options(self) -> "ExtractConfig":

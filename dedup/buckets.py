@@ -8,7 +8,8 @@ of a document is fetched for members only.
 """
 
 import numpy as np
-from numba import njit
+
+from shards.compiled import kernel
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -30,7 +31,7 @@ def buckets(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return members, np.diff(np.append(starts, len(members)))
 
 
-@njit(cache=True)
+@kernel
 def _candidates(keys: np.ndarray, bits: int) -> np.ndarray:
     """i64 numbers, ascending, of the keys whose place in a table of 2^bits is taken twice: all that are repeated."""
     shift = np.uint64(64 - bits)

@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from dedup.evaluation import EvaluationSet, read_set
-from dedup.items import Index
+from dedup.evaluation.eval_index import Index
+from dedup.evaluation.sets import EvaluationSet, read_set
 from shards.atomic import write_json
 from shards.errors import UserError
 from shards.spans import SPAN_LISTS, Spans, as_lists, cut, in_lists
@@ -70,7 +70,7 @@ class DecontaminateConfig(StageConfig):
         return self
 
     @property
-    def edits(self) -> bool:  # type: ignore[override] # of other stages their class knows it
+    def edits(self) -> bool:
         return self.action == "cut"
 
     def columns(self) -> pa.Schema:
@@ -101,19 +101,17 @@ class DecontaminateConfig(StageConfig):
                 )
         return Decontaminate(self, index)
 
-    def build_in(self, folder: Path) -> Stage:
-        """The run's folder keeps which items were looked for: the files may be gone when somebody asks."""
+    def journal(self) -> str | None:
+        return f"contamination/{self.name}.json"
+
+    def build_in(self, journal: Path | None) -> Stage:
+        """The run keeps which items were searched for: the files of the sets may be gone when somebody asks."""
         stage = self.build()
-        path = searched_path(folder, self.name)
-        if not path.exists():
-            part = path.with_name(f"{path.name}.{os.getpid()}")  # every worker comes here
+        if journal is not None and not journal.exists():
+            part = journal.with_name(f"{journal.name}.{os.getpid()}")  # every worker comes here
             write_json(part, {"sets": stage.index.searched()})
-            part.replace(path)
+            part.replace(journal)
         return stage
-
-
-def searched_path(run: Path, stage: str) -> Path:
-    return run / "contamination" / f"{stage}.json"
 
 
 class Decontaminate:

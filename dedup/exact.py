@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 import xxhash
 
-from dedup.equal import Fingerprint, remove_equal
+from dedup.equal_keys import Fingerprint, remove_equal
 from dedup.index import Index
 from dedup.keep import KeepConfig
 from shards.exchange import ExchangeUnit, Executor

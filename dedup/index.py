@@ -2,8 +2,8 @@
 
     INDEX/<run>-<digest>/index.json                              written last: settings, units, size and sha256 of files
                          documents/<unit>.arrow                  ENTRIES: who they are
-                         minhash/<unit>.{keys,sets,documents}.npy    as `dedup.bands` signs them
-                         exact/<unit>.documents.npy, url_dedup/…     as `dedup.equal` keys them
+                         minhash/<unit>.{keys,sets,documents}.npy    as `dedup.lsh.signing` signs them
+                         exact/<unit>.documents.npy, url_dedup/…     as `dedup.equal_keys` keys them
 
 The address of all is `NOT_HERE`: they come before every document of a run, and never leave. A folder without its
 `index.json` was not finished and is not there for readers. Files are never changed: a removal writes the units that
@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
-from dedup.bands import SIGNED
 from dedup.documents import UnitFiles, format_ids, load_npy, npy_path, save_npy
-from dedup.equal import KEYED
+from dedup.equal_keys import KEYED
+from dedup.lsh.signing import SIGNED
 from shards.atomic import write_json
 from shards.errors import RunError, UserError
 from shards.manifest import file_sha256

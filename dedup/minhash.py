@@ -1,80 +1,176 @@
-"""MinHash: signatures whose share of equal places estimates the Jaccard similarity, and band keys to find candidates.
+"""Near-duplicates by MinHash: sign → bucket → verify → choose who stays → verdicts.
 
-    P(signature places equal)       = J
-    P(all rows of a band equal)     = J^rows
-    P(some band equal, a candidate) = 1 - (1 - J^rows)^bands          the S-curve, `p_match`
+    texts ──sign──▶ band keys, shingle sets ──sort a band──▶ buckets ──true Jaccard──▶ edges ──keep order──▶ verdicts
 
-Place p of a signature is min over the shingles x of a_p x + b_p mod 2^32, with a_p odd: a permutation that runs in
-SIMD registers. Those of the second half are the first half's turned round, -a x + ~b = ~(a x + b): their minimum is the
-complement of the other's maximum, so one product serves two places, at 2 instead of 3 instructions a place. Where one
-shingle is least another is greatest, so the two places are the least bit less alike than independent ones (correlation
--1 / (|union| - 1)), and never in one band if there are two. The permutations are the outer loop, since a document's
-shingles stay in the first-level cache.
+Each step leaves files that the next one reads in parts, and a task whose file is there is not done again. Besides the
+verdicts `edges.arrow` holds every verified pair and `alarms.json` what a person should look at.
+
+Memory: per document one byte in the main process (8 with transitive clusters), and for the rest what
+`executor.task_memory` allows. `lsh.edges` tells what more memory saves: keys are read once for every part of them.
 """
 
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
 import numpy as np
-from numba import njit
+import pyarrow as pa
+from pydantic import Field, model_validator
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_BLOCK = 64  # shingles that one turn of the unrolled SIMD loop takes; sets are filled up to a multiple
+from dedup.documents import UnitFiles, format_ids
+from dedup.index import Index
+from dedup.keep import KeepConfig
+from dedup.lsh.components import Clusters
+from dedup.lsh.edge_runs import EdgeRuns
+from dedup.lsh.edges import Comparison, collect, edge_tasks, find_edges
+from dedup.lsh.leaders import decision_order, first_kept
+from dedup.lsh.removals import Leavers
+from dedup.lsh.shape import best_shape, refusal
+from dedup.lsh.signing import SignedFiles, Signing, Unit, Verify, sign
+from shards.atomic import write_json
+from shards.exchange import ExchangeUnit, Executor
+from shards.schema import COPIES
+from shards.sink import ArrowSink
 
-
-def p_match(similarity: float, bands: int, rows: int) -> float:
-    """The probability that two documents of this Jaccard similarity share a band."""
-    return 1.0 - (1.0 - similarity**rows) ** bands
-
-
-def permutations(num_hashes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(odd multipliers, increments), u32[num_hashes] each, by SplitMix64: the same with any version of numpy."""
-    drawn = (num_hashes + 1) // 2
-    steps = np.arange(1, drawn + 1, dtype=np.uint64) + (np.uint64(seed) << np.uint64(32))
-    z = steps * _GOLDEN
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
-    multipliers, increments = (z >> np.uint64(32)).astype(np.uint32) | np.uint32(1), z.astype(np.uint32)
-    return np.append(multipliers, -multipliers)[:num_hashes], np.append(increments, ~increments)[:num_hashes]
-
-
-@njit(cache=True)
-def signatures(sets: np.ndarray, starts: np.ndarray, multipliers: np.ndarray, increments: np.ndarray) -> np.ndarray:
-    """u32[documents, hashes] of the shingle sets sets[starts[i]:starts[i + 1]], none of them empty.
-
-    `multipliers` and `increments` are those of `permutations`: only the first half is looked at.
-    """
-    num_hashes = len(multipliers)
-    drawn = (num_hashes + 1) // 2
-    result = np.empty((len(starts) - 1, num_hashes), np.uint32)
-    filled = np.empty(0, np.uint32)
-    for i in range(len(starts) - 1):
-        first, size = starts[i], starts[i + 1] - starts[i]
-        # Without the remainder, which LLVM does one by one, signing is twice as fast. Extremes mind no repetition.
-        padded = (size + _BLOCK - 1) // _BLOCK * _BLOCK
-        if len(filled) < padded:
-            filled = np.empty(padded, np.uint32)
-        filled[:size] = sets[first : first + size]
-        filled[size:padded] = sets[first]
-        for p in range(drawn):
-            a, b, least, most = multipliers[p], increments[p], np.uint32(0xFFFFFFFF), np.uint32(0)
-            for k in range(padded):
-                permuted = np.uint32(a * filled[k] + b)
-                least = min(least, permuted)
-                most = max(most, permuted)
-            result[i, p] = least
-            if drawn + p < num_hashes:
-                result[i, drawn + p] = ~most
-    return result
+EDGES = pa.schema(
+    [
+        pa.field("id_a", pa.string()),  # the first of the two in keep order
+        pa.field("id_b", pa.string()),
+        pa.field("similarity", pa.float64()),  # null where pairs were not verified
+    ]
+)
+_MAX_SIGNATURE = 512
+_NUM_HASHES = 128  # datasketch's
+_EDGE_BYTES = 400  # of an edge and its two documents, while it is decided
 
 
-@njit(cache=True)
-def band_keys(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
-    """u64[bands, documents]: equal where all `rows` places of the band are equal (and else once in 2^64)."""
-    keys = np.empty((bands, len(signatures)), np.uint64)
-    for i in range(len(signatures)):
-        for band in range(bands):
-            key = _GOLDEN
-            for place in range(band * rows, (band + 1) * rows):
-                key = (key ^ np.uint64(signatures[i, place])) * _GOLDEN
-                key ^= key >> np.uint64(32)
-            keys[band, i] = key
-    return keys
+class MinHashConfig(KeepConfig):
+    version: ClassVar[int] = 2
+    reason: ClassVar[str] = "dedup.near"
+
+    ngram: int = Field(5, ge=1)  # words or characters a shingle
+    unit: Unit = "words"
+    segmented: bool = False  # words of Chinese, Japanese, Thai … are those of a segmenter
+    num_hashes: int | None = Field(
+        None, ge=1, le=10_000
+    )  # of a shape that follows from the threshold; 128 if not given
+    bands: int = Field(0, ge=1, le=10_000)  # where bands and rows are left out, the threshold gives both
+    rows: int = Field(0, ge=1)  # hashes a band
+    seed: int = Field(1, ge=0, lt=1 << 32)
+    threshold: float = Field(0.75, gt=0, le=1)  # least Jaccard similarity of a pair; of a removed document to its twin
+    verify: Verify = "shingles"  # "signature": estimated from stored signatures, up to 512 hashes
+    clusters: Literal["leaders", "transitive"] = "leaders"
+    index: str | None = None  # folder of documents that were kept before, to which these are compared too
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shape_of_threshold(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "bands" in values or "rows" in values:
+            return values
+        threshold = values.get("threshold", cls.model_fields["threshold"].default)
+        num_hashes = values.get("num_hashes")
+        num_hashes = _NUM_HASHES if num_hashes is None else num_hashes
+        if not (type(num_hashes) is int and 1 <= num_hashes <= 10_000):
+            return values | {"bands": 1, "rows": 1}  # refused for `num_hashes`
+        if not (isinstance(threshold, float | int) and 0 < threshold <= 1):
+            return values | {"bands": 1, "rows": 1}  # refused for `threshold`
+        bands, rows = best_shape(float(threshold), num_hashes)
+        return values | {"bands": bands, "rows": rows}
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if not (self.bands and self.rows):
+            raise ValueError("bands and rows go together: give both, or none for those that fit the threshold best")
+        hashes = self.bands * self.rows
+        if self.num_hashes is not None and hashes > self.num_hashes:
+            raise ValueError(
+                f"{self.bands} bands of {self.rows} rows are {hashes} hashes, more than num_hashes = {self.num_hashes};"
+                " give the shape or the number of hashes"
+            )
+        if found := refusal(self.bands, self.rows, self.threshold):
+            raise ValueError(found)
+        if self.verify == "signature" and hashes > _MAX_SIGNATURE:
+            raise ValueError(
+                f"verify = 'signature' stores {hashes} hashes a document, more than its text;"
+                f" above {_MAX_SIGNATURE} hashes use verify = 'shingles'"
+            )
+        if self.verify == "none" and self.clusters == "leaders":
+            raise ValueError(
+                "verify = 'none' goes with clusters = 'transitive': leaders are chosen by how much alike documents are"
+            )
+        if self.segmented and self.unit == "characters":
+            raise ValueError("segmented = true parts words, and unit = 'characters' has none; leave one out")
+        return self
+
+    def columns(self) -> pa.Schema:
+        return pa.schema([COPIES])
+
+    def digests(self) -> dict[str, str]:
+        return Index.of(self, "minhash").digests()
+
+    def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
+        units, memory = sorted(units, key=lambda unit: unit.number), executor.task_memory
+        signing = Signing(
+            self.ngram, self.unit, self.segmented, self.bands, self.rows, self.seed, self.verify, self.keep_by
+        )
+        for _ in executor.map(partial(sign, folder=folder / "signed", signing=signing), units):
+            pass  # results are files
+
+        signed = SignedFiles.open(folder / "signed", units, self.bands, self._earlier())
+        tasks = edge_tasks(self.bands, len(signed), memory)
+        comparison = Comparison(signed, self.verify, self.threshold, memory)
+        for _ in executor.map(partial(find_edges, comparison=comparison, folder=folder / "edges"), tasks):
+            pass
+
+        runs, alarms = collect(folder / "edges", tasks)
+        with Leavers(folder / "leavers.bin") as leavers, ArrowSink(folder / "edges.arrow", EDGES) as sink:
+            decide = self._connect if self.clusters == "transitive" else _lead
+            decide(signed, EdgeRuns(runs), leavers, sink, memory)
+        leavers.settle(folder, units, signed, memory)
+        write_json(folder / "alarms.json", alarms)
+
+    def _earlier(self) -> UnitFiles | None:
+        return Index.of(self, "minhash").files()
+
+    def _connect(self, signed: SignedFiles, runs: EdgeRuns, leavers: Leavers, sink: ArrowSink, memory: int) -> None:
+        clusters = Clusters(signed)
+        for edges, numbers, documents in _parts(signed, runs, memory):
+            _write_edges(sink, edges, documents)
+            clusters.join(numbers[edges["kept"]], numbers[edges["other"]])
+        for removed in clusters.removed(memory, places=self.verify == "signature"):
+            removed, numbers = _in_places(removed)
+            leavers.add(removed, numbers, signed.documents(numbers))
+
+
+def _lead(signed: SignedFiles, runs: EdgeRuns, leavers: Leavers, sink: ArrowSink, memory: int) -> None:
+    gone = np.zeros(len(signed) - signed.num_earlier, np.bool_)
+    for edges, numbers, documents in _parts(signed, runs, memory):
+        _write_edges(sink, edges, documents)
+        new = numbers >= signed.num_earlier
+        left = np.zeros(len(numbers), np.bool_)
+        left[new] = gone[numbers[new] - signed.num_earlier]
+        removed = first_kept(edges, left)
+        gone[numbers[removed["other"]] - signed.num_earlier] = True
+        leavers.add(removed, numbers, documents)
+
+
+def _parts(signed: SignedFiles, runs: EdgeRuns, memory: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(edges in decision order, as places in the next two; numbers; SIGNED): parts that follow each other in it."""
+    for part in runs.parts(memory // _EDGE_BYTES):
+        edges, numbers = _in_places(part)
+        documents = signed.documents(numbers)
+        yield decision_order(edges, documents), numbers, documents
+
+
+def _in_places(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(EDGE, the numbers that its ends are places in now, ascending)."""
+    numbers, places = np.unique(np.concatenate([edges["kept"], edges["other"]]), return_inverse=True)
+    edges["kept"], edges["other"] = places.reshape(2, -1)
+    return edges, numbers
+
+
+def _write_edges(sink: ArrowSink, edges: np.ndarray, documents: np.ndarray) -> None:
+    ids = [format_ids(documents["id"][edges[end]]) for end in ("kept", "other")]
+    similarities = pa.array(edges["similarity"], from_pandas=True)  # nan becomes null
+    sink.write(pa.RecordBatch.from_arrays([*ids, similarities], schema=EDGES))

@@ -21,11 +21,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field
 
-from dedup.passages import FIELDS, PassagesConfig
-from dedup.repeats import HashSet, Marks, Pieces
+from dedup.repeats.engine import HashSet, Marks, Pieces
+from dedup.repeats.passages import FIELDS, PassagesConfig
+from shards.compiled import kernel
 from shards.unicode import NUMBER, SPACE, classes, decode, lowercase, text_buffers
 
 Split = Literal["line", "paragraph"]  # a paragraph ends at a blank line
@@ -61,7 +61,7 @@ class ParagraphsConfig(PassagesConfig):
 
 @dataclass(frozen=True)
 class Paragraphs:
-    """A `dedup.repeats.Hasher` whose pieces are lines or paragraphs; the mark of one is its hash."""
+    """A `dedup.repeats.engine.Hasher` whose pieces are lines or paragraphs; the mark of one is its hash."""
 
     split: Split
     normalize: Normalize
@@ -94,8 +94,8 @@ def characters(normalize: Normalize) -> np.ndarray:
     return table
 
 
-@njit(cache=True)
-def hash_pieces(data, offsets, classes, characters, strip, paragraphs, min_chars, chosen):  # type: ignore[no-untyped-def]
+@kernel
+def hash_pieces(data, offsets, classes, characters, strip, paragraphs, min_chars, chosen):
     """The fields of `Pieces` for the UTF-8 rows data[offsets] that are `chosen`."""
     size = 0
     for row in range(len(offsets) - 1):
@@ -129,8 +129,8 @@ def hash_pieces(data, offsets, classes, characters, strip, paragraphs, min_chars
     return rows[:count], starts[:count], hashes[:count], checks[:count]
 
 
-@njit(cache=True, inline="always")
-def _next_piece(data, i, end, classes, paragraphs):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _next_piece(data, i, end, classes, paragraphs):
     """(begin, end without the line end, where the line after it begins) of the first piece from the line at `i` on.
 
     Without one (end, end, end).
@@ -156,8 +156,8 @@ def _next_piece(data, i, end, classes, paragraphs):  # type: ignore[no-untyped-d
     return begin, stop, i
 
 
-@njit(cache=True, inline="always")
-def _strip(data, begin, stop, classes):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _strip(data, begin, stop, classes):
     """[begin, stop) without the white space around."""
     while begin < stop:
         code, after = decode(data, begin)
@@ -174,10 +174,8 @@ def _strip(data, begin, stop, classes):  # type: ignore[no-untyped-def]
     return begin, stop
 
 
-@njit(cache=True)
-def spans_of(  # type: ignore[no-untyped-def]
-    data, offsets, classes, paragraphs, rows, starts, goes, out_row, out_start, out_end, out_chars, out_piece
-):
+@kernel
+def spans_of(data, offsets, classes, paragraphs, rows, starts, goes, out_row, out_start, out_end, out_chars, out_piece):
     """Write the spans to cut, one for all neighbours that go; returns their number. `out_piece` is the first of them.
 
     Pieces that are repeated are given by (row, start), ascending, and `goes` tells those to cut.
@@ -217,8 +215,8 @@ def spans_of(  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True, inline="always")
-def _breaks(data, begin, end):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _breaks(data, begin, end):
     breaks = 0
     for i in range(begin, end):
         breaks += data[i] == _NEWLINE

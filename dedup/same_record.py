@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from dedup.documents import parse_ids
-from dedup.equal import remove_equal
+from dedup.equal_keys import remove_equal
 from dedup.keep import KeepBy
 from shards.atomic import write_json
 from shards.exchange import ExchangeUnit, Executor, GlobalStageConfig

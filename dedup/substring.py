@@ -11,11 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field
 
-from dedup.passages import FIELDS, PassagesConfig
-from dedup.windows import Windows
+from dedup.repeats.passages import FIELDS, PassagesConfig
+from dedup.repeats.windows import Windows
+from shards.compiled import kernel
 from shards.unicode import IDEOGRAPH, classes, decode, text_buffers
 from shards.words import max_words, word_spans
 
@@ -34,10 +34,8 @@ class SubstringConfig(PassagesConfig):
         return found[:, : spans_of(*text_buffers(text), classes(), self.length, rows, starts, goes, *found)]
 
 
-@njit(cache=True)
-def spans_of(  # type: ignore[no-untyped-def]
-    data, offsets, classes, length, rows, starts, goes, out_row, out_start, out_end, out_chars, out_window
-):
+@kernel
+def spans_of(data, offsets, classes, length, rows, starts, goes, out_row, out_start, out_end, out_chars, out_window):
     """Write the spans to cut of UTF-8 rows data[offsets]; returns their number, at most that of windows.
 
     Repeated windows are given by (row, start), ascending; `goes` tells those to cut from those that protect their
@@ -82,8 +80,8 @@ def spans_of(  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True, inline="always")
-def _with_space(data, begin, end, classes, begins, ends, first, last, num_words):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _with_space(data, begin, end, classes, begins, ends, first, last, num_words):
     """[start, end) of the words `first` to `last` - 1 with the white space that goes along; kept words stay apart."""
     if last == num_words:
         return (ends[first - 1] if first else begin), end

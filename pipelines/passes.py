@@ -8,8 +8,8 @@ manifest. So a rerun after a kill makes the rest and nothing else.
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -18,15 +18,16 @@ import pyarrow.compute as pc
 
 from dedup.index import write_earlier
 from dedup.same_record import SameRecordConfig
-from pipelines.dropped import write_dropped
 from pipelines.executors import InProcess, ProcessPool
-from pipelines.finish import Applied, FinishTask, finish_unit
+from pipelines.progress import Progress, Report
 from pipelines.recipe import Pass
-from pipelines.removal import carry_over
-from pipelines.report import write_report_json
-from pipelines.run import Run
-from pipelines.unit_files import added_columns, carried_columns, ledger_schema
-from pipelines.units import UnitTask, run_unit
+from pipelines.report.build import write_report_json
+from pipelines.run.dropped import write_dropped
+from pipelines.run.finish import Applied, FinishTask, finish_unit
+from pipelines.run.opening import Run
+from pipelines.run.unit_files import added_columns, carried_columns, ledger_schema
+from pipelines.run.units import UnitTask, run_unit
+from pipelines.verbs.remove import carry_over
 from shards.atomic import write_bytes, write_json
 from shards.errors import RunError
 from shards.exchange import VERDICTS, ExchangeUnit, GlobalStageConfig
@@ -38,21 +39,6 @@ from shards.stats import Stats
 
 SAME_RECORD = SameRecordConfig(name="same_record")
 Verdicts = dict[str, tuple[Applied, ...]]  # by unit key
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What the caller shows while a run goes on."""
-
-    phase: str  # "pass 0", "near", "finish"
-    units_done: int
-    documents: int
-    kept: int
-    bytes_done: int
-    bytes_total: int
-
-
-Report = Callable[[Progress], None]
 
 
 def execute(run: Run, executor: InProcess | ProcessPool, report: Report) -> None:

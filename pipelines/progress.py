@@ -2,31 +2,47 @@
 
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.text import Text
-
-from pipelines.passes import Progress as Step
 
 _LINE_SECONDS = 10.0
 
 
+@dataclass(frozen=True)
+class Progress:
+    """What the caller shows while a run goes on."""
+
+    phase: str  # "pass 0", "near", "finish"
+    units_done: int
+    documents: int
+    kept: int
+    bytes_done: int
+    bytes_total: int
+
+
+Report = Callable[[Progress], None]
+
+
 class Show:
-    """Callable with each `Step`; a context manager, since the bar must be taken down before other output."""
+    """Callable with each `Progress`; a context manager, since the bar must be taken down before other output."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._began = self._last = time.monotonic()
         self._phase = ""
         self._first = 0  # documents that an earlier run had made before this one began: no part of the rate
-        self._bar: Progress | None = None
+        self._bar: Bar | None = None
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     def __enter__(self) -> Self:
         if self._terminal:
-            self._bar = Progress(
+            self._bar = Bar(
                 SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), _Bytes(),
                 TimeRemainingColumn(), TextColumn("{task.fields[line]}", markup=False),
                 console=self._console, transient=True,
@@ -39,7 +55,7 @@ class Show:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: Progress) -> None:
         now = time.monotonic()
         new_phase = step.phase != self._phase
         if new_phase:

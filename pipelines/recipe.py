@@ -18,31 +18,31 @@ from typing import Any
 
 import pyarrow as pa
 import tomli_w
+from pydantic import Field
 
 from cleaners.c4 import C4Config
-from cleaners.chinese import ChineseQualityConfig
+from cleaners.chinese_quality import ChineseQualityConfig
 from cleaners.classifier import ClassifierConfig
 from cleaners.extract import ExtractConfig
 from cleaners.fineweb import FineWebConfig
 from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
-from cleaners.guess import LanguageGuessConfig
 from cleaners.language import LanguageConfig
+from cleaners.language_guess import LanguageGuessConfig
 from cleaners.page import PageConfig
 from cleaners.pii import PiiConfig
-from cleaners.refinedweb import RefinedWebLinesConfig
+from cleaners.refinedweb_lines import RefinedWebLinesConfig
+from cleaners.rehydrate import RehydrateConfig
 from cleaners.textfix import TextFixConfig
-from cleaners.top_share import TopShareConfig
 from cleaners.url import UrlConfig
 from dedup.decontaminate import DecontaminateConfig
 from dedup.exact import ExactConfig
 from dedup.keep import KeepConfig
-from dedup.near import MinHashConfig
-from dedup.overlap import OverlapConfig
+from dedup.minhash import MinHashConfig
+from dedup.ngram_overlap import OverlapConfig
 from dedup.paragraphs import ParagraphsConfig
-from dedup.rehydrate import RehydrateConfig
 from dedup.substring import SubstringConfig
-from dedup.url import UrlConfig as UrlDedupConfig
-from pipelines.alarms import AlarmsConfig
+from dedup.top_share import TopShareConfig
+from dedup.url_dedup import UrlConfig as UrlDedupConfig
 from shards.config import Config, load_toml
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
@@ -84,6 +84,14 @@ class OutputConfig(Config):
 
     dropped_per_rule: int = 1000  # texts kept in `dropped/` for each drop reason, those of the smallest ids; -1 is all
     texts: bool = True  # what extraction gave is kept in `texts/`, for `apply` and `explain`
+
+
+class AlarmsConfig(Config):
+    """`[alarms]` of a recipe: what is told, never what is kept."""
+
+    max_group: int = Field(default=1000, ge=1)  # documents of a group that alarm nobody
+    max_source_lost_fraction: float = Field(default=0.5, ge=0, le=1)  # of documents or characters, to all deduplication
+    min_source_documents: int = Field(default=100, ge=1)  # smaller sources and domains raise no alarm
 
 
 @dataclass(frozen=True)

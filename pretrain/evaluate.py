@@ -17,9 +17,9 @@ import xxhash
 
 from pretrain.attention import Documents
 from pretrain.loss import token_losses
-from pretrain.mixture import permute
 from pretrain.model import Model
-from pretrain.packing import Packing, fill, pack
+from pretrain.order.mixture import permute
+from pretrain.order.packing import Packing, fill, pack
 from shards.tokens import TokenDocuments
 
 

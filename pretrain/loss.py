@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from pretrain.packing import NO_LABEL
+from pretrain.order.packing import NO_LABEL
 
 MAX_LOGITS = 1 << 26  # in one chunk; 256 MB in float32
 

@@ -32,12 +32,12 @@ from pretrain.attention import Documents
 from pretrain.checkpoint import load_newest, save_checkpoint
 from pretrain.config import TrainConfig, load_config
 from pretrain.evaluate import bits_per_byte, choose_held_out
-from pretrain.loader import Batch, Loader
 from pretrain.loss import token_losses
 from pretrain.metrics import MetricsFile, Record, read_records
 from pretrain.model import Model
 from pretrain.optim import learning_rate, make_optimizer
-from pretrain.plan import SETTINGS, Plan, differing_keys, held_out_documents, make_plan
+from pretrain.order.loader import Batch, Loader
+from pretrain.order.plan import SETTINGS, Plan, differing_keys, held_out_documents, make_plan
 from pretrain.state import CHECKPOINTS, TrainState, recorded_identity
 from shards.atomic import write_bytes
 from shards.errors import Interrupted, RunError, UserError

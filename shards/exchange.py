@@ -17,10 +17,11 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 import pyarrow as pa
 
-from shards.config import Config
+from shards.errors import UserError
+from shards.replay import FinishedRun
 from shards.sink import open_arrow, read_batches, read_table
 from shards.spans import cut
-from shards.stage import with_columns
+from shards.stage import AnyStageConfig, with_columns
 
 VERDICTS = pa.schema(
     [
@@ -154,33 +155,91 @@ class Executor(Protocol):
 
 Scope = Literal["run", "source", "snapshot"]
 
+# Files that a stage may leave in its folder for reports; a finished run keeps them in `dedup/<stage>/`.
+EDGES_FILE = "edges.arrow"  # every verified pair: id_a, id_b, similarity
+ALARMS_FILE = "alarms.json"  # what a person should look at
 
-class GlobalStageConfig(Config):
-    version: ClassVar[int] = 1
+
+@dataclass(frozen=True)
+class Cost:
+    """What a global stage costs, for `gristmill plan`: the machine of docs/performance.md, one core."""
+
+    seconds_per_document: float = 0.0
+    seconds_per_mb: float = 0.0  # of text
+    bytes_per_text_byte: int = 0  # memory of all processes together, where `--memory` allows it
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How probably a stage compares a pair of documents."""
+
+    bands: int
+    rows: int
+    p_match: dict[float, float]  # by Jaccard similarity
+    half_at: float  # the similarity at which the probability is one half
+
+
+class GlobalStageConfig(AnyStageConfig):
+    """Settings of a global stage: one that compares the live rows of all units."""
+
     reason: ClassVar[str]  # "dedup.near": the drop reason of every row that this stage removes
+    reads_text: ClassVar[bool] = True
+    removes_copies: ClassVar[bool] = False  # True: a removed row is a copy of its twin, and both are one cluster
+    report_files: ClassVar[tuple[str, ...]] = ()  # files that every run with this stage keeps in `dedup/<stage>/`
 
-    name: str
     scope: Scope = "run"  # which rows are compared: all, those of one source, or those of one snapshot of a crawl
-
-    def columns(self) -> pa.Schema:
-        """What it adds to rows that stay, int64 or list<int64>; a row of which it says nothing keeps 0, an empty
-        list, or what an earlier stage with the same column said. They go along with the text, into the shards."""
-        return pa.schema([])
-
-    def digests(self) -> dict[str, str]:
-        """sha256 of everything outside the run that the results depend on, by name; part of the fingerprint."""
-        return {}
 
     @property
     def cuts(self) -> bool:
-        """True for a stage that may leave spans: the ledger then counts what it cut from each document."""
+        """Whether it may leave spans: the ledger then counts what it cut from each document."""
         return False
+
+    @property
+    def edits(self) -> bool:
+        return self.cuts
+
+    @property
+    def index_folder(self) -> str | None:
+        """The index of documents of earlier runs that this stage compares with."""
+        return None
+
+    @property
+    def min_similarity(self) -> float | None:
+        """The smallest similarity of a removed document to its twin; None where the stage knows equality only."""
+        return None
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(seconds_per_mb=0.058, bytes_per_text_byte=6)  # of `ngram_overlap`, the slowest that was measured
+
+    def curve(self) -> Curve | None:
+        """For a stage that finds candidate pairs by chance."""
+        return None
+
+    def columns(self) -> pa.Schema:
+        """The columns of rows that stay, int64 or list<int64>. They go along with the text, into the shards.
+
+        A row of which the stage says nothing keeps 0, an empty list, or what an earlier stage with the same column
+        said.
+        """
+        return pa.schema([])
+
+    def group_of(self, source: str, snapshot: str) -> str:
+        """The part of the run in which a unit is compared; "" is all of it."""
+        return {"run": "", "source": source, "snapshot": snapshot}[self.scope]
 
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
         """Write `folder/<key>.arrow` (schema VERDICTS, atomically) for each unit that loses rows, and beside it
         `<key>.spans.arrow` (schema SPANS) where rows that stay lose passages, and `<key>.columns.arrow`.
 
-        `folder` is this stage's own, may hold finished files of a killed attempt, and may keep what it needs for
-        reports (edges, groups). The result depends on the rows alone: not on workers, nor on the units' sizes.
+        `folder` belongs to this stage, may hold finished files of a killed attempt, and may keep what reports need
+        (EDGES_FILE, ALARMS_FILE). The result depends on the rows alone: not on workers, nor on the units' sizes.
         """
         raise NotImplementedError
+
+    def replay(self, run: FinishedRun, *, changed: bool) -> None:
+        """Decide a finished run again, where other documents reach this stage or its threshold moved (`changed`).
+
+        Documents are dropped with `run.drop`, and marked with `run.doubt` where nobody knows.
+        """
+        raise UserError(f"{self.name}: other documents reach it; only a run with these settings decides them")

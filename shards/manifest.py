@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from shards.atomic import write_json
 from shards.errors import RunError
 from shards.sink import ArrowSink
+from shards.unit_key import UnitKey
 
 SCHEMA_VERSION = 1
 
@@ -93,7 +94,7 @@ class Chains:
             part = 0
             start: int | None = 0
             while start is not None:
-                key = f"{source}-{index}-{part:03d}"
+                key = str(UnitKey(source, int(index), part))
                 unit = made.get(key)
                 if unit is None or (unit.source, unit.file, unit.start) != (source, file, start):
                     missing.append(MissingUnit(source, key, file))

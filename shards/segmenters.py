@@ -17,8 +17,8 @@ from functools import cache
 from importlib.util import find_spec
 
 import numpy as np
-from numba import njit
 
+from shards.compiled import kernel
 from shards.unicode import IDEOGRAPH, classes, decode
 from shards.words import Words
 
@@ -95,8 +95,8 @@ def _parts(text: str) -> Iterator[str]:
     yield text
 
 
-@njit(cache=True)
-def _runs(data, rows, starts, ends, classes):  # type: ignore[no-untyped-def]
+@kernel
+def _runs(data, rows, starts, ends, classes):
     """(bytes of all runs of ideographs, a newline behind each; by row: their offsets, ideographs, kana)."""
     room = np.int64(0)
     for w in range(len(starts)):
@@ -130,8 +130,8 @@ def _runs(data, rows, starts, ends, classes):  # type: ignore[no-untyped-def]
     return runs[:n], offsets, ideographs, kana
 
 
-@njit(cache=True)
-def _join(data, rows, starts, ends, classes, begins):  # type: ignore[no-untyped-def]
+@kernel
+def _join(data, rows, starts, ends, classes, begins):
     """(rows, starts, ends) of the words; `begins` is by characters of what `_runs` gave."""
     out_rows, out_starts, out_ends = np.zeros_like(rows), np.empty_like(starts), np.empty_like(ends)
     n = 0
@@ -157,11 +157,11 @@ def _join(data, rows, starts, ends, classes, begins):  # type: ignore[no-untyped
     return out_rows, out_starts[:n].copy(), out_ends[:n].copy()
 
 
-@njit(cache=True, inline="always")
-def _is_ideograph(data, i, classes):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _is_ideograph(data, i, classes):
     return data[i] >= 0xE2 and classes[decode(data, i)[0]] == IDEOGRAPH  # the first of them, U+2E80, is E2 BA 80
 
 
-@njit(cache=True, inline="always")
-def _is_kana(c):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _is_kana(c):
     return 0x3041 <= c < 0x3100 or 0x31F0 <= c < 0x3200 or 0xFF66 <= c < 0xFF9E or 0x1B000 <= c < 0x1B170

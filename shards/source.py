@@ -4,7 +4,7 @@
                                        └─▶ stats, damage         (None at the end of the file)
 
 A unit's batches depend on the file and on `start` alone, never on who reads it. WARC, ARC and WET, the crawl formats,
-have their reader in `cleaners.warc`; here are Arrow shards, Parquet, JSON lines and plain text.
+have their reader in `cleaners.crawl.warc`; here are Arrow shards, Parquet, JSON lines and plain text.
 """
 
 import gzip

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
+from shards.compiled import kernel
 from shards.unicode import text_buffers
 
 SPAN_LISTS = pa.list_(pa.int64())
@@ -78,8 +78,8 @@ def in_lists(values: pa.Array, lengths: np.ndarray, text: pa.LargeStringArray) -
     return pa.ListArray.from_arrays(offsets, values, mask=text.is_null() if text.null_count else None)
 
 
-@njit(cache=True, inline="always")
-def add_span(out, n, row, start, end):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def add_span(out, n, row, start, end):
     """Writes a span to out[:, n] unless it is empty; returns how many there are then."""
     if start < end:
         out[0, n], out[1, n], out[2, n] = row, start, end
@@ -92,7 +92,7 @@ def _with_nulls_of(text: pa.LargeStringArray, offsets: np.ndarray, data: np.ndar
     return pc.if_else(text.is_valid(), result, None) if text.null_count else result
 
 
-@njit(cache=True)
+@kernel
 def _copy_between(
     data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -112,8 +112,8 @@ def _copy_between(
     return left, left_offsets
 
 
-@njit(cache=True)
-def _compose(rows, starts, ends, cut_rows, cut_starts, cut_ends):  # type: ignore[no-untyped-def]
+@kernel
+def _compose(rows, starts, ends, cut_rows, cut_starts, cut_ends):
     out = np.empty((3, len(rows) + len(cut_rows)), np.int64)
     n = i = j = 0
     while i < len(rows) or j < len(cut_rows):
@@ -136,8 +136,8 @@ def _compose(rows, starts, ends, cut_rows, cut_starts, cut_ends):  # type: ignor
     return out[0, :n], out[1, :n], out[2, :n]
 
 
-@njit(cache=True, inline="always")
-def _append(out, n, row, start, end):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _append(out, n, row, start, end):
     if n > 0 and out[0, n - 1] == row and out[2, n - 1] == start:
         out[2, n - 1] = end
         return n

@@ -9,7 +9,8 @@ from functools import cache
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
+
+from shards.compiled import kernel
 
 OTHER, SPACE, LETTER, MARK, NUMBER, PUNCTUATION, SYMBOL, IDEOGRAPH = range(8)
 # IDEOGRAPH: Han, Hiragana, Katakana and Bopomofo, the scripts that write words without spaces and that a character
@@ -46,8 +47,8 @@ def lowercase() -> np.ndarray:
     return table
 
 
-@njit(cache=True, inline="always")
-def decode(data, i):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def decode(data, i):
     """(code point, index after it) of the valid UTF-8 character at data[i]."""
     b = np.uint32(data[i])
     if b < 0x80:

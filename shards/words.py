@@ -1,6 +1,6 @@
 """Word splitting for the rules, in one place, so that every stage counts the same words.
 
-Shingles of near-duplicate detection ignore punctuation and case, and have words of their own (`dedup.shingles`).
+Shingles of near-duplicate detection ignore punctuation and case, and have words of their own (`dedup.lsh.shingles`).
 
 A word is a maximal run of characters that are not white space, except that each IDEOGRAPH character (Han, Hiragana,
 Katakana, Bopomofo), with the combining marks on it, is a word by itself:
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
+from shards.compiled import kernel
 from shards.unicode import IDEOGRAPH, MARK, SPACE, classes, decode, text_buffers
 
 
@@ -70,8 +70,8 @@ def _split(data: np.ndarray, offsets: np.ndarray) -> Words:
     return Words(rows, starts[: rows[-1]], ends[: rows[-1]])
 
 
-@njit(cache=True)
-def _room(data, offsets):  # type: ignore[no-untyped-def]
+@kernel
+def _room(data, offsets):
     """No batch has more words: each begins a text, or at or behind a byte that is no graphic ASCII."""
     spaces, others = 0, 0
     for i in range(offsets[0], offsets[-1]):
@@ -80,8 +80,8 @@ def _room(data, offsets):  # type: ignore[no-untyped-def]
     return len(offsets) + min(spaces + 2 * others, (offsets[-1] - offsets[0]) // 2)
 
 
-@njit(cache=True)
-def _split_rows(data, offsets, classes, starts, ends):  # type: ignore[no-untyped-def]
+@kernel
+def _split_rows(data, offsets, classes, starts, ends):
     rows = np.zeros(len(offsets), np.int64)
     for row in range(len(offsets) - 1):
         n = rows[row]
@@ -89,8 +89,8 @@ def _split_rows(data, offsets, classes, starts, ends):  # type: ignore[no-untype
     return rows
 
 
-@njit(cache=True)
-def word_spans(data, start, end, classes, starts, ends):  # type: ignore[no-untyped-def]
+@kernel
+def word_spans(data, start, end, classes, starts, ends):
     """Writes the byte span [starts[k], ends[k]) of each word in data[start:end]; returns the number of words.
 
     `classes` is `shards.unicode.classes()`; `starts` and `ends` are int64 with room for `max_words(end - start)`.
@@ -123,7 +123,7 @@ def word_spans(data, start, end, classes, starts, ends):  # type: ignore[no-unty
     return n
 
 
-@njit(cache=True, inline="always")
-def max_words(num_bytes):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def max_words(num_bytes):
     """No text of that many bytes has more words: each takes a byte and, unless an ideograph, a separator."""
     return num_bytes // 2 + 1

@@ -10,7 +10,7 @@ from crawl import RECIPE, Crawl, article, sentences
 from pipelines.executors import InProcess
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import open_run
+from pipelines.run.opening import open_run
 
 _EXACT = '[[stage]]\nkind = "exact"'
 LEDGER_RECIPE = RECIPE.replace(_EXACT, f'[[stage]]\nkind = "refinedweb_lines"\n\n{_EXACT}')

@@ -13,8 +13,8 @@ from crawl import SENTENCES, Crawl, article
 from pipelines.executors import InProcess
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.report import summary
-from pipelines.run import open_run
+from pipelines.report.build import summary
+from pipelines.run.opening import open_run
 from shards.sink import open_arrow
 
 GOLDEN = Path(__file__).with_name("golden.json")

@@ -12,9 +12,9 @@ import re
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
-from cleaners.sentences import count_sentences
+from cleaners.kernels.sentences import count_sentences
+from shards.compiled import kernel
 from shards.unicode import classes, lowercase, text_buffers
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")  # \d: digits of all scripts
@@ -81,8 +81,8 @@ def keep_sentences(
     }
 
 
-@njit(cache=True)
-def line_sentences(data, offsets, classes, lowercase):  # type: ignore[no-untyped-def]
+@kernel
+def line_sentences(data, offsets, classes, lowercase):
     """int64[lines]: sentences of each line, 1 for one without any."""
     counts = np.empty(len(offsets) - 1, np.int64)
     for line in range(len(offsets) - 1):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from cleaners.datatrove.text import (
     SPACE,
@@ -16,6 +15,7 @@ from cleaners.datatrove.text import (
     stripped,
     traits,
 )
+from shards.compiled import kernel
 from shards.unicode import decode, text_buffers
 from shards.words import Words
 
@@ -39,8 +39,8 @@ def fineweb(text: pa.Array, words: Words, short_line_chars: int, line_ends: str 
     }
 
 
-@njit(cache=True)
-def _lines(data, offsets, traits, short_line_chars, marks):  # type: ignore[no-untyped-def]
+@kernel
+def _lines(data, offsets, traits, short_line_chars, marks):
     out = np.zeros((len(offsets) - 1, 6), np.int64)
     room = 1
     for row in range(len(offsets) - 1):

@@ -5,9 +5,9 @@ Words of punctuation only do not count for the number of words and their mean le
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from cleaners.datatrove.text import ALPHA, BREAK, SPACE, SYMBOL, count_chars, stripped, traits
+from shards.compiled import kernel
 from shards.unicode import decode, text_buffers
 from shards.words import Words
 
@@ -41,8 +41,8 @@ def quality(text: pa.Array, words: Words, stop_words: tuple[str, ...]) -> dict[s
         }
 
 
-@njit(cache=True)
-def _quality(data, offsets, rows, starts, ends, traits, stop_words, stop_offsets):  # type: ignore[no-untyped-def]
+@kernel
+def _quality(data, offsets, rows, starts, ends, traits, stop_words, stop_offsets):
     out = np.zeros((len(offsets) - 1, 10), np.int64)
     found = np.empty(len(stop_offsets) - 1, np.bool_)
     begins = np.zeros(256, np.bool_)  # bytes that a stop word begins with
@@ -70,8 +70,8 @@ def _quality(data, offsets, rows, starts, ends, traits, stop_words, stop_offsets
     return out
 
 
-@njit(cache=True)
-def _count_symbols_and_lines(data, start, end, traits, out):  # type: ignore[no-untyped-def]
+@kernel
+def _count_symbols_and_lines(data, start, end, traits, out):
     hashes, ellipses, dots = 0, 0, 0  # dots in a row since the last "..." that was counted
     first = i = start
     while i < end:
@@ -95,8 +95,8 @@ def _count_symbols_and_lines(data, start, end, traits, out):  # type: ignore[no-
     out[HASHES], out[ELLIPSES] = hashes, ellipses
 
 
-@njit(cache=True)
-def _count_line(data, start, end, traits, out):  # type: ignore[no-untyped-def]
+@kernel
+def _count_line(data, start, end, traits, out):
     start, end = stripped(data, start, end, traits, SPACE)
     out[LINES] += 1
     if start < end:
@@ -106,13 +106,13 @@ def _count_line(data, start, end, traits, out):  # type: ignore[no-untyped-def]
         out[ELLIPSIS_LINES] += dots or (end - start >= 3 and _is_ellipsis(data, end - 3, end))
 
 
-@njit(cache=True, inline="always")
-def _is_ellipsis(data, i, end):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _is_ellipsis(data, i, end):
     return data[i] == 0xE2 and i + 2 < end and data[i + 1] == 0x80 and data[i + 2] == 0xA6
 
 
-@njit(cache=True, inline="always")
-def _equal(data, start, end, other, other_start, other_end):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _equal(data, start, end, other, other_start, other_end):
     same = end - start == other_end - other_start
     i = 0
     while same and i < end - start:

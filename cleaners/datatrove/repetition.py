@@ -1,6 +1,6 @@
 """What datatrove's `GopherRepetitionFilter` measures, for a whole batch in one kernel.
 
-It differs from `cleaners.ngrams` in what the thresholds of FineWeb and FineWeb2 were tuned on:
+It differs from `cleaners.kernels.repetition` in what the thresholds of FineWeb and FineWeb2 were tuned on:
 
 * lines and paragraphs are what stands between newlines and between pairs of them, white space and all;
 * of equal ones the later count, and so of n-grams of 5 to 10 words; behind a repeated n-gram the next one that is
@@ -12,7 +12,6 @@ It differs from `cleaners.ngrams` in what the thresholds of FineWeb and FineWeb2
 """
 
 import numpy as np
-from numba import njit
 
 from cleaners.datatrove.text import (
     SPACE,
@@ -25,7 +24,8 @@ from cleaners.datatrove.text import (
     split_at_newlines,
     stripped,
 )
-from cleaners.ngrams import METRICS
+from cleaners.kernels.repetition import METRICS
+from shards.compiled import kernel
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2^64
@@ -34,9 +34,9 @@ _MET_SHIFT = np.uint64(48)
 _NUM_METRICS = len(METRICS)
 
 
-@njit(cache=True)
-def repetition(data, offsets, rows, starts, ends, traits):  # type: ignore[no-untyped-def]
-    """float64[rows, len(METRICS)] in the order of `cleaners.ngrams.METRICS`, NaN for empty texts.
+@kernel
+def repetition(data, offsets, rows, starts, ends, traits):
+    """float64[rows, len(METRICS)] in the order of `cleaners.kernels.repetition.METRICS`, NaN for empty texts.
 
     rows, starts and ends are those of `shards.words.Words` for the texts in data[offsets[r]:offsets[r + 1]].
     """
@@ -106,8 +106,8 @@ def repetition(data, offsets, rows, starts, ends, traits):  # type: ignore[no-un
     return fractions
 
 
-@njit(cache=True)
-def _join(data, starts, ends, first, num_words, blank, joined, places, sums, inverses):  # type: ignore[no-untyped-def]
+@kernel
+def _join(data, starts, ends, first, num_words, blank, joined, places, sums, inverses):
     """Sets sums[w] = Σ byte[i] · base^i over i < places[w] and inverses[w] = base^-places[w]; see `repetition`."""
     at = 0
     total, power, inverse = np.uint64(0), np.uint64(1), np.uint64(1)
@@ -123,8 +123,8 @@ def _join(data, starts, ends, first, num_words, blank, joined, places, sums, inv
         places[w + 1], sums[w + 1], inverses[w + 1] = at, total, inverse
 
 
-@njit(cache=True)
-def _look_for_repeats(sums, inverses, size, m, keys, met):  # type: ignore[no-untyped-def]
+@kernel
+def _look_for_repeats(sums, inverses, size, m, keys, met):
     """Sets keys[w] to the hash of the n-gram at word w, and met[its upper 16 bits] to 1, or 2 where several have them.
 
     So most n-grams of a page are known to be unlike all others without being entered in a set.

@@ -6,9 +6,9 @@ Equal hashes are followed by a comparison of the bytes, so counts of copies are 
 from functools import cache
 
 import numpy as np
-from numba import njit
 
-from cleaners.sentences import SENTENCE_ENDS
+from cleaners.kernels.sentences import SENTENCE_ENDS
+from shards.compiled import kernel
 from shards.unicode import decode
 
 # datatrove.utils.text: TERMINAL_PUNCTUATION, and what else of PUNCTUATION is no control character.
@@ -36,8 +36,8 @@ def traits() -> np.ndarray:
     return table
 
 
-@njit(cache=True)
-def split_at_newlines(data, start, end, least, starts, ends):  # type: ignore[no-untyped-def]
+@kernel
+def split_at_newlines(data, start, end, least, starts, ends):
     r"""Writes the spans of `re.split(r"\n{least,}", text)`, whose first and last may be empty; returns their number."""
     n = 0
     first = i = start
@@ -56,8 +56,8 @@ def split_at_newlines(data, start, end, least, starts, ends):  # type: ignore[no
     return n + 1
 
 
-@njit(cache=True)
-def later_copies(data, starts, ends, n, units):  # type: ignore[no-untyped-def]
+@kernel
+def later_copies(data, starts, ends, n, units):
     """(how many of the n spans of data equal an earlier one, their characters); `units` is a set for n."""
     mask = emptied(units, n)
     distinct, copies, chars = 0, 0, 0
@@ -73,8 +73,8 @@ def later_copies(data, starts, ends, n, units):  # type: ignore[no-untyped-def]
     return copies, chars
 
 
-@njit(cache=True)
-def new_set(room):  # type: ignore[no-untyped-def]
+@kernel
+def new_set(room):
     """An open-addressing set of spans: (slots, keys, starts, ends); a slot holds the number of a span plus 1."""
     size = 4
     while size < 2 * room:
@@ -82,8 +82,8 @@ def new_set(room):  # type: ignore[no-untyped-def]
     return np.empty(size, np.int64), np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
 
 
-@njit(cache=True, inline="always")
-def emptied(spans, room):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def emptied(spans, room):
     """The mask for a table that `room` spans leave at most half full; its slots are free."""
     size = 4
     while size < 2 * room:
@@ -92,8 +92,8 @@ def emptied(spans, room):  # type: ignore[no-untyped-def]
     return size - 1
 
 
-@njit(cache=True)
-def find(data, start, end, key, spans, mask, num_spans):  # type: ignore[no-untyped-def]
+@kernel
+def find(data, start, end, key, spans, mask, num_spans):
     """The number of the span that equals data[start:end], which is entered as `num_spans` where none does."""
     slots, keys, starts, ends = spans
     # The high half of the product depends on every bit of the key.
@@ -112,24 +112,24 @@ def find(data, start, end, key, spans, mask, num_spans):  # type: ignore[no-unty
     return num_spans
 
 
-@njit(cache=True, inline="always")
-def count_chars(data, start, end):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def count_chars(data, start, end):
     chars = 0
     for i in range(start, end):
         chars += (data[i] & 0xC0) != 0x80
     return chars
 
 
-@njit(cache=True, inline="always")
-def count_byte(data, start, end, byte):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def count_byte(data, start, end, byte):
     found = 0
     for i in range(start, end):
         found += data[i] == byte
     return found
 
 
-@njit(cache=True)
-def stripped(data, start, end, table, space):  # type: ignore[no-untyped-def]
+@kernel
+def stripped(data, start, end, table, space):
     """The span of `str.strip`, where table[c] & space says that c is white space."""
     while start < end and table[decode(data, start)[0]] & space:
         start = decode(data, start)[1]
@@ -141,8 +141,8 @@ def stripped(data, start, end, table, space):  # type: ignore[no-untyped-def]
     return start, end
 
 
-@njit(cache=True, inline="always")
-def last_start(data, end):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def last_start(data, end):
     """Where the character before `end` begins."""
     i = end - 1
     while data[i] & 0xC0 == 0x80:

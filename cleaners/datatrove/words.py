@@ -19,7 +19,6 @@ from functools import cache
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from cleaners.datatrove.affixes import (
     ALPHA,
@@ -38,6 +37,7 @@ from cleaners.datatrove.affixes import (
     exceptions,
     traits,
 )
+from shards.compiled import kernel
 from shards.segmenters import cutter
 from shards.unicode import IDEOGRAPH, classes, decode, text_buffers
 from shards.words import Words, identity
@@ -113,16 +113,16 @@ def _hash_table(words: list[bytes]) -> np.ndarray:
     return keys
 
 
-@njit(cache=True)
-def _hash(word):  # type: ignore[no-untyped-def]
+@kernel
+def _hash(word):
     h = _FNV_OFFSET
     for b in word:
         h = (h ^ np.uint64(b)) * _FNV_PRIME
     return h
 
 
-@njit(cache=True, inline="always")
-def _slot(keys, h):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _slot(keys, h):
     """The slot that holds the hash, or the free one where it would be."""
     slot = np.int64(h & np.uint64(len(keys) - 1))
     while keys[slot] != 0 and keys[slot] != h:
@@ -130,19 +130,19 @@ def _slot(keys, h):  # type: ignore[no-untyped-def]
     return slot
 
 
-@njit(cache=True, inline="always")
-def _is_key(h, keys):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _is_key(h, keys):
     return keys[_slot(keys, h)] == h
 
 
-@njit(cache=True, inline="always")
-def _is_mark(b):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _is_mark(b):
     """Whether a plain word with this mark behind it is no exception."""
     return b == 0x2C or b == 0x3A or b == 0x3B or b == 0x21 or b == 0x3F or b == 0x29  # , : ; ! ? )
 
 
-@njit(cache=True)
-def _find(data, start, end, keys):  # type: ignore[no-untyped-def]
+@kernel
+def _find(data, start, end, keys):
     """The slot of data[start:end], -1 where it is none of the keys."""
     h = _FNV_OFFSET
     for i in range(start, end):
@@ -151,8 +151,8 @@ def _find(data, start, end, keys):  # type: ignore[no-untyped-def]
     return slot if keys[slot] == h else -1
 
 
-@njit(cache=True)
-def _letters(data, offsets, classes):  # type: ignore[no-untyped-def]
+@kernel
+def _letters(data, offsets, classes):
     """int64[rows, 3]: letters (all that is no ASCII, too), ideographs, kana."""
     counts = np.zeros((len(offsets) - 1, 3), np.int64)
     for row in range(len(offsets) - 1):
@@ -168,8 +168,8 @@ def _letters(data, offsets, classes):  # type: ignore[no-untyped-def]
     return counts
 
 
-@njit(cache=True)
-def _tokens(data, offsets, traits, keys, cuts, units, given_rows, given):  # type: ignore[no-untyped-def]
+@kernel
+def _tokens(data, offsets, traits, keys, cuts, units, given_rows, given):
     """(starts, ends, rows) of the tokens; rows with `given` begins have those."""
     longest = 1
     for row in range(len(offsets) - 1):
@@ -241,8 +241,8 @@ def _tokens(data, offsets, traits, keys, cuts, units, given_rows, given):  # typ
     return starts[:n].copy(), ends[:n].copy(), rows
 
 
-@njit(cache=True)
-def _add_segmented(data, start, end, starts, ends, n):  # type: ignore[no-untyped-def]
+@kernel
+def _add_segmented(data, start, end, starts, ends, n):
     """Adds a segmenter's word; ASCII ones in jieba's pieces, "2019|-|09", "3.5%", which rjieba leaves in one."""
     i = start
     while i < end and data[i] < 0x80:
@@ -269,13 +269,13 @@ def _add_segmented(data, start, end, starts, ends, n):  # type: ignore[no-untype
     return n
 
 
-@njit(cache=True, inline="always")
-def _is_alphanumeric(b):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _is_alphanumeric(b):
     return 0x30 <= b <= 0x39 or 0x41 <= b <= 0x5A or 0x61 <= b <= 0x7A
 
 
-@njit(cache=True, inline="always")
-def _with_room(starts, ends, n, more):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _with_room(starts, ends, n, more):
     if n + more <= len(starts):
         return starts, ends
     wider_starts, wider_ends = np.empty(2 * (n + more), np.int64), np.empty(2 * (n + more), np.int64)
@@ -283,8 +283,8 @@ def _with_room(starts, ends, n, more):  # type: ignore[no-untyped-def]
     return wider_starts, wider_ends
 
 
-@njit(cache=True)
-def _add_exception(start, end, cut, starts, ends, n):  # type: ignore[no-untyped-def]
+@kernel
+def _add_exception(start, end, cut, starts, ends, n):
     for k in range(2):
         if cut[k]:
             starts[n], ends[n] = start, start + cut[k]
@@ -294,8 +294,8 @@ def _add_exception(start, end, cut, starts, ends, n):  # type: ignore[no-untyped
     return n + 1
 
 
-@njit(cache=True)
-def _cut(data, start, end, traits, keys, cuts, units, word, tails, starts, ends, n):  # type: ignore[no-untyped-def]
+@kernel
+def _cut(data, start, end, traits, keys, cuts, units, word, tails, starts, ends, n):
     """Adds the tokens of one word between white space. Its characters a to b are those not yet cut off."""
     chars, places, bits = word
     size = 0
@@ -340,15 +340,15 @@ def _cut(data, start, end, traits, keys, cuts, units, word, tails, starts, ends,
     return n
 
 
-@njit(cache=True, inline="always")
-def _exception(data, places, a, b, keys):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _exception(data, places, a, b, keys):
     if a >= b or places[b] - places[a] > _LONGEST_EXCEPTION:
         return -1
     return _find(data, places[a], places[b], keys)
 
 
-@njit(cache=True)
-def _prefix(chars, bits, a, b):  # type: ignore[no-untyped-def]
+@kernel
+def _prefix(chars, bits, a, b):
     """How many characters at the front are a prefix."""
     c = chars[a]
     if c == 0x2E:
@@ -363,8 +363,8 @@ def _prefix(chars, bits, a, b):  # type: ignore[no-untyped-def]
     return 2 if a + 1 < b and (c == 0x43 or c == 0x41) and chars[a + 1] == 0x24 else 0  # C$, A$
 
 
-@njit(cache=True)
-def _suffix(data, chars, bits, places, a, b, units):  # type: ignore[no-untyped-def]
+@kernel
+def _suffix(data, chars, bits, places, a, b, units):
     """How many characters at the end are a suffix, the longest one."""
     if a >= b:
         return 0
@@ -395,8 +395,8 @@ def _suffix(data, chars, bits, places, a, b, units):  # type: ignore[no-untyped-
     return 0
 
 
-@njit(cache=True)
-def _cut_at_infixes(chars, bits, places, a, b, starts, ends, n):  # type: ignore[no-untyped-def]
+@kernel
+def _cut_at_infixes(chars, bits, places, a, b, starts, ends, n):
     first = a
     i = a + 1 if not _is_url(chars, bits, a, b) else b
     while i < b:
@@ -417,8 +417,8 @@ def _cut_at_infixes(chars, bits, places, a, b, starts, ends, n):  # type: ignore
     return n
 
 
-@njit(cache=True)
-def _infix(chars, bits, a, i, b):  # type: ignore[no-untyped-def]
+@kernel
+def _infix(chars, bits, a, i, b):
     """How many characters at i, behind at least one, are an infix."""
     c = chars[i]
     if c == 0x2026 or bits[i] & SYMBOL:
@@ -446,16 +446,16 @@ def _infix(chars, bits, a, i, b):  # type: ignore[no-untyped-def]
     return int(c in (0x3A, 0x3C, 0x3E, 0x3D, 0x2F) and bits[i + 1] & ALPHA != 0)  # : < > = /
 
 
-@njit(cache=True, inline="always")
-def _dots(chars, i, b):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _dots(chars, i, b):
     k = i
     while k < b and chars[k] == 0x2E:
         k += 1
     return k - i
 
 
-@njit(cache=True)
-def _is_url(chars, bits, a, b):  # type: ignore[no-untyped-def]
+@kernel
+def _is_url(chars, bits, a, b):
     """Whether it is [scheme://][user@]host[:port][/path], the host with a dot and a last label in lower case."""
     i = a
     while i < b and (bits[i] & HOST or chars[i] in (0x2B, 0x2D, 0x2E, 0x5F)):
@@ -471,8 +471,8 @@ def _is_url(chars, bits, a, b):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True)
-def _is_host(chars, bits, a, b):  # type: ignore[no-untyped-def]
+@kernel
+def _is_host(chars, bits, a, b):
     labels, label, i = 0, a, a  # label: where the open one begins
     while i < b and (bits[i] & HOST or chars[i] in (0x2D, 0x2E, 0x5F)):
         if chars[i] == 0x2E:

@@ -9,16 +9,16 @@ doubtful (Ye et al. 2012, "Optimizing F-measure", §3). A fixed bound costs .02 
 """
 
 import numpy as np
-from numba import njit
 
-from cleaners.extraction.context import weight_of
+from cleaners.extraction.features.context import weight_of
+from shards.compiled import kernel
 
 LEAST = np.float32(0.2)  # below, a block is no main text whatever else the page has
 COPY_WORDS = 4  # shorter equal lines are no copies: labels, code, cells of tables
 
 
-@njit(cache=True)
-def choose(measures, p):  # type: ignore[no-untyped-def]
+@kernel
+def choose(measures, p):
     """bool[blocks]"""
     number = len(p)
     chosen = np.zeros(number, np.bool_)
@@ -40,8 +40,8 @@ def choose(measures, p):  # type: ignore[no-untyped-def]
     return chosen
 
 
-@njit(cache=True)
-def expected_f1(measures, p, chosen):  # type: ignore[no-untyped-def]
+@kernel
+def expected_f1(measures, p, chosen):
     """Of a choice of blocks, from 0 to 1: how sure the model is that it is right."""
     words = main = all_main = np.float64(0)
     for b in range(len(p)):
@@ -53,8 +53,8 @@ def expected_f1(measures, p, chosen):  # type: ignore[no-untyped-def]
     return 2 * main / (words + all_main + 1e-9)
 
 
-@njit(cache=True)
-def drop_copies(measures, chosen):  # type: ignore[no-untyped-def]
+@kernel
+def drop_copies(measures, chosen):
     """Of chosen blocks of one text, `COPY_WORDS` or longer, the first that is not hidden stays, or the first.
 
     Pages hold their text twice for phones and screens, in quotes, teasers and folded parts: .004 of F1.

@@ -6,11 +6,11 @@ less than half of what it kept: of 790 labelled articles three gain, .02 to .17,
 """
 
 import numpy as np
-from numba import njit
 
-from cleaners.extraction.columns import FEATURES
-from cleaners.extraction.hashing import hash_of
-from cleaners.extraction.tags import HEADING, RULES
+from cleaners.extraction.features.columns import FEATURES
+from cleaners.extraction.features.hashing import hash_of
+from cleaners.extraction.html.tags import HEADING, RULES
+from shards.compiled import kernel
 
 # Tokens of class, id or itemprop (`hashing.path_tokens`) of a list of comments or of one. Parts are tokens too, for
 # id="comment-123" and "user-comments"; so "comment-count" is in, which has few words, and "has-comments" with most.
@@ -46,8 +46,8 @@ _MOST_LINKS = 0.5  # share of the block's text in links
 _MOST_OF_PAGE = 0.9  # an element with more of the page's text is named for what it may have, not for what it is
 
 
-@njit(cache=True)
-def in_comments(page, containers):  # type: ignore[no-untyped-def]
+@kernel
+def in_comments(page, containers):
     """bool[blocks]"""
     nodes = page.tree.nodes
     inside = np.zeros(len(nodes), np.bool_)
@@ -69,8 +69,8 @@ def in_comments(page, containers):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True)
-def _says_comments(measured, b):  # type: ignore[no-untyped-def]
+@kernel
+def _says_comments(measured, b):
     words = measured.words[measured.offsets[b] : measured.offsets[b + 1]]
     for k in range(len(words)):
         if len(words) <= _MOST_WORDS and (words[k] == _HEADINGS).any():
@@ -81,8 +81,8 @@ def _says_comments(measured, b):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True)
-def _mark_below(nodes, containers, heading, inside):  # type: ignore[no-untyped-def]
+@kernel
+def _mark_below(nodes, containers, heading, inside):
     """Mark what follows a heading where it stands, down to the next of its level or above."""
     top = heading
     while top > 1 and containers.chars[nodes[top].parent] <= containers.chars[heading]:
@@ -94,8 +94,8 @@ def _mark_below(nodes, containers, heading, inside):  # type: ignore[no-untyped-
         inside[i] = True
 
 
-@njit(cache=True)
-def leave_out_comments(page, containers, facts, chosen):  # type: ignore[no-untyped-def]
+@kernel
+def leave_out_comments(page, containers, facts, chosen):
     """Where the page declares itself an article; `facts` are the features of any of its blocks."""
     is_article = facts[_KIND] == 0 or facts[_LD_ARTICLE] > 0
     if not is_article or facts[_LD_FORUM] > 0:
@@ -111,8 +111,8 @@ def leave_out_comments(page, containers, facts, chosen):  # type: ignore[no-unty
             chosen[b] = chosen[b] and not inside[b]
 
 
-@njit(cache=True)
-def comment_blocks(page, containers):  # type: ignore[no-untyped-def]
+@kernel
+def comment_blocks(page, containers):
     """bool[blocks]: sentences of readers. Buttons, names and dates are none."""
     measures = page.measured.measures
     out = in_comments(page, containers)

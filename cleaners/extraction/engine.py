@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from cleaners.extraction.choice import choose, drop_copies, expected_f1
-from cleaners.extraction.columns import NUM_FEATURES
 from cleaners.extraction.comments import comment_blocks, leave_out_comments
-from cleaners.extraction.context import NUM_CONTEXT, context_of
-from cleaners.extraction.features import features_of
+from cleaners.extraction.features.block_features import features_of
+from cleaners.extraction.features.columns import NUM_FEATURES
+from cleaners.extraction.features.context import NUM_CONTEXT, context_of
+from cleaners.extraction.features.page import containers_of, read_page
+from cleaners.extraction.features.template_counts import signatures_with_parents
 from cleaners.extraction.forest import predict
+from cleaners.extraction.html.tree import parse
 from cleaners.extraction.json_ld import article_body
-from cleaners.extraction.likeness import signatures_with_parents
 from cleaners.extraction.markdown import page_text
 from cleaners.extraction.model import Model, load_model, model_path
-from cleaners.extraction.output import max_page_bytes, write_page
-from cleaners.extraction.page import containers_of, read_page
-from cleaners.extraction.page_data import PageData, page_data
-from cleaners.extraction.tree import parse
+from cleaners.extraction.page_metadata import PageData, page_data
+from cleaners.extraction.plain_text import max_page_bytes, write_page
+from shards.compiled import kernel
 
 MIN_WORDS = 25.0  # of the chosen blocks; with fewer, text that scripts carry is looked for
 _TIMES_LONGER = 4  # than the blocks such text must be: theirs may say "Loading", or be news of two sentences
@@ -91,8 +91,8 @@ def _from_scripts(page: bytes) -> str:
     return article_body(data, parse(data))
 
 
-@njit(cache=True, nogil=True)
-def extract_batch(data, offsets, model, comments):  # type: ignore[no-untyped-def]
+@kernel(nogil=True)
+def extract_batch(data, offsets, model, comments):
     """(uint8[], ends int64[pages], float64[pages, 4]): UTF-8 of all texts, and of each page (blocks, words chosen,
     words, expected F1). Page r is data[offsets[r]:offsets[r + 1]]."""
     number = len(offsets) - 1
@@ -120,8 +120,8 @@ def extract_batch(data, offsets, model, comments):  # type: ignore[no-untyped-de
     return out[:at], ends, facts
 
 
-@njit(cache=True)
-def chosen_blocks(data, page, model):  # type: ignore[no-untyped-def]
+@kernel
+def chosen_blocks(data, page, model):
     """(bool[blocks], the expected F1 of that choice)"""
     if len(page.blocks) == 0:
         return np.zeros(0, np.bool_), 0.0
@@ -134,8 +134,8 @@ def chosen_blocks(data, page, model):  # type: ignore[no-untyped-def]
     return chosen, expected_f1(page.measured.measures, p, chosen)
 
 
-@njit(cache=True)
-def features_with_context(data, page, containers, model):  # type: ignore[no-untyped-def]
+@kernel
+def features_with_context(data, page, containers, model):
     """float32[blocks, NUM_FEATURES + NUM_CONTEXT]: what the second trees see."""
     x = np.empty((len(page.blocks), NUM_FEATURES + NUM_CONTEXT), np.float32)
     first = features_of(data, page, containers, model.path_weights, model.word_weights)

@@ -9,7 +9,9 @@ has the tree's depth; eight blocks walk side by side, and the processor overlaps
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, uint32, uint64
+from numba import uint32, uint64
+
+from shards.compiled import kernel
 
 _LANES = 8
 NODE = np.dtype(
@@ -59,8 +61,8 @@ def forest_of(trees: Trees) -> Forest:
     return Forest(nodes, values, roots.astype(np.int64), depths)
 
 
-@njit(cache=True)
-def predict(forest, x):  # type: ignore[no-untyped-def]
+@kernel
+def predict(forest, x):
     """float32[rows]: the logistic function of the sum of the leaves that each row of float32[rows, features] meets."""
     nodes, values, roots, depths = forest
     number = len(x)
@@ -83,8 +85,8 @@ def predict(forest, x):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, inline="always")
-def _walk8(tree, leaves, depth, x, i, sums):  # type: ignore[no-untyped-def]
+@kernel(inline="always")
+def _walk8(tree, leaves, depth, x, i, sums):
     # Written out, and with unsigned indices: an array of lanes, or an index that may be negative, doubles the time.
     k0 = k1 = k2 = k3 = k4 = k5 = k6 = k7 = uint32(0)
     i1, i2, i3 = i + uint64(1), i + uint64(2), i + uint64(3)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from cleaners.extraction import attributes
-from cleaners.extraction.nodes import Tree, attribute_of
-from cleaners.extraction.tags import SCRIPT
-from cleaners.extraction.text import max_text_bytes, write_text
-from cleaners.extraction.tree import parse
+from cleaners.extraction.html import attributes
+from cleaners.extraction.html.nodes import Tree, attribute_of
+from cleaners.extraction.html.tags import SCRIPT
+from cleaners.extraction.html.text import max_text_bytes, write_text
+from cleaners.extraction.html.tree import parse
 
 MAX_BODY_CHARS = 5_000_000
 _MAX_DEPTH = 60

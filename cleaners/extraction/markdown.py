@@ -22,16 +22,16 @@ from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from cleaners.extraction import attributes, tags
+from cleaners.extraction.features.page import Page
+from cleaners.extraction.html import attributes, tags
+from cleaners.extraction.html.nodes import BOLD, CODE, ITALIC, SPACE
+from cleaners.extraction.html.tags import HEADING, RULES, TAGS, TEXT
+from cleaners.extraction.html.text import max_text_bytes, write_node
 from cleaners.extraction.json_ld import value_of
-from cleaners.extraction.nodes import BOLD, CODE, ITALIC, SPACE
-from cleaners.extraction.output import write_block
-from cleaners.extraction.page import Page
+from cleaners.extraction.plain_text import write_block
 from cleaners.extraction.structure import places_of
-from cleaners.extraction.tags import HEADING, RULES, TAGS, TEXT
-from cleaners.extraction.text import max_text_bytes, write_node
+from shards.compiled import kernel
 
 _H1, _OL, _QUOTE, _CODE = (TAGS[name] for name in "h1 ol blockquote code".split())
 _CELLS = {TAGS["td"], TAGS["th"]}
@@ -326,8 +326,8 @@ def _escaped_begin(match: re.Match[str]) -> str:
     return match[0] + "\\" if match[0].isdigit() else "\\" + match[0]
 
 
-@njit(cache=True)
-def _texts(data, page, chosen):  # type: ignore[no-untyped-def]
+@kernel
+def _texts(data, page, chosen):
     """(UTF-8, ends int64[texts]): each text node of chosen blocks by itself, the blanks at its ends as one space."""
     room = np.int64(16)
     for b in range(len(chosen)):

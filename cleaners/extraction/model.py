@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cleaners.extraction.columns import FEATURES
-from cleaners.extraction.context import CONTEXT
+from cleaners.extraction.features.columns import FEATURES
+from cleaners.extraction.features.context import CONTEXT
+from cleaners.extraction.features.linear import SLOTS
 from cleaners.extraction.forest import Forest, Trees, forest_of
-from cleaners.extraction.linear import SLOTS
 from shards.atomic import atomic_file, write_json
 from shards.errors import UserError
 

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from cleaners.extraction import attributes, tags
-from cleaners.extraction.nodes import attribute_of
-from cleaners.extraction.tags import HEADING, PREFORMATTED_TAG, RULES, TAGS, TEXT, VERBATIM
+from cleaners.extraction.html import attributes, tags
+from cleaners.extraction.html.nodes import attribute_of
+from cleaners.extraction.html.tags import HEADING, PREFORMATTED_TAG, RULES, TAGS, TEXT, VERBATIM
+from shards.compiled import kernel
 
 _TD, _TH, _TEXTAREA = (TAGS[name] for name in "td th textarea".split())
 _MOST_BLOCKS = 4  # of a cell in a row that is a line: with more, the table is there for its layout
@@ -28,8 +28,8 @@ class Places(NamedTuple):
     columns: np.ndarray  # int32[nodes]: of cells in such rows, among the columns of their table that have text
 
 
-@njit(cache=True)
-def places_of(data, page, chosen):  # type: ignore[no-untyped-def]
+@kernel
+def places_of(data, page, chosen):
     nodes = page.tree.nodes
     number = len(nodes)
     items, cells = np.full(number, _NONE, np.int32), np.full(number, _NONE, np.int32)
@@ -59,8 +59,8 @@ def places_of(data, page, chosen):  # type: ignore[no-untyped-def]
     return Places(items, cells, rows, tables, verbatim, is_line, columns)
 
 
-@njit(cache=True)
-def _lines(page, chosen, cells, rows, tables, verbatim):  # type: ignore[no-untyped-def]
+@kernel
+def _lines(page, chosen, cells, rows, tables, verbatim):
     """A row is a line if two of its cells or more have text, each a few blocks, no heading, nothing preformatted. Below
     such a row, one with a single block is a line too."""
     nodes = page.tree.nodes
@@ -85,8 +85,8 @@ def _lines(page, chosen, cells, rows, tables, verbatim):  # type: ignore[no-unty
     return is_line
 
 
-@njit(cache=True)
-def _columns(data, page):  # type: ignore[no-untyped-def]
+@kernel
+def _columns(data, page):
     """int32[nodes]: the column in which a cell begins, by the cells before it and `rowspan` above it."""
     nodes = page.tree.nodes
     columns, depth = np.zeros(len(nodes), np.int32), np.zeros(len(nodes), np.int32)
@@ -115,8 +115,8 @@ def _columns(data, page):  # type: ignore[no-untyped-def]
     return columns
 
 
-@njit(cache=True)
-def _span(data, page, node, name):  # type: ignore[no-untyped-def]
+@kernel
+def _span(data, page, node, name):
     """Number that an attribute says, or 1."""
     k = attribute_of(page.tree, node, name)
     number = 0
@@ -129,8 +129,8 @@ def _span(data, page, node, name):  # type: ignore[no-untyped-def]
     return max(number, 1)
 
 
-@njit(cache=True)
-def _leave_out_empty(page, chosen, cells, rows, tables, is_line, columns):  # type: ignore[no-untyped-def]
+@kernel
+def _leave_out_empty(page, chosen, cells, rows, tables, is_line, columns):
     """Number the columns without those that no line of their table fills: layout, boxes to tick."""
     filled = np.zeros(len(columns), np.uint64)  # of tables: a bit a column
     for b in range(len(chosen)):

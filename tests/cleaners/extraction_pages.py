@@ -6,8 +6,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from cleaners.charset import decode
-from cleaners.warc import WarcReader
+from cleaners.crawl.charset import decode
+from cleaners.crawl.warc import WarcReader
 from shards.storage import find_inputs
 
 

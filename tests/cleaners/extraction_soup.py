@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from cleaners.extraction.likeness import signatures_with_parents
-from cleaners.extraction.linear import SLOTS
-from cleaners.extraction.page import Containers, Page, containers_of, read_page
-from cleaners.extraction.tags import VERBATIM
+from cleaners.extraction.features.linear import SLOTS
+from cleaners.extraction.features.page import Containers, Page, containers_of, read_page
+from cleaners.extraction.features.template_counts import signatures_with_parents
+from cleaners.extraction.html.tags import VERBATIM
 
 
 class Given(NamedTuple):

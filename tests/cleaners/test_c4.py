@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stage_cases import reasons_of, texts
-from test_sentences import sentences, some_line
 from word_oracle import split
 
+from cleaners.assets.wordlist import WordFinder
 from cleaners.c4 import C4Config
-from cleaners.phrases import PhraseFinder
-from cleaners.wordlist import WordFinder
+from cleaners.kernels.phrases import PhraseFinder
 from shards.errors import UserError
 from shards.unicode import text_buffers
+from tests.cleaners.kernels.test_sentences import sentences, some_line
 
 CONFIG = C4Config(name="c4")
 DATATROVE = C4Config(name="c4", min_words_per_line=3, min_sentences=5, line_ends=".?!\"'")

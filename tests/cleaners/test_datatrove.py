@@ -18,7 +18,7 @@ from cleaners.datatrove.repetition import repetition
 from cleaners.datatrove.text import PUNCTUATION, TERMINAL_PUNCTUATION, traits
 from cleaners.fineweb import FineWebConfig
 from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
-from cleaners.ngrams import METRICS
+from cleaners.kernels.repetition import METRICS
 from shards.unicode import text_buffers
 from shards.words import words_of
 

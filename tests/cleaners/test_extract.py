@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 from crawl import SENTENCES, article
 
-from cleaners import child, engines
-from cleaners.bombs import count_tags
-from cleaners.child import ExtractionChild, Killed
+from cleaners import engines
+from cleaners.crawl.warc import WarcReader
+from cleaners.engines import child
+from cleaners.engines.bombs import count_tags
+from cleaners.engines.child import ExtractionChild, Killed
 from cleaners.extract import ExtractConfig
-from cleaners.warc import WarcReader
 from shards.errors import RunError
 from shards.schema import PAYLOAD, PROVENANCE, TEXT
 from shards.stage import Batch
@@ -67,7 +68,7 @@ def test_a_hanging_page_is_killed_by_the_kernel_and_the_next_one_comes_out() -> 
 
 
 def test_a_killed_page_is_journalled_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = ExtractConfig().build_in(tmp_path)
+    stage = ExtractConfig().build_in(tmp_path / "kills.jsonl")
     deaths = 0
     send = ExtractionChild.send
 
@@ -93,7 +94,7 @@ def test_a_killed_page_is_journalled_and_replayed(tmp_path: Path, monkeypatch: p
     assert entry == {"id": f"{1:032x}", "url": "https://example.org/1", "reason": "extract.killed", "cause": "memory"}
 
     monkeypatch.undo()
-    again = ExtractConfig().build_in(tmp_path)(pages)
+    again = ExtractConfig().build_in(tmp_path / "kills.jsonl")(pages)
     assert again.equals(first), "a rerun takes the kill from the journal, though this time nothing would kill it"
 
 
@@ -141,7 +142,7 @@ def test_no_real_page_is_dated_after_its_record(real_data: Path) -> None:
 
 def test_a_journal_line_that_a_kill_cut_is_no_entry(tmp_path: Path) -> None:
     (tmp_path / "kills.jsonl").write_bytes(b'{"id": "' + b"0" * 32 + b'", "url": ""}\n{"id": "00')
-    done = ExtractConfig(engine="resiliparse").build_in(tmp_path)(batch(article("One"), article("Two")))
+    done = ExtractConfig(engine="resiliparse").build_in(tmp_path / "kills.jsonl")(batch(article("One"), article("Two")))
     assert done["extract.killed"].to_pylist() == [1, 0]
 
 
@@ -197,9 +198,11 @@ def test_an_engine_that_is_not_installed_ends_the_run_and_drops_no_page(monkeypa
     real = subprocess.Popen
 
     def without_resiliparse(command: list[str], **pipes: int) -> subprocess.Popen[bytes]:
-        hidden = "import sys; sys.modules['resiliparse.extract.html2text'] = None; from cleaners.child import _serve; "
+        hidden = "import sys; sys.modules['resiliparse.extract.html2text'] = None"
+        serve = "from cleaners.engines.child import _serve"
+        call = "_serve('resiliparse', 'balanced', False, 30.0, __import__('os').getppid())"
         return real(
-            [command[0], "-c", f"{hidden}_serve('resiliparse', 'balanced', False, 30.0, __import__('os').getppid())"],
+            [command[0], "-c", f"{hidden}; {serve}; {call}"],
             **pipes,
         )
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from crawl import SENTENCES, Crawl, article
-from test_extract import batch
 
 from cleaners.extract import METADATA, OWN_METRICS, ExtractConfig, ExtractHere
 from cleaners.extraction.model import model_path
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import open_run
+from pipelines.run.opening import open_run
 from shards.errors import UserError
 from shards.sink import open_arrow
+from tests.cleaners.test_extract import batch
 
 
 def config(**settings: object) -> ExtractConfig:

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from word_oracle import any_text
 
 from cleaners.c4 import C4Config
-from cleaners.chinese import ChineseQualityConfig
+from cleaners.chinese_quality import ChineseQualityConfig
 from cleaners.fineweb import FineWebConfig
 from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
 from cleaners.language import LanguageConfig
 from cleaners.pii import PiiConfig
-from cleaners.refinedweb import RefinedWebLinesConfig
+from cleaners.refinedweb_lines import RefinedWebLinesConfig
 from cleaners.url import UrlConfig
 from shards.stage import Batch, Stage, StageConfig
 

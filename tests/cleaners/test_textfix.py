@@ -7,10 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from word_oracle import any_text
 
-from cleaners.charset import decode
+from cleaners.crawl.charset import decode
+from cleaners.crawl.warc import WarcReader
 from cleaners.textfix import _URL as URL
 from cleaners.textfix import TextFixConfig, break_symbol_lines, fix_encoding, limit_newlines, remove_urls
-from cleaners.warc import WarcReader
 from shards.storage import find_inputs
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stage_cases import reasons
 
-from cleaners.domains import Domains
-from cleaners.listfile import facts_of
-from cleaners.url import UrlConfig, host_of
+from cleaners.assets.domains import Domains, host_of
+from cleaners.assets.listfile import facts_of
+from cleaners.url import UrlConfig
 from shards.errors import UserError
 
 

@@ -13,7 +13,7 @@ from benchmarks.rows import PEERS, ROOT, run_on
 from pipelines.executors import InProcess
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import open_run
+from pipelines.run.opening import open_run
 from shards.sink import open_arrow
 
 pytestmark = [

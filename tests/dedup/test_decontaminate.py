@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from test_overlap import plain_words
 
 from dedup.decontaminate import DecontaminateConfig
 from pipelines.core import run_stage
 from shards.errors import UserError
 from shards.stage import Batch
+from tests.dedup.test_ngram_overlap import plain_words
 
 Record = dict[str, Any]
 

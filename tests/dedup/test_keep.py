@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup.keep import EARLIER, KeepBy
-from dedup.near import MinHashConfig
+from dedup.minhash import MinHashConfig
 from shards.errors import UserError
 
 

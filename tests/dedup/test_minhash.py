@@ -1,116 +1,414 @@
-"""The S-curve, the estimate's bias and error, and kernels against numpy."""
+"""The whole stage: truth against all pairs, the same answer however it runs, and resume after kills."""
+
+import gzip
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from datasketch import MinHash
-from hypothesis import given
-from hypothesis import strategies as st
+from dedup_cases import InProcess, edited, make_id, make_row, random_words
 
-from dedup.minhash import band_keys, p_match, permutations, signatures
+from dedup.documents import UnitFiles, npy_path
+from dedup.lsh.signing import Signing, sign
+from dedup.minhash import MinHashConfig
+from dedup.verdicts import NOT_HERE, write_verdicts
+from shards.errors import RunError, UserError
+from shards.exchange import columns_path
+from shards.schema import COPIES
+from shards.sink import ArrowSink, open_arrow, read_table
+from tests.dedup.lsh.test_shingles import plain_words
+
+FINEWEB = MinHashConfig(name="near", bands=14, rows=8)
+SURE = MinHashConfig(name="near", bands=60, rows=4)  # misses a pair of .75 once in 10^10
+
+
+@cache
+def shingled(text: str, n: int = 5) -> set[tuple[str, ...]]:
+    words = plain_words(text)
+    n = min(n, len(words))
+    return {tuple(words[k : k + n]) for k in range(len(words) - n + 1)}
+
+
+def similarity(a: str, b: str) -> float:
+    x, y = shingled(a), shingled(b)
+    return len(x & y) / len(x | y)
+
+
+def crawl(seed: int = 0, groups: int = 60) -> list[dict]:
+    """Pages, and for each up to four copies with up to a tenth of their words changed, in any order."""
+    rng = random.Random(seed)
+    texts = []
+    for _ in range(groups):
+        words = random_words(rng, rng.randint(30, 200))
+        copies = (edited(rng, words, rng.choice((0, 1, 2, 3, len(words) // 10))) for _ in range(rng.randrange(5)))
+        texts += [" ".join(w) for w in (words, *copies)]
+    rng.shuffle(texts)
+    dates = itertools.cycle(["2024-01-05T00:00:00Z", "", "2023-12-31T23:59:59Z"])
+    return [make_row(k, text, date=next(dates)) for k, text in enumerate(texts)]
+
+
+def edges_of(folder: Path) -> dict[tuple[str, str], float]:
+    rows = open_arrow(folder / "edges.arrow").read_all().to_pylist()
+    return {(row["id_a"], row["id_b"]): row["similarity"] for row in rows}
+
+
+def test_edges_are_all_pairs_that_are_alike_and_no_others(make_units, resolve, tmp_path: Path) -> None:
+    rows = crawl()
+    text = {row["id"]: row["text"] for row in rows}
+    fates = resolve(SURE, make_units(rows, 50))
+    found = {frozenset(pair): s for pair, s in edges_of(tmp_path / "out").items()}
+    pairs = {frozenset(p): similarity(*(text[i] for i in p)) for p in itertools.combinations(text, 2)}
+    expected = {pair: s for pair, s in pairs.items() if s >= 0.75}
+    assert found == expected
+    assert len(expected) > 100
+    assert sum(0.5 < s < 0.75 for s in pairs.values()) > 20, "near misses were there to be refused"
+    for removed, (twin, s) in fates.items():
+        assert twin not in fates
+        assert s == expected[frozenset((removed, twin))]
+    kept = set(text) - set(fates)
+    assert not any(pair <= kept for pair in expected)
+
+
+def test_fineweb_bands_find_what_the_s_curve_promises(make_units, resolve, tmp_path: Path) -> None:
+    resolve(FINEWEB, make_units(crawl(), 50), "fineweb")
+    resolve(SURE, make_units(crawl(), 50), "sure")
+    some, all_pairs = edges_of(tmp_path / "fineweb"), edges_of(tmp_path / "sure")
+    assert some.items() <= all_pairs.items()
+    assert len(some) > 0.9 * len(all_pairs)
+
+
+def test_a_chain_of_near_misses_loses_only_its_middle(make_units, resolve) -> None:
+    words = random_words(random.Random(4), 200)
+    chain = [" ".join(words[k : k + 150]) + " end" * k for k in (0, 20, 40)]
+    near = [similarity(chain[0], chain[1]), similarity(chain[1], chain[2]), similarity(chain[0], chain[2])]
+    config = SURE.model_copy(update={"threshold": 0.7, "keep": "first"})
+    assert min(near[:2]) > 0.7 > near[2]
+    fates = resolve(config, make_units([make_row(k, text) for k, text in enumerate(chain)]))
+    assert fates == {make_id(1): (make_id(0), near[0])}
 
 
 @pytest.mark.parametrize(
-    ("bands", "rows", "published"),
-    [
-        (450, 20, (0.302, 0.761, 0.995, 1, 1)),  # RefinedWeb
-        (14, 8, (0.565, 0.772, 0.924, 0.988, 1)),  # FineWeb
-        (93, 15, (0.358, 0.714, 0.964, 1, 1)),  # DCLM
-        (14, 9, (0.438, 0.665, 0.867, 0.975, 0.999)),  # RedPajama-2
-        (9, 13, (0.084, 0.195, 0.399, 0.686, 0.929)),  # TxT360
-        (20, 5, (0.975, 0.996, 1, 1, 1)),
-    ],
+    ("keep", "kept"), [("longest", "long"), ("newest", "new"), ("oldest", "old"), ("first", "front")]
 )
-def test_s_curve_is_the_published_one(bands: int, rows: int, published: tuple[float, ...]) -> None:
-    found = [p_match(similarity, bands, rows) for similarity in (0.7, 0.75, 0.8, 0.85, 0.9)]
-    assert found == pytest.approx(published, abs=6e-4)
+def test_keep_policy_names_the_one_that_stays(make_units, resolve, keep: str, kept: str) -> None:
+    words = random_words(random.Random(5), 300)
+    rows = [
+        make_row("front", " ".join(words), date=""),
+        make_row("old", " ".join([*words, "a"]), date="2020-02-03T04:05:06.7Z"),
+        make_row("new", " ".join([*words, "b"]), date="2020-02-03T04:05:07Z"),
+        make_row("long", " ".join([*words, "ccccc"]), date="2020-02-03T04:05:06.71Z"),
+    ]
+    fates = resolve(SURE.model_copy(update={"keep": keep}), make_units(rows))
+    assert {twin for twin, _ in fates.values()} == {make_id(kept)}
+    assert len(fates) == 3
 
 
-def test_twenty_bands_of_450_rows_match_nothing_but_copies() -> None:
-    assert p_match(0.95, 20, 450) < 1e-8
+@pytest.mark.parametrize("verify", ["shingles", "signature"])
+def test_units_their_order_and_the_order_of_rows_do_not_matter(make_units, resolve, verify: str) -> None:
+    config = FINEWEB.model_copy(update={"verify": verify})
+    rows = crawl()
+    expected = resolve(config, make_units(rows, name="one"), "one")
+    assert len(expected) > 40
+    shuffled = random.Random(9).sample(rows, len(rows))
+    units = make_units(shuffled, 7, "many")
+    assert resolve(config, units[::-1], "many") == expected
 
 
-def test_permutations_never_change_and_are_bijections() -> None:
-    a, b = permutations(5, seed=1)
-    assert a.tolist() == [1175010553, 3892281679, 2582492139, 3119956743, 402685617]
-    assert b.tolist() == [2250162916, 496608267, 3030522389, 2044804379, 3798359028]
-    assert (permutations(1_000, seed=1)[0] % 2 == 1).all()
-    assert len(np.unique(permutations(9_000, seed=1)[0])) > 8_990
-    assert (permutations(1_000, seed=1)[0] != permutations(1_000, seed=2)[0]).any()
+@pytest.mark.parametrize("task_memory", [40_000, 200_000])
+def test_memory_changes_no_byte_of_what_the_run_reads(make_units, resolve, tmp_path: Path, task_memory: int) -> None:
+    units = make_units(crawl(groups=100), 40)
+    resolve(FINEWEB, units, "much")
+    resolve(FINEWEB, units, "little", InProcess(task_memory))
+    assert len(list((tmp_path / "little" / "edges").glob("*.npy"))) > 2, "the work was split"
+    kept = [{n: b for n, b in files(tmp_path / f).items() if "/" not in n} for f in ("much", "little")]
+    assert kept[0] == kept[1]
 
 
-sets = st.lists(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=200, unique=True), min_size=1, max_size=4)
+def test_an_attempt_with_other_memory_is_taken_up_again(make_units, resolve) -> None:
+    units = make_units(crawl(), 40)
+    expected = resolve(FINEWEB, units, "undisturbed")
+    resolve(FINEWEB, units, "again", InProcess(30_000))
+    assert resolve(FINEWEB, units, "again") == expected
+    assert resolve(FINEWEB, units, "again", InProcess(100_000)) == expected
 
 
-@given(sets, st.integers(1, 8))
-def test_signatures_equal_plain_numpy(values: list[list[int]], num_hashes: int) -> None:
-    a, b = permutations(num_hashes, seed=3)
-    starts = np.cumsum([0, *map(len, values)])
-    found = signatures(np.concatenate([np.array(v, np.uint32) for v in values]), starts, a, b)
-    expected = [[np.min(np.array(v, np.uint32) * x + y) for x, y in zip(a, b, strict=True)] for v in values]
-    np.testing.assert_array_equal(found, np.array(expected, np.uint32))
+def test_no_document_leaves_without_a_kept_twin_that_is_alike(make_units, resolve) -> None:
+    for seed in range(3):
+        rows = crawl(seed)
+        text = {row["id"]: row["text"] for row in rows}
+        for threshold in (0.6, 0.9):
+            config = SURE.model_copy(update={"threshold": threshold})
+            fates = resolve(config, make_units(rows, 30), f"{seed}-{threshold}")
+            assert fates
+            for removed, (twin, found) in fates.items():
+                assert twin not in fates
+                assert found == similarity(text[removed], text[twin]) >= threshold
 
 
-def pair(rng: np.random.Generator, common: int, union: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two sets of u32 with |∩| = common and |∪| = union."""
-    values = rng.choice(2**32, union, replace=False).astype(np.uint32)
-    half = common + (union - common) // 2
-    return np.sort(values[:half]), np.sort(np.concatenate([values[:common], values[half:]]))
+@pytest.mark.parametrize("values", [{"unit": "characters", "ngram": 9}, {"segmented": True}])
+def test_other_shingles_find_copies_too(make_units, resolve, values: dict) -> None:
+    words = random_words(random.Random(5), 300)
+    rows = [make_row(0, " ".join(words)), make_row(1, " ".join([*words, "more"])), make_row(2, " ".join(words[::-1]))]
+    fates = resolve(SURE.model_copy(update=values), make_units(rows))
+    assert {removed: twin for removed, (twin, _) in fates.items()} == {make_id(0): make_id(1)}
 
 
-def estimates(pairs: list[tuple[np.ndarray, np.ndarray]], num_hashes: int) -> np.ndarray:
-    flat = [s for both in pairs for s in both]
-    signed = signatures(np.concatenate(flat), np.cumsum([0, *map(len, flat)]), *permutations(num_hashes, 1))
-    return (signed[::2] == signed[1::2]).mean(axis=1)
+def test_best_keeps_the_highest_score_and_source_goes_by_the_list(make_units, resolve) -> None:
+    words = random_words(random.Random(5), 300)
+    scores = [0.5, None, 2.5, -1.0]
+    rows = [make_row(k, " ".join([*words, "a" * k]), source=s) for k, s in enumerate(["web", "news", "web", "books"])]
+    best = SURE.model_copy(update={"keep": "best", "score": "quality.score"})
+    assert {t for t, _ in resolve(best, with_scores(make_units(rows), scores), "best").values()} == {make_id(2)}
+    source = SURE.model_copy(update={"keep": "source", "source_priority": ("books", "web")})
+    assert {t for t, _ in resolve(source, make_units(rows), "source").values()} == {make_id(3)}
 
 
-def datasketch_estimates(pairs: list[tuple[np.ndarray, np.ndarray]], num_hashes: int) -> np.ndarray:
-    def signed(values: np.ndarray) -> MinHash:
-        made = MinHash(num_hashes, seed=1, hashfunc=int, scheme="affine32")
-        made.update_batch(values.tolist())
-        return made
-
-    return np.array([signed(a).jaccard(signed(b)) for a, b in pairs])
-
-
-@pytest.mark.parametrize("union", [50, 300, 2_000])
-@pytest.mark.parametrize("similarity", [0.5, 0.8])
-def test_estimate_has_no_bias_and_the_binomial_error_as_datasketchs_has(similarity: float, union: int) -> None:
-    num_hashes, num_pairs = 112, 600
-    rng = np.random.default_rng(union)
-    pairs = [pair(rng, round(similarity * union), union) for _ in range(num_pairs)]
-    deviation = np.sqrt(similarity * (1 - similarity) / num_hashes)
-    for estimate in (estimates, datasketch_estimates):
-        found = estimate(pairs, num_hashes)
-        assert abs(found.mean() - similarity) < 4 * deviation / np.sqrt(num_pairs)
-        assert abs(found.std() / deviation - 1) < 4 / np.sqrt(2 * num_pairs)
+def with_scores(units: list, scores: list[float | None]) -> list:
+    (unit,) = units
+    table = open_arrow(unit.text).read_all().append_column("quality.score", pa.array(scores, pa.float64()))
+    path = unit.text.with_name("scored.text.arrow")
+    with ArrowSink(path, table.schema) as sink:
+        for batch in table.to_batches():
+            sink.write(batch)
+    return [replace(unit, text=path)]
 
 
-def test_nine_thousand_hashes_are_as_independent_as_a_hundred() -> None:
-    rng = np.random.default_rng(3)
-    found = estimates([pair(rng, 120, 200) for _ in range(200)], 9_000)
-    deviation = np.sqrt(0.6 * 0.4 / 9_000)
-    assert abs(found.mean() - 0.6) < 4 * deviation / np.sqrt(200)
-    assert abs(found.std() / deviation - 1) < 4 / np.sqrt(2 * 200)
+def test_copies_go_over_to_the_twin(make_units, resolve, tmp_path: Path) -> None:
+    words = random_words(random.Random(5), 300)
+    units = make_units([make_row(k, " ".join([*words, "a" * k])) for k in range(7)], 2)
+    resolve(SURE, units)
+    (unit,) = (unit for unit in units if columns_path(tmp_path / "out" / f"{unit.key}.arrow").exists())
+    assert read_table(columns_path(tmp_path / "out" / f"{unit.key}.arrow")).to_pydict() == {"row": [0], "copies": [6]}
+    verdicts = tmp_path / "out" / f"{unit.key}.arrow"
+    again = [replace(u, verdicts=(verdicts.with_name(f"{u.key}.arrow"),), added=(COPIES,)) for u in units]
+    more = replace(make_units([make_row("new", " ".join([*words, "a" * 99]))], name="more")[0], number=9, key="more")
+    resolve(SURE, [*again, more], "second")
+    assert read_table(columns_path(tmp_path / "second" / "more.arrow")).to_pydict() == {"row": [0], "copies": [7]}
 
 
-@pytest.mark.parametrize(("bands", "rows"), [(14, 8), (9, 9), (450, 20)])
-def test_bands_match_as_often_as_the_s_curve_says(bands: int, rows: int) -> None:
-    rng = np.random.default_rng(1)
-    num_pairs = 400
-    pairs = [pair(rng, 225, 300) for _ in range(num_pairs)]  # similarity .75
-    flat = [s for both in pairs for s in both]
-    signed = signatures(np.concatenate(flat), np.cumsum([0, *map(len, flat)]), *permutations(bands * rows, 1))
-    keys = band_keys(signed, bands, rows)
-    found = (keys[:, ::2] == keys[:, 1::2]).any(axis=0).mean()
-    expected = p_match(0.75, bands, rows)
-    assert abs(found - expected) < 4 * np.sqrt(expected * (1 - expected) / num_pairs)
+def test_documents_of_an_index_stay_and_take_their_copies(
+    make_units, resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(5)
+    pages = [random_words(rng, 100) for _ in range(3)]
+    old = make_units([make_row(f"old {k}", " ".join(page)) for k, page in enumerate([*pages, pages[0]])], 2, "old")
+    rows = [make_row(k, " ".join([*page, *["much", "longer"] * k])) for k, page in enumerate(pages * 2)]
+    rows += [make_row(f"new {k}", " ".join(["quite", "new", "words"] * 9)) for k in range(2)]
+    resolve(SURE, old, "index")
+    for stem in (stems := [tmp_path / "index" / "signed" / unit.key for unit in old]):
+        documents = np.load(path := npy_path(stem, "documents"))
+        documents["address"] = NOT_HERE
+        documents["order"] = 2**62
+        np.save(path, documents)
+    monkeypatch.setattr(MinHashConfig, "_earlier", lambda _: UnitFiles.of(stems))
+    for clusters in ("leaders", "transitive"):
+        for memory in (1 << 30, 10_000):
+            config = SURE.model_copy(update={"clusters": clusters})
+            found = resolve(config, make_units(rows, 3), f"{clusters}-{memory}", InProcess(memory))
+            stays, leaves = sorted([make_id("new 0"), make_id("new 1")])
+            twins = {make_id(k): make_id(f"old {k % 3}") for k in range(6)}
+            twins |= {make_id(k): min(make_id("old 0"), make_id("old 3")) for k in (0, 3)}
+            assert {removed: twin for removed, (twin, _) in found.items()} == twins | {leaves: stays}
+            pairs = edges_of(tmp_path / f"{clusters}-{memory}")
+            assert frozenset(map(make_id, ("old 0", "old 3"))) not in map(frozenset, pairs), "known to be alike"
 
 
-def test_band_keys_are_equal_exactly_where_all_rows_are() -> None:
-    signed = np.random.default_rng(2).integers(0, 3, (300, 6)).astype(np.uint32)
-    keys = band_keys(signed, 2, 3)
-    for band in range(2):
-        places = signed[:, band * 3 : band * 3 + 3]
-        same_places = (places[:, None] == places[None]).all(axis=2)
-        np.testing.assert_array_equal(keys[band][:, None] == keys[band][None], same_places)
-    assert same_places.sum() > 300, "some pairs besides the diagonal"
+@pytest.mark.parametrize("name", ["keys", "sets", "documents"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "foreign", "missing", "another shape"])
+def test_a_damaged_file_is_named_with_its_remedy(make_units, resolve, tmp_path: Path, name: str, damage: str) -> None:
+    units = make_units(crawl(), 100)
+    for unit in units:
+        sign(unit, folder=tmp_path / "out" / "signed", signing=signing_of(FINEWEB))
+    path = npy_path(tmp_path / "out" / "signed" / units[0].key, name)
+    if damage == "missing" and name == "documents":
+        return  # then the unit is signed again
+    if damage == "cut":
+        os.truncate(path, path.stat().st_size - 1_000)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "foreign":
+        np.save(path, np.zeros((3, 3)))
+    elif damage == "missing":
+        path.unlink()
+    else:
+        np.save(path, np.load(path)[..., : 5 if name == "sets" else 3])
+    with pytest.raises(RunError, match=rf"{units[0].key}\.\w+\.npy: not a whole array.*delete .*\* and run"):
+        resolve(FINEWEB, units)
+
+
+def signing_of(config: MinHashConfig) -> Signing:
+    return Signing(config.ngram, "words", False, config.bands, config.rows, config.seed, config.verify, config.keep_by)
+
+
+def test_a_pool_of_processes_leaves_the_same_files(make_units, resolve, tmp_path: Path) -> None:
+    units = make_units(crawl(), 40)
+    expected = resolve(FINEWEB, units, "here")
+    with ProcessPoolExecutor(2, multiprocessing.get_context("forkserver")) as pool:
+        pool.task_memory = InProcess().task_memory  # type: ignore[attr-defined]
+        assert resolve(FINEWEB, units, "pool", pool) == expected
+    assert files(tmp_path / "pool") == files(tmp_path / "here")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def killed_after(renames: int, config: MinHashConfig, units: list, folder: Path) -> bool:
+    """Resolve in a forked process that gets SIGKILL before its n-th rename; False when it came to its end before."""
+    child = os.fork()
+    if child == 0:
+        done, rename = itertools.count(), Path.replace
+
+        def replace_or_die(self: Path, target: Path) -> Path:
+            if next(done) == renames:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return rename(self, target)
+
+        Path.replace = replace_or_die  # type: ignore[method-assign]
+        config.resolve(units, folder, InProcess())
+        os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def test_killed_before_any_rename_and_run_again_gives_the_same_files(make_units, resolve, tmp_path: Path) -> None:
+    units = make_units(crawl(), 100)
+    resolve(FINEWEB, units, "undisturbed")
+    expected = files(tmp_path / "undisturbed")
+    kills = 0
+    while killed_after(kills, FINEWEB, units, folder := tmp_path / "killed"):
+        FINEWEB.resolve(units, folder, InProcess())
+        assert files(folder) == expected
+        shutil.rmtree(folder)
+        kills += 1
+    assert kills == len(expected)
+
+
+def test_buckets_that_do_not_fit_in_memory_give_the_same_edges(
+    make_units, resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(8)
+    shared = random_words(rng, 10)
+    pages = [[*shared, *random_words(rng, 40)] for _ in range(100)]
+    rows = [make_row(k, " ".join(edited(rng, rng.choice(pages), k % 3))) for k in range(1_000)]
+    config = MinHashConfig(name="near", bands=6, rows=1)  # a shared phrase and one row: buckets of unlike pages
+    units = make_units(rows, 300)
+    expected = resolve(config, units, "whole")
+    monkeypatch.setattr("dedup.lsh.edges.Comparison.max_values", 5_000)
+    assert resolve(config, units, "pieces") == expected
+    assert len(expected) > 300
+    for name in ("edges.arrow", "alarms.json"):
+        assert (tmp_path / "pieces" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert json.loads((tmp_path / "whole" / "alarms.json").read_text()), "some buckets had too many leaders"
+
+
+def test_finished_steps_are_not_done_again(make_units, resolve, tmp_path: Path) -> None:
+    units = make_units(crawl(), 100)
+    expected = resolve(FINEWEB, units)
+    before = {p: p.stat().st_mtime_ns for step in ("signed", "edges") for p in (tmp_path / "out" / step).iterdir()}
+    assert resolve(FINEWEB, units) == expected
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_a_hundred_thousand_copies_keep_one(make_units, resolve) -> None:
+    """All pairs would be five thousand million comparisons, and hours."""
+    text = " ".join(random_words(random.Random(6), 30))
+    rows = [make_row(k, text) for k in range(100_000)]
+    fates = resolve(FINEWEB, make_units(rows, 25_000), executor=InProcess(64 << 20))
+    kept = min(row["id"] for row in rows)
+    assert fates == {row["id"]: (kept, 1.0) for row in rows if row["id"] != kept}
+
+
+def test_a_document_of_five_megabytes_is_one_of_many(make_units, resolve) -> None:
+    words = random_words(random.Random(6), 900_000)
+    texts = ["one", "😀" * 500, " ".join(words), "One!", "😀", " ".join([*words, "end"]), "two words", ""]
+    assert len(texts[2]) > 5_000_000
+    fates = resolve(FINEWEB, make_units([make_row(k, t) for k, t in enumerate(texts)], 3), executor=InProcess(64 << 20))
+    assert {removed: twin for removed, (twin, _) in fates.items()} == {make_id(0): make_id(3), make_id(2): make_id(5)}
+
+
+def test_rows_that_an_earlier_stage_removed_are_nobodys_twin(make_units, resolve, tmp_path: Path) -> None:
+    text = " ".join(random_words(random.Random(7), 50))
+    (unit,) = make_units([make_row(k, text) for k in range(4)])
+    dead = [k for k in range(4) if make_id(k) == min(map(make_id, range(4)))]
+    write_verdicts(tmp_path / "earlier", [unit], np.array(dead, np.uint64), np.zeros((1, 2), np.uint64), np.ones(1))
+    fates = resolve(FINEWEB, [replace(unit, verdicts=(tmp_path / "earlier" / f"{unit.key}.arrow",))])
+    alive = sorted(make_id(k) for k in range(4) if k not in dead)
+    assert fates == dict.fromkeys(alive[1:], (alive[0], 1.0))
+
+
+def test_documents_without_words_are_never_duplicates_and_short_ones_are(make_units, resolve) -> None:
+    texts = [
+        "",
+        "",
+        "...",
+        "...",
+        "\0",
+        "\0",
+        "😀",
+        "😀",
+        None,
+        "one",
+        "ONE!",
+        "中文",
+        "中文。",
+        "only two",
+        "two only",
+    ]
+    fates = resolve(SURE, make_units([make_row(k, text) for k, text in enumerate(texts)], 4))
+    assert fates == {make_id(9): (make_id(10), 1.0), make_id(11): (make_id(12), 1.0)}
+
+
+@pytest.mark.parametrize("rows", [[], [make_row(1, "...")], [make_row(1, "a b c")]])
+def test_nothing_to_compare_is_no_error(make_units, resolve, tmp_path: Path, rows: list[dict]) -> None:
+    assert resolve(FINEWEB, make_units(rows)) == {}
+    assert edges_of(tmp_path / "out") == {}
+
+
+def test_whole_signatures_of_thousands_of_hashes_are_refused() -> None:
+    with pytest.raises(UserError, match="9000 hashes"):
+        MinHashConfig.parse({"name": "near", "bands": 450, "rows": 20, "verify": "signature"}, "recipe.toml")
+
+
+def test_signature_verification_estimates_the_same_similarity(make_units, resolve, tmp_path: Path) -> None:
+    units = make_units(crawl(), 50)
+    config = MinHashConfig(name="near", bands=64, rows=8, verify="signature", threshold=0.6)
+    resolve(config, units, "signature")
+    resolve(SURE.model_copy(update={"threshold": 0.4}), units, "shingles")
+    estimated, true = edges_of(tmp_path / "signature"), edges_of(tmp_path / "shingles")
+    assert len(estimated) > 100
+    assert max(abs(s - true[pair]) for pair, s in estimated.items()) < 0.12, "five deviations of 512 hashes at .5"
+
+
+@pytest.mark.slow
+def test_refinedweb_shape_finds_what_is_alike(make_units, resolve, tmp_path: Path) -> None:
+    rows = crawl(groups=300)
+    resolve(MinHashConfig(name="near", bands=450, rows=20), make_units(rows, 50), "refinedweb")
+    resolve(SURE, make_units(rows, 50), "sure")
+    found, all_pairs = edges_of(tmp_path / "refinedweb"), edges_of(tmp_path / "sure")
+    assert found.items() <= all_pairs.items()
+    assert len(found) > 0.9 * len(all_pairs)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("articles", ["articles_100", "articles_1000"])
+def test_planted_articles_are_found_and_no_others(make_units, resolve, real_data: Path, articles: str) -> None:
+    """McCormick's sets: `<id> <text>` a line, and pairs of ids."""
+    train, truth = (
+        gzip.decompress((real_data / "neardup" / f"{articles}.{part}.gz").read_bytes()).decode().splitlines()
+        for part in ("train", "truth")
+    )
+    rows = [make_row(name, text) for name, text in (line.split(" ", 1) for line in train)]
+    fates = resolve(FINEWEB, make_units(rows, 100))
+    found = {frozenset((removed, twin)) for removed, (twin, _) in fates.items()}
+    assert found == {frozenset(map(make_id, pair.split())) for pair in truth if pair}

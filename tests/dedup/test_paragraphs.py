@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dedup.paragraphs import Paragraphs, ParagraphsConfig, characters
-from dedup.repeats import HashSet
+from dedup.repeats.engine import HashSet
 from shards.exchange import ExchangeUnit, columns_path, spans_path
 from shards.sink import open_arrow
 

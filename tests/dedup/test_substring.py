@@ -12,12 +12,12 @@ from dedup_cases import Fates, InProcess, Row, make_id, make_row, read_fates
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from test_windows import TEXTS, WORDS, words_of
 
 from dedup.substring import SubstringConfig
 from shards.exchange import ExchangeUnit, columns_path, spans_path
 from shards.sink import open_arrow
 from shards.unicode import IDEOGRAPH, classes
+from tests.dedup.repeats.test_windows import TEXTS, WORDS, words_of
 
 Make = Callable[..., list[ExchangeUnit]]
 Words = list[bytes]

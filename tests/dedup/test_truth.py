@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from test_shingles import plain_words
 
-from dedup.minhash import p_match
+from dedup.lsh.signatures import p_match
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import open_run
+from pipelines.run.opening import open_run
 from shards.sink import open_arrow
 from shards.unicode import IDEOGRAPH, classes
 from shards.words import words_of
+from tests.dedup.lsh.test_shingles import plain_words
 
 SEEDS = (0, 1, 2)
 PAGES = 900  # of which a part of the real crawl gives 330

@@ -10,8 +10,8 @@ import tomli_w
 from pipelines.executors import InProcess
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import open_run
-from pipelines.verify import verify_run
+from pipelines.run.opening import open_run
+from pipelines.verbs.verify import verify_run
 from shards.sink import open_arrow
 
 SHARED = ["One sentence stands in two of the pages.", "And so does another one, word for word."]

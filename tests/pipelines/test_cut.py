@@ -13,8 +13,8 @@ import pytest
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import open_run
-from pipelines.verify import verify_run
+from pipelines.run.opening import open_run
+from pipelines.verbs.verify import verify_run
 from shards.errors import RunError
 from shards.sink import open_arrow
 

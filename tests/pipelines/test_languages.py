@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from pipelines.demo import fates, kept_texts
-from pipelines.demo_crawl import KEPT, Article, Page, Planted, article, chinese, planted, russian, warc
+from pipelines.demo.crawl import KEPT, Article, Page, Planted, article, chinese, planted, russian, warc
 from pipelines.executors import InProcess
-from pipelines.ledger import KEPT as KEPT_FATE
-from pipelines.ledger import Ledger
+from pipelines.ledger.table import KEPT as KEPT_FATE
+from pipelines.ledger.table import Ledger
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import open_run
+from pipelines.run.opening import open_run
 from shards.errors import UserError
 from shards.sink import read_batches
 

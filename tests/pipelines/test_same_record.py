@@ -8,8 +8,8 @@ import pytest
 from pipelines.executors import InProcess
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.report import alarm_lines
-from pipelines.run import open_run
+from pipelines.report.build import alarm_lines
+from pipelines.run.opening import open_run
 from shards.sink import read_table
 
 RECIPE = """

@@ -8,7 +8,7 @@ import pytest
 from pipelines.executors import InProcess, parse_memory
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.run import open_run
+from pipelines.run.opening import open_run
 from shards.errors import UserError
 from shards.sink import read_table
 from shards.source import SourceConfig

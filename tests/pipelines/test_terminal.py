@@ -12,8 +12,8 @@ import pytest
 from crawl import RECIPE, Crawl, article, sentences
 
 from pipelines import cli
-from pipelines.samples import sample_texts
-from pipelines.tally import Sample
+from pipelines.report.aggregate import Sample
+from pipelines.report.samples import sample_texts
 from shards.sink import ArrowSink
 
 

@@ -8,8 +8,8 @@ import pytest
 import tomli_w
 from corpus import WORDS, make_texts, write_shard
 
-from pretrain.tokenize import tokenize_shards
-from pretrain.tokenizer import train_tokenizer
+from pretrain.tokenizing.tokenize import tokenize_shards
+from pretrain.tokenizing.tokenizer import train_tokenizer
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models here are too small for more
 

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 
 from pretrain.attention import Documents, attend
 from pretrain.config import ModelConfig, OptimizerConfig, load_config
-from pretrain.loader import Batch, Loader
 from pretrain.loss import token_losses
 from pretrain.model import Model
 from pretrain.optim import learning_rate, make_optimizer
-from pretrain.packing import NO_LABEL
-from pretrain.plan import make_plan
+from pretrain.order.loader import Batch, Loader
+from pretrain.order.packing import NO_LABEL
+from pretrain.order.plan import make_plan
 from pretrain.train import accumulate
 
 CPU = torch.device("cpu")

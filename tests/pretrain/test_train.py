@@ -14,7 +14,7 @@ import torch
 from pretrain.config import load_config
 from pretrain.evaluate import bits_per_byte, choose_held_out
 from pretrain.metrics import MetricsFile
-from pretrain.plan import held_out_documents, make_plan
+from pretrain.order.plan import held_out_documents, make_plan
 from pretrain.train import TrainSummary, train
 from shards.errors import Interrupted, RunError, UserError
 from shards.lock import locked

@@ -16,13 +16,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from cleaners.extraction.columns import FEATURES
-from cleaners.extraction.context import CONTEXT, context_of
-from cleaners.extraction.features import features_of
+from cleaners.extraction.features.block_features import features_of
+from cleaners.extraction.features.columns import FEATURES
+from cleaners.extraction.features.context import CONTEXT, context_of
+from cleaners.extraction.features.linear import SLOTS, learn_paths, learn_words
+from cleaners.extraction.features.page import Containers, Page, containers_of, read_page
+from cleaners.extraction.features.template_counts import signatures_with_parents
 from cleaners.extraction.forest import Trees
-from cleaners.extraction.likeness import signatures_with_parents
-from cleaners.extraction.linear import SLOTS, learn_paths, learn_words
-from cleaners.extraction.page import Containers, Page, containers_of, read_page
 from cleaners.extraction.training.labels import Labels, labels_of
 
 NUM_FOLDS = 5

@@ -9,11 +9,11 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from cleaners.extraction.page import Page
-from cleaners.extraction.tags import BR as _BR
-from cleaners.extraction.text import max_text_bytes, write_node
+from cleaners.extraction.features.page import Page
+from cleaners.extraction.html.tags import BR as _BR
+from cleaners.extraction.html.text import max_text_bytes, write_node
+from shards.compiled import kernel
 
 RUNS = np.array([40, 16, 8, 5, 3, 2, 1], np.int32)  # words, the longest first
 _NEAR = 25  # words between a short run and a matched word beside it
@@ -60,8 +60,8 @@ def block_texts(html: bytes, page: Page) -> list[str]:
     return [utf8[begin:end].decode("utf-8", "replace") for begin, end in itertools.pairwise([0, *ends.tolist()])]
 
 
-@njit(cache=True)
-def _write_blocks(data, page):  # type: ignore[no-untyped-def]
+@kernel
+def _write_blocks(data, page):
     out = np.empty(max_text_bytes(len(data)) + len(page.texts) + 8, np.uint8)
     ends = np.zeros(len(page.blocks), np.int64)
     at = 0
@@ -81,8 +81,8 @@ def _write_blocks(data, page):  # type: ignore[no-untyped-def]
     return out[:at], ends
 
 
-@njit(cache=True)
-def _tile(words, blocks, wanted, lines, num_words, runs):  # type: ignore[no-untyped-def]
+@kernel
+def _tile(words, blocks, wanted, lines, num_words, runs):
     """int32[words]: 1 + the place in `wanted` that each word of the page is matched with, 0 none."""
     n, m = len(words), len(wanted)
     matched, used = np.zeros(n, np.int32), np.zeros(m, np.bool_)
@@ -126,8 +126,8 @@ def _tile(words, blocks, wanted, lines, num_words, runs):  # type: ignore[no-unt
     return matched
 
 
-@njit(cache=True)
-def _fits(blocks, lines, matched, i, j, length, least):  # type: ignore[no-untyped-def]
+@kernel
+def _fits(blocks, lines, matched, i, j, length, least):
     """Whether a run of one or two words (or more, at that stage) is no chance hit."""
     n, m = len(blocks), len(lines)
     fills_block = (i == 0 or blocks[i - 1] != blocks[i]) and (

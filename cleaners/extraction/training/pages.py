@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from cleaners.charset import decode
+from cleaners.crawl.charset import decode
+from cleaners.crawl.warc import WarcReader
 from cleaners.extraction.training.selected import selected_text
-from cleaners.warc import WarcReader
 from shards.errors import UserError
 from shards.source import Damage
 from shards.storage import find_inputs

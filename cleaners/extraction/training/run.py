@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from cleaners.assets.domains import host_of
 from cleaners.extraction.choice import choose, drop_copies
-from cleaners.extraction.columns import FEATURES
-from cleaners.extraction.context import CONTEXT
+from cleaners.extraction.features.columns import FEATURES
+from cleaners.extraction.features.context import CONTEXT
 from cleaners.extraction.model import save_model
 from cleaners.extraction.training.fit import (
     Labelled,
@@ -26,7 +27,6 @@ from cleaners.extraction.training.fit import (
 from cleaners.extraction.training.labels import block_texts
 from cleaners.extraction.training.pages import TruthPage
 from cleaners.extraction.training.silver import WEIGHT, agreed_text, correct
-from cleaners.url import host_of
 from shards.errors import UserError
 
 _MIN_PAGES = 20

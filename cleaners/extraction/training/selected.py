@@ -3,7 +3,7 @@
 import numpy as np
 from resiliparse.parse.html import DOMNode, HTMLTree
 
-from cleaners.extraction.page import read_page
+from cleaners.extraction.features.page import read_page
 from cleaners.extraction.training.labels import block_texts
 from shards.errors import UserError
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cleaners.extraction import choice
 from cleaners.extraction.choice import COPY_WORDS, LEAST, choose, drop_copies
-from cleaners.extraction.measures import MEASURE
+from cleaners.extraction.features.measures import MEASURE
 
 
 def measures_of(words: list[float]) -> np.ndarray:

@@ -7,9 +7,9 @@ from extraction_soup import Given, around, given_page, soup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleaners.extraction.columns import FEATURES
 from cleaners.extraction.comments import comment_blocks, in_comments, leave_out_comments
 from cleaners.extraction.engine import Options, extract
+from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.training.labels import block_texts
 
 ARTICLE = '<meta property="og:type" content="article"><h1>The mill</h1>' + "".join(f"<p>{line}" for line in SENTENCES)

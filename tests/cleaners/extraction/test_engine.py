@@ -15,8 +15,8 @@ from markdown_it import MarkdownIt
 
 from cleaners.extraction.comments import comment_blocks
 from cleaners.extraction.engine import Extracted, Options, extract
-from cleaners.extraction.text import max_text_bytes, write_text
-from cleaners.extraction.tree import parse
+from cleaners.extraction.html.text import max_text_bytes, write_text
+from cleaners.extraction.html.tree import parse
 
 COMMENTS = "".join(
     f"<li class=comment id=comment-{n}><b>Ann</b> <a href=#>Reply</a><p>I have read this twice, and I agree with {n}."

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cleaners.extraction.choice import choose
-from cleaners.extraction.context import context_of
-from cleaners.extraction.features import features_of
+from cleaners.extraction.features.block_features import features_of
+from cleaners.extraction.features.context import context_of
 from cleaners.extraction.forest import predict
 from cleaners.extraction.model import load_model, save_model
 from cleaners.extraction.training.fit import (

@@ -13,11 +13,11 @@ import pytest
 from extraction_pages import real_pages
 from numba import njit
 
-from cleaners.extraction import tags
-from cleaners.extraction.blocks import blocks_of
-from cleaners.extraction.nodes import PREFORMATTED
-from cleaners.extraction.text import max_text_bytes, write_text
-from cleaners.extraction.tree import parse
+from cleaners.extraction.features.blocks import blocks_of
+from cleaners.extraction.html import tags
+from cleaners.extraction.html.nodes import PREFORMATTED
+from cleaners.extraction.html.text import max_text_bytes, write_text
+from cleaners.extraction.html.tree import parse
 
 BOMBS = {
     "open tags": "<div>",

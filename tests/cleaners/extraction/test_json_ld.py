@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cleaners.extraction.html.tree import parse
 from cleaners.extraction.json_ld import article_body, ld_objects, objects, parse_json, plain_text
-from cleaners.extraction.page_data import PageData, page_data
-from cleaners.extraction.tree import parse
+from cleaners.extraction.page_metadata import PageData, page_data
 
 PROSE = "The mill stands by the river, and it has ground the corn of the valley for three hundred years. " * 4
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from cleaners.extraction import attributes
+from cleaners.extraction.html import attributes
+from cleaners.extraction.html.nodes import BOLD, CODE, ITALIC
+from cleaners.extraction.html.tags import TAGS
 from cleaners.extraction.json_ld import value_of
 from cleaners.extraction.markdown import page_text
-from cleaners.extraction.nodes import BOLD, CODE, ITALIC
-from cleaners.extraction.output import max_page_bytes, write_block, write_page
-from cleaners.extraction.tags import TAGS
+from cleaners.extraction.plain_text import max_page_bytes, write_block, write_page
 
 
 def marked(html: str, **options: bool) -> str:

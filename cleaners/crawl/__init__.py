@@ -1,0 +1,1 @@
+"""Crawl files: WARC and ARC records, HTTP bodies, charsets."""

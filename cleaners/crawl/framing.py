@@ -1,0 +1,200 @@
+"""Records in a stream of bytes: where one ends and the next begins, whatever the format of their heads.
+
+    ┌ head ┐ ┌ n bytes ┐ line ends ┌ head ┐ …        n: the length that the head declares
+
+What is no whole record is named as damage, and reading goes on at the next line that begins one. `WARC` is the format
+of WARC files; that of ARC files is in `cleaners.crawl.arc`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+MAX_CONTENT = 128 << 20  # crawlers cut bodies at 1 to 5 MB; what is larger is refused, not held
+_MAX_HEADER = 1 << 20
+_PIECE = 16 << 10  # what is looked through for a head
+_CHUNK = 1 << 20
+_BLANK = re.compile(rb"[\r\n]*")
+
+Damaged = Callable[[int, str], None]  # offset in the file, cause
+
+
+@dataclass(slots=True)
+class Record:
+    offset: int  # byte of the file at which the record, or the gzip member that holds it, begins
+    length: int  # bytes of the file up to its end; -1 where it shares its gzip member with other records
+    opens_unit: bool  # reading can begin at `offset`
+    headers: dict[str, str]  # names in lower case; of repeated ones the first
+    head: bytes  # version line and headers as stored; for an ARC record those of the WARC record that says the same
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Format:
+    """How the heads of a file look."""
+
+    name: str
+    begins: re.Pattern[bytes]  # matches a head, or its first line, of at most `longest` bytes
+    next: re.Pattern[bytes]  # the same at the beginning of a line
+    head_end: re.Pattern[bytes]  # what stands between head and content
+    longest: int
+    read: Callable[
+        [bytes], tuple[dict[str, str], bytes]
+    ]  # stored head to headers, `content-length` among them, and head
+
+
+class Source(Protocol):
+    """Inflated bytes of a file. `encloses`: records have no offset of their own, the source has one."""
+
+    encloses: bool
+    error: str
+
+    def read(self, size: int, /) -> bytes: ...
+
+    @property
+    def num_bytes(self) -> int: ...
+
+
+class Stream:
+    """Parses the records of `source`, which begins at `start` in the file."""
+
+    def __init__(self, form: Format, start: int, source: Source, damaged: Damaged) -> None:
+        self._form, self._start, self._source, self._damaged = form, start, source, damaged
+        self._buffer, self._next, self._at = b"", 0, 0  # _next indexes the buffer; _at counts bytes taken in all
+
+    def records(self) -> Iterator[Record]:
+        """All whole records. One that is alone in its gzip member is given out when the member is seen to be whole."""
+        alone: Record | None = None
+        first = True
+        while self._skip_blank():
+            begin = self._at
+            found = self._record()
+            if alone is not None:
+                yield alone
+                alone = None
+            if isinstance(found, str):
+                if not self._source.error:  # else that is the cause, and it is named below
+                    self._damaged(self._start if self._source.encloses else self._start + begin, found)
+                if not self._seek_next():
+                    break
+            elif not self._source.encloses:
+                found.offset, found.length, found.opens_unit = self._start + begin, self._at - begin, True
+                yield found
+            elif first:
+                found.opens_unit = True
+                alone = found
+            else:
+                yield found
+            first = False
+        if self._source.error:
+            self._damaged(self._start, self._source.error)
+        elif alone is not None:
+            alone.length = self._source.num_bytes
+            yield alone
+
+    def _record(self) -> Record | str:
+        """The record at this place, as one of several in its gzip member; or why there is none."""
+        opens_file = self._at == self._start == 0
+        head = self._head()
+        if head is None:
+            nothing = f"not {self._form.name} file: it does not begin with a record"
+            return nothing if opens_file else "bytes that are no record"
+        headers, head = self._form.read(head)
+        declared = headers.get("content-length", "")
+        if not (declared.isascii() and declared.isdigit() and len(declared) <= 18):
+            return f"a record without a valid length ({declared[:40]!r})"
+        length = int(declared)
+        content = self._take(min(length, MAX_CONTENT + 1))
+        if len(content) < length or length > MAX_CONTENT:
+            self._give_back(content)
+            if len(content) > MAX_CONTENT:
+                return f"a record of {length:,} bytes; at most {MAX_CONTENT:,} are held"
+            return f"a record cut short: {len(content):,} of {length:,} bytes"
+        self._skip_blank()
+        return Record(self._start, -1, False, headers, head, content)
+
+    def _fill(self) -> bool:
+        more = self._source.read(_PIECE)
+        if more:
+            self._buffer, self._next = self._buffer[self._next :] + more, 0
+        return bool(more)
+
+    def _drop(self, size: int) -> bytes:
+        taken = self._buffer[self._next : self._next + size]
+        self._next += len(taken)
+        self._at += len(taken)
+        return taken
+
+    def _give_back(self, content: bytes) -> None:
+        self._buffer, self._next = content + self._buffer[self._next :], 0
+        self._at -= len(content)
+
+    def _skip_blank(self) -> bool:
+        """Pass over line ends; is there anything behind them?"""
+        while True:
+            blank = _BLANK.match(self._buffer, self._next)
+            assert blank is not None
+            self._drop(blank.end() - self._next)
+            if self._next < len(self._buffer):
+                return True
+            if not self._fill():
+                return False
+
+    def _head(self) -> bytes | None:
+        while len(self._buffer) - self._next < self._form.longest and self._fill():
+            pass
+        if self._form.begins.match(self._buffer, self._next) is None:
+            return None
+        while (end := self._form.head_end.search(self._buffer, self._next)) is None:
+            if len(self._buffer) - self._next > _MAX_HEADER or not self._fill():
+                return None
+        head = self._drop(end.start() - self._next)
+        self._drop(end.end() - end.start())
+        return head
+
+    def _take(self, size: int) -> bytes:
+        """`size` bytes, fewer at the end."""
+        parts = [self._drop(size)]
+        missing = size - len(parts[0])
+        while missing and (more := self._source.read(min(missing, _CHUNK))):  # past the buffer: one copy less
+            parts.append(more)
+            self._at += len(more)
+            missing -= len(more)
+        return b"".join(parts)
+
+    def _seek_next(self) -> bool:
+        """Go to the next line that begins a record."""
+        self._drop(1)
+        while (found := self._form.next.search(self._buffer, self._next)) is None:
+            self._drop(max(0, len(self._buffer) - self._next - self._form.longest))
+            if not self._fill():
+                return False
+        self._drop(found.start() - self._next)
+        return True
+
+
+def _read_warc(head: bytes) -> tuple[dict[str, str], bytes]:
+    headers: dict[str, str] = {}
+    name = ""
+    for line in head.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")[1:]:
+        if line[:1] in " \t" and name:
+            headers[name] += " " + line.strip()  # a continuation line
+            continue
+        name, colon, value = line.partition(":")
+        name = name.strip().lower()
+        if not colon or name in headers:
+            name = ""
+            continue
+        headers[name] = value.strip()
+    return headers, head
+
+
+WARC = Format(
+    name="a WARC",
+    begins=re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n"),
+    next=re.compile(rb"(?<=\n)WARC/\d+\.\d+[ \t]*\r?\n"),
+    head_end=re.compile(rb"\r?\n\r?\n"),
+    longest=64,
+    read=_read_warc,
+)

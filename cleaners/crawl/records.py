@@ -1,0 +1,196 @@
+"""WARC and ARC records as they lie in a file: where each begins, how long it is, its headers and its content.
+
+    gzip file ──▶ member ──inflate──▶ ┌ WARC/1.0 … Content-Length: n ┐ CR LF CR LF ┌ n bytes ┐ CR LF CR LF ┌ WARC/1.0 …
+    plain file ─────────────────────▶ └ headers                      ┘             └ content ┘
+
+Nothing a file says is believed until it is seen. A record ends at its Content-Length or at its gzip member, whichever
+comes first; content is read piece by piece, so that a length of 400 GB allocates nothing; and what is no whole record
+is named as damage, with its offset. Reading goes on behind it, at the next gzip member or the next line that begins a
+record (`cleaners.crawl.framing`). In memory is one record of at most `MAX_CONTENT` bytes.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from fastwarc.stream_io import Lz4Reader, WarcReader, ZstdReader
+from isal import isal_zlib
+
+from cleaners.crawl.arc import ARC
+from cleaners.crawl.framing import WARC, Damaged, Format, Record, Stream
+from shards.storage import InputFile, open_input
+
+_PIECE = 64 << 10  # read at once from a gzip member
+_CHUNK = 1 << 20
+_GZIP = b"\x1f\x8b\x08"
+_MEMBER = re.compile(re.escape(_GZIP))
+
+
+def read_records(file: InputFile, start: int, damaged: Damaged) -> Iterator[Record]:
+    """The records from byte `start` on: 0, the offset of a record that `opens_unit`, or what `next_record` gave.
+
+    `damaged` is called for each place that is not a whole record.
+    """
+    with open_input(file) as stream:
+        magic = stream.read(4)
+    form = _format(file)
+    if not magic:
+        damaged(0, "an empty file; fetch it again")
+    elif magic in _READERS:
+        with open_input(file) as stream:
+            yield from Stream(form, 0, _Frames(_READERS[magic](stream), file.num_bytes), damaged).records()
+    elif _is_gzip(file, form):
+        yield from _gzip_records(file, form, start, damaged)
+    else:
+        with open_input(file, start) as stream:
+            yield from Stream(form, start, _Plain(stream), damaged).records()
+
+
+def next_record(file: InputFile, offset: int) -> int | None:
+    """Where, at or after `offset`, a record or its gzip member begins; None if nowhere."""
+    form = _format(file)
+    if _is_gzip(file, form):
+        return next(_members(file, form, offset), None)
+    return 0 if offset == 0 else next(_find(file, offset - 1, form.next, form.longest), None)
+
+
+def _format(file: InputFile) -> Format:
+    """By what the file begins with; where that is no record, by the name."""
+    with open_input(file) as stream:
+        opening = stream.read(ARC.longest)
+    if opening.startswith(_GZIP):
+        with open_input(file) as stream:
+            opening = _Member(stream).read(ARC.longest)
+    for form in (WARC, ARC):
+        if form.begins.match(opening.lstrip(b"\r\n")):
+            return form
+    return ARC if file.name.removesuffix(".gz").endswith(".arc") else WARC
+
+
+def _gzip_records(file: InputFile, form: Format, start: int, damaged: Damaged) -> Iterator[Record]:
+    offset: int | None = start
+    while offset is not None and offset < file.num_bytes:
+        with open_input(file, offset) as stream:
+            rest = stream.read(_PIECE)
+            while rest:  # members, one behind the other
+                member = _Member(stream, rest)
+                yield from Stream(form, offset, member, damaged).records()
+                if member.error:
+                    offset += 1
+                    break
+                offset += member.num_bytes
+                rest = member.rest()
+                if rest and not rest.startswith(_GZIP):
+                    damaged(offset, "bytes that are no gzip member")
+                    break
+        offset = next(_members(file, form, offset), None) if offset < file.num_bytes else None
+
+
+class _Plain:
+    """The bytes of an uncompressed file; its records have offsets of their own."""
+
+    encloses = False
+    error = ""
+    num_bytes = -1
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.read = stream.read
+
+
+class _Member:
+    """The inflated bytes of one gzip member. Read to its end it knows its length in the file, or its error."""
+
+    encloses = True
+
+    def __init__(self, stream: BinaryIO, pending: bytes = b"") -> None:
+        """`pending` are its first bytes, where these have been read from `stream` already."""
+        self._stream, self._inflate = stream, isal_zlib.decompressobj(31)
+        self._given, self._pending = len(pending), pending
+        self.error = ""
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, b"" at the end of the member, of the file, or of what inflates."""
+        while not self._inflate.eof and not self.error:
+            data = self._pending
+            if not data:
+                data = self._stream.read(_PIECE)
+                self._given += len(data)
+            if not data:
+                self.error = "the file ends in the middle of a gzip member; fetch it again"
+                break
+            try:
+                out = self._inflate.decompress(data, size)
+            except isal_zlib.error as error:  # type: ignore[misc]  # a class, which its stubs do not say
+                self.error = f"a gzip member that does not inflate ({error})"
+                break
+            self._pending = self._inflate.unconsumed_tail
+            if out:
+                return bytes(out)
+        return b""
+
+    @property
+    def num_bytes(self) -> int:
+        return self._given - len(self._inflate.unused_data)
+
+    def rest(self) -> bytes:
+        """What is behind it: b"" at the end of the file, else enough to know another member by."""
+        behind: bytes = self._inflate.unused_data
+        return behind if len(behind) >= len(_GZIP) else behind + self._stream.read(_PIECE)
+
+
+class _Frames:
+    """The inflated bytes of a zstd or lz4 file as a whole: it cannot be entered in the middle."""
+
+    encloses = True
+
+    def __init__(self, reader: WarcReader, num_bytes: int) -> None:
+        self._reader, self.num_bytes = reader, num_bytes
+        self.error = ""
+
+    def read(self, size: int) -> bytes:
+        try:
+            return bytes(self._reader.read(size))
+        except OSError as error:
+            self.error = f"compressed data that do not inflate ({error})"
+            return b""
+
+
+_READERS: dict[bytes, Callable[[BinaryIO], WarcReader]] = {
+    b"\x28\xb5\x2f\xfd": ZstdReader,
+    b"\x04\x22\x4d\x18": Lz4Reader,
+}
+
+
+def _find(file: InputFile, offset: int, pattern: re.Pattern[bytes], longest: int) -> Iterator[int]:
+    """Where `pattern`, of at most `longest` bytes, begins in the raw file from `offset` on; near the seam of two reads
+    the same place can come twice."""
+    with open_input(file, offset) as stream:
+        window = stream.read(_CHUNK)
+        while window:
+            for found in pattern.finditer(window):
+                yield offset + found.start()
+            more = stream.read(_CHUNK)
+            if not more:
+                return
+            keep = window[-longest:]
+            offset += len(window) - len(keep)
+            window = keep + more
+
+
+def _is_gzip(file: InputFile, form: Format) -> bool:
+    """By its first bytes; where these are neither gzip nor a record, by whether a member with a record is in it."""
+    with open_input(file) as stream:
+        opening = stream.read(form.longest)
+    if opening.startswith(_GZIP[:2]):
+        return True
+    return form.begins.match(opening.lstrip()) is None and next(_members(file, form, 0), None) is not None
+
+
+def _members(file: InputFile, form: Format, offset: int) -> Iterator[int]:
+    return (at for at in _find(file, offset, _MEMBER, len(_GZIP)) if _is_member(file, form, at))
+
+
+def _is_member(file: InputFile, form: Format, offset: int) -> bool:
+    """Does a gzip member with a record begin here? The three bytes of its magic occur in compressed data too."""
+    with open_input(file, offset) as stream:
+        return form.begins.match(_Member(stream).read(form.longest)) is not None

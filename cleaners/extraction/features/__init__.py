@@ -1,0 +1,1 @@
+"""What a model knows of a block and of its page."""

@@ -1,0 +1,99 @@
+"""How often a page has the like of a block: elements that one template made, equal texts, words of the title."""
+
+import numpy as np
+
+from cleaners.extraction.features.columns import LIKENESS_AT
+from cleaners.extraction.features.hashing import element_signatures
+from cleaners.extraction.features.measures import MAX_WORDS, hash_words
+from cleaners.extraction.html import tags
+from cleaners.extraction.html.nodes import FOREIGN
+from cleaners.extraction.html.tags import TEXT, VERBATIM
+from shards.compiled import kernel
+
+
+@kernel
+def counts_of(keys):
+    """int32[keys]: how many keys are equal to each."""
+    size = 1
+    while size < 2 * len(keys) + 2:
+        size *= 2
+    slots = np.full(size, -1, np.int32)
+    numbers = np.zeros(len(keys), np.int32)
+    firsts = np.empty(len(keys), np.int32)
+    for i in range(len(keys)):
+        slot = np.int64((keys[i] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & (size - 1)
+        while slots[slot] >= 0 and keys[slots[slot]] != keys[i]:
+            slot = (slot + 1) & (size - 1)
+        if slots[slot] < 0:
+            slots[slot] = i
+        firsts[i] = slots[slot]
+        numbers[firsts[i]] += 1
+    for i in range(len(keys)):
+        numbers[i] = numbers[firsts[i]]
+    return numbers
+
+
+@kernel
+def signatures_with_parents(data, tree):
+    """(own uint32[nodes], with the parent's uint64[nodes])"""
+    own = element_signatures(data, tree)
+    both = np.zeros(len(own), np.uint64)
+    for i in range(1, len(own)):
+        both[i] = np.uint64(own[i]) << np.uint64(32) | np.uint64(own[tree.nodes[i].parent])
+    return own, both
+
+
+@kernel
+def write_likeness(data, page, x):
+    nodes, measured = page.tree.nodes, page.measured
+    own, both = signatures_with_parents(data, page.tree)
+    elements = np.empty(len(nodes), np.int32)  # number among elements, of those that are
+    num_elements = 0
+    for i in range(len(nodes)):
+        if nodes[i].tag != TEXT and nodes[i].tag != VERBATIM:
+            elements[i] = num_elements
+            num_elements += 1
+    with_parent, in_parent = np.empty(num_elements, np.uint64), np.empty(num_elements, np.uint64)
+    for i in range(len(nodes)):
+        if nodes[i].tag != TEXT and nodes[i].tag != VERBATIM:
+            with_parent[elements[i]] = both[i]
+            in_parent[elements[i]] = np.uint64(own[i]) << np.uint64(32) | np.uint64(nodes[i].parent & 0xFFFFFFFF)
+    alike, siblings = counts_of(with_parent), counts_of(in_parent)
+    most = siblings.copy()
+    for i in range(1, len(nodes)):
+        if nodes[i].tag != TEXT and nodes[i].tag != VERBATIM:
+            e = elements[i]
+            most[e] = max(most[e], most[elements[nodes[i].parent]]) if nodes[i].parent > 0 else most[e]
+    hashes = measured.measures["hash"].astype(np.uint64)
+    copies = counts_of(hashes)
+    title, num_title = _title_words(data, nodes)
+    for b in range(len(x)):
+        i = page.blocks[b].element
+        parent = max(nodes[i].parent, 0)
+        grandparent = max(nodes[parent].parent, 0)
+        row = x[b]
+        row[LIKENESS_AT] = alike[elements[i]]
+        row[LIKENESS_AT + 1] = alike[elements[parent]]
+        row[LIKENESS_AT + 2] = alike[elements[grandparent]]
+        row[LIKENESS_AT + 3] = siblings[elements[i]]
+        row[LIKENESS_AT + 4] = most[elements[i]]
+        row[LIKENESS_AT + 5] = copies[b]
+        number = measured.offsets[b + 1] - measured.offsets[b]
+        if num_title and 0 < number < MAX_WORDS:
+            common = 0
+            for k in range(measured.offsets[b], measured.offsets[b + 1]):
+                for j in range(num_title):
+                    if measured.words[k] == title[j]:
+                        common += 1
+                        break
+            row[LIKENESS_AT + 6] = common / number * min(1.0, common / max(1.0, num_title * 0.5))
+
+
+@kernel
+def _title_words(data, nodes):
+    """(uint32[MAX_WORDS], number): the words of the first <title> that is no picture's, as `measure` hashes them."""
+    words = np.empty(MAX_WORDS, np.uint32)
+    for i in range(len(nodes)):
+        if nodes[i].tag == tags.TITLE and not nodes[nodes[i].parent].flags & FOREIGN and nodes[i].behind > i + 1:
+            return words, hash_words(data, nodes, i + 1, words)
+    return words, 0

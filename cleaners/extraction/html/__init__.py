@@ -1,0 +1,1 @@
+"""HTML as arrays: tokenizer, tree, text."""

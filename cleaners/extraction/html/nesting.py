@@ -1,0 +1,362 @@
+"""Which elements are open, and which of them a start or an end tag closes (the HTML standard, 13.2.4 and 13.2.6).
+
+    html ▸ body ▸ ul ▸ li ▸ p        <li> closes p and li:      html ▸ body ▸ ul ▸ li
+                                     </ul> closes all down to ul: html ▸ body
+
+Active formatting is kept as counts: a <b> that nobody closed makes the next paragraphs bold too, up to three deep
+(the "Noah's Ark clause"), and what a table cell opens ends with it.
+
+At most `MAX_DEPTH` elements are open, so that no tag costs more than so many steps: 1 million open tags take as long
+as 1 million closed ones.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cleaners.extraction.html import tags
+from cleaners.extraction.html.nodes import BOLD, CODE, FOREIGN, INHERITED, ITALIC
+from cleaners.extraction.html.tags import (
+    BLOCK,
+    CLOSED_IN_SCOPE,
+    CLOSES_P,
+    FORMATTING,
+    HEADING,
+    IMPLIED_END,
+    INTEGRATION,
+    MARKER,
+    RULES,
+    SCOPE,
+    SPECIAL,
+    TABLE_LEVEL,
+    UNKNOWN,
+)
+from shards.compiled import kernel
+
+MAX_DEPTH = 512  # where browsers stop; the deepest of 3,013 real pages has 358
+
+# Indices of `Stack.state`.
+DEPTH, NODES, ATTRIBUTES, LINK, ACTIVE, OPEN_P, FORM, BROKEN, SPACED = range(9)
+
+OPEN = np.dtype(
+    [
+        ("name", np.uint64),  # tells unknown elements apart
+        ("node", np.int32),
+        ("link", np.int32),  # this and the next: the active formatting when the element opened
+        ("active", np.int32),
+    ],
+    align=True,
+)
+
+# How many of each are active, two bits of `ACTIVE` each; of <b> and <strong> the flag is BOLD, and so on.
+_COUNTED = (("b", "strong"), ("i", "em"), ("code", "tt"))
+_SHIFTS = np.full(tags.NUM_TAGS, -1, np.int64)
+_SHIFTS[[tags.TAGS[name] for pair in _COUNTED for name in pair]] = np.arange(0, 12, 2)
+_MASKS = (0x00F, 0x0F0, 0xF00)
+
+
+class Stack(NamedTuple):
+    open: np.ndarray  # OPEN[MAX_DEPTH]
+    state: np.ndarray  # int64[9]
+
+
+@kernel
+def new_stack():
+    state = np.zeros(9, np.int64)
+    state[LINK] = -1
+    state[BROKEN] = 1
+    return Stack(np.empty(MAX_DEPTH, OPEN), state)
+
+
+@kernel
+def add(nodes, stack, tag, start, end):
+    """A new node in the innermost open element, with the attributes behind those given away so far: its index."""
+    state = stack.state
+    node = state[NODES]
+    state[NODES] += 1
+    parent = stack.open[state[DEPTH] - 1].node if state[DEPTH] else -1
+    breaks = (RULES[tag] & BLOCK) != 0
+    nodes[node].tag = tag
+    nodes[node].parent = parent
+    nodes[node].flags = nodes[parent].flags & INHERITED if parent >= 0 else 0
+    nodes[node].start = start
+    nodes[node].end = end
+    nodes[node].block = node if breaks or parent < 0 else nodes[parent].block
+    nodes[node].link = state[LINK]
+    nodes[node].first_attribute = state[ATTRIBUTES]
+    nodes[node].last_attribute = state[ATTRIBUTES]
+    if breaks:
+        state[BROKEN] = 1
+    return node
+
+
+@kernel
+def push(nodes, stack, node, name):
+    """Open `node`; what comes next stands in it, unless too many elements are open."""
+    state = stack.state
+    rules = RULES[nodes[node].tag]
+    depth = state[DEPTH]
+    if rules & FORMATTING:
+        if nodes[node].tag == tags.A:
+            state[LINK] = node
+            nodes[node].link = node
+        _count(state, nodes[node].tag, 1)
+    elif nodes[node].tag == tags.FORM:
+        state[FORM] = node
+    if depth == MAX_DEPTH:
+        return
+    stack.open[depth].node = node
+    stack.open[depth].name = name
+    if rules & MARKER:
+        stack.open[depth].link = state[LINK]
+        stack.open[depth].active = state[ACTIVE]
+    state[OPEN_P] += nodes[node].tag == tags.P
+    state[DEPTH] = depth + 1
+
+
+@kernel
+def top(nodes, stack):
+    return nodes[stack.open[stack.state[DEPTH] - 1].node].tag
+
+
+@kernel
+def pop_to(nodes, stack, depth, position):
+    """Close the open elements from `depth` on at `position` of the page."""
+    state = stack.state
+    for k in range(state[DEPTH] - 1, depth - 1, -1):
+        node = stack.open[k].node
+        nodes[node].end = position
+        rules = RULES[nodes[node].tag]
+        if rules & BLOCK:
+            state[BROKEN] = 1
+        if rules & MARKER:
+            state[LINK] = stack.open[k].link
+            state[ACTIVE] = stack.open[k].active
+        state[OPEN_P] -= nodes[node].tag == tags.P
+    state[DEPTH] = min(depth, state[DEPTH])
+
+
+@kernel
+def make_way(nodes, stack, tag, position):
+    """Close what the start tag of `tag` closes."""
+    rules = RULES[tag]
+    if rules & CLOSES_P:
+        if stack.state[OPEN_P]:
+            _close_p(nodes, stack, position, position)
+        if rules & HEADING and RULES[top(nodes, stack)] & HEADING:
+            pop_to(nodes, stack, stack.state[DEPTH] - 1, position)
+    if tag == tags.LI or tag == tags.DD or tag == tags.DT:
+        _close_item(nodes, stack, tag, position)
+    elif tag == tags.A:
+        if stack.state[LINK] >= 0:
+            _end_formatting(nodes, stack, tag, position, position)
+    elif TABLE_LEVEL[tag]:
+        _close_table_parts(nodes, stack, TABLE_LEVEL[tag], position)
+    elif tag == tags.TABLE:
+        if TABLE_LEVEL[top(nodes, stack)] in (1, 2) or top(nodes, stack) == tags.TABLE:
+            _close_table_parts(nodes, stack, 0, position)
+    elif tag == tags.OPTION or tag == tags.OPTGROUP:
+        if top(nodes, stack) == tags.OPTION:
+            pop_to(nodes, stack, stack.state[DEPTH] - 1, position)
+        if tag == tags.OPTGROUP and top(nodes, stack) == tags.OPTGROUP:
+            pop_to(nodes, stack, stack.state[DEPTH] - 1, position)
+    elif tag == tags.BUTTON:
+        close_in_scope(nodes, stack, tag, position, position)
+    elif tag == tags.INPUT:
+        close_in_scope(nodes, stack, tags.SELECT, position, position)
+    elif tag == tags.RB or tag == tags.RT or tag == tags.RP or tag == tags.RTC:
+        open_tag = top(nodes, stack)
+        if open_tag in (tags.RB, tags.RT, tags.RP) or (open_tag == tags.RTC and tag in (tags.RB, tags.RTC)):
+            pop_to(nodes, stack, stack.state[DEPTH] - 1, position)
+
+
+@kernel
+def end_tag(nodes, stack, tag, name, start, behind):
+    """Close what the end tag [start, behind) closes; what is open in that, ends where the tag begins."""
+    rules = RULES[tag]
+    if tag == tags.P:
+        if not (stack.state[OPEN_P] and _close_p(nodes, stack, start, behind)):
+            add(nodes, stack, tag, start, behind)  # as browsers do: an empty paragraph
+    elif rules & FORMATTING:
+        _end_formatting(nodes, stack, tag, start, behind)
+    elif rules & CLOSED_IN_SCOPE:
+        close_in_scope(nodes, stack, tag, start, behind)
+    elif tag == tags.FORM:
+        _close_form(nodes, stack, start, behind)
+    elif TABLE_LEVEL[tag] or tag == tags.TABLE or tag == tags.TEMPLATE:
+        for k in range(stack.state[DEPTH] - 1, 1, -1):
+            open_tag = nodes[stack.open[k].node].tag
+            if open_tag == tag:
+                _close(nodes, stack, k, start, behind)
+                break
+            if open_tag == tags.TABLE or open_tag == tags.TEMPLATE:
+                break
+    elif not rules & SPECIAL or rules & INTEGRATION or tag == tags.SELECT:
+        for k in range(stack.state[DEPTH] - 1, 1, -1):
+            open_tag = nodes[stack.open[k].node].tag
+            if open_tag == tag and (tag != UNKNOWN or stack.open[k].name == name):
+                _close(nodes, stack, k, start, behind)
+                break
+            if RULES[open_tag] & SPECIAL:
+                break
+
+
+@kernel
+def is_foreign(nodes, node):
+    """Whether the element is one of SVG or MathML; that what stands in it is HTML again, does not matter."""
+    if nodes[node].flags & FOREIGN:
+        return True
+    return (RULES[nodes[node].tag] & INTEGRATION) != 0 and (nodes[nodes[node].parent].flags & FOREIGN) != 0
+
+
+@kernel
+def leave_foreign(nodes, stack, position):
+    """Close SVG and MathML: a start tag follows that only HTML has."""
+    depth = stack.state[DEPTH]
+    while nodes[stack.open[depth - 1].node].flags & FOREIGN:
+        depth -= 1
+    pop_to(nodes, stack, depth, position)
+
+
+@kernel
+def end_foreign(nodes, stack, tag, name, start, behind):
+    """An end tag within SVG or MathML; whether an element there, or the outermost itself, was closed by it."""
+    for k in range(stack.state[DEPTH] - 1, 1, -1):
+        node = stack.open[k].node
+        if not is_foreign(nodes, node):
+            return False
+        if nodes[node].tag == tag and stack.open[k].name == name:
+            _close(nodes, stack, k, start, behind)
+            return True
+    return False
+
+
+@kernel
+def marks(state):
+    """Flags of the active formatting."""
+    active = state[ACTIVE]
+    return BOLD * (active & _MASKS[0] != 0) | ITALIC * (active & _MASKS[1] != 0) | CODE * (active & _MASKS[2] != 0)
+
+
+@kernel
+def _count(state, tag, change):
+    shift = _SHIFTS[tag]
+    if shift >= 0:
+        number = (state[ACTIVE] >> shift) & 3
+        state[ACTIVE] += (min(3, max(0, number + change)) - number) << shift
+
+
+@kernel
+def _close(nodes, stack, depth, start, behind):
+    node = stack.open[depth].node
+    pop_to(nodes, stack, depth, start)
+    nodes[node].end = behind
+
+
+@kernel
+def _close_p(nodes, stack, start, behind):
+    """Close the paragraph in button scope; whether there is one."""
+    for k in range(stack.state[DEPTH] - 1, 1, -1):
+        tag = nodes[stack.open[k].node].tag
+        if tag == tags.P:
+            _close(nodes, stack, k, start, behind)
+            return True
+        if RULES[tag] & SCOPE or tag == tags.BUTTON:
+            break
+    return False
+
+
+@kernel
+def _close_item(nodes, stack, tag, position):
+    for k in range(stack.state[DEPTH] - 1, 1, -1):
+        open_tag = nodes[stack.open[k].node].tag
+        if open_tag == tag or (tag != tags.LI and (open_tag == tags.DD or open_tag == tags.DT)):
+            pop_to(nodes, stack, k, position)
+            return
+        if RULES[open_tag] & SPECIAL and open_tag != tags.ADDRESS and open_tag != tags.DIV and open_tag != tags.P:
+            return
+
+
+@kernel
+def _close_table_parts(nodes, stack, level, position):
+    """Close the open parts of the innermost table from `level` down; at level 0 the table too."""
+    outermost = stack.state[DEPTH]
+    for k in range(stack.state[DEPTH] - 1, 1, -1):
+        tag = nodes[stack.open[k].node].tag
+        if tag == tags.TABLE or tag == tags.TEMPLATE:
+            if level == 0:
+                outermost = k
+            break
+        if level and TABLE_LEVEL[tag] >= level:
+            outermost = k
+    pop_to(nodes, stack, outermost, position)
+
+
+@kernel
+def close_in_scope(nodes, stack, tag, start, behind):
+    """Close the innermost element `tag` in scope, and all in it; whether there is one. Any heading's end tag closes any
+    heading."""
+    rules = RULES[tag]
+    for k in range(stack.state[DEPTH] - 1, 1, -1):
+        open_tag = nodes[stack.open[k].node].tag
+        if open_tag == tag or (rules & HEADING and RULES[open_tag] & HEADING):
+            _close(nodes, stack, k, start, behind)
+            return True
+        if RULES[open_tag] & SCOPE or (tag == tags.LI and (open_tag == tags.OL or open_tag == tags.UL)):
+            break
+    return False
+
+
+@kernel
+def _close_form(nodes, stack, start, behind):
+    """A form's end tag takes the form alone away; what is open in it stays open, if its end tag may not be left out."""
+    form = stack.state[FORM]
+    stack.state[FORM] = 0
+    for k in range(stack.state[DEPTH] - 1, 1, -1):
+        node = stack.open[k].node
+        if node == form:
+            depth = stack.state[DEPTH]
+            while depth - 1 > k and RULES[nodes[stack.open[depth - 1].node].tag] & IMPLIED_END:
+                depth -= 1
+            pop_to(nodes, stack, depth, start)
+            if k == stack.state[DEPTH] - 1:
+                _close(nodes, stack, k, start, behind)
+            else:
+                nodes[node].end = behind
+                _remove(stack, k)
+                stack.state[BROKEN] = 1
+            return
+        if RULES[nodes[node].tag] & SCOPE:
+            return
+
+
+@kernel
+def _end_formatting(nodes, stack, tag, start, behind):
+    """The standard's adoption agency without its clones: if a block is open in the element, what is open directly in
+    it moves out, with all it holds. `link` and the flags of text remember what it was in."""
+    state = stack.state
+    if tag == tags.A:
+        state[LINK] = -1
+    _count(state, tag, -1)
+    holds_block = False
+    for k in range(state[DEPTH] - 1, 1, -1):
+        node = stack.open[k].node
+        if nodes[node].tag == tag:
+            if holds_block:
+                nodes[node].end = behind
+                nodes[stack.open[k + 1].node].parent = nodes[node].parent
+                _remove(stack, k)
+            else:
+                _close(nodes, stack, k, start, behind)
+            return
+        rules = RULES[nodes[node].tag]
+        if rules & SCOPE:
+            return
+        holds_block |= (rules & SPECIAL) != 0
+
+
+@kernel
+def _remove(stack, depth):
+    for k in range(depth, stack.state[DEPTH] - 1):
+        stack.open[k] = stack.open[k + 1]
+    stack.state[DEPTH] -= 1

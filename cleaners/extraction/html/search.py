@@ -1,0 +1,55 @@
+"""The next place of a byte, 32 bytes at a step.
+
+LLVM makes no vector loop of one with an early exit: 1.1 ns a byte written plainly, .07 in long texts and .28 with a hit
+every 50 bytes like this.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import intrinsic
+
+from shards.compiled import kernel
+
+
+@kernel
+def find(data, i, byte):
+    """The first position from `i` on that holds `byte`, or len(data)."""
+    n = len(data)
+    while i + 32 <= n:
+        equal = _equal32(data, i, np.uint8(byte))  # type: ignore[call-arg, var-annotated]
+        if equal:
+            return i + _lowest_bit(equal)
+        i += 32
+    while i < n and data[i] != byte:
+        i += 1
+    return i
+
+
+def _generate_equal32(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    lanes, number = ir.VectorType(ir.IntType(8), 32), ir.IntType(32)
+    address = builder.bitcast(builder.gep(array.data, [arguments[1]]), lanes.as_pointer())
+    loaded = builder.load(address)
+    loaded.align = 1
+    undefined = ir.Constant(lanes, ir.Undefined)
+    one = builder.insert_element(undefined, arguments[2], ir.Constant(number, 0))
+    wanted = builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(number, 32), [0] * 32))
+    return builder.bitcast(builder.icmp_unsigned("==", loaded, wanted), number)
+
+
+def _generate_lowest_bit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.zext(builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1)), ir.IntType(64))
+
+
+@intrinsic
+def _equal32(_context, data, i, byte):
+    """Which of the 32 bytes at `i` equal `byte`: the lowest bit is the first of them, on little-endian machines."""
+    return types.uint32(data, types.intp, types.uint8), _generate_equal32
+
+
+@intrinsic
+def _lowest_bit(_context, mask):
+    return types.intp(types.uint32), _generate_lowest_bit

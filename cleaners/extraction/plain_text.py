@@ -1,0 +1,120 @@
+"""Chosen blocks as plain text: a line each, items marked "- ", cells of a table's row on one line, "|" between columns.
+
+    <h1>Bread</h1><ul><li>Flour<li>Salt</ul><table><tr><td>Water<td>1 l<td>cold<tr><td>Yeast<td><td>dry</table>
+
+    Bread
+    - Flour
+    - Salt
+    Water | 1 l | cold
+    Yeast | | dry
+
+There are no blank lines. Markdown is another matter: see `markdown`.
+"""
+
+import numpy as np
+
+from cleaners.extraction.html import tags
+from cleaners.extraction.html.nodes import SPACE
+from cleaners.extraction.html.tags import TEXT
+from cleaners.extraction.html.text import write_node
+from cleaners.extraction.html.tokenizer import is_space
+from cleaners.extraction.structure import MOST_COLUMNS, places_of
+from shards.compiled import kernel
+
+_NEWLINE, _SPACE, _DASH, _PIPE = map(ord, "\n -|")
+
+
+@kernel
+def max_page_bytes(page, chosen):
+    """Room for what `write_page` writes: text grows by a fifth at most (`entities`), a block has 3 bytes before it, a
+    row two for each column, and a <br> is longer than the line end that it becomes."""
+    nodes = page.tree.nodes
+    room = np.int64(8)
+    for i in range(len(nodes)):
+        room += 2 * (MOST_COLUMNS + 1) * (nodes[i].tag == tags.TR)
+    for b in range(len(chosen)):
+        if chosen[b]:
+            room += 8
+            first, last = page.texts[page.blocks[b].first], page.texts[page.blocks[b].behind - 1]
+            span = nodes[last].end - nodes[first].start
+            room += span + span // 5 + 8
+    return room
+
+
+@kernel
+def write_page(data, page, chosen, out, begin):
+    """Write the chosen blocks to out[begin:]; the new end. The last line has no line end."""
+    places = places_of(data, page, chosen)
+    at = begin
+    row = cell = item = -1
+    column = 0
+    for b in range(len(chosen)):
+        if not chosen[b]:
+            continue
+        i = page.blocks[b].element
+        is_in_line = places.rows[i] >= 0 and places.is_line[places.rows[i]]
+        before = at
+        here = places.columns[places.cells[i]] if is_in_line and places.cells[i] >= 0 else 0
+        goes_on = is_in_line and places.rows[i] == row
+        if goes_on and places.cells[i] != cell:
+            column = min(column, here - 1)  # tables of more columns than are told apart
+        if not goes_on:
+            if at > begin:
+                out[at] = _NEWLINE
+                at += 1
+            if places.items[i] >= 0 and places.items[i] != item and not is_in_line:
+                out[at], out[at + 1] = _DASH, _SPACE
+                at += 2
+        for k in range(column if goes_on else 0, here):
+            if goes_on or k > 0:
+                out[at] = _SPACE
+                at += 1
+            out[at] = _PIPE
+            at += 1
+        if goes_on or here > 0:
+            out[at] = _SPACE
+            at += 1
+        end = write_block(data, page, b, is_in_line, out, at)
+        if end == at:  # marks and blanks alone: nothing of it stays
+            at = before
+            continue
+        at = end
+        row, cell, item = places.rows[i] if is_in_line else -1, places.cells[i], places.items[i]
+        column = here
+    return at
+
+
+@kernel
+def write_block(data, page, b, on_one_line, out, begin):
+    """Write the text of block `b` to out[begin:], without blanks at its end; the new end. <br> ends a line, or is a
+    space with `on_one_line`."""
+    nodes = page.tree.nodes
+    at = begin
+    for t in range(page.blocks[b].first, page.blocks[b].behind):
+        node = page.texts[t]
+        if t > page.blocks[b].first:
+            for k in range(page.texts[t - 1] + 1, node):
+                if nodes[k].tag == tags.BR:
+                    at = _end(out, begin, at)
+                    if at > begin and out[at - 1] != _NEWLINE:
+                        out[at] = _SPACE if on_one_line else _NEWLINE
+                        at += 1
+                elif nodes[k].tag == TEXT and nodes[k].flags & SPACE and at > begin and not is_space(out[at - 1]):
+                    out[at] = _SPACE
+                    at += 1
+        at = write_node(data, nodes, node, out, begin, at)
+    if on_one_line:
+        for k in range(begin, at):
+            if out[k] == _NEWLINE:
+                out[k] = _SPACE
+    at = _end(out, begin, at)
+    while at > begin and out[at - 1] == _NEWLINE:
+        at = _end(out, begin, at - 1)
+    return at
+
+
+@kernel(inline="always")
+def _end(out, begin, at):
+    while at > begin and out[at - 1] == _SPACE:
+        at -= 1
+    return at

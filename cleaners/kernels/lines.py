@@ -1,0 +1,136 @@
+"""What the rules look at in a line, for all lines of a batch in one kernel.
+
+A line ends at a newline and holds a word (`shards.words`); it runs from its first word to the end of its last.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from cleaners.kernels.sentences import count_sentences
+from shards.compiled import kernel
+from shards.unicode import NUMBER, PUNCTUATION, SYMBOL, classes, decode, lowercase, text_buffers
+from shards.words import Words
+
+# Rows of `line_table`. START and END are byte offsets into the batch, FIRST and LAST code points.
+ROW, START, END, WORDS, LONGEST_WORD, FIRST, LAST, ENDS_IN_DOTS, SENTENCES, HASH = range(10)
+# Counts of code points: CHARS with the white space inside the line, the others without. UPPERCASE_CHARS have a
+# lower-case form; NUMERIC_CHARS are numbers, punctuation and symbols. UNSPACED_CHARS are of scripts that write words
+# without spaces and whose characters are no words: Thai, Lao, Tibetan, Burmese, Khmer.
+CHARS, WORD_CHARS, UPPERCASE_CHARS, NUMBER_CHARS, NUMERIC_CHARS, UNSPACED_CHARS = range(10, 16)
+
+_last: list[tuple[Words, np.ndarray]] = []  # of the last text, as `shards.words` keeps its words
+
+
+def lines_of(text: pa.Array, words: Words) -> np.ndarray:
+    """int64[16, lines]: all lines of the batch in order, read-only; asked again for the same `words`, it is at hand.
+
+    `words` are those of `text`. HASH is of the line's characters, LONGEST_WORD is in code points, ENDS_IN_DOTS says
+    that the line ends in "...".
+    """
+    if _last and _last[0][0] is words:
+        return _last[0][1]
+    data, _ = text_buffers(text)
+    table: np.ndarray = line_table(data, words.rows, words.starts, words.ends, classes(), lowercase())
+    table.flags.writeable = False
+    _last[:] = [(words, table)]
+    return table
+
+
+@kernel
+def line_table(data, rows, starts, ends, classes, lowercase):
+    num_lines = 0
+    for row in range(len(rows) - 1):
+        for w in range(rows[row], rows[row + 1]):
+            num_lines += w == rows[row] or newline_in(data, ends[w - 1], starts[w])
+    out = np.zeros((16, num_lines), np.int64)
+    line = 0
+    for row in range(len(rows) - 1):
+        w = rows[row]
+        while w < rows[row + 1]:
+            after = w + 1
+            while after < rows[row + 1] and not newline_in(data, ends[after - 1], starts[after]):
+                after += 1
+            out[ROW, line] = row
+            _measure(data, starts[w:after], ends[w:after], classes, lowercase, out[:, line])
+            line += 1
+            w = after
+    return out
+
+
+@kernel
+def _measure(data, starts, ends, classes, lowercase, out):
+    start, end = starts[0], ends[-1]
+    spaces, word_chars, longest, uppercase, numbers, numeric, unspaced = 0, 0, 0, 0, 0, 0, 0
+    h = np.uint64(0xCBF29CE484222325)  # FNV-1a over code points
+    c = np.uint32(0)
+    i = start
+    for w in range(len(starts)):
+        while i < starts[w]:
+            c, i = decode(data, i)
+            h = (h ^ np.uint64(c)) * np.uint64(0x100000001B3)
+            spaces += 1
+        chars = 0
+        while i < ends[w]:
+            c, i = decode(data, i)
+            h = (h ^ np.uint64(c)) * np.uint64(0x100000001B3)
+            chars += 1
+            kind = classes[c]
+            uppercase += lowercase[c] != c
+            numbers += kind == NUMBER
+            numeric += kind in (NUMBER, PUNCTUATION, SYMBOL)
+            unspaced += 0x0E00 <= c < 0x10A0 or 0x1780 <= c < 0x1800
+        longest = max(longest, chars)
+        word_chars += chars
+    out[START], out[END], out[WORDS], out[LONGEST_WORD] = start, end, len(starts), longest
+    out[FIRST], out[LAST], out[HASH] = decode(data, start)[0], c, np.int64(h)
+    out[ENDS_IN_DOTS] = end - start >= 3 and data[end - 1] == 0x2E and data[end - 2] == 0x2E and data[end - 3] == 0x2E
+    out[SENTENCES] = count_sentences(data, start, end, classes, lowercase)
+    out[CHARS], out[WORD_CHARS], out[UPPERCASE_CHARS] = spaces + word_chars, word_chars, uppercase
+    out[NUMBER_CHARS], out[NUMERIC_CHARS], out[UNSPACED_CHARS] = numbers, numeric, unspaced
+
+
+@kernel(inline="always")
+def newline_in(data, start, end):
+    found = False
+    for i in range(start, end):
+        found |= data[i] == 10
+    return found
+
+
+def later_copies(lines: np.ndarray) -> np.ndarray:
+    """bool[lines]: whether an equal line stands before it in the same text."""
+    # A sort of single 64-bit keys is ten times faster than one of pairs; a multiple of the row keeps rows apart.
+    keys = lines[HASH] + lines[ROW] * np.int64(-0x61C8864680B583EB)
+    later = np.ones(len(keys), np.bool_)
+    later[np.unique(keys, return_index=True)[1]] = False
+    return later
+
+
+def ends_in(lines: np.ndarray, text: pa.Array, endings: tuple[str, ...]) -> np.ndarray:
+    """bool[lines]: whether the line ends in one of `endings`."""
+    packed = [ending.encode() for ending in endings]
+    offsets = np.cumsum([0, *map(len, packed)])
+    data, _ = text_buffers(text)
+    found: np.ndarray = _ends_in(data, lines[START], lines[END], np.frombuffer(b"".join(packed), np.uint8), offsets)
+    return found
+
+
+@kernel
+def _ends_in(data, starts, ends, endings, offsets):
+    found = np.zeros(len(starts), np.bool_)
+    for line in range(len(starts)):
+        for k in range(len(offsets) - 1):
+            size = offsets[k + 1] - offsets[k]
+            begin = ends[line] - size
+            same = begin >= starts[line]
+            i = 0
+            while same and i < size:
+                same = data[begin + i] == endings[offsets[k] + i]
+                i += 1
+            found[line] |= same
+    return found
+
+
+def code_points(characters: str) -> np.ndarray:
+    """What FIRST and LAST can be compared with by `np.isin`."""
+    return np.array([ord(c) for c in characters], np.int64)

@@ -1,0 +1,1 @@
+"""MinHash: signatures, candidate pairs, verified edges, clusters."""

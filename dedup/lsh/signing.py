@@ -1,0 +1,163 @@
+"""Signing: each unit becomes files of band keys and shingle sets, which all later steps map instead of holding.
+
+    <stem>.keys.npy        u64[bands, documents]    one band of a unit is one contiguous slice
+    <stem>.sets.npy        u32                      shingle sets (or whole signatures), end to end
+    <stem>.documents.npy   SIGNED[documents]        address, id, keep order, where its set lies; written last
+
+Of 9,000 hashes a document keeps 450 keys and its shingles, not 36 kB of signature. Rows without words are not there.
+
+An index keeps such files of earlier runs, made by `sign` with the same `Signing` in all but `keep`, and gives them as
+`UnitFiles` of their stems. Only rows that were kept belong there, and their `address` is `NOT_HERE`: this is how an
+earlier document is known. It comes before all of this run in keep order, never leaves, and is compared with none of
+its like. `order` and `copies` of it are not read.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from dedup.documents import DOCUMENT, UnitFiles, damaged, describe, load_npy, npy_path, save_npy, unit_path
+from dedup.keep import EARLIER, KeepBy
+from dedup.lsh.shingles import Unit as Unit
+from dedup.lsh.shingles import shingles_of
+from dedup.lsh.signatures import band_keys, permutations, signatures
+from dedup.verdicts import NOT_HERE
+from shards.atomic import atomic_file
+from shards.compiled import kernel
+from shards.exchange import ExchangeUnit
+from shards.schema import COPIES
+
+Verify = Literal["shingles", "signature", "none"]
+SIGNED = np.dtype([*DOCUMENT.descr, ("copies", "<i8"), ("set_start", "<i8"), ("set_size", "<i8")])
+_SIGNATURE_BYTES = 4 << 20  # signatures held at a time: they stay in cache between the kernels
+
+
+@dataclass(frozen=True)
+class Signing:
+    ngram: int
+    unit: Unit
+    segmented: bool
+    bands: int
+    rows: int
+    seed: int
+    verify: Verify
+    keep: KeepBy
+
+
+def sign(unit: ExchangeUnit, *, folder: Path, signing: Signing) -> None:
+    """Write the files of `unit`, unless a killed attempt has finished them."""
+    if unit_path(folder, unit.key, "documents").exists():
+        return
+    parts, num_values = [], 0
+    with atomic_file(unit_path(folder, unit.key, "sets")) as file:
+        file.write(_header(0))
+        for documents, sets, keys in _sign_batches(unit, signing):
+            file.write(sets.tobytes())
+            parts.append((documents, keys))
+            num_values += len(sets)
+        file.seek(0)
+        file.write(_header(num_values))
+    documents = np.concatenate([np.zeros(0, SIGNED), *(part[0] for part in parts)])
+    documents["set_start"] = np.cumsum(documents["set_size"]) - documents["set_size"]
+    keys = np.concatenate([np.zeros((signing.bands, 0), np.uint64), *(part[1] for part in parts)], axis=1)
+    save_npy(unit_path(folder, unit.key, "keys"), keys)
+    save_npy(unit_path(folder, unit.key, "documents"), documents)
+
+
+def _header(count: int) -> bytes:
+    """Of a .npy file of u32[count]: as long for any count, so that it can be set when all is written."""
+    fields = f"{{'descr': '<u4', 'fortran_order': False, 'shape': ({count},), }}"
+    return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + fields.encode().ljust(117) + b"\n"
+
+
+def _sign_batches(unit: ExchangeUnit, signing: Signing) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(documents without `set_start`, their sets, their band keys) of each batch of the unit's live rows."""
+    multipliers, increments = permutations(signing.bands * signing.rows, signing.seed)
+    block = max(1, _SIGNATURE_BYTES // multipliers.nbytes)
+    counted = [COPIES.name] if COPIES.name in unit.columns() else []
+    for rows, batch in unit.batches(list(dict.fromkeys(["id", "text", *signing.keep.columns(), *counted]))):
+        sets, starts = shingles_of(batch["text"], signing.ngram, signing.unit, signing.segmented)
+        with_words = np.flatnonzero(np.diff(starts))
+        documents = describe(unit, rows, batch, signing.keep, SIGNED)[with_words]
+        if counted:
+            documents["copies"] = batch[COPIES.name].to_numpy(zero_copy_only=False)[with_words]
+        documents["set_size"] = np.diff(starts)[with_words]
+        starts = np.append(starts[with_words], starts[-1])  # a row without words takes no room between its neighbours
+        keys, whole = [], []
+        for first in range(0, len(documents), block):
+            signed = signatures(sets, starts[first : first + block + 1], multipliers, increments)
+            keys.append(band_keys(signed, signing.bands, signing.rows))
+            if signing.verify == "signature":
+                whole.append(signed.ravel())
+        if signing.verify == "signature":
+            documents["set_size"] = len(multipliers)
+            sets = np.concatenate([np.zeros(0, np.uint32), *whole])
+        yield documents, sets, np.concatenate([np.zeros((signing.bands, 0), np.uint64), *keys], axis=1)
+
+
+@dataclass(frozen=True)
+class SignedFiles:
+    """Signed documents by number: first those of an index, then those of this run."""
+
+    files: UnitFiles
+    num_earlier: int
+    bands: int
+
+    @classmethod
+    def open(cls, folder: Path, units: Sequence[ExchangeUnit], bands: int, earlier: UnitFiles | None) -> "SignedFiles":
+        own = UnitFiles.open(folder, units, SIGNED)
+        earlier = earlier or UnitFiles((), ())
+        return cls(earlier + own, len(earlier), bands)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def documents(self, numbers: np.ndarray) -> np.ndarray:
+        """SIGNED of `numbers`, which ascend."""
+        documents = self.files.documents(numbers, SIGNED)
+        documents["order"][documents["address"] == NOT_HERE] = EARLIER
+        return documents
+
+    def keys(self, band: int, prefix: int, num_prefixes: int) -> tuple[np.ndarray, np.ndarray]:
+        """(u64 keys of the band, i64 numbers of their documents): those whose key modulo `num_prefixes` is `prefix`."""
+        parts, numbers = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+        for stem, start, end in zip(self.files.stems, (0, *self.files.ends), self.files.ends, strict=False):
+            stored = load_npy(npy_path(stem, "keys"), np.dtype("<u8"))
+            if stored.shape != (self.bands, end - start):
+                raise damaged(
+                    npy_path(stem, "keys"),
+                    f"{stored.shape} keys for {end - start} documents and {self.bands} bands; another recipe's?",
+                )
+            keys = np.array(stored[band])
+            if num_prefixes > 1:
+                chosen = np.flatnonzero(keys % np.uint64(num_prefixes) == prefix)
+                keys = keys[chosen]
+                numbers.append(start + chosen)
+            parts.append(keys)
+        keys = np.concatenate(parts)
+        return keys, np.concatenate(numbers) if num_prefixes > 1 else np.arange(len(keys))
+
+    def sets(self, numbers: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(u32 sets end to end, i64[len(numbers) + 1] where each begins) of `documents`, whose `numbers` ascend."""
+        begins = np.ascontiguousarray(documents["set_start"])
+        starts = np.concatenate([[0], np.cumsum(documents["set_size"])])
+        sets, done = np.empty(starts[-1], np.uint32), 0
+        for stem, positions in self.files.places(numbers):
+            until = done + len(positions)
+            stored = load_npy(npy_path(stem, "sets"), np.dtype("<u4"))
+            if len(stored) < (begins[done:until] + np.diff(starts[done : until + 1])).max():
+                raise damaged(npy_path(stem, "sets"), f"it ends at {len(stored)} values, within a document's")
+            copy_slices(stored, begins[done:until], starts[done : until + 1], sets)
+            done = until
+        return sets, starts
+
+
+@kernel
+def copy_slices(source: np.ndarray, begins: np.ndarray, starts: np.ndarray, target: np.ndarray) -> None:
+    """target[starts[i]:starts[i + 1]] = the as many values of `source` from begins[i] on."""
+    for i in range(len(begins)):
+        size = starts[i + 1] - starts[i]
+        target[starts[i] : starts[i + 1]] = source[begins[i] : begins[i] + size]

@@ -1,0 +1,207 @@
+"""Windows of L words: the pieces of text by which a passage that stands in two places is found.
+
+A word lies in a passage of at least L words that occurs twice exactly when it lies in a window of L words that does.
+
+    words       a b c d e f g h i j k …
+    k-grams     ├───┤ each has a hash            window    ├───────────┤
+    minimizer   the one with the least hash of a window's L - k + 1      ↑ the window's mark
+
+A window's mark is its minimizer (Schleimer et al. 2003, "Winnowing"). It depends on the window's words alone, so equal
+windows have equal marks; and windows that follow each other mostly share theirs, so there is one mark in some thirteen
+words. The first pass leaves half a byte a word, and only windows around a k-gram that occurs twice are hashed whole.
+
+Words are those of `shards.words`: between white space, an ideograph by itself. They depend on nothing around them, so
+a pasted passage has the same words wherever it stands, but for its first and last where punctuation touches them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from dedup.repeats.engine import HashSet, Marks, Pieces, holds, shift_of
+from shards.compiled import kernel
+from shards.unicode import IDEOGRAPH, MARK, SPACE, classes, decode, text_buffers
+from shards.words import max_words
+
+_WORD, _WORD_STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+_CHECK = np.uint64(0xC2B2AE3D27D4EB4F)
+_BASE, _CHECK_BASE = np.uint64(0xA0761D6478BD642F), np.uint64(0xE7037ED1A0B428DB)
+_MIX = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finaliser
+_32 = np.uint64(32)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A `dedup.repeats.engine.Hasher` for windows of `length` words, two at least."""
+
+    length: int
+
+    @property
+    def gram(self) -> int:
+        """Words of a k-gram: a longer one seldom occurs twice by accident, a shorter one leaves fewer marks."""
+        return self.length // 2
+
+    def marks(self, text: pa.LargeStringArray) -> Marks:
+        return Marks(*window_marks(*text_buffers(text), classes(), self.length, self.gram))
+
+    def pieces(self, text: pa.LargeStringArray, chosen: np.ndarray, repeated: HashSet) -> Pieces:
+        found = marked_windows(*text_buffers(text), classes(), self.length, self.gram, chosen, repeated.slots)
+        return Pieces(*found)
+
+
+@kernel(inline="always")
+def _longest_row(offsets):
+    longest = np.int64(0)
+    for row in range(len(offsets) - 1):
+        longest = max(longest, offsets[row + 1] - offsets[row])
+    return longest
+
+
+@kernel(inline="always")
+def hash_words(data, start, end, classes, begins, words):
+    """Write the first byte and the hash of each word of data[start:end]; returns their number.
+
+    The words are those of `shards.words.word_spans`; to split and to hash in one go takes half the time.
+    """
+    n, i, behind = 0, start, np.int64(-1)  # behind: where the last word ended, if it was an ideograph
+    word, in_run = _WORD, False
+    while i < end:
+        code, after = decode(data, i)
+        kind = classes[code]
+        joins = kind == MARK and not in_run and behind == i
+        if in_run and kind in (SPACE, IDEOGRAPH):
+            words[n - 1] = word ^ (word >> _32)
+            in_run = False
+        if kind == SPACE:
+            i = after
+            continue
+        if not in_run and not joins:
+            begins[n], word = i, _WORD
+            n += 1
+            in_run = kind != IDEOGRAPH
+        while i < after or (in_run and i < end and 0x20 < data[i] < 0x7F):  # the rest of an ASCII word, too
+            word = (word ^ np.uint64(data[i])) * _WORD_STEP
+            i += 1
+        if not in_run:
+            words[n - 1] = word ^ (word >> _32)
+            behind = i
+    if in_run:
+        words[n - 1] = word ^ (word >> _32)
+    return n
+
+
+@kernel(inline="always")
+def _other(word):
+    """A second hash of the word with this hash. Two words with one hash, one pair in 2^64, have one second hash, too;
+    but for a false window all its other words must be equal besides."""
+    other = word * _CHECK
+    return other ^ (other >> _32)
+
+
+@kernel(inline="always")
+def _power(base, exponent):
+    power = np.uint64(1)
+    for _ in range(exponent):
+        power *= base
+    return power
+
+
+@kernel(inline="always")
+def _hash_grams(words, num_words, length, power, grams):
+    """Polynomials of `length` words each, rolled along; mixed, so that the least of some is any of them."""
+    rolling = np.uint64(0)
+    for k in range(num_words):
+        rolling = rolling * _BASE + words[k]
+        if k >= length:
+            rolling -= words[k - length] * power
+        if k >= length - 1:
+            mixed = (rolling ^ (rolling >> _32)) * _MIX
+            grams[k - length + 1] = mixed ^ (mixed >> _32)
+
+
+@kernel(inline="always")
+def _next_minimizer(grams, end, width, least):
+    """The place of the least of grams[end - width:end], the last of equal ones; `least` is the place for `end` - 1."""
+    if least < end - width:
+        least = end - width
+        for k in range(end - width + 1, end):
+            if grams[k] <= grams[least]:
+                least = k
+    elif grams[end - 1] <= grams[least]:
+        least = end - 1
+    return least
+
+
+@kernel(inline="always")
+def _spread(least):
+    """A least hash begins with zeros, and marks are told apart by their top bits."""
+    return least * _MIX
+
+
+@kernel
+def window_marks(data, offsets, classes, length, gram):
+    """(u64 marks of the UTF-8 rows data[offsets], row by row, i64[rows] how many each has)."""
+    rows, room = len(offsets) - 1, max_words(_longest_row(offsets))
+    begins = np.empty(room, np.int64)
+    words, grams = np.empty(room, np.uint64), np.empty(room, np.uint64)
+    marks, counts = np.empty(1024, np.uint64), np.zeros(rows, np.int64)
+    power, width, count = _power(_BASE, gram), length - gram + 1, 0
+    for row in range(rows):
+        num_words = hash_words(data, offsets[row], offsets[row + 1], classes, begins, words)
+        if num_words < length:
+            continue
+        _hash_grams(words, num_words, gram, power, grams)
+        if len(marks) < count + num_words:
+            marks = np.concatenate((marks[:count], np.empty(count + 2 * num_words, np.uint64)))
+        first, least, last = count, np.int64(-1), np.int64(-1)
+        for end in range(width, num_words - gram + 2):
+            least = _next_minimizer(grams, end, width, least)
+            if least != last:
+                marks[count] = _spread(grams[least])
+                count += 1
+                last = least
+        counts[row] = count - first
+    return marks[:count].copy(), counts
+
+
+@kernel
+def marked_windows(data, offsets, classes, length, gram, chosen, slots):
+    """The fields of `Pieces` for the windows whose mark is among `slots`, of the rows that are `chosen`."""
+    num_rows, room = len(offsets) - 1, max_words(_longest_row(offsets))
+    begins = np.empty(room, np.int64)
+    words, grams = np.empty(room, np.uint64), np.empty(room, np.uint64)
+    size = 0
+    for row in range(num_rows):
+        if chosen[row]:
+            size += max_words(offsets[row + 1] - offsets[row])
+    rows, starts = np.empty(size, np.int64), np.empty(size, np.int64)
+    hashes, checks = np.empty(size, np.uint64), np.empty(size, np.uint64)
+    gram_power, power, check_power = _power(_BASE, gram), _power(_BASE, length), _power(_CHECK_BASE, length)
+    shift, width, count = shift_of(slots), length - gram + 1, 0
+    for row in range(num_rows):
+        if not chosen[row]:
+            continue
+        num_words = hash_words(data, offsets[row], offsets[row + 1], classes, begins, words)
+        _hash_grams(words, num_words, gram, gram_power, grams)
+        least, last, marked = np.int64(-1), np.int64(-1), False
+        rolling = check = np.uint64(0)
+        for k in range(num_words):
+            rolling = rolling * _BASE + words[k]
+            check = check * _CHECK_BASE + _other(words[k])
+            first = k - length + 1
+            if first < 0:
+                continue
+            if first > 0:
+                rolling -= words[first - 1] * power
+                check -= _other(words[first - 1]) * check_power
+            least = _next_minimizer(grams, first + width, width, least)
+            if least != last:
+                marked = holds(slots, shift, _spread(grams[least]))
+                last = least
+            if marked:
+                mixed = (rolling ^ (rolling >> _32)) * _MIX
+                rows[count], starts[count] = row, begins[first] - offsets[row]
+                hashes[count], checks[count] = mixed ^ (mixed >> _32), check
+                count += 1
+    return rows[:count], starts[:count], hashes[:count], checks[:count]

@@ -1,0 +1,1 @@
+"""Reading a finished run: rows of the ledger, and clusters of duplicates."""

@@ -1,0 +1,156 @@
+"""The ledger of a finished run, read by column: a row for every record, in the order of row addresses.
+
+A verb asks for the columns that it needs and gets them whole, as one Arrow array each; the rest of the ledger is never
+decompressed. Row numbers run through all units, so one number names a record in every column.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.recipe import Recipe, load_recipe
+from pipelines.run.opening import require_units
+from shards.errors import RunError, UserError
+from shards.sink import open_arrow, read_batches, read_table
+
+KEPT = -1  # the fate of a kept document
+
+
+def word_counts(names: Sequence[str]) -> list[str]:
+    """Those of the metrics that count words: one, or one for each language that has a stage of its own."""
+    return [name for name in names if name.endswith(".word_count")]
+
+
+def words_of_rows(names: Sequence[str], column: Callable[[str], pa.Array]) -> pa.Array | None:
+    """By the first of these metrics that a row has; None where there are none."""
+    counted = word_counts(names)
+    return pc.coalesce(*map(column, counted)) if counted else None
+
+
+@dataclass
+class Ledger:
+    run: Path
+    recipe: Recipe
+    paths: tuple[Path, ...]  # in the order of source, file and part
+    _read: dict[str, pa.Array] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, run: Path) -> "Ledger":
+        """The ledger of a finished run; UserError for any other folder."""
+        if not (run / "run.json").exists():
+            raise UserError(f"{run}: no run of gristmill (it has no run.json)")
+        if not (run / "report.json").exists():
+            raise UserError(f"{run}: the run is not finished; run its command again to resume, then ask again")
+        recipe = load_recipe(str(run / "recipe.toml"))
+        sources = list(recipe.sources)
+
+        def place(path: Path) -> tuple[int, int, int]:
+            source, file, part = path.stem.rsplit("-", 2)
+            return sources.index(source), int(file), int(part)
+
+        try:
+            paths = sorted((run / "ledger").glob("*.arrow"), key=place)
+        except ValueError:
+            raise RunError(f"{run}/ledger: holds files of another run; `gristmill verify {run}` names them") from None
+        if not paths:
+            raise RunError(f"{run}/ledger: missing; `gristmill verify {run}` tells what else is")
+        require_units(run)
+        return cls(run, recipe, tuple(paths))
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        return open_arrow(self.paths[0]).schema
+
+    @cached_property
+    def first_rows(self) -> np.ndarray:
+        """i64[units + 1]: the row at which each unit begins, and at last the number of rows."""
+        return np.cumsum([0, *(open_arrow(path).count_rows() for path in self.paths)])
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.first_rows[-1])
+
+    def column(self, name: str) -> pa.Array:
+        if name not in self._read:
+            self.load([name])
+        return self._read[name]
+
+    def load(self, names: Sequence[str]) -> None:
+        """Read these columns at once, each file opened once."""
+        names = [name for name in dict.fromkeys(names) if name not in self._read]
+        if unknown := [name for name in names if name not in self.schema.names]:
+            raise RunError(
+                f"{self.run}/ledger: has no column {', '.join(unknown)}: an older version made it; run again"
+            )
+        if names:
+            table = pa.concat_tables([read_table(path, names) for path in self.paths])
+            for name in names:
+                whole = table[name].combine_chunks()
+                self._read[name] = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
+
+    def parts(self, name: str) -> Iterator[tuple[int, pa.Array]]:
+        """(number of its first row, rows) of the column, batch by batch: what is looked at once is not kept."""
+        first = 0
+        for path in self.paths:
+            for batch in read_batches(path, [name]):
+                yield first, batch[name]
+                first += batch.num_rows
+
+    def fates(self) -> tuple[np.ndarray, list[str]]:
+        """(i16[rows], reasons): the first drop reason of each row, by its place in `reasons`, or KEPT."""
+        numbers: dict[str, int] = {}
+        parts = [np.zeros(0, np.int16)]
+        for _, lists in self.parts("drop_reasons"):
+            fates = np.full(len(lists), KEPT, np.int16)
+            offsets = lists.offsets.to_numpy()
+            dropped = np.flatnonzero(np.diff(offsets))
+            first = lists.values.take(pa.array(offsets[dropped])).dictionary_encode()
+            known = [numbers.setdefault(reason, len(numbers)) for reason in first.dictionary.to_pylist()]
+            fates[dropped] = np.array(known, np.int16)[first.indices.to_numpy()]
+            parts.append(fates)
+        return np.concatenate(parts), list(numbers)
+
+    def counts(self, name: str) -> np.ndarray:
+        """The integer column `name`, 0 where it is null."""
+        values: np.ndarray = pc.fill_null(self.column(name), 0).to_numpy(zero_copy_only=False)
+        return values
+
+    def words(self) -> np.ndarray | None:
+        """The words of each row, 0 where none were counted; None where the recipe counts none."""
+        counted = words_of_rows(self.schema.names, self.column)
+        return None if counted is None else pc.fill_null(counted, 0).to_numpy(zero_copy_only=False)
+
+    def find(self, ids: pa.Array, among: np.ndarray) -> np.ndarray:
+        """i64[ids]: the last row with each id among the rows of the mask `among`, -1 where there is none."""
+        distinct = ids.unique()
+        rows = np.full(len(distinct), -1, np.int64)
+        place = pc.fill_null(pc.index_in(self.column("id"), value_set=distinct), -1).to_numpy()
+        here = np.flatnonzero(among & (place >= 0))
+        rows[place[here]] = here
+        found: np.ndarray = rows[pc.index_in(ids, value_set=distinct).to_numpy(zero_copy_only=False).astype(np.int64)]
+        return found
+
+    def key_of(self, row: int) -> str:
+        """The unit that holds `row`."""
+        return self.paths[int(np.searchsorted(self.first_rows, row, side="right")) - 1].stem
+
+    def rows(self, numbers: Sequence[int], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """These rows as plain values, in the order of `numbers`; only the batches that hold them are read."""
+        rows: dict[int, dict[str, Any]] = {}
+        for path, begin, end in zip(self.paths, self.first_rows[:-1], self.first_rows[1:], strict=True):
+            wanted = sorted({n for n in numbers if begin <= n < end})
+            if not wanted:
+                continue
+            first = int(begin)
+            for batch in read_batches(path, list(columns) if columns is not None else None):
+                here = [n for n in wanted if first <= n < first + batch.num_rows]
+                taken = batch.take(pa.array([n - first for n in here], pa.int64())).to_pylist() if here else []
+                rows |= dict(zip(here, taken, strict=True))
+                first += batch.num_rows
+        return [rows[n] for n in numbers]

@@ -1,0 +1,1 @@
+"""A finished run under other settings: `whatif` and `apply`."""

@@ -1,0 +1,82 @@
+"""Which settings of a run differ from others, and what it takes to know their effect.
+
+a bound of a rule          whatif: the metrics are in the ledger
+anything behind extraction apply: the texts are beside the ledger
+all else                   run: from the crawl
+"""
+
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dedup.minhash import MinHashConfig
+from dedup.top_share import TopShareConfig
+from pipelines.recipe import AnyStage, Recipe
+from pipelines.run.extracted_texts import early_stages
+from shards.stage import StageConfig
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting of a stage. Where a stage became one of another kind, `key` is "kind"."""
+
+    old: AnyStage
+    new: AnyStage
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {_shown(getattr(self.old, self.key))} -> {_shown(getattr(self.new, self.key))}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.old.name}.{self.key}"
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it moves bounds of rules that name it, and nothing else."""
+        old, key = self.old, self.key
+        if isinstance(old, MinHashConfig):
+            return key == "threshold"
+        if isinstance(old, TopShareConfig):
+            return key == "kept_fraction"
+        if key == "kind" or not isinstance(old, StageConfig):
+            return False
+        rules = old.rules(), old.model_copy(update={key: getattr(self.new, key)}).rules()
+        named, others = (
+            [[rule for rule in part if (rule.setting == key) == own] for part in rules] for own in (True, False)
+        )
+        return named[0] != named[1] and others[0] == others[1]
+
+
+def changes_of(before: Recipe, after: Recipe) -> Iterator[Change]:
+    """What `--set` made of the stages of `before`, in their order."""
+    for (_, old), (_, new) in zip(before.stages, after.stages, strict=True):
+        if type(old) is not type(new):
+            yield Change(old, new, "kind")
+            continue
+        for key in type(old).model_fields:
+            if getattr(old, key) != getattr(new, key):
+                yield Change(old, new, key)
+
+
+def can_apply(before: Recipe, after: Recipe) -> bool:
+    """Whether `gristmill apply` takes these settings: the run keeps texts, and what made them stays as it is."""
+    early = early_stages(before.passes()[0])
+    if not (before.output.texts and early and before.sources == after.sources):
+        return False
+    if [type(stage) for stage in early_stages(after.passes()[0])] != [type(stage) for stage in early]:
+        return False
+    return all(change.is_bound for change in changes_of(before, after) if change.old in early)
+
+
+def command(verb: str, run: Path, settings: Iterable[str]) -> str:
+    """`gristmill run RUN/recipe.toml …` or `gristmill apply RUN …` with these settings, into a new folder."""
+    sets = [part for setting in settings for part in ("--set", setting)]
+    given = f"{run}/recipe.toml" if verb == "run" else str(run)
+    return shlex.join(["gristmill", verb, given, *sets, "--out", "NEW"])
+
+
+def _shown(value: Any) -> str:
+    return "off" if value is None else str(value)

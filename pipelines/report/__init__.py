@@ -1,0 +1,1 @@
+"""The report of a run: aggregates, then JSON and a page."""

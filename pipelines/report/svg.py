@@ -1,0 +1,194 @@
+"""Figures of the report, as inline SVG. Colours are classes of the page's style, so they follow light and dark.
+
+Every text that comes from outside goes through `escape`.
+"""
+
+import math
+
+from markupsafe import Markup, escape
+
+from pipelines.report.histogram import Histogram
+from shards.stage import Rule
+
+_WIDTH, _HEIGHT = 320.0, 150.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 6.0, 6.0, 26.0, 18.0
+_TAIL_GAP = 5.0  # between the range and the bar for what lies outside
+
+
+def number(value: float | None) -> str:
+    """12,345 for counts, three significant digits for others."""
+    if value is None:
+        return "–"
+    if float(value).is_integer():
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def bar(*parts: tuple[str, float]) -> Markup:
+    """A line of parts (class, share of the whole line 0..1), as wide as its place."""
+    rects, at = [], 0.0
+    for name, share in parts:
+        width = max(0.0, min(share, 1.0 - at)) * 100
+        rects.append(f'<rect class="{name}" x="{at * 100:.2f}" y="0" width="{width:.2f}" height="1"/>')
+        at += width / 100
+    return Markup(
+        '<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">'
+        + "".join(rects)
+        + "</svg>"
+    )
+
+
+def histogram_svg(title: str, histogram: Histogram, rule: Rule, *, integers: bool) -> Markup:
+    """Stacked bars: kept, dropped by other rules, failing here; bounds are labelled lines, shaded beyond."""
+    scale = _Scale(histogram)
+    totals = [sum(parts) for parts in zip(histogram.kept, histogram.other, histogram.failing, strict=True)]
+    top, cut = _top(totals)
+    out = [
+        f'<svg class="histogram" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img">',
+        f"<title>{escape(title)}</title>",
+        *_shades(rule, scale, integers),
+    ]
+    base, height = _HEIGHT - _BOTTOM, _HEIGHT - _BOTTOM - _TOP
+    label = ""
+    for i, total in enumerate(totals):
+        if not total:
+            continue
+        left, right = scale.bin(i)
+        out.append(f"<g><title>{escape(_bin_title(histogram, i, integers))}</title>")
+        y, shrink = base, min(1.0, top / total)
+        for name, count in (
+            ("kept", histogram.kept[i]),
+            ("other", histogram.other[i]),
+            ("failing", histogram.failing[i]),
+        ):
+            if count:
+                tall = max(0.6, count * shrink / top * height)
+                y -= tall
+                out.append(_rect(name, left + 0.4, y, max(0.6, right - left - 0.8), tall))
+        if i == cut:
+            middle = base - 0.86 * height
+            out.append(
+                f'<path class="break" d="M{left - 2:.1f} {middle + 3:.1f}L{right + 2:.1f} {middle - 1:.1f}'
+                f'M{left - 2:.1f} {middle + 7:.1f}L{right + 2:.1f} {middle + 3:.1f}"/>'
+            )
+            at_end = right > 0.7 * _WIDTH
+            place, anchor = (left - 3, "end") if at_end else (right + 3, "start")
+            label = _text(place, _TOP + 7, f"{total:,}", "count", anchor)
+        out.append("</g>")
+    out.append(f'<line class="axis" x1="{_LEFT:g}" x2="{_WIDTH - _RIGHT:g}" y1="{base:g}" y2="{base:g}"/>')
+    for value, name in _ticks(histogram, integers):
+        x = scale(value)
+        if totals[-1] and x > _WIDTH - _RIGHT - 40:
+            continue  # the place of "more"
+        out.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base:g}" y2="{base + 3:g}"/>')
+        anchor = "start" if x < _LEFT + 8 else "end" if x > _WIDTH - _RIGHT - 8 else "middle"
+        out.append(_text(x, base + 13, name, "tick", anchor))
+    if totals[-1]:
+        out.append(_text(_WIDTH - _RIGHT, base + 13, "more", "tick", "end"))
+    out += [*_bounds(rule, scale, integers), label]
+    return Markup("".join(out) + "</svg>")
+
+
+class _Scale:
+    """Value → x. Bars for what lies outside stand apart at either end, where there is any."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._log, self._edges = histogram.log, histogram.edges
+        width = (_WIDTH - _LEFT - _RIGHT) / (len(self._edges) + 3)
+        totals = [sum(parts) for parts in zip(histogram.kept, histogram.other, histogram.failing, strict=True)]
+        self._bar = max(width, 5.0)
+        self._start = _LEFT + (self._bar + _TAIL_GAP if totals[0] else 0)
+        self._end = _WIDTH - _RIGHT - (self._bar + _TAIL_GAP if totals[-1] else 0)
+
+    def __call__(self, value: float) -> float:
+        low, high = self._edges[0], self._edges[-1]
+        value = min(max(value, low), high)
+        share = math.log(value / low) / math.log(high / low) if self._log else (value - low) / (high - low)
+        return self._start + share * (self._end - self._start)
+
+    def bin(self, i: int) -> tuple[float, float]:
+        if i == 0:
+            return _LEFT, _LEFT + self._bar
+        if i == len(self._edges):
+            return _WIDTH - _RIGHT - self._bar, _WIDTH - _RIGHT
+        return self(self._edges[i - 1]), self(self._edges[i])
+
+
+def _top(totals: list[int]) -> tuple[int, int | None]:
+    """(count at full height, the bar that is cut there): one that dwarfs all others is broken, and labelled."""
+    ranked = sorted(range(len(totals)), key=lambda i: -totals[i])
+    first, second = totals[ranked[0]], totals[ranked[1]] if len(ranked) > 1 else 0
+    if second and first > 3 * second:
+        return max(1, round(1.6 * second)), ranked[0]
+    return max(1, first), None
+
+
+def _sides(rule: Rule, integers: bool) -> list[tuple[str, float, float]]:
+    """(word, bound, where its line stands); between integers it stands half way."""
+    half = 0.5 if integers else 0.0
+    sides = [("min", rule.min_kept, -half), ("max", rule.max_kept, half)]
+    return [(word, bound, bound + shift) for word, bound, shift in sides if bound is not None]
+
+
+def _shades(rule: Rule, scale: _Scale, integers: bool) -> list[str]:
+    shades = []
+    for word, _, at in _sides(rule, integers):
+        x = scale(at)
+        left, right = (0.0, x) if word == "min" else (x, _WIDTH)
+        shades.append(_rect("shade", left, _TOP - 8, right - left, _HEIGHT - _BOTTOM - _TOP + 8))
+    return shades
+
+
+def _bounds(rule: Rule, scale: _Scale, integers: bool) -> list[str]:
+    out = []
+    for word, bound, at in _sides(rule, integers):
+        x = scale(at)
+        out.append(f'<line class="bound" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 10:g}" y2="{_HEIGHT - _BOTTOM:g}"/>')
+        anchor = "start" if x < 40 else "end" if x > _WIDTH - 40 else "middle"
+        place = max(x, 2.0) if anchor == "start" else min(x, _WIDTH - 2) if anchor == "end" else x
+        out.append(_text(place, _TOP - 14, f"{word} {number(bound)}", "bound-label", anchor))
+    return out
+
+
+def _ticks(histogram: Histogram, integers: bool) -> list[tuple[float, str]]:
+    low, high = histogram.edges[0], histogram.edges[-1]
+    if histogram.log:
+        powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+        return [(10.0**p, _short(10**p)) for p in powers]
+    raw = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= raw * (1 - 1e-9))
+    if integers:
+        step = max(1.0, math.ceil(step))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [(k * step, number(round(k * step, 10))) for k in range(first, last + 1)]
+
+
+def _short(value: int) -> str:
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= size:
+            return f"{value // size}{unit}"
+    return str(value)
+
+
+def _bin_title(histogram: Histogram, i: int, integers: bool) -> str:
+    edges = histogram.edges
+    if i == 0:
+        where = f"below {number(edges[0])}"
+    elif i == len(edges):
+        where = f"above {number(edges[-1])}"
+    elif integers:
+        low, high = math.ceil(edges[i - 1]), math.ceil(edges[i]) - 1
+        where = number(low) if low >= high else f"{number(low)} to {number(high)}"
+    else:
+        where = f"{number(edges[i - 1])} to {number(edges[i])}"
+    parts = f"{histogram.kept[i]:,} kept, {histogram.other[i]:,} dropped by other rules"
+    return f"{where}: {parts}, {histogram.failing[i]:,} fail here"
+
+
+def _rect(name: str, x: float, y: float, width: float, height: float) -> str:
+    return f'<rect class="{name}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+
+
+def _text(x: float, y: float, text: str, name: str, anchor: str) -> str:
+    return f'<text class="{name}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

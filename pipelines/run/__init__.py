@@ -1,0 +1,1 @@
+"""Making a run: its folder, its units, and their files."""

@@ -1,0 +1,196 @@
+"""One unit of work, through a pass.
+
+    input or text.arrow ──pass──▶ work/<pass>/<key>.{facts,text,dropped}.arrow   as in `unit_files`
+                                  texts/<key>.arrow       what extraction gave, in the pass that extracts
+                                  work/<pass>/<key>.json  the manifest, written last
+    all passes + verdicts ──▶ `finish`
+
+A unit exists when its manifest does; whatever else lies there is of a killed attempt and is written anew.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cleaners.crawl.warc import WarcReader
+from pipelines.core import measure
+from pipelines.executors import advance, check_stop
+from pipelines.recipe import Pass
+from pipelines.run.extracted_texts import TEXTS, Keeper, Recorded, SavedReader, early_stages, texts_name
+from pipelines.run.unit_files import DROPPED, facts_schema, text_schema, work_file
+from shards.exchange import ExchangeUnit
+from shards.manifest import Manifest, WrittenFile, write_manifest
+from shards.sink import ArrowSink
+from shards.source import Damage, Reader, RowReader, SourceConfig
+from shards.stage import Batch, Stage, StageConfig, with_columns
+from shards.stats import Stats
+from shards.storage import InputFile
+
+
+@dataclass(frozen=True)
+class UnitTask:
+    """A unit in one pass. The first pass reads `file` from `start`; later ones read the pass before."""
+
+    run: Path
+    pass_: Pass
+    source_name: str
+    source: SourceConfig
+    file: InputFile
+    file_index: int
+    part: int
+    start: int
+    carried: pa.Schema  # columns of the text file beside row, provenance and text: those that stages added so far
+    fingerprint: str
+    keep_dropped: bool
+    keep_texts: bool
+    previous: ExchangeUnit | None = None  # the unit as the pass before left it, with its verdicts
+    saved: Path | None = None  # a finished run: the stages up to extraction come from its ledger and texts
+
+    @property
+    def key(self) -> str:
+        return f"{self.source_name}-{self.file_index:05d}-{self.part:03d}"
+
+    @property
+    def stem(self) -> Path:
+        return self.run / "work" / str(self.pass_.number) / self.key
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.stem.with_name(self.key + ".json")
+
+
+def run_unit(task: UnitTask) -> tuple[Manifest, dict[str, float]]:
+    """Take one unit through one pass; (its manifest, seconds by stage)."""
+    stages, keeper = _stages(task)
+    stats, seconds = Stats(), {"read": 0.0, "write": 0.0}
+    rows = _Rows(task)
+    facts, text = facts_schema(task.pass_), text_schema(task.carried)
+    with ExitStack() as files:
+        facts_sink = files.enter_context(ArrowSink(work_file(task.stem, "facts"), facts))
+        text_sink = files.enter_context(ArrowSink(work_file(task.stem, "text"), text))
+        dropped_sink = files.enter_context(ArrowSink(work_file(task.stem, "dropped"), DROPPED))
+        if keeper is not None:
+            texts_sink = files.enter_context(ArrowSink(task.run / texts_name(task.key), TEXTS))
+        began = perf_counter()
+        shown = np.zeros(3, np.int64)
+        for number, batch in enumerate(rows):
+            seconds["read"] += perf_counter() - began
+            check_stop()
+            if task.previous is None:
+                stats.add("documents/input", batch.num_rows)
+            measured = measure(batch, stages, stats)
+            for name, spent in measured.seconds.items():
+                seconds[name] = seconds.get(name, 0.0) + spent
+            began = perf_counter()
+            parts = [_conform(_with_sizes(part), facts) for part in (measured.kept, *measured.dropped)]
+            table = pa.Table.from_batches(parts).sort_by("row").combine_chunks()
+            for part in table.to_batches():
+                facts_sink.write(part)
+            text_sink.write(_conform(measured.kept, text))
+            if keeper is not None:
+                texts_sink.write(keeper.kept(batch, number))
+            if task.keep_dropped:
+                for part in measured.dropped:
+                    dropped_sink.write(_conform(part.filter(pc.is_valid(part["text"])), DROPPED))
+            seconds["write"] += perf_counter() - began
+            step = (batch.num_rows, measured.kept.num_rows, pc.sum(batch["warc_length"]).as_py() or 0)
+            advance(*step)
+            shown += step
+            began = perf_counter()
+    written = {s.path.name: WrittenFile.of(s) for s in (facts_sink, text_sink, dropped_sink)}
+    if keeper is not None:
+        written[texts_name(task.key)] = WrittenFile.of(texts_sink)
+    manifest = Manifest(
+        key=task.key,
+        source=task.source_name,
+        file=task.file.name,
+        start=task.start,
+        next_start=rows.next_start,
+        fingerprint=task.fingerprint,
+        stats=(stats + rows.stats).to_json(),
+        damage=[asdict(d) for d in rows.damage],
+        files=written,
+    )
+    write_manifest(task.manifest_path, manifest)
+    advance(*(-int(amount) for amount in shown))
+    return manifest, seconds
+
+
+class _Rows:
+    """The batches that a unit reads in this pass, numbered by `row`."""
+
+    def __init__(self, task: UnitTask) -> None:
+        self._task = task
+        self.next_start: int | None = None
+        self.stats, self.damage = Stats(), list[Damage]()
+
+    def __iter__(self) -> Iterator[Batch]:
+        task = self._task
+        if task.previous is not None:
+            for _, batch in task.previous.batches(task.previous.columns()):
+                yield batch
+            return
+        if task.saved is not None:
+            saved = SavedReader(task.saved, task.source_name, task.key, early_stages(task.pass_))
+            yield from saved
+            self.next_start, self.stats, self.damage = saved.next_start, saved.stats, saved.damage
+            return
+        reader = _reader(task)
+        first = 0
+        for batch in reader:
+            yield with_columns(batch, {"row": pa.array(np.arange(first, first + batch.num_rows))})
+            first += batch.num_rows
+        self.next_start, self.stats, self.damage = reader.next_start, reader.stats, reader.damage
+
+
+def _reader(task: UnitTask) -> Reader:
+    if task.source.kind in ("warc", "wet"):
+        return WarcReader(task.source_name, task.file, task.start)
+    return RowReader(task.source, task.source_name, task.file, task.start)
+
+
+def _stages(task: UnitTask) -> tuple[list[tuple[StageConfig, Stage]], Keeper | None]:
+    """The pass's stages, and the one among them that holds the texts to be kept."""
+    early = early_stages(task.pass_)
+    if task.saved is None:
+        stages = [*_build(task.pass_.local, task.run)]
+    else:
+        stages = [(config, Recorded(config)) for config in early]
+        stages += _build(task.pass_.local[len(early) :], task.run)
+    if not (task.keep_texts and early):
+        return stages, None
+    config, stage = stages[len(early) - 1]
+    keeper = Keeper(stage)
+    stages[len(early) - 1] = (config, keeper)
+    return stages, keeper
+
+
+@lru_cache(maxsize=1)
+def _build(configs: tuple[StageConfig, ...], run: Path) -> list[tuple[StageConfig, Stage]]:
+    """Models load once a worker, not once a unit."""
+    named = [(config, config.journal()) for config in configs]
+    return [(config, config.build_in(None if name is None else run / name)) for config, name in named]
+
+
+def _with_sizes(batch: Batch) -> Batch:
+    return with_columns(
+        batch,
+        {
+            "text_chars": pc.cast(pc.utf8_length(batch["text"]), pa.int64()),
+            "text_bytes": pc.cast(pc.binary_length(batch["text"]), pa.int64()),
+        },
+    )
+
+
+def _conform(batch: Batch, schema: pa.Schema) -> Batch:
+    """The columns of `schema`, in its order; null where the batch has none."""
+    names = set(batch.schema.names)
+    columns = [batch[f.name].cast(f.type) if f.name in names else pa.nulls(batch.num_rows, f.type) for f in schema]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -1,0 +1,1 @@
+"""Thresholds, classifiers and extractors learned from given texts."""

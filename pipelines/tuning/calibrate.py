@@ -1,0 +1,265 @@
+"""Thresholds for a language, from texts in it that are known to be clean: the way of FineWeb2 (arXiv 2506.20920).
+
+    texts ──our stages──▶ metrics ──mean, σ, quantiles──▶ [[stage]] tables with the reason of each value
+
+As published: stop words are those above .8 % of all words, above .3 % where that gives fewer than 8; word length is
+mean ± 1 σ over the words, in whole characters; the share of words with a letter is mean - 3 σ over the documents; the
+language score is median - σ, from .3 to .9.
+
+The paper moves the other thresholds with statistics of web text, which clean text does not have. Here a bound of
+Gopher's and FineWeb's English stays, unless it would drop more than 1 % of the clean documents: then it becomes their
+1st or 99th percentile. So clean text only ever loosens it: how much repetition a web page may have, books cannot tell.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from typing import TypeVar
+
+import numpy as np
+import pyarrow.compute as pc
+import tomli_w
+
+from cleaners.bounds import BoundedConfig
+from cleaners.classifier import word_lines
+from cleaners.fineweb import FineWebConfig
+from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
+from cleaners.language import LanguageConfig, check_known, language_model_path, load_model
+from pipelines.report.aggregate import OTHER, Sketch, TopCounter
+from pipelines.tuning.inputs import given_texts
+from shards.errors import UserError
+from shards.stage import Batch, Stage, StageConfig
+from shards.unicode import PUNCTUATION, SYMBOL, classes
+
+_SEGMENTED = ("ja", "zh")  # languages whose words FineWeb2 takes from a segmenter
+_STOP_SHARES = (0.008, 0.003)  # of all words; the second where the first gives fewer than _LEAST_STOP_WORDS
+_LEAST_STOP_WORDS = 8
+_LEAST_DOCUMENTS = 100
+_TAIL = 0.01  # of clean documents that a bound may drop
+_OFF = (
+    "gopher_repetition.max_duplicate_line_char_fraction",
+    "gopher_repetition.max_duplicate_paragraph_fraction",
+    "gopher_repetition.max_duplicate_paragraph_char_fraction",
+    "fineweb.max_short_line_fraction",
+)
+_FINEWEB_CHARS = 0.1  # FineWeb2's bound on characters in duplicated lines, for all languages
+_PROSE = ("min_words", "max_words")  # no property of a language
+
+
+T = TypeVar("T", bound=BoundedConfig)
+
+
+def _config(kind: type[T], language: str, **settings: object) -> T:
+    """The settings that the fragment fixes; words are segmented where the language wants it and the stage can."""
+    if language in _SEGMENTED and "segmented" in kind.model_fields:
+        settings["segmented"] = True
+    return kind.model_validate(settings)
+
+
+@dataclass(frozen=True)
+class Value:
+    """One setting, and how it came about."""
+
+    stage: str  # kind
+    setting: str
+    value: object
+    default: object  # the published English one
+    reason: str
+
+
+class Moments:
+    """Mean and σ of values that come in parts (Chan, Golub and LeVeque 1983), and their sketch for quantiles."""
+
+    def __init__(self) -> None:
+        self.n, self.mean, self._squares = 0, 0.0, 0.0
+        self.sketch = Sketch()
+
+    def add(self, values: np.ndarray) -> None:
+        values = values[~np.isnan(values)].astype(np.float64)
+        if not len(values):
+            return
+        self.sketch.add(values, np.full(len(values), OTHER))
+        n, mean = len(values), float(values.mean())
+        delta, total = mean - self.mean, self.n + n
+        self._squares += float(((values - mean) ** 2).sum()) + delta * delta * self.n * n / total
+        self.mean += delta * n / total
+        self.n = total
+
+    @property
+    def sigma(self) -> float:
+        return math.sqrt(self._squares / self.n) if self.n else 0.0
+
+
+class Calibration:
+    """What clean texts of one language measure, batch after batch; memory does not grow with them."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        configs = (
+            LanguageConfig(name="language", languages=(language,), min_score=0.0),
+            _config(GopherRepetitionConfig, language, name="gopher_repetition", count_first_copies=False),
+            _config(FineWebConfig, language, name="fineweb"),
+            _config(GopherQualityConfig, language, name="gopher_quality"),
+        )
+        self._segmented = getattr(configs[-1], "segmented", False)
+        self._stages: list[tuple[StageConfig, Stage]] = [(config, config.build()) for config in configs]
+        self._moments: dict[str, Moments] = {}
+        self._words, self._num_words, self._lengths = TopCounter(), 0, Moments()
+
+    def add(self, batch: Batch) -> None:
+        for _, stage in self._stages:
+            batch = stage(batch)
+        for config, _ in self._stages:
+            for field in config.columns():
+                if field.name.startswith(f"{config.name}."):
+                    self._moment(field.name).add(batch[field.name].to_numpy(zero_copy_only=False).astype(np.float64))
+        own = batch["language"].to_numpy(zero_copy_only=False) == self.language
+        self._moment("language_score").add(batch["language_score"].to_numpy(zero_copy_only=False)[own])
+        for line in word_lines(batch["text"], segmented=self._segmented):
+            words = line.split(" ") if line else []
+            self._lengths.add(np.array([*map(len, words)], np.float64))
+            self._num_words += len(words)
+            self._words.update(filter(None, map(_bare, words)))
+
+    def _moment(self, metric: str) -> Moments:
+        return self._moments.setdefault(metric, Moments())
+
+    def values(self) -> list[Value]:
+        """Every setting that differs by language, in the order of the fragment."""
+        segmented = [
+            Value(config.name, "segmented", True, False, "words are a segmenter's, as in FineWeb2")
+            for config, _ in self._stages
+            if getattr(config, "segmented", False)
+        ]
+        measured = (*self._loosened("gopher_repetition"), *self._loosened("fineweb"), *self._quality())
+        return [self._score(), *segmented, *measured]
+
+    def _score(self) -> Value:
+        found = self._moment("language_score")
+        if not found.n:
+            raise UserError(f"--language {self.language}: the language model takes none of the texts for it")
+        median = found.sketch.quantile(0.5)
+        value = round(min(0.9, max(0.3, median - found.sigma)), 3)
+        reason = f"clip(median - σ, .3, .9): n {found.n:,}, median {median:.4f}, σ {found.sigma:.4f}"
+        return Value("language", "min_score", value, LanguageConfig(name="language").min_score, reason)
+
+    def _loosened(self, kind: str) -> Iterator[Value]:
+        config = next(config for config, _ in self._stages if config.name == kind)
+        assert isinstance(config, BoundedConfig)
+        for _, metric, setting in config.RULES:
+            published = getattr(config, setting)
+            if f"{kind}.{setting}" in _OFF:
+                yield Value(kind, setting, False, published, "off, as in FineWeb2")
+            elif kind == "fineweb" and setting == "max_duplicate_line_char_fraction":
+                yield Value(kind, setting, _FINEWEB_CHARS, published, "FineWeb2's, for all languages")
+            else:
+                yield self._loosen(kind, metric, setting, published)
+
+    def _loosen(self, kind: str, metric: str, setting: str, published: float) -> Value:
+        found = self._moment(f"{kind}.{metric}")
+        low = setting.startswith("min_")
+        tail = found.sketch.quantile(_TAIL if low else 1 - _TAIL)
+        looser = min(published, _down(tail)) if low else max(published, _up(tail))
+        which = f"p{100 * (_TAIL if low else 1 - _TAIL):g} {tail:.4g}"
+        kept = "the English value, which clean text keeps" if looser == published else "loosened to the percentile"
+        reason = f"{kept}: n {found.n:,}, mean {found.mean:.4g}, σ {found.sigma:.4g}, {which}"
+        return Value(kind, setting, looser, published, reason)
+
+    def _quality(self) -> Iterator[Value]:
+        config = GopherQualityConfig(name="gopher_quality")
+        about = f"n {self._lengths.n:,} words, mean {self._lengths.mean:.2f}, σ {self._lengths.sigma:.2f}"
+        low, high = self._lengths.mean - self._lengths.sigma, self._lengths.mean + self._lengths.sigma
+        # A document's mean length is at least 1 and rarely a whole number: the bounds are rounded outwards.
+        for setting, value, how in (
+            ("min_mean_word_length", float(max(1, math.floor(low))), "mean - σ"),
+            ("max_mean_word_length", float(math.ceil(high)), "mean + σ"),
+        ):
+            yield Value("gopher_quality", setting, value, getattr(config, setting), f"{how}: {about}")
+        alpha = self._moment("gopher_quality.alpha_word_fraction")
+        value = round(max(0.0, alpha.mean - 3 * alpha.sigma), 3)
+        reason = f"mean - 3 σ: n {alpha.n:,}, mean {alpha.mean:.4f}, σ {alpha.sigma:.4f}"
+        yield Value("gopher_quality", "min_alpha_word_fraction", value, config.min_alpha_word_fraction, reason)
+        for _, metric, setting in config.RULES:
+            if setting.startswith("max_") and setting not in (*_PROSE, "max_mean_word_length"):
+                yield self._loosen("gopher_quality", metric, setting, getattr(config, setting))
+        yield self._stop_words(config.stop_words)
+
+    def _stop_words(self, published: tuple[str, ...]) -> Value:
+        counted = self._words.top(1000)
+        words: list[str] = []
+        share = 0.0
+        for share in _STOP_SHARES:
+            words = [word for word, count in counted if count > share * self._num_words]
+            if len(words) >= _LEAST_STOP_WORDS:
+                break
+        reason = f"above {100 * share:g} % of {self._num_words:,} words"
+        return Value("gopher_quality", "stop_words", words, published, reason)
+
+
+def calibrate(paths: Sequence[str], language: str) -> list[Value]:
+    """The thresholds for `language` from all texts; blank ones are no documents."""
+    if not language.strip():
+        raise UserError("--language: empty; name the language of the texts as the language model does, like en")
+    check_known(load_model(language_model_path()), [language], "--language")
+    batches = _with_text(paths)
+    first, num_documents = [], 0
+    while num_documents < _LEAST_DOCUMENTS and (batch := next(batches, None)) is not None:
+        first.append(batch)
+        num_documents += batch.num_rows
+    if num_documents < _LEAST_DOCUMENTS:
+        raise UserError(
+            f"calibrate: {num_documents} document{'s' * (num_documents != 1)}; a σ needs at least {_LEAST_DOCUMENTS}; "
+            "a text file is one document, so give JSON lines with one a line"
+        )
+    calibration = Calibration(language)
+    for batch in chain(first, batches):
+        calibration.add(batch)
+    return calibration.values()
+
+
+def _with_text(paths: Sequence[str]) -> Iterator[Batch]:
+    for batch in given_texts(paths, "calibrate"):
+        yield batch.filter(pc.not_equal(pc.utf8_trim_whitespace(batch["text"]), ""))
+
+
+def fragment(values: Iterable[Value], language: str) -> str:
+    """The [[stage]] tables, to be put behind `extract` in a recipe."""
+    kinds: dict[str, list[Value]] = {}
+    for value in values:
+        kinds.setdefault(value.stage, []).append(value)
+    fixed: dict[str, dict[str, object]] = {
+        "language": {"languages": [language]},
+        "gopher_repetition": {"count_first_copies": False},
+    }
+    lines = [f"# Thresholds for {language!r}, from clean text by `gristmill calibrate`."]
+    for kind, found in kinds.items():
+        lines += ["", "[[stage]]", *tomli_w.dumps({"kind": kind} | fixed.get(kind, {})).splitlines()]
+        for value in found:
+            written = tomli_w.dumps({value.setting: value.value}) if not isinstance(value.value, list) else ""
+            written = written.strip() or f"{value.setting} = {_toml_list(value.value)}"
+            lines.append(f"{written}  # {value.reason}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml_list(words: object) -> str:
+    assert isinstance(words, list)
+    quoted = (tomli_w.dumps({"w": word}).strip().removeprefix("w = ") for word in words)
+    return f"[{', '.join(quoted)}]"
+
+
+@lru_cache(1 << 16)
+def _bare(word: str) -> str:
+    """In lower case without punctuation around it, as `gopher_quality` compares stop words; "" if none is left."""
+    kinds = classes()
+    inside = [i for i, char in enumerate(word) if kinds[ord(char)] not in (PUNCTUATION, SYMBOL)]
+    return word[inside[0] : inside[-1] + 1].lower() if inside else ""
+
+
+def _up(value: float) -> float:
+    return math.ceil(value * 1000) / 1000
+
+
+def _down(value: float) -> float:
+    return math.floor(value * 1000) / 1000

@@ -1,0 +1,1 @@
+"""Commands on finished runs and indexes, a file each."""

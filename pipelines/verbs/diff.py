@@ -1,0 +1,149 @@
+"""Two runs side by side: which documents changed their fate, and why.
+
+    ledger A ─┐                 ┌─▶ in both: reason in A -> reason in B, counted, with the values that decided
+              ├─ by record id ──┤
+    ledger B ─┘                 └─▶ in one only
+
+The same record given twice counts once, as its kept copy if there is one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.ledger.table import KEPT, Ledger
+from pipelines.recipe import Recipe
+from pipelines.report.aggregate import rules_of
+from pipelines.report.samples import visible
+
+_FATES = 5  # that are named of the documents in one run only
+
+
+@dataclass(frozen=True)
+class Example:
+    id: str
+    url: str
+    values: tuple[tuple[str, Any, Any], ...]  # (metric of a rule that dropped it in A or B, value in A, value in B)
+
+
+@dataclass(frozen=True)
+class Change:
+    before: str  # the first drop reason in A, or "kept"
+    after: str
+    documents: int
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    a: Path
+    b: Path
+    settings: tuple[tuple[str, Any, Any], ...]  # that differ: name, value in A, value in B; None where there is none
+    both: int  # documents in both runs
+    changes: tuple[Change, ...]  # most documents first
+    only_a: dict[str, int]  # by fate, most documents first
+    only_b: dict[str, int]
+
+
+def compare(a: Path, b: Path, *, examples: int = 3) -> Comparison:
+    """The documents of two finished runs, matched by id; `examples` of each change, in the order of A."""
+    ledgers = Ledger.open(a), Ledger.open(b)
+    (rows_a, ids_a, fates_a), (rows_b, ids_b, fates_b) = map(_documents, ledgers)
+    place = pc.fill_null(pc.index_in(ids_a, value_set=ids_b), -1).to_numpy()
+    both = place >= 0
+    only_b = np.ones(len(rows_b), np.bool_)
+    only_b[place[both]] = False
+    pairs = [rows_a[both], rows_b[place[both]], fates_a[both], fates_b[place[both]]]
+    changed = pairs[2] != pairs[3]
+    return Comparison(
+        a,
+        b,
+        tuple(_settings(ledgers[0].recipe, ledgers[1].recipe)),
+        int(both.sum()),
+        tuple(_changes(ledgers, [part[changed] for part in pairs], examples)),
+        _counted(fates_a[~both]),
+        _counted(fates_b[only_b]),
+    )
+
+
+def lines(comparison: Comparison) -> Iterator[str]:
+    """The comparison as a page of text."""
+    a, b, changes = comparison.a, comparison.b, comparison.changes
+    for name, before, after in comparison.settings:
+        yield f"{name}: {_shown(before)} in {a}, {_shown(after)} in {b}"
+    changed = sum(change.documents for change in changes)
+    yield f"{comparison.both:,} documents in both, {changed:,} with another fate"
+    for change in changes:
+        yield f"{change.documents:>12,}  {change.before} -> {change.after}"
+        for example in change.examples:
+            values = "".join(f", {name} {_shown(was)} -> {_shown(now)}" for name, was, now in example.values)
+            yield f"{'':14}{example.id} {visible(example.url)}{values}"
+    for run, only in ((a, comparison.only_a), (b, comparison.only_b)):
+        most = "".join(f"; {number:,} {fate}" for fate, number in list(only.items())[:_FATES])
+        yield f"{sum(only.values()):,} documents only in {run}{most}{'; …' * (len(only) > _FATES)}"
+    if not comparison.both:
+        yield "no document is in both: these runs did not read the same records"
+
+
+def _documents(ledger: Ledger) -> tuple[np.ndarray, pa.Array, np.ndarray]:
+    """(rows, ids, fates as names) of the distinct records, in the order of the ledger."""
+    ledger.load(["id", "drop_reasons"])
+    fates, reasons = ledger.fates()
+    kept_first = np.argsort(fates != KEPT, kind="stable")
+    ids = ledger.column("id").dictionary_encode().indices.to_numpy()
+    rows = np.sort(kept_first[np.unique(ids[kept_first], return_index=True)[1]])
+    names = np.array([*reasons, "kept"], np.dtypes.StringDType())
+    return rows, ledger.column("id").take(pa.array(rows)), names[fates[rows]]
+
+
+def _changes(ledgers: tuple[Ledger, Ledger], parts: list[np.ndarray], examples: int) -> Iterator[Change]:
+    rows_a, rows_b, fates_a, fates_b = parts
+    pairs = np.strings.add(np.strings.add(fates_a, "\n"), fates_b)
+    kinds, kind_of, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+    for kind in np.lexsort((kinds, -counts)).tolist():
+        before, after = str(kinds[kind]).split("\n")
+        first = np.flatnonzero(kind_of == kind)[:examples]
+        metrics = _metrics(ledgers, {before, after})
+        given = [led.rows(rows[first].tolist()) for led, rows in zip(ledgers, (rows_a, rows_b), strict=True)]
+        shown = tuple(
+            Example(was["id"], was["url"] or "", tuple((name, was.get(name), now.get(name)) for name in metrics))
+            for was, now in zip(*given, strict=True)
+        )
+        yield Change(before, after, int(counts[kind]), shown)
+
+
+def _metrics(ledgers: tuple[Ledger, Ledger], reasons: set[str]) -> list[str]:
+    """The columns by which these reasons decide; a twin is what deduplication decides by."""
+    ruled = {rule.reason: rule.metric for ledger in ledgers for _, rule in rules_of(ledger.recipe)}
+    names = [ruled.get(reason, "twin") for reason in sorted(reasons - {"kept"})]
+    return list(dict.fromkeys(names))
+
+
+def _counted(fates: np.ndarray) -> dict[str, int]:
+    names, counts = np.unique(fates, return_counts=True)
+    ranked = sorted(zip(names.tolist(), counts.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
+    return dict(ranked)
+
+
+def _settings(a: Recipe, b: Recipe) -> Iterator[tuple[str, Any, Any]]:
+    flat_a, flat_b = (
+        {
+            f"{stage.name}.{key}": value
+            for _, stage in recipe.stages
+            for key, value in stage.model_dump(mode="json").items()
+        }
+        for recipe in (a, b)
+    )
+    for name in dict.fromkeys([*flat_a, *flat_b]):
+        if flat_a.get(name) != flat_b.get(name):
+            yield name, flat_a.get(name), flat_b.get(name)
+
+
+def _shown(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else "none" if value is None else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

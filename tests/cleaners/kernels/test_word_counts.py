@@ -1,0 +1,43 @@
+import re
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+from word_oracle import any_text, split
+
+from cleaners.kernels import word_counts as counts
+from shards.unicode import IDEOGRAPH, LETTER, classes, lowercase, text_buffers
+from shards.words import words_of
+
+symbols = st.lists(
+    st.sampled_from(["the", "The,", "x", "#", "...", "…", "•", "-", "世", "12", "\n", " \n", ".", "ภา", "Æ"])
+)
+some_text = st.one_of(any_text, symbols.map(" ".join), symbols.map("".join))
+
+
+def kind_of(character: str) -> int:
+    return int(classes()[ord(character)])
+
+
+@given(some_text)
+def test_document_counts_are_those_of_plain_python(text: str) -> None:
+    words = split(text)
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    bullets = {chr(c) for c in counts.BULLETS}
+    cores = [re.sub(r"^[\W_]+|[\W_]+$", "", word).lower() for word in words]
+    stop_words = counts.hash_stop_words(("the", "x"))
+    array = pa.array(["padding", text], pa.large_string())
+    w = words_of(array)
+    data, _ = text_buffers(array)
+    found = counts.document_counts(data, w.rows, w.starts, w.ends, classes(), lowercase(), *stop_words)[1].tolist()
+    assert found == [
+        len(words),
+        sum(map(len, words)),
+        sum(any(kind_of(c) in (LETTER, IDEOGRAPH) for c in word) for word in words),
+        text.count("#"),
+        text.count("...") + text.count("…"),
+        len(lines),
+        sum(line[0] in bullets for line in lines),
+        sum(line.endswith(("...", "…")) for line in lines),
+        len({"the", "x"} & set(cores)),
+    ]

@@ -1,0 +1,199 @@
+"""Repeated windows: the kernels against plain Python and a suffix array."""
+
+import gzip
+import json
+import random
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dedup_cases import InProcess, make_row
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydivsufsort import divsufsort, kasai
+
+from dedup.repeats.engine import PARTS, HashSet, by_part, find_repeats, twins
+from dedup.repeats.windows import Windows
+from shards.exchange import ExchangeUnit
+from shards.unicode import IDEOGRAPH, MARK, classes
+
+Make = Callable[..., list[ExchangeUnit]]
+Found = dict[tuple[str, int], tuple[bool, str, int]]  # (id, start): (is the first, id and start of the twin)
+
+WORDS = st.sampled_from(["a", "b", "c", "the", "Über", "中", "文", "мир", "e\u0301", "🌾", ",", "x" * 40])
+TEXTS = st.lists(st.lists(st.tuples(WORDS, st.sampled_from([" ", "  ", "\n", "\u3000"])), max_size=40), max_size=8).map(
+    lambda documents: ["".join(word + space for word, space in document) for document in documents]
+)
+
+
+def words_of(text: str) -> list[tuple[int, int]]:
+    """[start, end) in bytes of each word: what is between white space, an ideograph with its marks by itself."""
+    table = classes()
+    ideographs = "".join(f"{re.escape(c)}" for c in sorted(set(text)) if table[ord(c)] == IDEOGRAPH)
+    marks = "".join(f"{re.escape(c)}" for c in sorted(set(text)) if table[ord(c)] == MARK)
+    run = rf"[^\s{ideographs}]+"
+    single = (rf"[{ideographs}]" + (rf"[{marks}]*" if marks else "")) if ideographs else r"(?!)"
+    spans = [match.span() for match in re.finditer(rf"{single}|{run}", text)]
+    return [(len(text[:a].encode()), len(text[:b].encode())) for a, b in spans]
+
+
+def expected(documents: dict[str, str], length: int) -> Found:
+    """By a dictionary of all windows; documents in the order of ids."""
+    places: dict[tuple[bytes, ...], list[tuple[str, int]]] = defaultdict(list)
+    for name, text in sorted(documents.items()):
+        spans, data = words_of(text), text.encode()
+        for k in range(len(spans) - length + 1):
+            window = spans[k : k + length]
+            places[tuple(data[a:b] for a, b in window)].append((name, window[0][0]))
+    return {
+        place: (place == same[0], *(same[0] if place != same[0] else same[1]))
+        for same in places.values()
+        for place in same
+        if len(same) > 1
+    }
+
+
+def found(units: Sequence[ExchangeUnit], folder: Path, length: int, memory: int = 1 << 30) -> Found:
+    repeats = find_repeats(units, folder, InProcess(memory), Windows(length))
+    result = {}
+    for number in range(len(repeats.units)):
+        for _, batch, part in repeats.batches(number, ["id"]):
+            assert [*zip(part.rows, part.starts, strict=True)] == sorted(zip(part.rows, part.starts, strict=True))
+            for row, start, first, twin, twin_start in zip(*part, strict=True):
+                name = f"{int(twin[0]):016x}{int(twin[1]):016x}"
+                result[batch["id"][int(row)].as_py(), int(start)] = (bool(first), name, int(twin_start))
+    return result
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(TEXTS, st.integers(1, 5), st.integers(1, 4))
+def test_windows_that_occur_twice_are_those_of_plain_python(
+    make_units: Make, tmp_path_factory: pytest.TempPathFactory, texts: list[str], length: int, unit_rows: int
+) -> None:
+    rows = [make_row(k, text) for k, text in enumerate(texts)]
+    folder = tmp_path_factory.mktemp("windows")
+    units = make_units(rows, unit_rows, folder.name)
+    assert found(units, folder, length) == expected({row["id"]: row["text"] for row in rows}, length)
+
+
+def test_units_and_their_order_do_not_matter(make_units: Make, tmp_path: Path) -> None:
+    rng = random.Random(5)
+    vocabulary = ["w", "x", "中", "и", "."]
+    rows = [make_row(k, " ".join(rng.choices(vocabulary, k=rng.randrange(60)))) for k in range(80)]
+    once = found(make_units(rows, 80, "one"), tmp_path / "a", 4)
+    assert len(once) > 1_000
+    rng.shuffle(rows)
+    assert found(make_units(rows, 7, "many"), tmp_path / "b", 4) == once
+
+
+def test_little_memory_finds_the_same_in_more_tasks(make_units: Make, tmp_path: Path) -> None:
+    rng = random.Random(6)
+    units = make_units([make_row(k, " ".join(rng.choices("abcdefgh", k=100))) for k in range(60)], 9)
+    once = found(units, tmp_path / "one", 4)
+    assert once
+    assert found(units, tmp_path / "many", 4, memory=16_000) == once
+    assert len([*(tmp_path / "many").glob("twins-*.npy")]) > 1
+    assert len([*(tmp_path / "many").glob("repeated-*.npy")]) > 4
+
+
+def test_a_killed_search_goes_on_from_its_files(make_units: Make, tmp_path: Path) -> None:
+    units, folder = make_units([make_row(k, "a b c d e f " * (k + 2)) for k in range(9)], 2), tmp_path / "out"
+    once = found(units, folder, 3)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for lost in ("web-00002-000.marks.bounds.npy", "repeated-0000.bounds.npy", "web-00001-000.pieces.bounds.npy"):
+        (folder / lost).unlink()
+        (folder / lost.removesuffix(".bounds.npy")).write_bytes(b"cut short")
+        assert found(units, folder, 3) == once
+        (folder / lost.removesuffix(".bounds.npy")).unlink()
+        (folder / lost).unlink()
+        assert found(units, folder, 3) == once
+        assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name in whole} == whole
+
+
+def suffix_array_marks(words: np.ndarray, length: int) -> np.ndarray:
+    """bool[words]: in a passage of `length` or more that stands twice; documents are parted by unique words."""
+    suffixes = divsufsort(words)
+    common = kasai(words, suffixes)  # of each suffix and the next
+    repeated = np.zeros(len(words), np.bool_)
+    long = np.flatnonzero(common[:-1] >= length)
+    repeated[suffixes[long]] = repeated[suffixes[long + 1]] = True
+    marked = np.zeros(len(words), np.bool_)
+    for k in range(length):
+        marked[k:] |= repeated[: len(words) - k]
+    return marked
+
+
+def our_marks(texts: Sequence[str], units: Sequence[ExchangeUnit], folder: Path, length: int) -> list[np.ndarray]:
+    places = [{start: k for k, (start, _) in enumerate(words_of(text))} for text in texts]
+    marks = [np.zeros(len(place), np.bool_) for place in places]
+    first = np.cumsum([0, *(unit.alive().size for unit in units)])
+    repeats = find_repeats(units, folder, InProcess(), Windows(length))
+    for number in range(len(repeats.units)):
+        for rows, _, part in repeats.batches(number, ["id"]):
+            for row, start in zip(first[number] + rows[part.rows], part.starts, strict=True):
+                marks[row][places[row][int(start)] : places[row][int(start)] + length] = True
+    return marks
+
+
+def check_against_suffix_array(texts: list[str], make_units: Make, folder: Path, length: int) -> int:
+    numbers: dict[bytes, int] = {}
+    stream: list[int] = []
+    for n, text in enumerate(texts):
+        data = text.encode()
+        stream += [numbers.setdefault(data[a:b], len(numbers)) for a, b in words_of(text)]
+        stream.append(-1 - n)
+    words = np.array(stream, np.int64)
+    words = np.where(words < 0, len(numbers) - 1 - words, words).astype(np.uint32)
+    wanted = suffix_array_marks(words, length)
+    marks = our_marks(texts, make_units([make_row(k, t) for k, t in enumerate(texts)], 40), folder, length)
+    given = np.concatenate([np.append(m, False) for m in marks])
+    assert (given == wanted).all()
+    return int(wanted.sum())
+
+
+def test_random_text_is_marked_as_by_a_suffix_array(make_units: Make, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    passages = [" ".join(f"w{rng.randrange(3000)}" for _ in range(rng.randrange(5, 60))) for _ in range(300)]
+    texts = [" ".join(rng.choices(passages, k=rng.randrange(12))) for _ in range(200)]
+    assert check_against_suffix_array(texts, make_units, tmp_path / "out", 50) > 10_000
+
+
+@pytest.mark.real
+def test_real_text_is_marked_as_by_a_suffix_array(make_units: Make, tmp_path: Path, real_data: Path) -> None:
+    with gzip.open(real_data / "truth" / "pages.jsonl.gz", "rt") as lines:
+        pages = [json.loads(line) for line in lines]
+    texts = [page.get("main_content") or "" for page in pages[:300]]
+    rng = random.Random(8)
+    texts += [
+        "".join(t[a : a + 2_000] for t in rng.choices(texts, k=3) for a in [rng.randrange(500)]) for _ in range(60)
+    ]
+    assert check_against_suffix_array(texts, make_units, tmp_path / "out", 50) > 10_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1))))
+def test_twins_are_the_first_other_place(keys: list[tuple[int, int]]) -> None:
+    hashes, checks = (np.array([key[i] for key in keys], np.uint64) for i in (0, 1))
+    places = np.arange(len(keys), dtype=np.uint64)[::-1].copy()
+    nowhere = (1 << 64) - 1
+    assert twins(hashes, checks, places).tolist() == [
+        min((int(p) for p, k in zip(places, keys, strict=True) if k == key and p != place), default=nowhere)
+        for key, place in zip(keys, places, strict=True)
+    ]
+
+
+@given(st.lists(st.integers(0, (1 << 64) - 1) | st.sampled_from([0, 2, (1 << 64) - 1])), st.data())
+def test_a_set_has_what_was_put_in(values: list[int], data: st.DataObject) -> None:
+    held = data.draw(st.lists(st.sampled_from(values))) if values else []
+    wanted = np.array(values, np.uint64)
+    members = {value or 1 for value in held}  # 0 marks an empty slot, and is taken for 1
+    assert HashSet.of(np.array(held, np.uint64)).has(wanted).tolist() == [(value or 1) in members for value in values]
+
+
+@given(st.lists(st.integers(0, (1 << 64) - 1) | st.sampled_from([0, 1, (1 << 64) - 1])))
+def test_parts_are_by_the_top_bits_and_keep_their_order(values: list[int]) -> None:
+    order, bounds = by_part(np.array(values, np.uint64))
+    assert order.tolist() == sorted(range(len(values)), key=lambda i: values[i] >> 54)
+    assert bounds.tolist() == [sum(v >> 54 < part for v in values) for part in range(PARTS + 1)]

@@ -1,0 +1,293 @@
+"""Groups of duplicates, losses and alarms against plain Python, and in the report of a small run."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger_runs import make_crawl, make_run, report_of
+from xxhash import xxh3_128_hexdigest
+
+import pipelines.ledger.clusters
+from pipelines.ledger.clusters import ABSENT, Groups, reasons_of_groups
+from pipelines.recipe import AlarmsConfig
+from pipelines.report.alarms import alarms
+from pipelines.report.build import alarm_lines, write_report
+from pipelines.report.losses import Losses
+from shards.errors import UserError
+from shards.sink import ArrowSink, open_arrow
+
+STAGES = ("dedup.exact", "dedup.near", "dedup.url")
+LEDGER = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("drop_reasons", pa.list_(pa.string())),
+        pa.field("twin", pa.string()),
+        pa.field("similarity", pa.float64()),
+        pa.field("text_chars", pa.int64()),
+    ]
+)
+END = len(STAGES)  # of rows that every stage kept
+Rows = list[tuple[int, int]]  # (stage at which a row leaves, a number that chooses its twin)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Rows whose twins passed the stage; some of those that pass all leave by a rule, some twins are not there."""
+    drawn: Rows = draw(st.lists(st.tuples(st.integers(0, END + 1), st.integers(0, 30)), max_size=25))
+    rows: list[dict[str, Any]] = []
+    for number, (stage, choice) in enumerate(drawn):
+        passed = [n for n, (other, _) in enumerate(drawn) if other > stage]
+        reason = [STAGES[stage]] if stage < END else ["late.rule"] if stage > END else []
+        twin = None
+        if stage < END:
+            twin = passed[choice % len(passed)] if passed and choice else 1000 + choice % 2
+        rows.append(
+            {
+                "id": name(number),
+                "url": f"http://h{number}.example/",
+                "source": "web",
+                "drop_reasons": reason,
+                "twin": None if twin is None else name(twin),
+                "similarity": None if twin is None else 0.9,
+                "text_chars": 10 + number,
+            }
+        )
+    return rows
+
+
+def name(number: int) -> str:
+    return xxh3_128_hexdigest(str(number).encode())
+
+
+def groups_of(folder: Path, rows: list[dict[str, Any]], per_file: int = 7) -> Groups:
+    (folder / "ledger").mkdir(exist_ok=True)
+    for old in (folder / "ledger").glob("*"):
+        old.unlink()
+    groups = Groups(STAGES)
+    for first in range(0, max(1, len(rows)), per_file):
+        batch = pa.RecordBatch.from_pylist(rows[first : first + per_file], LEDGER)
+        with ArrowSink(folder / "ledger" / f"web-{first:05d}-000.arrow", LEDGER) as sink:
+            sink.write(batch)
+        groups.add(batch)
+    groups.close(folder)
+    return groups
+
+
+def end_of_chain(row: dict[str, Any], by_id: dict[str, dict[str, Any]]) -> str:
+    while row["twin"] is not None:
+        if row["twin"] not in by_id:
+            return str(row["twin"])
+        row = by_id[row["twin"]]
+    return str(row["id"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=documents(), pending=st.sampled_from([0, 3, 1000]))
+def test_a_group_is_all_whose_chain_of_twins_ends_there(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], pending: int
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "groups"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipelines.ledger.clusters, "_PENDING", pending)
+        groups = groups_of(folder, rows)
+    by_id = {row["id"]: row for row in rows}
+    removed = [row for row in rows if row["twin"] is not None]
+    ends = Counter(end_of_chain(row, by_id) for row in removed)
+    found = {group.id: group for group in groups.all()}
+    assert {id: group.size - 1 for id, group in found.items()} == ends
+    assert len(groups) == len(ends)
+    for id, group in found.items():
+        head = by_id.get(id)
+        fate = ABSENT if head is None else (head["drop_reasons"] or ["kept"])[0]
+        assert (group.fate, group.documents) == (fate, ends[id] + (head is not None))
+        members = [row for row in removed if end_of_chain(row, by_id) == id] + ([head] if head else [])
+        assert group.chars == sum(row["text_chars"] for row in members)
+    assert groups.above(2) == sum(size + 1 > 2 for size in ends.values())
+    ranked = sorted(ends, key=lambda id: (-ends[id], id))
+    shown = groups.show(folder, groups.largest(3))
+    assert [s.group.id for s in shown] == ranked[:3]
+    for s in shown:
+        of_group = sorted(row["id"] for row in removed if end_of_chain(row, by_id) == s.group.id)
+        assert [member.id for member in s.members] == of_group[:5]
+        assert s.url == (by_id[s.group.id]["url"] if s.group.id in by_id else "")
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=documents())
+def test_sizes_hold_every_document_that_is_left_or_left_for_one(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "sizes"
+    folder.mkdir(exist_ok=True)
+    groups = groups_of(folder, rows)
+    for stage, reason in enumerate(STAGES):
+        removed = [row for row in rows if row["drop_reasons"] == [reason]]
+        passed = [row for row in rows if row["twin"] is None or STAGES.index(row["drop_reasons"][0]) > stage]
+        table = groups.sizes(reason, len(passed), sum(row["text_chars"] for row in passed))
+        sizes = Counter(Counter(row["twin"] for row in removed).values())
+        assert [row["groups"] for row in table[1:3]] == [sizes[1], sizes[2]]
+        assert sum(row["documents"] for row in table) == len(passed) + len(removed)
+        assert sum(row["characters"] for row in table) == sum(row["text_chars"] for row in passed + removed)
+
+
+def test_records_given_twice_and_passages_make_no_groups() -> None:
+    reasons = ["dedup.same_record", "dedup.exact", "dedup.substring", "quality.below_top", "dedup.exact"]
+    assert reasons_of_groups(reasons) == ("dedup.exact",)
+
+
+rows_of_losses = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.integers(-1, 1), st.integers(0, 99), st.integers(0, 9)), max_size=30
+)
+
+
+@given(rows_of_losses, st.integers(0, 30))
+def test_losses_are_sums_by_name(rows: list[tuple[str, int, int, int]], cut_at: int) -> None:
+    losses = Losses(["near", "url"])
+    for part in (rows[:cut_at], rows[cut_at:]):
+        names, lost, chars, cut = zip(*part, strict=True) if part else ((), (), (), ())
+        numbers = [np.array(values, np.int64) for values in (lost, chars, cut)]
+        losses.add(names, numbers[0], numbers[1], {1: numbers[2]})
+    found = {row["source"]: row for row in losses.rows("source")}
+    assert found.keys() == {row[0] for row in rows}
+    total = sum(chars + cut for _, _, chars, cut in rows)
+    for source, row in found.items():
+        own = [r for r in rows if r[0] == source]
+        near, url = row["stages"]
+        assert near["lost_characters"] == sum(chars for _, lost, chars, _ in own if lost == 0)
+        assert url["lost_characters"] == sum(chars * (lost == 1) + cut for _, lost, chars, cut in own)
+        assert row["lost_documents"] == sum(lost >= 0 for _, lost, _, _ in own)
+        assert row["documents_before"] == len(own)
+        assert row["characters_before"] == sum(chars + cut for _, _, chars, cut in own)
+        if total:
+            assert row["share_of_characters_before"] == round(row["characters_before"] / total, 6)
+
+
+def test_names_with_most_documents_survive_pruning_and_the_error_is_told() -> None:
+    losses = Losses(["near"], limit=10)
+    for number in range(200):
+        losses.add(["often", "often", f"rare{number}"], np.array([0, -1, -1]), np.array([5, 5, 1]), {})
+    (often,) = [row for row in losses.rows("domain") if row["domain"] == "often"]
+    assert often["documents_before"] <= 400 <= often["documents_before"] + losses.missed
+    assert often["lost_documents"] > 150
+
+
+def loser(documents: int, lost_documents: int, characters: int, lost_characters: int) -> dict[str, Any]:
+    return {
+        "source": "web",
+        "documents_before": documents,
+        "lost_documents": lost_documents,
+        "characters_before": characters,
+        "lost_characters": lost_characters,
+        "stages": [{"reason": "dedup.near", "lost_documents": lost_documents, "lost_characters": lost_characters}],
+    }
+
+
+def raised(sources: list[dict[str, Any]], sizes: list[int] = (), stages: list[dict[str, Any]] = ()) -> list[str]:  # type: ignore[assignment]
+    largest = [{"size": size, "url": "http://a.example/", "twin": "f" * 32} for size in sizes]
+    above = sum(size > 1000 for size in sizes)
+    found = {"largest": largest[:20], "groups_above_max": above, "sources": sources, "stages": list(stages)}
+    return [f"{entry['alarm']}: {entry['text']}" for entry in alarms(AlarmsConfig(), found, [])]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (loser(100, 50, 1000, 500), ""),
+        (loser(100, 51, 1000, 500), "51.0% of its documents"),
+        (loser(100, 2, 1000, 501), "50.1% of its characters"),
+        (loser(99, 99, 1000, 999), ""),
+        (loser(100, 0, 0, 0), ""),
+    ],
+)
+def test_a_source_that_loses_more_than_half_is_an_alarm(row: dict[str, Any], told: str) -> None:
+    lines = raised([row])
+    assert len(lines) == bool(told)
+    assert all(told in line and "most to dedup.near" in line and "gristmill pairs RUN" in line for line in lines)
+
+
+def test_groups_above_the_limit_are_alarms_and_many_are_summed_up() -> None:
+    assert raised([], [1000]) == []
+    (line,) = raised([], [1001, 1000])
+    assert line.startswith("group: 1,001 documents are one group")
+    assert line.endswith(f"gristmill explain RUN {'f' * 32}")
+    lines = raised([], [2000] * 30)
+    assert len(lines) == 6
+    assert "25 more groups" in lines[-1]
+
+
+def test_each_sort_of_a_stages_alarm_is_one_line() -> None:
+    crowded = {"alarm": "bucket with too many unlike documents", "band": 3, "documents": 5000, "example": "e" * 32}
+    (line,) = raised([], [], [{"stage": "near", "alarms": [crowded, crowded | {"band": 4}]}])
+    assert line == (
+        "stage: near: bucket with too many unlike documents (2 times), the first: band 3, documents 5,000, "
+        f"example {'e' * 32}; see it: gristmill explain RUN {'e' * 32}"
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("groups")
+    limits = ["alarms.max_group=1", "alarms.min_source_documents=2", "alarms.max_source_lost_fraction=0.1"]
+    return make_run(folder / "run", make_crawl(folder / "crawl"), limits)
+
+
+def test_the_report_tells_sizes_largest_groups_and_losses(run: Path) -> None:
+    found = report_of(run)["duplicates"]
+    ledger = [row for p in (run / "ledger").glob("*.arrow") for row in open_arrow(p).read_all().to_pylist()]
+    left = [row for row in ledger if row["twin"] and row["drop_reasons"] != ["dedup.same_record"]]
+    kept = [row for row in ledger if not row["drop_reasons"]]
+    assert sum(row["documents"] for row in found["sizes"]) == len(left) + len(kept)
+    assert sum(row["characters"] for row in found["sizes"]) == sum(row["text_chars"] for row in left + kept)
+    assert found["groups"] == len({row["twin"] for row in left})
+    for group in found["largest"]:
+        assert group["removed"] == sum(row["twin"] == group["twin"] for row in left)
+        assert {member["reason"] for member in group["members"]} < {"dedup.exact", "dedup.near", "dedup.url"}
+    (source,) = found["sources"]
+    removed = [row for row in ledger if row["twin"]]
+    assert source["lost_documents"] == len(removed)
+    assert source["lost_characters"] == sum(row["text_chars"] for row in removed)
+    assert source["share_of_characters_before"] == source["share_of_characters_after"] == 1
+    domains = {row["domain"]: row["lost_documents"] for row in found["domains"]}
+    assert domains["exact.example"] == domains["near.example"] == domains["twice.example"] == 1
+    assert domains["long.example"] == 0
+
+
+def test_alarms_are_in_the_report_on_the_page_and_in_the_last_lines(run: Path) -> None:
+    told = report_of(run)["alarms"]
+    assert {entry["alarm"] for entry in told} == {"group", "source", "domain"}
+    assert not any(str(run) in entry["text"] for entry in told)
+    page = write_report(run).read_text()
+    assert "Alarms</h3>" in page
+    assert told[0]["text"].partition(";")[0] in page
+    assert "Largest groups" in page
+    assert "The mixture before and after" in page
+    assert all(line.startswith("alarm: ") and f"RUN {run}" not in line for line in alarm_lines(run))
+    assert any(f"gristmill explain {run} " in line for line in alarm_lines(run))
+
+
+def test_a_run_ends_with_a_line_for_each_alarm(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pipelines.cli import _print_funnel
+
+    _print_funnel(run)
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("alarm: ")]
+    assert told == alarm_lines(run)
+    assert len(told) == len(report_of(run)["alarms"]) > 3
+
+
+def test_alarm_limits_are_settings_that_change_no_shard(run: Path, tmp_path: Path) -> None:
+    again = make_run(tmp_path / "again", run.parent / "crawl")
+    assert (
+        json.loads((again / "run.json").read_bytes())["digest"] == json.loads((run / "run.json").read_bytes())["digest"]
+    )
+    assert report_of(again)["alarms"] == []
+    with pytest.raises(UserError, match=r"alarms\.max_group"):
+        make_run(tmp_path / "bad", run.parent / "crawl", ["alarms.max_group=0"])

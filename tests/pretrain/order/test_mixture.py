@@ -1,0 +1,96 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pretrain.order.mixture import SLOTS, Mixture, MixtureSource, permute
+from shards.errors import UserError
+
+
+def mixture(*sources: tuple[float, int], max_epochs: float = 1e9, seed: int = 7) -> Mixture:
+    return Mixture(tuple(MixtureSource(f"s{i}", w, n, max_epochs) for i, (w, n) in enumerate(sources)), seed)
+
+
+@given(st.integers(1, 5000), st.integers(0, 2**64 - 1))
+def test_permute_is_a_bijection(size: int, key: int) -> None:
+    assert sorted(permute(np.arange(size), size, np.array(key, np.uint64))) == list(range(size))
+
+
+def test_permute_of_a_huge_range_stays_inside_and_repeats_nothing() -> None:
+    size = 10**12 + 39
+    result = permute(np.arange(100_000), size, np.array(1, np.uint64))
+    assert len(np.unique(result)) == len(result)
+    assert result.min() >= 0
+    assert result.max() < size
+    assert abs(result.mean() / size - 0.5) < 0.01
+
+
+def test_permutations_of_different_keys_look_independent() -> None:
+    size = 1000
+    orders = [permute(np.arange(size), size, np.array(key, np.uint64)) for key in range(50)]
+    fixed_points = sum(int((a == b).sum()) for i, a in enumerate(orders) for b in orders[:i])
+    pairs = 50 * 49 / 2
+    assert 0.9 < fixed_points / pairs < 1.1  # two random permutations agree at one place on average
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.floats(0.01, 10), st.integers(1, 400)), min_size=1, max_size=6))
+def test_counts_match_going_through_the_order(sources: list[tuple[float, int]]) -> None:
+    mix = mixture(*sources)
+    places = 3000
+    source, epoch, row = mix.sample(np.arange(places))
+    used: Counter[int] = Counter()
+    seen: dict[tuple[int, int], set[int]] = {}
+    for s, e, r in zip(source.tolist(), epoch.tolist(), row.tolist(), strict=True):
+        assert e == used[s] // sources[s][1]
+        assert 0 <= r < sources[s][1]
+        assert r not in seen.setdefault((s, e), set()), "a row came twice in an epoch"
+        seen[s, e].add(r)
+        used[s] += 1
+    assert mix.counts(places).tolist() == [used[s] for s in range(len(sources))]
+
+
+def test_any_stretch_of_the_order_is_mixed_by_weight() -> None:
+    mix = mixture((0.6, 100), (0.3, 100), (0.1, 100))
+    source, _, _ = mix.sample(np.arange(2 * SLOTS))
+    for s, share in enumerate((0.6, 0.3, 0.1)):
+        ahead = np.cumsum(source == s) - share * np.arange(1, 2 * SLOTS + 1)
+        assert abs(ahead).max() < 2
+
+
+def test_places_can_be_asked_in_any_order_and_any_cycle() -> None:
+    mix = mixture((0.5, 37), (0.2, 11), (0.3, 64))
+    places = np.arange(SLOTS - 50, SLOTS + 50)
+    shuffled = np.random.default_rng(0).permutation(places)
+    whole, parts = mix.sample(places), mix.sample(shuffled)
+    for a, b in zip(whole, parts, strict=True):
+        assert (a[shuffled - places[0]] == b).all()
+    assert (mix.counts(SLOTS) == mix.slots).all()
+    assert (mix.counts(SLOTS + 50) - mix.counts(SLOTS - 50)).tolist() == np.bincount(whole[0], minlength=3).tolist()
+
+
+def test_slots_follow_the_largest_remainder() -> None:
+    assert mixture((1, 1), (1, 1), (1, 1)).slots.tolist() == [21846, 21845, 21845]
+    assert mixture((0.8, 1), (0.2, 1)).slots.tolist() == [52429, 13107]
+
+
+def test_another_seed_or_epoch_is_another_order_and_another_source_is_not() -> None:
+    rows = mixture((1, 50)).sample(np.arange(100))[2]
+    assert (rows[:50] != rows[50:]).any()
+    assert (rows != mixture((1, 50), seed=8).sample(np.arange(100))[2]).any()
+    source, _, row = mixture((1, 50), (1, 30)).sample(np.arange(200))
+    assert (row[source == 0] == rows).all()
+
+
+def test_a_plan_of_too_many_epochs_is_refused_with_its_figures() -> None:
+    mix = mixture((1, 100), (1, 1000), max_epochs=4)
+    mix.check(800)
+    with pytest.raises(UserError, match=r"source s0: the plan needs 5\.2 epochs of its 100 rows, max_epochs = 4"):
+        mix.check(1040)
+
+
+def test_a_weight_that_rounds_to_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="source s1: weight"):
+        mixture((1, 10), (1e-6, 10)).check(1)

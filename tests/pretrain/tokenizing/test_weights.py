@@ -1,0 +1,122 @@
+"""A document of weight w is drawn w times an epoch, spread over it."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from corpus import make_texts, write_shard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pretrain.config import load_config
+from pretrain.order.loader import Loader
+from pretrain.order.packing import pack, pack_weighted
+from pretrain.order.plan import make_plan
+from pretrain.tokenizing.tokenize import tokenize_shards
+from shards.errors import UserError
+from shards.tokens import HELD_OUT, TRAIN, TokenDocuments
+
+WEIGHTS = st.lists(st.tuples(st.integers(0, 120), st.integers(0, 5)), max_size=40)
+
+
+@given(WEIGHTS, st.integers(1, 50))
+def test_every_prediction_stands_in_as_many_rows_as_the_weight_says(
+    documents: list[tuple[int, int]], row_length: int
+) -> None:
+    lengths, weights = np.array(documents, np.int64).reshape(-1, 2).T
+    packing = pack_weighted(lengths, weights, row_length)
+    seen = [np.zeros(length, int) for length in lengths]
+    for row in range(packing.num_rows):
+        segments = packing.segments(row)
+        assert 0 < sum(end - start for _, start, end in segments) <= row_length
+        assert len({document for document, _, _ in segments}) == len(segments), "a row has a document twice"
+        for document, start, end in segments:
+            seen[document][start:end] += 1
+    assert all((times == weight).all() for times, weight in zip(seen, weights, strict=True))
+
+
+@given(st.lists(st.integers(0, 120), max_size=40), st.integers(1, 50))
+def test_weights_of_1_change_nothing(lengths: list[int], row_length: int) -> None:
+    sizes = np.array(lengths, np.int64)
+    weighted, plain = pack_weighted(sizes, np.ones_like(sizes), row_length), pack(sizes, row_length)
+    assert weighted.num_rows == plain.num_rows
+    for row in range(plain.num_rows):
+        assert weighted.segments(row) == plain.segments(row)
+
+
+def tokenize(run: Path, tokenizer: Path, **settings: str | None) -> list[str]:
+    lines: list[str] = []
+    tokenize_shards([run], tokenizer, run / "tokens", held_out_fraction=0.1, report=lines.append, **settings)
+    return lines
+
+
+@pytest.fixture
+def weighted(tmp_path: Path, tokenizer_path: Path) -> Path:
+    """A run of 120 documents of weights 0 … 4 and null; its tokens lie in tokens/."""
+    run = tmp_path / "weighted"
+    weights = [i % 6 if i % 6 < 5 else None for i in range(120)]
+    write_shard(
+        run / "shards" / "web" / "a.arrow", make_texts("en", 120), **{"rehydrate.weight": pa.array(weights, pa.int64())}
+    )
+    lines = tokenize(run, tokenizer_path, weight_column="rehydrate.weight")
+    documents = TokenDocuments(run / "tokens" / "web", TRAIN)
+    assert f"{documents.num_tokens @ documents.weights:,} an epoch" in lines[0]
+    return run
+
+
+def test_over_one_epoch_each_document_is_seen_as_often_as_its_weight_says(
+    weighted: Path, train_file: Callable[..., Path]
+) -> None:
+    source = {"web": {"tokens": str(weighted / "tokens" / "web")}}
+    plan = make_plan(load_config(train_file(source=source, batch_size=1, steps=1), {}))
+    num_rows = plan.sources[0].packing.num_rows
+    loader = Loader(make_plan(load_config(train_file(source=source, batch_size=1, steps=2 * num_rows), {})))
+    documents = plan.sources[0].documents
+    weight_of = {documents.provenance(i).id: int(documents.weights[i]) for i in range(len(documents))}
+    assert set(weight_of.values()) == {0, 1, 2, 3, 4}
+    size_of = {documents.provenance(i).id: int(documents.num_tokens[i]) - 1 for i in range(len(documents))}
+    for epoch in range(2):
+        predicted: Counter[str] = Counter()
+        for step in range(epoch * num_rows, (epoch + 1) * num_rows):
+            pieces = loader.trace(step)
+            assert {piece.epoch for piece in pieces} == {epoch}
+            assert len({piece.id for piece in pieces}) == len(pieces), "copies stand side by side"
+            predicted.update({piece.id: piece.end - piece.start for piece in pieces})
+        assert predicted == {i: weight_of[i] * size_of[i] for i in weight_of if weight_of[i]}
+        assert sum(predicted.values()) == plan.sources[0].num_epoch_tokens
+    assert f"{plan.sources[0].num_epoch_tokens:,} tokens an epoch" in plan.describe()[0]
+
+
+def test_held_out_documents_are_measured_once_whatever_their_weight(weighted: Path) -> None:
+    documents = TokenDocuments(weighted / "tokens" / "web", HELD_OUT)
+    assert max(documents.weights) > 1
+    ids = [documents.provenance(i).id for i in range(len(documents))]
+    assert len(set(ids)) == len(ids)
+
+
+def test_another_weight_column_makes_the_tokens_anew(weighted: Path, tokenizer_path: Path) -> None:
+    tokenize(weighted, tokenizer_path)
+    assert set(TokenDocuments(weighted / "tokens" / "web", TRAIN).weights) == {1}
+    tokenize(weighted, tokenizer_path, weight_column="rehydrate.weight")
+    assert set(TokenDocuments(weighted / "tokens" / "web", TRAIN).weights) == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (None, r"no column w, that --repeat-by names; a stage of kind rehydrate gives rehydrate\.weight"),
+        (pa.array([1.0, 2.0]), "column w: expected whole numbers, found double"),
+        (pa.array([1, -1]), r"column w: expected weights of 0 … 1000, document \w{32} has -1"),
+        (pa.array([1, 1001]), r"column w: expected weights of 0 … 1000, document \w{32} has 1001"),
+    ],
+)
+def test_a_column_that_is_no_weight_is_refused(
+    tmp_path: Path, tokenizer_path: Path, weights: pa.Array | None, message: str
+) -> None:
+    write_shard(tmp_path / "web" / "a.arrow", ["one", "two"], **({} if weights is None else {"w": weights}))
+    with pytest.raises(UserError, match=rf"a\.arrow: {message}") as error:
+        tokenize(tmp_path, tokenizer_path, weight_column="w")
+    assert "\n" not in str(error.value)
