@@ -12,13 +12,14 @@ the machine, never makes two runs of one folder differ.
 import datetime
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import model_validator
 
 from cleaners.crawl.charset import decode
@@ -27,13 +28,14 @@ from cleaners.engines.child import ExtractionChild, Killed
 from cleaners.textfix import limit_newlines, remove_urls
 from shards.atomic import append_synced
 from shards.schema import TEXT
-from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
+from shards.stage import Batch, Rule, Stage, StageConfig, null_where, with_columns
 
 _TITLE, _DATE = pa.field("title", pa.string()), pa.field("page_date", pa.string())
 # The last three by the engine gristmill alone.
 METADATA = pa.schema(
     [_TITLE, _DATE, *(pa.field(name, pa.string()) for name in ("author", "canonical_url", "declared_language"))]
 )
+_BEFORE_REFUSAL = ("num_elements", "depth", "charset", "num_replaced")  # metrics of pages that are refused
 METRICS = ("num_elements", "depth", "num_replaced", "killed", "failed", "num_chars")
 # Of the engine gristmill: see `extraction.engine.Extracted`.
 OWN_METRICS = {
@@ -49,6 +51,8 @@ class ExtractConfig(StageConfig):
     """Kind `extract`. Rows that bring their text (WET, shards, JSON lines) keep it."""
 
     stops: ClassVar[bool] = True
+    reads_pages: ClassVar[bool] = True
+    makes_text: ClassVar[bool] = True
 
     name: str = "extract"
     engine: Literal["gristmill", "trafilatura", "resiliparse"] = "trafilatura"
@@ -93,6 +97,23 @@ class ExtractConfig(StageConfig):
             Rule(f"{self.name}.failed", f"{self.name}.failed", "", max_kept=0),
             self.rule("no_text", "num_chars", "min_chars"),
         )
+
+    def measured(self) -> str:
+        return f"{self.name}.num_chars"
+
+    def is_repeatable(self, facts: Mapping[str, Any]) -> bool:
+        """A page that killed the extractor would kill it again."""
+        return not facts.get(f"{self.name}.killed") and super().is_repeatable(facts)
+
+    def refuses(self, num_elements: Any, depth: Any) -> Any:
+        """Whether a page is too large to extract: its size is measured and nothing else. Numbers or arrays."""
+        return (num_elements > self.max_elements) | (depth > self.max_depth)
+
+    def recorded(self, columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
+        sizes = (pc.fill_null(columns[f"{self.name}.{metric}"], 0).to_numpy() for metric in ("num_elements", "depth"))
+        refused = self.refuses(*sizes)
+        measured = {f"{self.name}.{metric}" for metric in _BEFORE_REFUSAL}
+        return {n: values if n in measured else null_where(refused, values) for n, values in columns.items()}
 
     def build(self) -> Stage:
         return ExtractHere(self) if self.engine == "gristmill" else ExtractInChild(self, None)
@@ -149,7 +170,7 @@ class _Extract:
             "charset": decoded.charset,
             "num_replaced": decoded.num_replaced,
         }
-        if num_elements > self._config.max_elements or depth > self._config.max_depth:
+        if self._config.refuses(num_elements, depth):
             return row, None
         return row | {"killed": 0}, utf8
 

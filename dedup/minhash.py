@@ -16,20 +16,26 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from dedup.documents import UnitFiles, format_ids
+from dedup.documents import UnitFiles, format_ids, keep_order
 from dedup.index import Index
 from dedup.keep import KeepConfig
 from dedup.lsh.components import Clusters
 from dedup.lsh.edge_runs import EdgeRuns
-from dedup.lsh.edges import Comparison, collect, edge_tasks, find_edges
+from dedup.lsh.edges import EDGE, Comparison, collect, edge_tasks, find_edges
 from dedup.lsh.leaders import decision_order, first_kept
 from dedup.lsh.removals import Leavers
-from dedup.lsh.shape import best_shape, refusal
+from dedup.lsh.replay import connected_rows, near_rows
+from dedup.lsh.shape import best_shape, s_curve
+from dedup.lsh.shape import refusal as shape_refusal
 from dedup.lsh.signing import SignedFiles, Signing, Unit, Verify, sign
+from dedup.replay import documents_of, ids_of, remove_for_others
 from shards.atomic import write_json
-from shards.exchange import ExchangeUnit, Executor
+from shards.errors import UserError
+from shards.exchange import ALARMS_FILE, EDGES_FILE, Cost, Curve, ExchangeUnit, Executor
+from shards.replay import FinishedRun
 from shards.schema import COPIES
 from shards.sink import ArrowSink
 
@@ -48,6 +54,8 @@ _EDGE_BYTES = 400  # of an edge and its two documents, while it is decided
 class MinHashConfig(KeepConfig):
     version: ClassVar[int] = 2
     reason: ClassVar[str] = "dedup.near"
+    removes_copies: ClassVar[bool] = True
+    report_files: ClassVar[tuple[str, ...]] = (EDGES_FILE, ALARMS_FILE)
 
     ngram: int = Field(5, ge=1)  # words or characters a shingle
     unit: Unit = "words"
@@ -88,7 +96,7 @@ class MinHashConfig(KeepConfig):
                 f"{self.bands} bands of {self.rows} rows are {hashes} hashes, more than num_hashes = {self.num_hashes};"
                 " give the shape or the number of hashes"
             )
-        if found := refusal(self.bands, self.rows, self.threshold):
+        if found := shape_refusal(self.bands, self.rows, self.threshold):
             raise ValueError(found)
         if self.verify == "signature" and hashes > _MAX_SIGNATURE:
             raise ValueError(
@@ -102,6 +110,32 @@ class MinHashConfig(KeepConfig):
         if self.segmented and self.unit == "characters":
             raise ValueError("segmented = true parts words, and unit = 'characters' has none; leave one out")
         return self
+
+    @property
+    def index_folder(self) -> str | None:
+        return self.index
+
+    @property
+    def min_similarity(self) -> float | None:
+        return self.threshold
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(seconds_per_mb=0.0086 + 6.1e-6 * self.bands * self.rows, bytes_per_text_byte=3)
+
+    def curve(self) -> Curve:
+        half_at = (1 - 0.5 ** (1 / self.bands)) ** (1 / self.rows)
+        return Curve(self.bands, self.rows, s_curve(self.bands, self.rows), half_at)
+
+    def moves_threshold(self, key: str, new: Self) -> bool:
+        return key == "threshold"
+
+    def replay_refusal(self, key: str, new: Self) -> str | None:
+        if new.threshold < self.threshold:
+            return f"pairs below {self.threshold} were not kept; to compare again"
+        if key == "threshold" and self.verify == "none":
+            return "the similarity of pairs was not measured; to measure it"
+        return super().replay_refusal(key, new)
 
     def columns(self) -> pa.Schema:
         return pa.schema([COPIES])
@@ -124,11 +158,11 @@ class MinHashConfig(KeepConfig):
             pass
 
         runs, alarms = collect(folder / "edges", tasks)
-        with Leavers(folder / "leavers.bin") as leavers, ArrowSink(folder / "edges.arrow", EDGES) as sink:
+        with Leavers(folder / "leavers.bin") as leavers, ArrowSink(folder / EDGES_FILE, EDGES) as sink:
             decide = self._connect if self.clusters == "transitive" else _lead
             decide(signed, EdgeRuns(runs), leavers, sink, memory)
         leavers.settle(folder, units, signed, memory)
-        write_json(folder / "alarms.json", alarms)
+        write_json(folder / ALARMS_FILE, alarms)
 
     def _earlier(self) -> UnitFiles | None:
         return Index.of(self, "minhash").files()
@@ -141,6 +175,43 @@ class MinHashConfig(KeepConfig):
         for removed in clusters.removed(memory, places=self.verify == "signature"):
             removed, numbers = _in_places(removed)
             leavers.add(removed, numbers, signed.documents(numbers))
+
+    def replay(self, run: FinishedRun, *, changed: bool) -> None:
+        """Over the pairs that the run verified; nobody knows which documents a row that is new here is similar to."""
+        new = run.possible & ~run.entered
+        remove_for_others(run, self.threshold)
+        self._replay_pairs(run, changed=changed)
+        run.doubt(new & run.possible, "uncompared")
+
+    def _replay_pairs(self, run: FinishedRun, *, changed: bool) -> None:
+        table = run.edges
+        if changed:
+            table = table.filter(pc.greater_equal(table["similarity"], self.threshold))
+        ends = pa.chunked_array([*table["id_a"].chunks, *table["id_b"].chunks], pa.string()).combine_chunks()
+        found = run.find(ends, run.entered).reshape(2, -1)
+        here = (found >= 0).all(axis=0)  # the other pairs have a document of another run
+        rows, positions = np.unique(found[:, here], return_inverse=True)
+        if not changed and run.sure[rows].all():
+            run.drop_recorded()  # all similar documents are still there
+            return
+        if self.verify == "none":
+            raise UserError(
+                f"{self.name}: other documents reach it, and of a bucket it keeps no more pairs than connect it; "
+                "only a run with these settings decides them"
+            )
+        edges = np.zeros(int(here.sum()), EDGE)
+        edges["kept"], edges["other"] = positions.reshape(2, -1)
+        edges["similarity"] = pc.fill_null(table["similarity"].cast(pa.float64()), 0.0).to_numpy()[here]
+        sure, possible = run.sure[rows], run.possible[rows]
+        if self.clusters == "transitive":
+            rank = np.empty(len(rows), np.int64)
+            rank[keep_order(documents_of(run, rows, self.keep_by))] = np.arange(len(rows))
+            removed, unsure, uncompared = connected_rows(edges, rank, sure, possible)
+        else:
+            removed, unsure, uncompared = near_rows(edges, ids_of(run, rows), sure, possible)
+        run.drop(rows[removed])
+        run.unsure(rows[unsure])
+        run.doubt(rows[uncompared], "uncompared")
 
 
 def _lead(signed: SignedFiles, runs: EdgeRuns, leavers: Leavers, sink: ArrowSink, memory: int) -> None:

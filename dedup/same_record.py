@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -17,8 +18,10 @@ import xxhash
 from dedup.documents import parse_ids
 from dedup.equal_keys import remove_equal
 from dedup.keep import KeepBy
+from dedup.replay import groups_of_keys, recorded_groups, remove_equal_rows, remove_for_others
 from shards.atomic import write_json
-from shards.exchange import ExchangeUnit, Executor, GlobalStageConfig
+from shards.exchange import ALARMS_FILE, Cost, ExchangeUnit, Executor, GlobalStageConfig
+from shards.replay import FinishedRun
 from shards.sink import read_table
 
 _MOST_IDS = 100_000
@@ -28,10 +31,29 @@ class SameRecordConfig(GlobalStageConfig):
     version: ClassVar[int] = 1
     reason: ClassVar[str] = "dedup.same_record"
 
+    @property
+    def cost(self) -> Cost:
+        return Cost(seconds_per_document=0.5e-6)
+
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
         remove_equal(units, folder, executor, column="id", fingerprint=_ids, keep=KeepBy("first"), copies=False)
         if alarms := _unlike_texts(units, folder):
-            write_json(folder / "alarms.json", alarms)
+            write_json(folder / ALARMS_FILE, alarms)
+
+    def replay(self, run: FinishedRun, *, changed: bool) -> None:
+        new = run.possible & ~run.entered
+        remove_for_others(run)
+        rows = np.flatnonzero(run.possible)
+        if new.any():
+            asked = new | run.removed
+            rows = np.concatenate([rows[asked[rows]], rows[~asked[rows]]])
+            rows, groups = groups_of_keys(run, rows, run.column("id").take(pa.array(rows)), asked)
+        else:
+            groups = recorded_groups(run, rows)
+        remove_equal_rows(run, rows, groups, KeepBy("first"))
+
+
+SAME_RECORD = SameRecordConfig(name="same_record")  # every run has it, after its first pass
 
 
 def _unlike_texts(units: Sequence[ExchangeUnit], folder: Path) -> list[dict[str, Any]]:

@@ -7,19 +7,22 @@ DCLM-baseline keeps the tenth of its documents with the best classifier scores. 
 document, and 32 more for each that ties at the threshold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from dedup.replay import ids_of, remove_for_others
 from shards.atomic import atomic_file
-from shards.exchange import VERDICTS, ExchangeUnit, Executor, GlobalStageConfig
+from shards.exchange import VERDICTS, Cost, ExchangeUnit, Executor, GlobalStageConfig
+from shards.replay import FinishedRun
 from shards.sink import ArrowSink
+from shards.stage import Before
 
 _VALUE = np.dtype([("row", "<i8"), ("value", "<f8"), ("id", "S32")])
 
@@ -36,6 +39,16 @@ class TopShareConfig(GlobalStageConfig):
     @property
     def reason(self) -> str:  # type: ignore[override]
         return f"{self.name}.below_top"
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(seconds_per_document=1e-6)
+
+    def refusal(self, before: Before) -> str | None:
+        return before.not_carried("metric", self.metric)
+
+    def moves_threshold(self, key: str, new: Self) -> bool:
+        return key == "kept_fraction"
 
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
         units = sorted(units, key=lambda unit: unit.number)
@@ -56,6 +69,66 @@ class TopShareConfig(GlobalStageConfig):
             leaves |= (rows["value"] == threshold) & ~np.isin(rows["id"], chosen)
             if leaves.any():
                 _write(folder / f"{unit.key}.arrow", rows["row"][leaves])
+
+    def replay(self, run: FinishedRun, *, changed: bool) -> None:
+        """Rows without a value were not measured and stay; where a value has still to be measured, it may be any."""
+        remove_for_others(run)
+        values, groups = run.column(self.metric), run.groups
+        known = values.is_valid().to_numpy(zero_copy_only=False)
+        unknown = run.possible & ~known & ~run.measured(self.metric)
+        for group in np.unique(groups):
+            rows = np.flatnonzero(run.possible & known & (groups == group))
+            ranked = pc.cast(values.take(pa.array(rows)), pa.float64()).to_numpy()
+            num_unknown = int(np.count_nonzero(unknown & (groups == group)))
+            ids = partial(_ids_at, run, rows)
+            removed, unsure = best_rows(ranked, run.sure[rows], self.kept_fraction, ids, num_unknown)
+            run.drop(rows[removed])
+            run.unsure(rows[unsure])
+
+
+def _ids_at(run: FinishedRun, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    return ids_of(run, rows[positions])
+
+
+def best_rows(
+    values: np.ndarray,
+    sure: np.ndarray,
+    kept_fraction: float,
+    ids: Callable[[np.ndarray], np.ndarray],
+    num_unknown: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(gone, unsure), bool[rows]: of n rows that are there the best `kept_fraction` × n stay; equals go by id.
+
+    `num_unknown` more rows are there perhaps, with any value or none; `ids` gives u64[rows, 2] of rows that tie. With
+    every row that comes, n × `kept_fraction` grows by no more than 1: one that is better never helps a row to stay, a
+    worse one never hurts it. So all better ones and no worse ones are the worst case for a row, the reverse the best.
+    """
+    order = _best_first(values, ids)
+    maybe = ~sure[order]
+    sure_better, maybe_better = np.cumsum(~maybe) - ~maybe, np.cumsum(maybe) - maybe
+    num_sure = int(np.count_nonzero(sure))
+    maybe_worse = len(values) - num_sure - maybe_better - maybe
+
+    def stays(better: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        kept: np.ndarray = better < ((num_sure + maybe + rows) * kept_fraction + 0.5).astype(np.int64)
+        return kept
+
+    at_worst = stays(sure_better + maybe_better + num_unknown, maybe_better + num_unknown)
+    at_best = stays(sure_better, maybe_worse + num_unknown)
+    gone, unsure = np.zeros((2, len(values)), np.bool_)
+    gone[order], unsure[order] = ~at_best, at_best & ~at_worst
+    return gone, unsure
+
+
+def _best_first(values: np.ndarray, ids: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Rows by falling value; equals by their ids, which are asked for these alone."""
+    order = np.argsort(-values, kind="stable")
+    equal = np.diff(values[order]) == 0
+    places = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+    rows = order[places]
+    tied = ids(rows)
+    order[places] = rows[np.lexsort((tied[:, 1], tied[:, 0], -values[rows]))]
+    return order
 
 
 def _collect(unit: ExchangeUnit, *, folder: Path, metric: str) -> None:

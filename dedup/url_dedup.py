@@ -10,40 +10,40 @@ under two orders is found by its text.
 URL dedup usually stands last (RefinedWeb): a URL whose only good fetch was dropped by a filter must not win.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
-from urllib.parse import quote
 
+import numpy as np
 import pyarrow as pa
 import xxhash
 
 from dedup.equal_keys import Fingerprint, remove_equal
 from dedup.index import Index
 from dedup.keep import KeepBy
-from shards.exchange import ExchangeUnit, Executor, GlobalStageConfig
+from dedup.replay import groups_of_keys, recorded_groups, remove_equal_rows, remove_for_others
+from dedup.url_keys import keys_to_compare, normalized
+from shards.exchange import Cost, ExchangeUnit, Executor, GlobalStageConfig
+from shards.replay import FinishedRun
 from shards.schema import COPIES
-
-# RFC 3986, appendix B, without the fragment.
-_PARTS = re.compile(r"([^:/?#]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?", re.DOTALL)
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))  # what `quote` leaves alone: it only encodes the rest
-_PORTS = {"http": ":80", "https": ":443"}
-_TRACKING = re.compile(
-    r"utm_.*|gclid|gclsrc|dclid|gbraid|wbraid|srsltid|_ga|_gl|fbclid|igshid|igsh|msclkid|twclid|ttclid|li_fat_id"
-    r"|yclid|ysclid|_openstat|mc_cid|mc_eid|_hsenc|_hsmi|hsctatracking|mkt_tok|vero_id|oly_anon_id|oly_enc_id",
-    re.IGNORECASE,
-)
 
 
 class UrlConfig(GlobalStageConfig):
     version: ClassVar[int] = 2
     reason: ClassVar[str] = "dedup.url"
+    reads_text: ClassVar[bool] = False
+    removes_copies: ClassVar[bool] = True
 
     keep: Literal["newest", "oldest", "first"] = "newest"
     index: str | None = None  # folder of documents that were kept before, whose URLs leave all that come now
+
+    @property
+    def index_folder(self) -> str | None:
+        return self.index
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(seconds_per_document=1e-6)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -67,36 +67,26 @@ class UrlConfig(GlobalStageConfig):
             earlier=earlier,
         )
 
-
-def normalized(url: str) -> str:
-    """`url` as it is compared; one that has no host ("urn:…") is only stripped."""
-    url = url.strip()
-    parts = _PARTS.match(url)
-    if parts is None:
-        return url
-    scheme, host, path, query = parts.groups(default="")
-    scheme, host = scheme.lower(), _host(host.lower())
-    host = host.removesuffix(_PORTS.get(scheme, "")).rstrip(".").removeprefix("www.")
-    parameters = [p for p in _encoding(query).split("&") if p and not _TRACKING.fullmatch(p.partition("=")[0])]
-    end = "?" + "&".join(parameters) if parameters else ""
-    return f"{'' if scheme in _PORTS else scheme + ':'}//{host}{_encoding(path) or '/'}{end}"
+    def replay(self, run: FinishedRun, *, changed: bool) -> None:
+        new = run.possible & ~run.entered
+        remove_for_others(run)
+        rows = np.flatnonzero(run.possible)
+        if new.any():
+            rows, groups = _recomputed_groups(run, rows, new | run.removed)
+        else:
+            groups = recorded_groups(run, rows)
+        remove_equal_rows(run, rows, groups, KeepBy(self.keep))
+        if self.index is not None:
+            run.doubt(new & run.possible, "uncompared")
 
 
-def _host(host: str) -> str:
-    try:
-        return host if host.isascii() else host.encode("idna").decode()
-    except UnicodeError:
-        return host
-
-
-def _encoding(text: str) -> str:
-    """Percent-encoding spelled one way: unreserved characters plain, others that may not stand plain as %XX."""
-    return _ESCAPE.sub(_escape, quote(text, safe=_VISIBLE))
-
-
-def _escape(match: re.Match[str]) -> str:
-    character = chr(int(match[1], 16))
-    return character if character in _UNRESERVED else match[0].upper()
+def _recomputed_groups(run: FinishedRun, rows: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, groups): those of `rows` whose URL equals the URL of a row of the mask `asked`."""
+    mask = np.zeros(len(asked), np.bool_)
+    mask[rows] = True
+    urls = [part.filter(pa.array(mask[first : first + len(part)])) for first, part in run.parts("url")]
+    positions, keys = keys_to_compare(pa.concat_arrays(urls), asked[rows])
+    return groups_of_keys(run, rows[positions], keys, asked)
 
 
 def _digests(batch: pa.RecordBatch) -> pa.Array:

@@ -1,8 +1,11 @@
-"""Where units of work run: in this process, or on a pool of processes.
+"""Where tasks run: in this process, or on a pool of processes.
 
-Both give the same results in some order, raise the first error, and stop at Ctrl-C after the open batch: the handler
-in the parent raises a flag that `check_stop` looks at in every worker, which ignores the signal itself. Counters that
-workers `advance` let the parent show progress inside a unit; they are for the eye, results never depend on them.
+Both give the same results in some order, raise the first error, and stop after Ctrl-C at the end of the open batch. A
+function that works for long takes a `Watch` beside its task: it asks the watch whether to stop, and tells it how far it
+is. Progress is for people only; results never depend on it.
+
+    InProcess     signal handler ──flag──▶ watch ──▶ function
+    ProcessPool   signal handler ──flag──▶ parent's loop ──event──▶ watch of each worker ──▶ function
 """
 
 import multiprocessing
@@ -16,50 +19,70 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, Self
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, Protocol, Self
 
 from shards.errors import Interrupted, RunError, UserError
+from shards.exchange import Executor as TaskExecutor
 
-Tick = Callable[[list[int]], None]
+Counters = Sequence[int]  # documents read, documents kept, bytes read, of all open units together
+Tick = Callable[[Counters], None]
+Then = Callable[[Any], Sequence[Any]]
 
 _IDLE = 256 << 20  # bytes of a process that has loaded pyarrow and the kernels and does nothing
 _LEAST_TASK = 64 << 20
 _LEAST_MEMORY = 500_000_000
-
-_stop: Any = threading.Event()  # in a pool worker: the multiprocessing event of the parent
-_counters: Any = [0, 0, 0]  # documents, kept, bytes of open units; in a pool worker: the parent's shared array
-_tick: Tick | None = None  # called by `advance` where parent and worker are one process
+_POLL_SECONDS = 1.0  # at most so long the parent of a pool neither shows progress nor sees Ctrl-C
 
 
-def check_stop() -> None:
-    """Asked between batches: has the user pressed Ctrl-C?"""
-    if _stop.is_set():
-        raise Interrupted("interrupted")
+class Watch(Protocol):
+    """What a long task shares with whoever started it."""
+
+    def check_stop(self) -> None:
+        """Raise Interrupted if the user has pressed Ctrl-C. Asked between batches."""
+        ...
+
+    def advance(self, documents: int, kept: int, num_bytes: int) -> None:
+        """Add to what open units have done; a unit takes its part back when it ends and its manifest counts instead."""
+        ...
 
 
-def advance(documents: int, kept: int, num_bytes: int) -> None:
-    """Add to what open units have done; a unit takes its part back when it ends and its manifest counts instead."""
-    amounts = (documents, kept, num_bytes)
-    if isinstance(_counters, list):
-        _counters[:] = [c + a for c, a in zip(_counters, amounts, strict=True)]
-        if _tick is not None:
-            _tick(_counters)
-        return
-    with _counters.get_lock():
-        for i, amount in enumerate(amounts):
-            _counters[i] += amount
+class Executor(TaskExecutor, Protocol):
+    """An executor that also runs tasks which take long. It is a context manager, since it may hold processes."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def map_watched(
+        self,
+        fn: Callable[[Any, Watch], Any],
+        tasks: Sequence[Any],
+        then: Then = lambda _: (),
+        tick: Tick | None = None,
+    ) -> Iterator[Any]:
+        """As `map`, of `fn(task, watch)`; `tick` is called now and then with what open tasks have done."""
+        ...
+
+
+@dataclass
+class _Stop:
+    """Whether the user wants to stop. A signal handler sets it, so it is a plain attribute: a lock could deadlock."""
+
+    is_set: bool = False
 
 
 @contextmanager
-def _ctrl_c_sets(event: Any) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM sets `event`; a second one ends the process at once."""
+def _ctrl_c_sets(stop: _Stop) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM sets `stop`; a second one ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(*_: object) -> None:
-        event.set()
+        stop.is_set = True
         for number in before:
             signal.signal(number, signal.default_int_handler)
 
@@ -72,10 +95,6 @@ def _ctrl_c_sets(event: Any) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _nothing_more(_: Any) -> Sequence[Any]:
-    return ()
-
-
 def machine_memory() -> int:
     """Bytes of main memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -85,42 +104,71 @@ def _task_memory(memory: int, processes: int, workers: int) -> int:
     return max(_LEAST_TASK, (memory - processes * _IDLE) // workers)
 
 
+def _unwatched(fn: Callable[[Any], Any], task: Any, _: Watch) -> Any:
+    return fn(task)
+
+
+@dataclass
+class _LocalWatch:
+    stop: _Stop
+    tick: Tick | None
+    counters: list[int] = field(default_factory=lambda: [0, 0, 0])
+
+    def check_stop(self) -> None:
+        if self.stop.is_set:
+            raise Interrupted("interrupted")
+
+    def advance(self, documents: int, kept: int, num_bytes: int) -> None:
+        amounts = (documents, kept, num_bytes)
+        self.counters[:] = [count + amount for count, amount in zip(self.counters, amounts, strict=True)]
+        if self.tick is not None:
+            self.tick(self.counters)
+
+
 class InProcess:
-    """One unit after the other, here."""
+    """Runs one task after the other, here. Inside a task of another executor, `watch` is the one that it was given."""
 
-    tick: Tick | None = None
-
-    def __init__(self, memory: int | None = None) -> None:
+    def __init__(self, memory: int | None = None, *, watch: Watch | None = None) -> None:
         self.memory = memory or machine_memory() // 2
         self.task_memory = _task_memory(self.memory, 1, 1)
+        self._watch = watch
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
-    def map(
-        self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Callable[[Any], Sequence[Any]] = _nothing_more
+    def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Then = lambda _: ()) -> Iterator[Any]:
+        return self.map_watched(partial(_unwatched, fn), tasks, then)
+
+    def map_watched(
+        self,
+        fn: Callable[[Any, Watch], Any],
+        tasks: Sequence[Any],
+        then: Then = lambda _: (),
+        tick: Tick | None = None,
     ) -> Iterator[Any]:
-        global _tick
-        _stop.clear()
-        _counters[:], _tick = [0, 0, 0], self.tick
+        stop = _Stop()
+        watch = self._watch or _LocalWatch(stop, tick)
         todo = deque(tasks)
-        with _ctrl_c_sets(_stop):
+        with _ctrl_c_sets(stop) if self._watch is None else _nothing():
             while todo:
-                check_stop()
-                result = fn(todo.popleft())
+                watch.check_stop()
+                result = fn(todo.popleft(), watch)
                 todo.extendleft(then(result))  # a file's next unit comes first: its bytes are in the page cache
                 yield result
 
 
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
 class ProcessPool:
-    """`workers` processes, started fresh (spawn), so no lock or thread of this one is copied into them.
+    """Runs tasks on `workers` processes, started fresh (spawn), so no lock or thread of this one is copied into them.
 
     They start with the first `map` and end with the `with` block, or with an error.
     """
-
-    tick: Tick | None = None
 
     def __init__(self, workers: int, memory: int | None = None) -> None:
         self.memory = memory or machine_memory() // 2
@@ -133,32 +181,42 @@ class ProcessPool:
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
-            self._stop.set()  # whatever ends this early, the workers' open units end too
+            self._event.set()  # whatever ends this early, the workers' open units end too
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
-    def map(
-        self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Callable[[Any], Sequence[Any]] = _nothing_more
+    def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Then = lambda _: ()) -> Iterator[Any]:
+        return self.map_watched(partial(_unwatched, fn), tasks, then)
+
+    def map_watched(
+        self,
+        fn: Callable[[Any, Watch], Any],
+        tasks: Sequence[Any],
+        then: Then = lambda _: (),
+        tick: Tick | None = None,
     ) -> Iterator[Any]:
         pool = self._pool or self._start()
         waiting: set[Future[Any]] = set()
         todo = deque(tasks)
+        stop = _Stop()
         try:
-            with _ctrl_c_sets(self._stop):
+            with _ctrl_c_sets(stop):
                 while todo or waiting:
-                    while todo and len(waiting) < 2 * self._workers and not self._stop.is_set():
-                        waiting.add(pool.submit(fn, todo.popleft()))
+                    if stop.is_set:
+                        self._event.set()
+                    while todo and len(waiting) < 2 * self._workers and not stop.is_set:
+                        waiting.add(pool.submit(_Worker.run, fn, todo.popleft()))
                     if not waiting:
                         raise Interrupted("interrupted")
-                    done, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-                    if self.tick is not None and not done:
-                        self.tick(self._counters[:])
+                    done, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+                    if tick is not None and not done:
+                        tick(self._counters[:])
                     for future in done:
                         result = future.result()
                         todo.extendleft(then(result))
                         yield result
         except BrokenProcessPool as error:
-            if self._stop.is_set():  # who ends a job may send SIGTERM to the workers too
+            if stop.is_set:  # whoever ends a job may send SIGTERM to the workers too
                 raise Interrupted("interrupted") from None
             raise RunError(
                 "a worker process died (killed, or out of memory); run the same command again, it resumes; "
@@ -167,23 +225,50 @@ class ProcessPool:
 
     def _start(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        self._stop, self._counters = context.Event(), context.Array("q", 3)
+        self._event, self._counters = context.Event(), context.Array("q", 3)
+        watch = _SharedWatch(self._event, self._counters)
         self._pool = ProcessPoolExecutor(
-            self._workers, context, initializer=_start_worker, initargs=(self._stop, self._counters, os.getpid())
+            self._workers, context, initializer=_Worker.start, initargs=(watch, os.getpid())
         )
         return self._pool
 
 
-def _start_worker(stop: Any, counters: Any, parent: int) -> None:
-    global _stop, _counters
-    _stop, _counters = stop, counters
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        import ctypes
+@dataclass(frozen=True)
+class _SharedWatch:
+    """The watch of a worker. Event and array are inherited when the worker starts, and cannot come with a task."""
 
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a killed parent leaves no workers behind …
-        if os.getppid() != parent:  # … nor one that was killed before this line
-            os._exit(1)
+    event: Any
+    counters: Any
+
+    def check_stop(self) -> None:
+        if self.event.is_set():
+            raise Interrupted("interrupted")
+
+    def advance(self, documents: int, kept: int, num_bytes: int) -> None:
+        with self.counters.get_lock():
+            for i, amount in enumerate((documents, kept, num_bytes)):
+                self.counters[i] += amount
+
+
+class _Worker:
+    """A process of a pool. It holds what its parent shares, since tasks cannot bring it."""
+
+    watch: ClassVar[Watch]
+
+    @classmethod
+    def start(cls, watch: Watch, parent: int) -> None:
+        cls.watch = watch
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if sys.platform == "linux":
+            import ctypes
+
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a killed parent leaves no workers behind …
+            if os.getppid() != parent:  # … nor one that was killed before this line
+                os._exit(1)
+
+    @classmethod
+    def run(cls, fn: Callable[[Any, Watch], Any], task: Any) -> Any:
+        return fn(task, cls.watch)
 
 
 def parse_memory(text: str) -> int:
@@ -197,5 +282,6 @@ def parse_memory(text: str) -> int:
     return num_bytes
 
 
-def make_executor(kind: str, workers: int, memory: int | None = None) -> InProcess | ProcessPool:
+def make_executor(kind: str, workers: int, memory: int | None = None) -> Executor:
+    """The executor that `--executor` names: "pool" or "in-process"."""
     return ProcessPool(workers, memory) if kind == "pool" else InProcess(memory)

@@ -1,13 +1,12 @@
-"""Take a run from wherever it stands to its end: pass after pass, then finish.
+"""Make a run: take it from wherever it stands to its end, pass after pass, then finish.
 
     pass 0 ──▶ its global stages ──▶ pass 1 ──▶ … ──▶ finish: shards, ledger, dropped ──▶ report.json
 
-Every step looks for what is there already: a unit with a manifest, a global stage with `done.json`, a shard with its
+Every step first looks for what is there: a unit with a manifest, a global stage with its mark, a shard with its
 manifest. So a rerun after a kill makes the rest and nothing else.
 """
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,103 +16,98 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.index import write_earlier
-from dedup.same_record import SameRecordConfig
-from pipelines.executors import InProcess, ProcessPool
+from pipelines.executors import Counters, Executor
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Pass
 from pipelines.report.build import write_report_json
 from pipelines.run.dropped import write_dropped
 from pipelines.run.finish import Applied, FinishTask, finish_unit
-from pipelines.run.opening import Run
+from pipelines.run.folder import RunFolder
+from pipelines.run.opening import Run, group_of_unit
 from pipelines.run.unit_files import added_columns, carried_columns, ledger_schema
 from pipelines.run.units import UnitTask, run_unit
 from pipelines.verbs.remove import carry_over
-from shards.atomic import write_bytes, write_json
+from shards.atomic import write_json
 from shards.errors import RunError
-from shards.exchange import VERDICTS, ExchangeUnit, GlobalStageConfig
+from shards.exchange import ALARMS_FILE, EDGES_FILE, VERDICTS, ExchangeUnit, GlobalStageConfig
 from shards.lock import locked
 from shards.manifest import Manifest, read_manifest
-from shards.sink import ArrowSink, open_arrow, read_batches
+from shards.sink import open_arrow, read_batches
 from shards.source import Damage, only_error
 from shards.stats import Stats
+from shards.unit_key import UnitKey
 
-SAME_RECORD = SameRecordConfig(name="same_record")
 Verdicts = dict[str, tuple[Applied, ...]]  # by unit key
 
 
-def execute(run: Run, executor: InProcess | ProcessPool, report: Report) -> None:
-    """Make everything that `run` lacks. Raises RunError where it cannot go on; what is made stays."""
-    with locked(run.folder), executor:
+def execute(run: Run, executor: Executor, report: Report) -> None:
+    """Make everything that `run` lacks. Raises RunError where it cannot go on; finished units stay."""
+    folder = run.folder
+    with locked(folder.root), executor:
         passes = run.recipe.passes()
-        seconds = _Seconds(run.folder / "work" / "seconds.json")
+        seconds = _Seconds(folder)
         units: list[ExchangeUnit] = []
         verdicts: list[Verdicts] = []
         for pass_, carried in zip(passes, carried_columns(passes), strict=True):
             manifests = _PassRun(run, pass_, carried, units).run(executor, report, seconds)
             if pass_.number == 0:
                 _require_documents(manifests)
-            work = run.folder / "work" / str(pass_.number)
-            units = [ExchangeUnit(i, m.key, work / f"{m.key}.text.arrow") for i, m in enumerate(manifests)]
-            snapshots = [run.recipe.sources[m.source].snapshot_of(m.source, m.file) for m in manifests]
-            groups = {"source": [m.source for m in manifests], "snapshot": snapshots}
-            verdicts.append(_resolve(work, pass_, units, groups, executor, report, seconds))
-            units = [_behind(unit, verdicts[-1][unit.key], pass_.global_) for unit in units]
+            units = [
+                ExchangeUnit(i, m.key, folder.path(folder.pass_file(pass_.number, UnitKey.parse(m.key), "text")))
+                for i, m in enumerate(manifests)
+            ]
+            files = {manifest.key: manifest.file for manifest in manifests}
+            verdicts.append(_resolve(run, pass_, units, files, executor, report, seconds))
+            units = [_after(unit, verdicts[-1][unit.key], pass_.global_) for unit in units]
         _finish(run, passes, verdicts, executor, report)
-        _keep_dedup(run, passes)
-        carry_over([folder for folder in (run.saved, run.folder) if folder is not None], run.folder)
+        _keep_dedup(folder, passes)
+        carry_over([one for one in (run.saved, folder) if one is not None], folder)
         if run.saved is not None:
-            _take_kills(run.saved, run.folder)
-        _settle_kills(run.folder / "kills.jsonl")
-        seconds.write(run.folder / "seconds.json")
-        write_report_json(run.folder)
-        shutil.rmtree(run.folder / "work", ignore_errors=True)
+            _take_kills(run.saved, folder)
+        _sort_kills(folder)
+        seconds.keep()
+        write_report_json(folder.root)
+        folder.delete(RunFolder.WORK)
 
 
 class _PassRun:
-    """The units of one pass: those that are made already, and a task for each that is not.
+    """The units of one pass: those that are made, and a task for each that is not.
 
-    In the first pass a file is a chain of units: where the next one begins is known when the one before is made.
+    In the first pass a file is a chain of units: where one begins is known when the previous one is made.
     """
 
     def __init__(self, run: Run, pass_: Pass, carried: pa.Schema, previous: list[ExchangeUnit]) -> None:
         self._run, self._pass, self._carried = run, pass_, carried
-        self._sources = list(run.inputs)
-        self._tasks: dict[str, UnitTask] = {}
-        self._made: dict[str, Manifest] = {}
+        self._tasks: dict[UnitKey, UnitTask] = {}
+        self._made: dict[UnitKey, Manifest] = {}
         if pass_.number == 0 and run.saved is not None:  # where units end is known: all can be made at once
-            saved = map(read_manifest, sorted(run.saved.glob("shards/*/*.json")))
-            first = [self._task(*_parse_key(unit.key), unit.start) for unit in saved]
+            first = [self._task(UnitKey.parse(made.key), made.start) for made in run.saved.manifests()]
         elif pass_.number == 0:
-            first = [self._task(name, i) for name, files in run.inputs.items() for i in range(len(files))]
+            first = [self._task(UnitKey(name, i, 0)) for name, files in run.inputs.items() for i in range(len(files))]
         else:
-            first = [self._task(*_parse_key(unit.key), previous=unit) for unit in previous]
+            first = [self._task(UnitKey.parse(unit.key), previous=unit) for unit in previous]
         self._todo = [task for begin in first for task in self._open(begin)]
 
-    def run(self, executor: InProcess | ProcessPool, report: Report, seconds: "_Seconds") -> list[Manifest]:
+    def run(self, executor: Executor, report: Report, seconds: "_Seconds") -> list[Manifest]:
         """Every unit's manifest, in the order of source, file and part."""
         meter = _Meter(self._run, self._pass, report)
         for manifest in self._made.values():
             meter.add(manifest)
-        executor.tick = meter.show
-        for manifest, spent in executor.map(run_unit, self._todo, self._next):
-            self._made[manifest.key] = manifest
+        for manifest, spent in executor.map_watched(run_unit, self._todo, self._next, meter.show):
+            self._made[UnitKey.parse(manifest.key)] = manifest
             meter.add(manifest)
             seconds.add(spent)
-        executor.tick = None
-        return [self._made[key] for key in sorted(self._made, key=self._place)]
+        order = {source: number for number, source in enumerate(self._run.inputs)}
+        return [self._made[key] for key in sorted(self._made, key=lambda key: (order[key.source], key))]
 
-    def _task(
-        self, source: str, index: int, part: int = 0, start: int = 0, previous: ExchangeUnit | None = None
-    ) -> UnitTask:
+    def _task(self, key: UnitKey, start: int = 0, previous: ExchangeUnit | None = None) -> UnitTask:
         run = self._run
         return UnitTask(
             run=run.folder,
+            key=key,
             pass_=self._pass,
-            source_name=source,
-            source=run.recipe.sources[source],
-            file=run.inputs[source][index],
-            file_index=index,
-            part=part,
+            source=run.recipe.sources[key.source],
+            file=run.inputs[key.source][key.file],
             start=start,
             carried=self._carried,
             fingerprint=run.digest,
@@ -124,33 +118,24 @@ class _PassRun:
         )
 
     def _open(self, task: UnitTask | None) -> list[UnitTask]:
-        """The first unit from `task` on, along its file, that is not made yet."""
+        """The first unit from `task` on, along its file, that is not made."""
         while task is not None:
             self._tasks[task.key] = task
             manifest = read_manifest(task.manifest_path) if task.manifest_path.exists() else None
             if manifest is None or manifest.fingerprint != self._run.digest:
                 return [task]
             self._made[task.key] = manifest
-            task = self._after(task, manifest)
+            task = self._following(task, manifest)
         return []
 
-    def _after(self, task: UnitTask, manifest: Manifest) -> UnitTask | None:
+    def _following(self, task: UnitTask, manifest: Manifest) -> UnitTask | None:
         if manifest.next_start is None or self._run.saved is not None:
             return None
-        return self._task(task.source_name, task.file_index, task.part + 1, manifest.next_start)
+        return self._task(replace(task.key, part=task.key.part + 1), manifest.next_start)
 
     def _next(self, result: tuple[Manifest, dict[str, float]]) -> list[UnitTask]:
         manifest = result[0]
-        return self._open(self._after(self._tasks[manifest.key], manifest))
-
-    def _place(self, key: str) -> tuple[int, int, int]:
-        source, index, part = _parse_key(key)
-        return self._sources.index(source), index, part
-
-
-def _parse_key(key: str) -> tuple[str, int, int]:
-    source, index, part = key.rsplit("-", 2)
-    return source, int(index), int(part)
+        return self._open(self._following(self._tasks[UnitKey.parse(manifest.key)], manifest))
 
 
 def _require_documents(manifests: list[Manifest]) -> None:
@@ -161,62 +146,50 @@ def _require_documents(manifests: list[Manifest]) -> None:
     raise RunError("the inputs hold no record that could become a document; is the source's `kind` that of the files?")
 
 
-def global_stages(pass_: Pass) -> tuple[GlobalStageConfig, ...]:
-    """Those of the recipe; the first pass also ends the rows of records that were given twice."""
-    return (SAME_RECORD, *pass_.global_) if pass_.number == 0 else pass_.global_
-
-
 def _resolve(
-    work: Path,
+    run: Run,
     pass_: Pass,
     units: list[ExchangeUnit],
-    groups: dict[str, list[str]],
-    executor: InProcess | ProcessPool,
+    files: dict[str, str],
+    executor: Executor,
     report: Report,
     seconds: "_Seconds",
 ) -> Verdicts:
-    """The global stages behind a pass, in order; each sees what those before it left.
+    """Run the global stages that end a pass, in order; each sees what the earlier ones left.
 
-    `groups` names, for the scopes that have several, the group of each unit: none sees the rows of another.
+    `files` names the input of each unit, from which follows the part of the run in which a stage compares it.
     """
     verdicts: Verdicts = {unit.key: () for unit in units}
-    stages = global_stages(pass_)
-    for number, stage in enumerate(stages):
-        folder = work / stage.name
-        folders = {u.key: folder for u in units}
-        if stage.scope != "run":
-            folders = {u.key: folder / group for u, group in zip(units, groups[stage.scope], strict=True)}
-        if not (folder / "done.json").exists():
+    for number, stage in enumerate(pass_.global_):
+        folder = run.folder.path(run.folder.stage_work(pass_.number, stage.name))
+        of_unit = {
+            unit.key: folder / group_of_unit(run.recipe, UnitKey.parse(unit.key), files[unit.key], stage)
+            for unit in units
+        }
+        if not (folder / RunFolder.STAGE_DONE).exists():
             report(Progress(stage.name, 0, 0, 0, 0, 0))
             began = perf_counter()
-            seen = [_behind(unit, verdicts[unit.key], stages[:number]) for unit in units]
-            for of_group in dict.fromkeys(folders.values()):
-                stage.resolve([unit for unit in seen if folders[unit.key] == of_group], of_group, executor)
+            seen = [_after(unit, verdicts[unit.key], pass_.global_[:number]) for unit in units]
+            for group in dict.fromkeys(of_unit.values()):
+                stage.resolve([unit for unit in seen if of_unit[unit.key] == group], group, executor)
             seconds.add({stage.name: perf_counter() - began})
-            write_json(folder / "done.json", {"stage": stage.name})
+            write_json(folder / RunFolder.STAGE_DONE, {"stage": stage.name})
         for unit in units:
-            verdicts[unit.key] += (Applied(stage.name, stage.reason, folders[unit.key] / f"{unit.key}.arrow"),)
+            verdicts[unit.key] += (Applied(stage.name, stage.reason, of_unit[unit.key] / f"{unit.key}.arrow"),)
     return verdicts
 
 
-def _behind(unit: ExchangeUnit, verdicts: tuple[Applied, ...], stages: Sequence[GlobalStageConfig]) -> ExchangeUnit:
+def _after(unit: ExchangeUnit, verdicts: tuple[Applied, ...], stages: Sequence[GlobalStageConfig]) -> ExchangeUnit:
     """The unit as these stages left it."""
     return replace(unit, verdicts=tuple(applied.path for applied in verdicts), added=added_columns(stages))
 
 
-def _finish(
-    run: Run,
-    passes: tuple[Pass, ...],
-    verdicts: list[Verdicts],
-    executor: InProcess | ProcessPool,
-    report: Report,
-) -> None:
+def _finish(run: Run, passes: tuple[Pass, ...], verdicts: list[Verdicts], executor: Executor, report: Report) -> None:
     schema, recipe = ledger_schema(passes), run.recipe.to_toml(paths=False)
     tasks = [
         FinishTask(
             run=run.folder,
-            key=key,
-            source=_parse_key(key)[0],
+            key=UnitKey.parse(key),
             passes=tuple((pass_, of_pass[key]) for pass_, of_pass in zip(passes, verdicts, strict=True)),
             ledger=schema,
             fingerprint=run.digest,
@@ -224,90 +197,99 @@ def _finish(
         )
         for key in verdicts[-1]
     ]
-    todo = [task for task in tasks if not task.manifest_path.exists()]
+    todo = [task for task in tasks if not run.folder.has(RunFolder.manifest(task.key))]
     report(Progress("finish", len(tasks) - len(todo), 0, 0, 0, 0))
     for _ in executor.map(finish_unit, todo):
         pass  # each result is a manifest on disk
     write_dropped(run.folder, tasks, run.recipe.output.dropped_per_rule)
 
 
-def _keep_dedup(run: Run, passes: tuple[Pass, ...]) -> None:
-    """What global stages leave for reports, of all groups that were compared by themselves: edges, alarms, and
-    the twins that an index gave."""
+def _keep_dedup(run: RunFolder, passes: tuple[Pass, ...]) -> None:
+    """Keep what global stages leave for reports: edges, alarms, and the documents of an index that rows are copies of.
+
+    A stage that compares parts of the run by themselves leaves files for each part.
+    """
     for pass_ in passes:
-        for stage in global_stages(pass_):
-            made, kept = run.folder / "work" / str(pass_.number) / stage.name, run.folder / "dedup" / stage.name
-            if edges := sorted(made.glob("**/edges.arrow")):
-                with ArrowSink(kept / "edges.arrow", open_arrow(edges[0]).schema) as sink:
+        for stage in pass_.global_:
+            made = run.path(run.stage_work(pass_.number, stage.name))
+            if edges := sorted(made.glob(f"**/{EDGES_FILE}")):
+                with run.sink(run.dedup(stage.name, EDGES_FILE), open_arrow(edges[0]).schema) as sink:
                     for batch in (batch for path in edges for batch in read_batches(path)):
                         sink.write(batch)
-            if alarms := sorted(made.glob("**/alarms.json")):
-                write_json(kept / "alarms.json", [a for path in alarms for a in json.loads(path.read_bytes())])
-            if index := getattr(stage, "index", None):
-                verdicts = [p for p in sorted(made.glob("**/*.arrow")) if open_arrow(p).schema == VERDICTS]
-                write_earlier(Path(index), verdicts, kept / "earlier.arrow")
+            if alarms := sorted(made.glob(f"**/{ALARMS_FILE}")):
+                found = [alarm for path in alarms for alarm in json.loads(path.read_bytes())]
+                run.write_json(run.dedup(stage.name, ALARMS_FILE), found)
+            if stage.index_folder is not None:
+                verdicts = [path for path in sorted(made.glob("**/*.arrow")) if open_arrow(path).schema == VERDICTS]
+                earlier = run.path(run.dedup(stage.name, RunFolder.EARLIER))
+                write_earlier(Path(stage.index_folder), verdicts, earlier)
 
 
-def _take_kills(saved: Path, folder: Path) -> None:
-    """The journal of pages that killed the extractor, without those that are refused before it now."""
-    if not (saved / "kills.jsonl").exists():
+def _take_kills(saved: RunFolder, run: RunFolder) -> None:
+    """Take over the journal of pages that killed the extractor, without those that are now refused earlier."""
+    if not saved.has(RunFolder.KILLS):
         return
     killed: set[str] = set()
-    for path in sorted((folder / "ledger").glob("*.arrow")):
+    for path in (run.path(run.ledger(key)) for key in run.ledgers()):
         for name in (name for name in open_arrow(path).schema.names if name.endswith(".killed")):
             for batch in read_batches(path, ["id", name]):
                 killed.update(batch["id"].filter(pc.fill_null(pc.equal(batch[name], 1), False)).to_pylist())
-    lines = (saved / "kills.jsonl").read_bytes().splitlines(keepends=True)
+    lines = saved.path(RunFolder.KILLS).read_bytes().splitlines(keepends=True)
     if taken := [line for line in lines if json.loads(line)["id"] in killed]:
-        write_bytes(folder / "kills.jsonl", b"".join(taken))
+        run.write(RunFolder.KILLS, b"".join(taken))
 
 
-def _settle_kills(journal: Path) -> None:
+def _sort_kills(run: RunFolder) -> None:
     """Each killed page once, in the order of ids: workers append as it happens."""
-    if journal.exists():
-        whole = {line for line in journal.read_bytes().splitlines(keepends=True) if line.endswith(b"}\n")}
-        write_bytes(journal, b"".join(sorted(whole)))
+    if run.has(RunFolder.KILLS):
+        lines = run.path(RunFolder.KILLS).read_bytes().splitlines(keepends=True)
+        run.write(RunFolder.KILLS, b"".join(sorted({line for line in lines if line.endswith(b"}\n")})))
 
 
 class _Seconds:
-    """Seconds by stage over all attempts; for reports, and no part of a run's bytes."""
+    """Seconds by stage over all attempts, for reports; they are no part of a run's bytes."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._spent: dict[str, float] = json.loads(path.read_bytes()) if path.exists() else {}
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+        there = run.has(RunFolder.WORK_SECONDS)
+        self._spent: dict[str, float] = json.loads(run.path(RunFolder.WORK_SECONDS).read_bytes()) if there else {}
 
     def add(self, spent: dict[str, float]) -> None:
         for stage, amount in spent.items():
             self._spent[stage] = self._spent.get(stage, 0.0) + amount
-        self.write(self._path)
+        self._write(RunFolder.WORK_SECONDS)
 
-    def write(self, path: Path) -> None:
-        write_json(path, {stage: round(amount, 3) for stage, amount in sorted(self._spent.items())})
+    def keep(self) -> None:
+        """Write them where a finished run has them."""
+        self._write(RunFolder.SECONDS)
+
+    def _write(self, name: str) -> None:
+        self._run.write_json(name, {stage: round(amount, 3) for stage, amount in sorted(self._spent.items())})
 
 
 class _Meter:
-    """Adds up what finished units and the batches of open ones come to."""
+    """Adds up finished units and the batches of open ones, for progress."""
 
     def __init__(self, run: Run, pass_: Pass, report: Report) -> None:
         self._sizes = {(source, f.name): f.num_bytes for source, files in run.inputs.items() for f in files}
         self._phase, self._report = f"pass {pass_.number}", report
         self._total = sum(self._sizes.values())
-        self._at: dict[tuple[str, str], int] = {}
+        self._read: dict[tuple[str, str], int] = {}  # bytes by source and file
         self._units = self._documents = self._kept = 0
 
     def add(self, manifest: Manifest) -> None:
         name = (manifest.source, manifest.file)
         end = self._sizes[name] if manifest.next_start is None else manifest.next_start
         rows = {file.rsplit(".", 2)[1]: written.rows for file, written in manifest.files.items()}
-        self._at[name] = max(self._at.get(name, 0), end)
+        self._read[name] = max(self._read.get(name, 0), end)
         self._units += 1
         self._documents += rows["facts"]
         self._kept += rows["text"]
         self.show([0, 0, 0])
 
-    def show(self, open_units: list[int]) -> None:
+    def show(self, open_units: Counters) -> None:
         documents, kept, num_bytes = open_units
-        done = min(sum(self._at.values()) + num_bytes, self._total)
+        done = min(sum(self._read.values()) + num_bytes, self._total)
         self._report(
             Progress(self._phase, self._units, self._documents + documents, self._kept + kept, done, self._total)
         )

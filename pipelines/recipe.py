@@ -10,8 +10,8 @@ one file in `cleaners/` and one line here.
 
 import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -36,21 +36,23 @@ from cleaners.textfix import TextFixConfig
 from cleaners.url import UrlConfig
 from dedup.decontaminate import DecontaminateConfig
 from dedup.exact import ExactConfig
-from dedup.keep import KeepConfig
 from dedup.minhash import MinHashConfig
 from dedup.ngram_overlap import OverlapConfig
 from dedup.paragraphs import ParagraphsConfig
+from dedup.same_record import SAME_RECORD
 from dedup.substring import SubstringConfig
 from dedup.top_share import TopShareConfig
 from dedup.url_dedup import UrlConfig as UrlDedupConfig
 from shards.config import Config, load_toml
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
-from shards.schema import COPIES, MASKED
+from shards.schema import MASKED
 from shards.source import SourceConfig
-from shards.stage import StageConfig
+from shards.stage import Before, StageConfig
 
 AnyStage = StageConfig | GlobalStageConfig
+
+_SETTING = re.compile(r"[a-z_]+: ")  # a refusal that begins with the setting at fault
 
 KINDS: dict[str, type[AnyStage]] = {
     "url": UrlConfig,
@@ -96,9 +98,11 @@ class AlarmsConfig(Config):
 
 @dataclass(frozen=True)
 class Pass:
+    """Neighbouring local stages, and the global stages that end them."""
+
     number: int
     local: tuple[StageConfig, ...]
-    global_: tuple[GlobalStageConfig, ...]
+    global_: tuple[GlobalStageConfig, ...]  # in the first pass with `same_record` before all others
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,16 @@ class Recipe:
                 if groups[-1][1]:
                     groups.append(([], []))
                 groups[-1][0].append(stage)
+        groups[0][1].insert(0, SAME_RECORD)
         return tuple(Pass(i, tuple(local), tuple(global_)) for i, (local, global_) in enumerate(groups))
+
+    def local_stages(self) -> Iterator[StageConfig]:
+        """In recipe order."""
+        return (stage for _, stage in self.stages if isinstance(stage, StageConfig))
+
+    def global_stages(self) -> Iterator[GlobalStageConfig]:
+        """In recipe order, without `same_record`, which every run has."""
+        return (stage for _, stage in self.stages if isinstance(stage, GlobalStageConfig))
 
     def resolved(self, *, paths: bool = True) -> dict[str, Any]:
         """Every setting with its value, defaults filled in, as plain data; on demand without paths of files."""
@@ -206,72 +219,63 @@ def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
 
 
 def _check_stages(recipe: Recipe, where: str) -> None:
-    """What a recipe may say stage by stage, and still cannot mean as a whole."""
+    """What each setting may say by itself, and the recipe as a whole still cannot mean."""
     names = [stage.name for _, stage in recipe.stages]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"{where}: two stages are named {double!r}; give one of them another `name`")
-    columns: dict[str, str] = {}
-    carried: set[str] = set()
-    wanted: set[str] = set()
-    given: set[str] = set()  # columns of global stages
+    before = Before(tuple(recipe.sources))
     for _, stage in recipe.stages:
-        if isinstance(stage, StageConfig) and stage.only_languages and "language" not in columns:
-            raise UserError(f"{where}: {stage.name}.only_languages: no stage of kind `language` stands before it")
-        if isinstance(stage, LanguageConfig):
-            wanted |= set(stage.languages)
-        elif isinstance(stage, StageConfig) and wanted and (others := sorted(set(stage.only_languages) - wanted)):
-            raise UserError(
-                f"{where}: {stage.name}.only_languages: {', '.join(others)} is not among the languages that are kept: "
-                f"{', '.join(sorted(wanted))}"
-            )
-        if stage.name == "same_record":
+        if stage.name == SAME_RECORD.name:
             raise UserError(f"{where}: same_record: the name of the stage that every run has; choose another `name`")
-        key, column = ("metric", stage.metric) if isinstance(stage, TopShareConfig) else (
-            ("score", stage.score) if isinstance(stage, KeepConfig) else ("", None))  # fmt: skip
-        if column is not None and column not in carried:
-            raise UserError(
-                f"{where}: {stage.name}.{key}: no stage before it carries {column!r} along with the text; "
-                f"carried are {', '.join(sorted(carried)) or 'none'}"
-            )
-        if isinstance(stage, RehydrateConfig) and COPIES.name not in given:
-            raise UserError(
-                f"{where}: {stage.name}: no stage before it counts copies; put it behind exact, minhash, url_dedup or "
-                "ngram_overlap"
-            )
-        if isinstance(stage, GlobalStageConfig):
-            given |= set(stage.columns().names)
-        if isinstance(stage, KeepConfig) and (strange := sorted({*stage.source_priority} - recipe.sources.keys())):
-            raise UserError(
-                f"{where}: {stage.name}.source_priority: {', '.join(strange)} is none of the recipe's sources: "
-                f"{', '.join(recipe.sources)}"
-            )
-        added = stage.columns().names if isinstance(stage, StageConfig) else [stage.name]
-        if isinstance(stage, StageConfig):
-            carried |= {f.name for f in stage.carried() if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)}
-        for column in added:
-            if column in columns and (column != "text" or columns[column] == stage.name):
+        if (refusal := stage.refusal(before)) is not None:
+            raise UserError(f"{where}: {stage.name}{'.' if _SETTING.match(refusal) else ': '}{refusal}")
+        for column in stage.columns().names if isinstance(stage, StageConfig) else [stage.name]:
+            if column in before.columns and (column != "text" or before.columns[column] == stage.name):
                 raise UserError(
-                    f"{where}: {columns[column]} and {stage.name} both give {column!r}; leave one of them out"
+                    f"{where}: {before.columns[column]} and {stage.name} both give {column!r}; leave one of them out"
                 )
-            columns[column] = stage.name
+        before = _after(before, stage)
+    _check_masks(recipe, where)
+    _check_pages(recipe, where)
+
+
+def _after(before: Before, stage: AnyStage) -> Before:
+    """What the stage after `stage` may build on."""
+    if not isinstance(stage, StageConfig):
+        columns = {**before.columns, stage.name: stage.name}
+        return replace(before, columns=columns, added=before.added | set(stage.columns().names))
+    numbers = {f.name for f in stage.carried() if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)}
+    kept = frozenset(stage.kept_languages)
+    return replace(
+        before,
+        columns={**before.columns, **dict.fromkeys(stage.columns().names, stage.name)},
+        carried=before.carried | numbers,
+        languages=before.languages & kept if before.languages and kept else before.languages | kept,
+    )
+
+
+def _check_masks(recipe: Recipe, where: str) -> None:
+    """Masks are byte offsets of the text, so no later stage may edit it."""
     masks = ""
     for _, stage in recipe.stages:
-        if masks and (stage.edits if isinstance(stage, StageConfig) else stage.cuts):
+        if masks and stage.edits:
             raise UserError(
                 f"{where}: {stage.name}: edits the text in which {masks} marks passages by their bytes; move it up"
             )
-        if isinstance(stage, GlobalStageConfig) and MASKED in stage.columns():
+        if MASKED in stage.columns():
             masks = stage.name
+
+
+def _check_pages(recipe: Recipe, where: str) -> None:
+    """Pages become text in the first pass, and a source of pages needs a stage that does it."""
     first, *later = recipe.passes()
-    kinds = {stage.name: kind for kind, stage in recipe.stages}
     for stage in (stage for pass_ in later for stage in pass_.local):
-        if kinds[stage.name] in ("page", "language_guess", "extract"):
+        if stage.reads_pages:
             raise UserError(
-                f"{where}: {stage.name}: stands behind deduplication, where pages are text already; move it up"
+                f"{where}: {stage.name}: stands after deduplication, where pages are text already; move it up"
             )
-    extracts = any(kinds[stage.name] == "extract" for stage in first.local)
     for name, source in recipe.sources.items():
-        if source.kind == "warc" and not extracts:
+        if source.kind == "warc" and not any(stage.makes_text for stage in first.local):
             raise UserError(
                 f"{where}: source.{name} is of kind warc, and no stage of kind `extract` makes text of its pages"
             )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
 from shards.config import Config
@@ -50,6 +51,13 @@ class Before:
     carried: frozenset[str] = frozenset()  # numeric columns that go along with the text
     added: frozenset[str] = frozenset()  # columns that global stages add
     languages: frozenset[str] = frozenset()  # languages that a stage keeps; empty: no stage chooses
+
+    def not_carried(self, key: str, column: str) -> str | None:
+        """The refusal of a setting `key` that names a column which no stage carries along with the text."""
+        if column in self.carried:
+            return None
+        known = ", ".join(sorted(self.carried)) or "none"
+        return f"{key}: no stage before it carries {column!r} along with the text; carried are {known}"
 
 
 @dataclass(frozen=True)
@@ -218,3 +226,11 @@ def with_columns(batch: Batch, columns: dict[str, pa.Array]) -> Batch:
     """`batch` with each column replaced where it exists and appended where it does not."""
     arrays = dict(zip(batch.schema.names, batch.columns, strict=True)) | columns
     return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
+
+
+def null_where(mask: np.ndarray, column: pa.Array) -> pa.Array:
+    """`column` with nulls in the rows of bool `mask`.
+
+    Not by `if_else`, which leaves a text's bytes in place below the null, and they would be written.
+    """
+    return column.take(pa.array(np.arange(len(mask)), mask=mask)) if mask.any() else column

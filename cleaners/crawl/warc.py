@@ -8,10 +8,9 @@ A unit ends at `UNIT_RECORDS` records or `UNIT_BYTES` of content; the next begin
 one huge WARC is many units and a rerun seeks.
 """
 
-import random
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +18,7 @@ from fastwarc.warc import WarcRecord
 
 from cleaners.crawl.bodies import undo_encodings
 from cleaners.crawl.framing import Record
-from cleaners.crawl.records import next_record, read_records
+from cleaners.crawl.records import read_records
 from shards.schema import PAYLOAD
 from shards.source import BATCH_BYTES, BATCH_ROWS, ROWS, UNIT_BYTES, UNIT_RECORDS, Damage, row_id
 from shards.stage import Batch, with_columns
@@ -151,32 +150,3 @@ def _original(headers: dict[str, str]) -> str | None:
     """What a revisit record is a copy of: its address, else its record, else its bytes, as far as they are named."""
     names = ("warc-refers-to-target-uri", "warc-refers-to", "warc-payload-digest")
     return next((headers[name] for name in names if headers.get(name)), None)
-
-
-def draw_records(files: Sequence[InputFile], number: int, places: int, seed: int, out: BinaryIO) -> None:
-    """Write about `number` document records, uncompressed, from up to `places` random places in `files`.
-
-    A place is drawn by bytes; from there the next record is looked for and a few are read. Fewer come where the files
-    hold fewer.
-    """
-    draw = random.Random(seed)
-    total = sum(file.num_bytes for file in files)
-    seen: set[tuple[str, int, int]] = set()
-    for _ in range(10 * places):  # a place near the end of a file, or of damage, gives few records or none
-        wanted = min(-(-number // places), number - len(seen))
-        at = draw.randrange(max(total, 1))
-        for file in files:
-            if at < file.num_bytes:
-                break
-            at -= file.num_bytes
-        begin = next_record(file, at) if wanted > 0 else None
-        if begin is None:
-            continue
-        for i, record in enumerate(read_records(file, begin, lambda offset, cause: None)):
-            place = (file.path, record.offset, -1 if record.opens_unit else i)
-            if wanted == 0:
-                break
-            if place not in seen and record.headers.get("warc-type", "").lower() in _DOCUMENTS:
-                seen.add(place)
-                out.write(record.head + b"\r\n\r\n" + record.content + b"\r\n\r\n")
-                wanted -= 1

@@ -20,8 +20,11 @@ from pydantic import Field
 
 from dedup.documents import format_ids
 from dedup.repeats.engine import Hasher, RepeatedPieces, find_repeats
+from dedup.replay import remove_for_others
 from dedup.verdicts import write_verdicts
+from shards.errors import UserError
 from shards.exchange import SPANS, ExchangeUnit, Executor, GlobalStageConfig, columns_path, spans_path
+from shards.replay import FinishedRun
 from shards.schema import MASKED
 from shards.sink import ArrowSink
 
@@ -56,6 +59,28 @@ class PassagesConfig(GlobalStageConfig):
     @property
     def cuts(self) -> bool:
         return self.action == "cut"
+
+    def replay(self, run: FinishedRun, *, changed: bool) -> None:
+        """Of fewer documents fewer passages are repeated: rows that passed pass again, removed ones perhaps return."""
+        new = run.possible & ~run.entered
+        remove_for_others(run)
+        if readers := run.later_stages_read_text:
+            raise UserError(
+                f"{self.name}: other documents reach it, and {readers[0]} after it reads what it cuts; only a run with "
+                "these settings decides them"
+            )
+        removed = run.possible & run.removed
+        if (run.entered & ~run.sure).any():
+            run.doubt(removed, "uncompared")
+        else:
+            run.drop_recorded()
+        run.doubt(new, "uncompared")
+        if not self.cuts:
+            return
+        run.texts_change()
+        if run.later_stages_have_rules:
+            spans = pc.fill_null(run.column(f"{self.name}.spans"), 0).to_numpy(zero_copy_only=False) > 0
+            run.doubt(run.possible & spans, "unmeasured")
 
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
         found = find_repeats(units, folder / "repeats", executor, self.hasher())

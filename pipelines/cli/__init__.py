@@ -82,10 +82,9 @@ def _execute(opened: "Run", executor: str, workers: int, memory: str | None) -> 
     from pipelines.executors import make_executor, parse_memory
     from pipelines.passes import execute
     from pipelines.progress import Show
-    from pipelines.run.opening import is_done
 
     num_bytes = parse_memory(memory) if memory is not None else None
-    if is_done(opened.folder):
+    if opened.folder.is_done():
         _tell(f"{opened.folder} is done already; nothing was changed (--overwrite redoes it)")
         return
     try:

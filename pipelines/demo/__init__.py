@@ -70,19 +70,19 @@ def demo(folder: Path, out: Out) -> None:
     with _step(out, "2/5  clean and deduplicate it by the recipe gristmill"):
         with Show() as show:
             run = _clean(_recipe(folder), folder / "run", ProcessPool(os.cpu_count() or 1), show)
-        _show_funnel(run.folder, out)
-        _check_planted(run.folder, out)
-        _check_whole(run.folder, out)
+        _show_funnel(run.folder.root, out)
+        _check_planted(run.folder.root, out)
+        _check_whole(run.folder.root, out)
     with _step(out, "3/5  report"):
-        report = write_report(run.folder)
+        report = write_report(run.folder.root)
         out(f"     {report}")
     training = _training_folder(folder / "training", run)
     with _step(out, "4/5  train a tokenizer, and make tokens"):
-        _tokenize(run.folder, training, out)
+        _tokenize(run.folder.root, training, out)
     with _step(out, "5/5  train a model on both sources"):
         before, after = _train(training, out)
     _show_bits_per_byte(before, after, out)
-    _show_places(folder, run.folder, report, training, out)
+    _show_places(folder, run.folder.root, report, training, out)
     out(f"\nAll in {time.monotonic() - began:.0f} s.")
 
 

@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.recipe import Recipe, load_recipe
-from pipelines.run.opening import require_units
-from shards.errors import RunError, UserError
+from pipelines.run.folder import RunFolder
+from shards.errors import RunError
 from shards.sink import open_arrow, read_batches, read_table
+from shards.unit_key import UnitKey
 
-KEPT = -1  # the fate of a kept document
+NOT_DROPPED = -1  # the fate of a kept row, where fates are numbers of reasons
 
 
 def word_counts(names: Sequence[str]) -> list[str]:
@@ -35,33 +36,31 @@ def words_of_rows(names: Sequence[str], column: Callable[[str], pa.Array]) -> pa
 
 @dataclass
 class Ledger:
-    run: Path
+    run: RunFolder
     recipe: Recipe
-    paths: tuple[Path, ...]  # in the order of source, file and part
+    keys: tuple[UnitKey, ...]  # the units, in the order of source, file and part: the order of row addresses
     _read: dict[str, pa.Array] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, run: Path) -> "Ledger":
+    def open(cls, path: Path) -> Self:
         """The ledger of a finished run; UserError for any other folder."""
-        if not (run / "run.json").exists():
-            raise UserError(f"{run}: no run of gristmill (it has no run.json)")
-        if not (run / "report.json").exists():
-            raise UserError(f"{run}: the run is not finished; run its command again to resume, then ask again")
-        recipe = load_recipe(str(run / "recipe.toml"))
-        sources = list(recipe.sources)
+        run = RunFolder(path)
+        run.require_done()
+        recipe = load_recipe(str(run.path(RunFolder.RECIPE)))
+        ledger = cls.of(run, recipe)
+        if not ledger.keys:
+            raise RunError(f"{run}/ledger: missing; `gristmill verify {run}` reports what else is")
+        run.require_units()
+        return ledger
 
-        def place(path: Path) -> tuple[int, int, int]:
-            source, file, part = path.stem.rsplit("-", 2)
-            return sources.index(source), int(file), int(part)
+    @classmethod
+    def of(cls, run: RunFolder, recipe: Recipe) -> Self:
+        """The ledger of a run that need not be finished."""
+        return cls(run, recipe, run.ledgers())
 
-        try:
-            paths = sorted((run / "ledger").glob("*.arrow"), key=place)
-        except ValueError:
-            raise RunError(f"{run}/ledger: holds files of another run; `gristmill verify {run}` names them") from None
-        if not paths:
-            raise RunError(f"{run}/ledger: missing; `gristmill verify {run}` tells what else is")
-        require_units(run)
-        return cls(run, recipe, tuple(paths))
+    @cached_property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(self.run.path(RunFolder.ledger(key)) for key in self.keys)
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -103,11 +102,11 @@ class Ledger:
                 first += batch.num_rows
 
     def fates(self) -> tuple[np.ndarray, list[str]]:
-        """(i16[rows], reasons): the first drop reason of each row, by its place in `reasons`, or KEPT."""
+        """(i16[rows], reasons): the first drop reason of each row as an index into `reasons`, or NOT_DROPPED."""
         numbers: dict[str, int] = {}
         parts = [np.zeros(0, np.int16)]
         for _, lists in self.parts("drop_reasons"):
-            fates = np.full(len(lists), KEPT, np.int16)
+            fates = np.full(len(lists), NOT_DROPPED, np.int16)
             offsets = lists.offsets.to_numpy()
             dropped = np.flatnonzero(np.diff(offsets))
             first = lists.values.take(pa.array(offsets[dropped])).dictionary_encode()
@@ -136,9 +135,9 @@ class Ledger:
         found: np.ndarray = rows[pc.index_in(ids, value_set=distinct).to_numpy(zero_copy_only=False).astype(np.int64)]
         return found
 
-    def key_of(self, row: int) -> str:
+    def key_of(self, row: int) -> UnitKey:
         """The unit that holds `row`."""
-        return self.paths[int(np.searchsorted(self.first_rows, row, side="right")) - 1].stem
+        return self.keys[int(np.searchsorted(self.first_rows, row, side="right")) - 1]
 
     def rows(self, numbers: Sequence[int], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """These rows as plain values, in the order of `numbers`; only the batches that hold them are read."""

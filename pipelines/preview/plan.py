@@ -1,11 +1,12 @@
-"""What a run would come to, before it is started: which near-duplicates it compares, and time, memory and disk.
+"""`gristmill plan`: which near-duplicates a run compares, and the time, memory and disk that it takes.
 
     recipe ──▶ P(match) of each MinHash stage
-    inputs ──▶ a trial of a few seconds ──by bytes──▶ extraction, rules, writing; memory, disk ┐
-               documents and text that reach a stage ──known rates──▶ deduplication            ┴▶ an estimate by part
+    inputs ──▶ a probe of a few seconds ──by bytes──▶ extraction, rules, writing; memory, disk ┐
+               documents and text that reach a stage ──its cost──▶ deduplication               ┴▶ an estimate by part
 
-Deduplication does not follow from the trial, where it takes no longer than its kernels take to load. Its own time is
+Deduplication does not follow from the probe, where it takes no longer than its kernels take to load. Its own time is
 linear: of 20,000 and of 80,000 documents of 2,300 characters, each stage took the same for a megabyte within 10 %.
+Stages state their cost themselves (`GlobalStageConfig.cost`).
 """
 
 import time
@@ -13,49 +14,31 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dedup.lsh.shape import s_curve
-from dedup.minhash import MinHashConfig
 from pipelines.executors import machine_memory
-from pipelines.passes import global_stages
-from pipelines.preview.probe import Trial, run_trials
+from pipelines.preview.probe import Probe, run_probes
 from pipelines.progress import Progress
-from pipelines.recipe import AnyStage, Recipe
+from pipelines.recipe import Recipe
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
 from shards.storage import InputFile, find_inputs
 
-# (seconds a document, seconds a megabyte of text) of one core of the machine of docs/performance.md, by kind.
-_RATES = {
-    "same_record": (0.5e-6, 0.0),
-    "url_dedup": (1e-6, 0.0),
-    "top_share": (1e-6, 0.0),
-    "exact": (0.0, 0.0166),
-    "substring": (0.0, 0.0126),
-    "paragraphs": (0.0, 0.0074),
-    "ngram_overlap": (0.0, 0.058),
-    "decontaminate": (0.0, 0.058),  # not measured: the same shingles
-}
-_MINHASH_PER_MB, _MINHASH_PER_MB_AND_HASH = 0.0086, 6.1e-6
 _FINISH_PER_DOCUMENT = 35e-6
 _MAIN_BYTES = 300_000_000  # of the process that starts the workers
-_DEDUP_BYTES = {"ngram_overlap": 6, "decontaminate": 6}  # for each of text, in all processes, where memory allows
-_OTHER_DEDUP_BYTES = 3
-_EARLY = ("url", "page", "language_guess", "extract")  # kinds that work on the page, not on its text
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A MinHash stage: how probably it compares a pair of documents."""
+class StageCurve:
+    """How probably a stage compares a pair of documents."""
 
     stage: str
     bands: int
     rows: int
     p_match: dict[float, float]  # by Jaccard similarity
-    half_at: float  # the similarity at which it is one half
+    half_at: float  # the similarity at which the probability is one half
 
 
 @dataclass(frozen=True)
-class Part:
+class EstimatedPart:
     name: str
     seconds: float
     assumption: str
@@ -72,15 +55,15 @@ class Amount:
 @dataclass(frozen=True)
 class Estimate:
     seconds: float
-    parts: tuple[Part, ...]  # of `seconds`
+    parts: tuple[EstimatedPart, ...]  # of `seconds`
     memory: Amount  # of all processes together
     disk: Amount  # in the run's folder
     kept_disk_bytes: int  # of it, when the run is done
 
 
-def curves(recipe: Recipe) -> tuple[Curve, ...]:
-    shapes = [(s.name, s.bands, s.rows) for _, s in recipe.stages if isinstance(s, MinHashConfig)]
-    return tuple(Curve(name, b, r, s_curve(b, r), (1 - 0.5 ** (1 / b)) ** (1 / r)) for name, b, r in shapes)
+def curves(recipe: Recipe) -> tuple[StageCurve, ...]:
+    found = ((stage.name, stage.curve()) for stage in recipe.global_stages())
+    return tuple(StageCurve(name, c.bands, c.rows, c.p_match, c.half_at) for name, c in found if c is not None)
 
 
 def estimate(recipe: Recipe, workers: int, memory: int | None, report: Callable[[Progress], None]) -> Estimate | None:
@@ -94,74 +77,69 @@ def estimate(recipe: Recipe, workers: int, memory: int | None, report: Callable[
     if not any(file.num_bytes for files in inputs.values() for file in files):
         raise UserError("source.paths: all files are empty; give others")
     began = time.time()
-    trials = run_trials(recipe, inputs, workers, report)
-    ready = sum(trial.started - began for trial in trials) / len(trials)
-    return reckon(recipe, inputs, trials, workers, memory or machine_memory() // 2, ready)
+    probes = run_probes(recipe, inputs, workers, report)
+    ready = sum(probe.started - began for probe in probes) / len(probes)
+    return reckon(recipe, inputs, probes, workers, memory or machine_memory() // 2, ready)
 
 
 def reckon(
     recipe: Recipe,
     inputs: Mapping[str, Sequence[InputFile]],
-    trials: Sequence[Trial],
+    probes: Sequence[Probe],
     workers: int,
     memory: int,
     ready: float,
 ) -> Estimate:
-    """The whole from its trials. `ready` is how many seconds a process takes to start."""
+    """The whole from its probes. `ready` is how many seconds a process takes to start."""
     files = [file for of_source in inputs.values() for file in of_source]
-    whole = _Whole(recipe, trials, sum(file.num_bytes for file in files))
+    whole = _Whole(recipe, probes, sum(file.num_bytes for file in files))
     parts = _time(whole, min(workers, len(files)), ready)
-    peak = max(trial.memory for trial in trials)
+    peak = max(probe.memory for probe in probes)
     work, at_end = whole.disk("work"), whole.disk("shards", "ledger", "dedup", "texts") + whole.dropped_disk
     return Estimate(
         sum(part.seconds for part in parts),
         parts,
         max(
-            Amount(_MAIN_BYTES + workers * peak, f"{workers} workers as in the trial, {peak / 1e6:,.0f} MB each"),
+            Amount(_MAIN_BYTES + workers * peak, f"{workers} workers as in the probe, {peak / 1e6:,.0f} MB each"),
             Amount(min(memory, whole.dedup_memory), "deduplication, within --memory"),
             key=lambda amount: amount.num_bytes,
         ),
-        Amount(work + at_end, "as in the trial, by bytes of the inputs; work is deleted when the shards are written"),
+        Amount(work + at_end, "as in the probe, by bytes of the inputs; work is deleted when the shards are written"),
         at_end,
     )
 
 
-def _time(whole: "_Whole", busy: int, ready: float) -> tuple[Part, ...]:
+def _time(whole: "_Whole", busy: int, ready: float) -> tuple[EstimatedPart, ...]:
     sample = f"{whole.drawn / whole.total:.1%} of the inputs took {{:.1f}} s on one core; {busy} at once"
-    parts = [Part("start-up", 2 * ready + whole.loading, "this machine: command, workers, models and kernels")]
+    parts = [EstimatedPart("start-up", 2 * ready + whole.loading, "this machine: command, workers, models and kernels")]
     for name, stages in whole.groups.items():
         spent = sum(whole.seconds(stage) for stage in stages)
         assumption = sample.format(spent / whole.scale)
         if name == "writing":
             spent += whole.documents * _FINISH_PER_DOCUMENT
             assumption += f", and {_FINISH_PER_DOCUMENT * 1e6:.0f} µs a document for ledger and shards"
-        parts.append(Part(name, spent / busy, assumption))
+        parts.append(EstimatedPart(name, spent / busy, assumption))
     for stage in whole.global_stages:
-        per_document, per_mb = _rates(whole.kinds[stage.name], stage)
+        per_document, per_mb = stage.cost.seconds_per_document, stage.cost.seconds_per_mb
         documents, megabytes = whole.reaching(stage.name)
         spent = whole.first_seconds(stage.name) + (per_document * documents + per_mb * megabytes) / busy
         rate = f"{per_mb * 1e3:.1f} ms a megabyte" if per_mb else f"{per_document * 1e6:.1f} µs a document"
-        parts.append(Part(stage.name, spent, f"{documents:,.0f} documents, {megabytes:,.1f} MB of text; {rate}"))
+        text = f"{documents:,.0f} documents, {megabytes:,.1f} MB of text"
+        parts.append(EstimatedPart(stage.name, spent, f"{text}; {rate}"))
     return tuple(parts)
-
-
-def _rates(kind: str, stage: AnyStage) -> tuple[float, float]:
-    if isinstance(stage, MinHashConfig):
-        return 0.0, _MINHASH_PER_MB + _MINHASH_PER_MB_AND_HASH * stage.bands * stage.rows
-    return _RATES[kind]
 
 
 @dataclass(frozen=True)
 class _Whole:
-    """What was found in trials, multiplied to all of the inputs."""
+    """What was found in probes, multiplied to all of the inputs."""
 
     recipe: Recipe
-    trials: Sequence[Trial]
+    probes: Sequence[Probe]
     total: int  # bytes of the inputs
 
     @cached_property
     def drawn(self) -> int:
-        return sum(trial.second.input_bytes for trial in self.trials)
+        return sum(probe.second.input_bytes for probe in self.probes)
 
     @property
     def scale(self) -> float:
@@ -169,23 +147,19 @@ class _Whole:
 
     @cached_property
     def global_stages(self) -> tuple[GlobalStageConfig, ...]:
-        return tuple(stage for pass_ in self.recipe.passes() for stage in global_stages(pass_))
-
-    @cached_property
-    def kinds(self) -> dict[str, str]:
-        return {"same_record": "same_record"} | {stage.name: kind for kind, stage in self.recipe.stages}
+        return tuple(stage for pass_ in self.recipe.passes() for stage in pass_.global_)
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
         """The local stages by part of the estimate."""
-        local = [stage.name for pass_ in self.recipe.passes() for stage in pass_.local]
-        early = [name for name in local if self.kinds[name] in _EARLY]
-        rules = [name for name in local if name not in early]
+        local = list(self.recipe.local_stages())
+        last = max((i for i, stage in enumerate(local) if stage.reads_pages), default=-1)
+        early, rules = ([stage.name for stage in part] for part in (local[: last + 1], local[last + 1 :]))
         return {"reading and extraction": ["read", *early], "rules": rules, "writing": ["write"]}
 
     @property
     def documents(self) -> float:
-        given: list[int] = [trial.second.report["documents"]["input"] for trial in self.trials]
+        given: list[int] = [probe.second.report["documents"]["input"] for probe in self.probes]
         return self.scale * sum(given)
 
     @property
@@ -193,48 +167,44 @@ class _Whole:
         """What local stages took longer at first, for their models and kernels."""
         names = [name for stages in self.groups.values() for name in stages]
         longer = []
-        for trial in self.trials:
-            part = trial.first.input_bytes / trial.second.input_bytes
-            longer += [trial.first.seconds.get(n, 0.0) - part * trial.second.seconds.get(n, 0.0) for n in names]
-        return sum(max(0.0, seconds) for seconds in longer) / len(self.trials)
+        for probe in self.probes:
+            part = probe.first.input_bytes / probe.second.input_bytes
+            longer += [probe.first.seconds.get(n, 0.0) - part * probe.second.seconds.get(n, 0.0) for n in names]
+        return sum(max(0.0, seconds) for seconds in longer) / len(self.probes)
 
     def seconds(self, stage: str) -> float:
         """Of one core."""
-        return self.scale * sum(trial.second.seconds.get(stage, 0.0) for trial in self.trials)
+        return self.scale * sum(probe.second.seconds.get(stage, 0.0) for probe in self.probes)
 
     def first_seconds(self, stage: str) -> float:
-        return max(trial.first.seconds.get(stage, 0.0) for trial in self.trials)
+        return max(probe.first.seconds.get(stage, 0.0) for probe in self.probes)
 
     def reaching(self, stage: str) -> tuple[float, float]:
         """(documents, megabytes of text) that a global stage has before it."""
         documents, megabytes = self.documents, 0.0
-        for i, entry in enumerate(self.trials[0].second.report["funnel"]):
+        for i, entry in enumerate(self.probes[0].second.report["funnel"]):
             if entry["stage"] == stage:
                 break
-            found = [trial.second.report["funnel"][i] for trial in self.trials]
+            found = [probe.second.report["funnel"][i] for probe in self.probes]
             documents = self.scale * sum(e["documents"] for e in found)
             megabytes = self.scale * sum(e["bytes"] or 0 for e in found if e["bytes_are"] == "text") / 1e6
         return documents, megabytes
 
     @property
     def dedup_memory(self) -> int:
-        needs = [
-            _DEDUP_BYTES.get(self.kinds[stage.name], _OTHER_DEDUP_BYTES) * self.reaching(stage.name)[1]
-            for stage in self.global_stages
-            if _RATES.get(self.kinds[stage.name], (0, 1))[1]
-        ]
+        needs = [stage.cost.bytes_per_text_byte * self.reaching(stage.name)[1] for stage in self.global_stages]
         return _MAIN_BYTES + int(1e6 * max(needs, default=0))
 
     def disk(self, *folders: str) -> int:
-        return int(self.scale * sum(trial.second.disk[folder] for trial in self.trials for folder in folders))
+        return int(self.scale * sum(probe.second.disk[folder] for probe in self.probes for folder in folders))
 
     @property
     def dropped_disk(self) -> int:
         """Of each reason so many texts are kept."""
         limit = self.recipe.output.dropped_per_rule
         counts: dict[str, int] = {}
-        for trial in self.trials:
-            for reason, count in trial.second.report["dropped"].items():
+        for probe in self.probes:
+            for reason, count in probe.second.report["dropped"].items():
                 counts[reason] = counts.get(reason, 0) + count
         stored = [count * self.scale if limit < 0 else min(count * self.scale, limit) for count in counts.values()]
         return int(self.disk("dropped") / self.scale * sum(stored) / max(1, sum(counts.values())))

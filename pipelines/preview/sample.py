@@ -1,33 +1,31 @@
-"""A random part of a crawl through a recipe, before a whole dump is started.
+"""`gristmill sample`: run a random part of a crawl through a recipe, before a whole dump is started."""
 
-Places are drawn at random from the bytes of all inputs; from each, the reader finds the next record and reads on for
-a few. Records of a crawl file stand in crawl order, so ten places say more than one run of records ten times as long.
-"""
-
+import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cleaners.crawl.warc import draw_records
 from pipelines.executors import InProcess
 from pipelines.passes import execute
+from pipelines.preview.draw import documents_at, draw
 from pipelines.progress import Show
 from pipelines.recipe import load_recipe
+from pipelines.run.folder import RunFolder
 from pipelines.run.opening import open_run
 from shards.errors import UserError
-from shards.schema import VERDICT
+from shards.schema import KEPT, VERDICT
 from shards.sink import read_batches
 from shards.storage import find_inputs
 
-PLACES = 20
+_POSITIONS = 20
 
 
 @contextmanager
 def sample_run(
     inputs: Sequence[str], recipe_name: str, settings: Sequence[str], number: int, seed: int
 ) -> Iterator[Path]:
-    """A finished run of about `number` documents in a folder that goes away with the block."""
+    """Make a run of about `number` documents; its folder is deleted with the block."""
     recipe = load_recipe(recipe_name, settings)
     if len(recipe.sources) != 1 or next(iter(recipe.sources.values())).kind not in ("warc", "wet"):
         raise UserError(f"{recipe_name}: sample draws from one source of kind warc or wet")
@@ -36,22 +34,24 @@ def sample_run(
     with tempfile.TemporaryDirectory(prefix="gristmill-sample-") as temporary:
         part = Path(temporary) / f"sample{source.suffixes[0]}"
         with part.open("wb") as out:
-            draw_records(files, number, PLACES, seed, out)
+            for _, record in draw(files, number, _POSITIONS, random.Random(seed), documents_at):
+                out.write(record.data)
         settings = [*settings, f'source.{name}.paths=["{part}"]']
         run = open_run(load_recipe(recipe_name, settings), Path(temporary) / "run")
         with Show() as show:
             execute(run, InProcess(), show)
-        yield run.folder
+        yield run.folder.root
 
 
 def texts_to_show(run: Path, number: int) -> Iterator[tuple[str, str, str]]:
     """(heading, URL, text) of `number` kept documents and as many for each drop reason."""
     shown: dict[str, int] = {}
-    dropped = [run / "dropped" / "texts.arrow"]
-    for path in [*sorted((run / "shards").glob("*/*.arrow")), *(p for p in dropped if p.exists())]:
+    folder = RunFolder(run)
+    names = [*map(folder.shard, folder.units()), *([folder.DROPPED] if folder.has(folder.DROPPED) else [])]
+    for path in map(folder.path, names):
         for batch in read_batches(path):
             for row in batch.to_pylist():
-                heading = next(iter(row.get(VERDICT.field("drop_reasons").name, [])), "kept")
+                heading = next(iter(row.get(VERDICT.field("drop_reasons").name, [])), KEPT)
                 shown[heading] = shown.get(heading, 0) + 1
                 if shown[heading] <= number:
                     yield heading, row["url"], row["text"]

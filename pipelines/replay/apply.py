@@ -8,48 +8,46 @@ come out so is refused before anything is written.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
-from cleaners.extract import ExtractConfig
 from pipelines.core import failing, metric_of
 from pipelines.ledger.table import Ledger
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.replay.changes import changes_of, command
-from pipelines.run.extracted_texts import early_stages, texts_name
+from pipelines.run.extracted_texts import early_stages
 from pipelines.run.fingerprint import early_differences
-from pipelines.run.opening import Run, open_folder, read_made_of
+from pipelines.run.folder import MadeOf, RunFolder
+from pipelines.run.opening import Run, open_folder
 from shards.errors import RunError, UserError
-from shards.manifest import Chains, read_manifest
+from shards.manifest import Chains
 from shards.stage import StageConfig
 from shards.storage import InputFile
+from shards.unit_key import UnitKey
 
 
 def open_apply(run: Path, settings: Sequence[str], folder: Path, *, overwrite: bool = False) -> Run:
     """The run of RUN's recipe with `settings`, to be made in `folder` from what RUN recorded; new or to be resumed."""
     ledger = Ledger.open(run)
-    recipe = load_recipe(str(run / "recipe.toml"), settings)
+    recipe = load_recipe(str(ledger.run.path(RunFolder.RECIPE)), settings)
     if folder.resolve().is_relative_to(run.resolve()):
         raise UserError(f"{folder}: is the run that is read, or lies in it; choose another --out")
-    made_of = read_made_of(run)
+    made_of = ledger.run.made_of()
     rerun = command("run", run, settings)
     early = _require_same_extraction(ledger, recipe, made_of, rerun)
-    _require_texts(run, made_of, rerun)
+    _require_texts(ledger.run, rerun)
     if number := never_extracted(ledger, early):
         raise UserError(
             f"{run}: {number:,} documents were never extracted, and come back with these settings; "
             f"to read the crawl again: {rerun}"
         )
-    opened = Run(folder, recipe, recorded_inputs(made_of), saved=run)
+    opened = Run(RunFolder(folder), recipe, recorded_inputs(made_of), saved=ledger.run)
     open_folder(opened, overwrite=overwrite)
     return opened
 
 
-def _require_same_extraction(
-    ledger: Ledger, recipe: Recipe, made_of: dict[str, Any], rerun: str
-) -> tuple[StageConfig, ...]:
+def _require_same_extraction(ledger: Ledger, recipe: Recipe, made_of: MadeOf, rerun: str) -> tuple[StageConfig, ...]:
     """The stages up to extraction with the new settings. UserError where they would give other texts or metrics."""
     run, before = ledger.run, ledger.recipe
     old, new = (early_stages(r.passes()[0]) for r in (before, recipe))
@@ -60,13 +58,13 @@ def _require_same_extraction(
     if not before.output.texts:
         raise UserError(f"{run}: keeps no texts (output.texts = false); to extract again: {rerun}")
     for change in changes_of(before, recipe):
-        if change.old in old and not change.is_bound:
+        if change.old in old and not change.moves_threshold:
             raise UserError(
-                f"{change.name}: is no bound of a rule but changes what is extracted; to extract again: {rerun}"
+                f"{change.name}: is no threshold of a rule but changes what is extracted; to extract again: {rerun}"
             )
     if len(old) != len(new):
         raise UserError(f"{run}: these settings move the stage that extracts; to extract again: {rerun}")
-    if other := early_differences(made_of, new):
+    if other := early_differences(made_of.parts, new):
         more = f" and {len(other) - 1} more" if other[1:] else ""
         raise UserError(
             f"{run}: made by another version of what reads and extracts: {other[0]}{more}; to extract again: {rerun}"
@@ -74,14 +72,14 @@ def _require_same_extraction(
     return new
 
 
-def _require_texts(run: Path, made_of: dict[str, Any], rerun: str) -> None:
-    """Every unit is there, with all of its texts by their size; who reads them looks at the checksum."""
-    manifests = [read_manifest(path) for path in sorted(run.glob("shards/*/*.json"))]
-    if Chains.of(made_of["input"], manifests).missing:
-        raise RunError(f"{run}: units are missing; `gristmill verify {run}` tells what to do")
+def _require_texts(run: RunFolder, rerun: str) -> None:
+    """Check that every unit is there with its texts, by their size; `SavedReader` compares the checksum."""
+    manifests = list(run.manifests())
+    if Chains.of(run.made_of().inputs, manifests).missing:
+        raise RunError(f"{run}: units are missing; `gristmill verify {run}` says what to do")
     for manifest in manifests:
-        name = texts_name(manifest.key)
-        file, written = run / name, manifest.files.get(name)
+        name = run.texts(UnitKey.parse(manifest.key))
+        file, written = run.path(name), manifest.files.get(name)
         if written is None or not file.is_file():
             raise UserError(f"{file}: missing; to extract again: {rerun}")
         if (size := file.stat().st_size) != written.num_bytes:
@@ -92,8 +90,8 @@ def _require_texts(run: Path, made_of: dict[str, Any], rerun: str) -> None:
 
 def never_extracted(ledger: Ledger, early: Sequence[StageConfig]) -> int:
     """How many documents these stages let pass that have no text, since the run had dropped them before."""
-    (extract,) = (config for config in early if isinstance(config, ExtractConfig))
-    live = pc.is_null(ledger.column(f"{extract.name}.num_chars")).to_numpy(zero_copy_only=False)
+    (extract,) = (config for config in early if config.makes_text)
+    live = pc.is_null(ledger.column(extract.measured())).to_numpy(zero_copy_only=False)
     for rule in (rule for config in early for rule in config.rules()):
         if not live.any():
             return 0
@@ -101,10 +99,10 @@ def never_extracted(ledger: Ledger, early: Sequence[StageConfig]) -> int:
     return int(np.count_nonzero(live))
 
 
-def recorded_inputs(made_of: dict[str, Any]) -> dict[str, list[InputFile]]:
+def recorded_inputs(made_of: MadeOf) -> dict[str, list[InputFile]]:
     """The inputs by source, as the run's fingerprint has them. The files themselves may be gone."""
     inputs: dict[str, list[InputFile]] = {}
-    for name, (num_bytes, digest) in made_of["input"].items():
+    for name, (num_bytes, digest) in made_of.inputs.items():
         source, _, file = name.split("/", 2)
         inputs.setdefault(source, []).append(InputFile("", file, num_bytes, etag=digest))
     return inputs

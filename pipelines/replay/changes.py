@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dedup.minhash import MinHashConfig
-from dedup.top_share import TopShareConfig
-from pipelines.recipe import AnyStage, Recipe
+from pipelines.recipe import Recipe
 from pipelines.run.extracted_texts import early_stages
-from shards.stage import StageConfig
+from shards.stage import AnyStageConfig
 
 
 @dataclass(frozen=True)
 class Change:
     """A setting of a stage. Where a stage became one of another kind, `key` is "kind"."""
 
-    old: AnyStage
-    new: AnyStage
+    old: AnyStageConfig
+    new: AnyStageConfig
     key: str
 
     def __str__(self) -> str:
@@ -34,20 +32,16 @@ class Change:
         return f"{self.old.name}.{self.key}"
 
     @property
-    def is_bound(self) -> bool:
-        """Whether it moves bounds of rules that name it, and nothing else."""
-        old, key = self.old, self.key
-        if isinstance(old, MinHashConfig):
-            return key == "threshold"
-        if isinstance(old, TopShareConfig):
-            return key == "kept_fraction"
-        if key == "kind" or not isinstance(old, StageConfig):
-            return False
-        rules = old.rules(), old.model_copy(update={key: getattr(self.new, key)}).rules()
-        named, others = (
-            [[rule for rule in part if (rule.setting == key) == own] for part in rules] for own in (True, False)
-        )
-        return named[0] != named[1] and others[0] == others[1]
+    def moves_threshold(self) -> bool:
+        """Whether it moves thresholds of rules that name it, and nothing else."""
+        return self.key != "kind" and self.old.moves_threshold(self.key, self.new)
+
+    @property
+    def replay_refusal(self) -> str | None:
+        """Why `whatif` cannot say what it would do, and what can; None if `whatif` can."""
+        if self.key == "kind":
+            return "another kind measures something else; to measure it"
+        return self.old.replay_refusal(self.key, self.new)
 
 
 def changes_of(before: Recipe, after: Recipe) -> Iterator[Change]:
@@ -68,7 +62,7 @@ def can_apply(before: Recipe, after: Recipe) -> bool:
         return False
     if [type(stage) for stage in early_stages(after.passes()[0])] != [type(stage) for stage in early]:
         return False
-    return all(change.is_bound for change in changes_of(before, after) if change.old in early)
+    return all(change.moves_threshold for change in changes_of(before, after) if change.old in early)
 
 
 def command(verb: str, run: Path, settings: Iterable[str]) -> str:

@@ -22,54 +22,35 @@ are not replayed: where other documents reach them, the answer is the command th
 from collections.abc import Sequence
 from pathlib import Path
 
-from cleaners.language import LanguageConfig
-from dedup.minhash import MinHashConfig
 from pipelines.ledger.table import Ledger
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.replay.changes import can_apply, changes_of, command
 from pipelines.replay.forecast import Forecast
 from pipelines.replay.replay import Replay, steps_of
+from pipelines.run.folder import RunFolder
 from shards.errors import UserError
 
 
 def whatif(run: Path, settings: Sequence[str]) -> Forecast:
     """The forecast for `STAGE.KEY=VALUE` settings; UserError where they change more than bounds."""
     ledger = Ledger.open(run)
-    recipe = load_recipe(str(run / "recipe.toml"), settings)
+    recipe = load_recipe(str(ledger.run.path(RunFolder.RECIPE)), settings)
     verb = "apply" if can_apply(ledger.recipe, recipe) else "run"
     exact = command(verb, run, settings)
     changes = replayed_changes(ledger.recipe, recipe, exact)
     replay = Replay(ledger, steps_of(ledger.recipe, recipe))
-    _require_known_languages(ledger, recipe)
+    for stage in recipe.local_stages():
+        stage.require_replayable(ledger.column)
     replay.decide()
     return replay.forecast(changes, exact)
 
 
-def _require_known_languages(ledger: Ledger, recipe: Recipe) -> None:
-    """A code that no page has may be one that no model has; the stage itself asks its model."""
-    for _, stage in recipe.stages:
-        if isinstance(stage, LanguageConfig) and set(stage.languages) - set(
-            ledger.column("language").unique().to_pylist()
-        ):
-            stage.build()
-
-
 def replayed_changes(before: Recipe, after: Recipe, exact: str) -> tuple[str, ...]:
-    """What differs, a line each. UserError where a setting is no bound: then documents must be measured again."""
+    """What differs, a line each. UserError where documents would have to be measured again."""
     if (before.sources, before.output, before.alarms) != (after.sources, after.output, after.alarms):
         raise UserError(f"source, output and alarms settings change no verdict; to have a run with them: {exact}")
-    changes = []
-    for change in changes_of(before, after):
-        old, new = change.old, change.new
-        if isinstance(old, MinHashConfig) and isinstance(new, MinHashConfig) and new.threshold < old.threshold:
-            raise UserError(f"{change.name}: pairs below {old.threshold} were not kept; to compare again: {exact}")
-        if isinstance(old, MinHashConfig) and change.key == "threshold" and old.verify == "none":
-            raise UserError(f"{change.name}: how alike pairs are was not measured; to measure it: {exact}")
-        of_language = isinstance(old, LanguageConfig) and change.key in ("languages", "min_scores")
-        if not (change.is_bound or of_language):
-            raise UserError(
-                f"{change.name}: is no bound of a rule but changes what is measured or written; "
-                f"to measure again: {exact}"
-            )
-        changes.append(str(change))
-    return tuple(changes)
+    changes = tuple(changes_of(before, after))
+    for change in changes:
+        if (refusal := change.replay_refusal) is not None:
+            raise UserError(f"{change.name}: {refusal}: {exact}")
+    return tuple(map(str, changes))

@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaners.assets.domains import host_of
-from dedup.same_record import SameRecordConfig
+from dedup.same_record import SAME_RECORD
 from pipelines.core import failing, metric_of
-from pipelines.ledger.clusters import Groups, Shown, first_reasons, reasons_of_groups
+from pipelines.ledger.clusters import Clusters, ShownCluster, cluster_reasons, first_reasons
 from pipelines.ledger.table import word_counts, words_of_rows
 from pipelines.recipe import Recipe
 from pipelines.report.losses import Losses
+from pipelines.run.folder import RunFolder
 from shards.exchange import GlobalStageConfig
 from shards.schema import LANGUAGE
 from shards.sink import open_arrow, read_batches
@@ -158,8 +159,8 @@ class Tally:
     sources: dict[str, Group] = field(default_factory=lambda: defaultdict(Group))
     kept_hosts: TopCounter = field(default_factory=TopCounter)
     dropped_hosts: TopCounter = field(default_factory=TopCounter)
-    groups: Groups = field(default_factory=lambda: Groups(()))
-    largest: list[Shown] = field(default_factory=list)
+    groups: Clusters = field(default_factory=lambda: Clusters(()))
+    largest: list[ShownCluster] = field(default_factory=list)
     lost_by_source: Losses = field(default_factory=lambda: Losses(()))
     lost_by_host: Losses = field(default_factory=lambda: Losses(()))
     cuts: dict[str, str] = field(default_factory=dict)  # by column of cut characters: the reason of its stage
@@ -179,8 +180,8 @@ class Tally:
                 path, [n for n in dict.fromkeys(wanted) if n in names or n not in LANGUAGE.names]
             ):
                 tally.add(batch, path.stem)
-        tally.groups.close(run)
-        tally.largest = tally.groups.show(run, tally.groups.largest(LARGEST))
+        tally.groups.close(RunFolder(run))
+        tally.largest = tally.groups.show(RunFolder(run), tally.groups.largest(LARGEST))
         return tally
 
     @classmethod
@@ -188,7 +189,7 @@ class Tally:
         """Of no row yet."""
         tally = cls(rules_of(recipe), {})
         reasons = [reason for _, _, reason in stages_of(recipe) if reason and reason.startswith("dedup.")]
-        tally.groups = Groups(reasons_of_groups(reasons))
+        tally.groups = Clusters(cluster_reasons(recipe))
         tally.lost_by_source, tally.lost_by_host = (Losses(tuple(dict.fromkeys(reasons))) for _ in range(2))
         for _, stage in recipe.stages:
             if isinstance(stage, GlobalStageConfig) and stage.cuts:
@@ -335,12 +336,10 @@ def rules_of(recipe: Recipe) -> tuple[tuple[str, Rule], ...]:
 
 def stages_of(recipe: Recipe) -> list[tuple[str, str, str | None]]:
     """(stage, kind, reason of a global stage) in the order in which a run applies them."""
-    kinds = {stage.name: kind for kind, stage in recipe.stages}
+    kinds = {SAME_RECORD.name: "same_record"} | {stage.name: kind for kind, stage in recipe.stages}
     stages: list[tuple[str, str, str | None]] = []
     for pass_ in recipe.passes():
         stages += [(stage.name, kinds[stage.name], None) for stage in pass_.local]
-        if pass_.number == 0:
-            stages.append(("same_record", "same_record", SameRecordConfig.reason))
         stages += [(stage.name, kinds[stage.name], stage.reason) for stage in pass_.global_]
     return stages
 

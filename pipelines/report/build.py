@@ -24,7 +24,8 @@ from pipelines.report.contamination import report_sections
 from pipelines.report.duplicates import duplicates
 from pipelines.report.histogram import histogram
 from pipelines.report.published import compare
-from pipelines.run.opening import is_done, read_made_of
+from pipelines.run.folder import RunFolder
+from pipelines.run.opening import is_done
 from shards.atomic import write_bytes
 from shards.errors import RunError, UserError
 from shards.manifest import Chains, file_sha256, read_manifest
@@ -63,7 +64,7 @@ def summary(run: Path) -> dict[str, Any]:
     `dropped`, under its first reason: input = kept + Σ dropped. `failed` counts every failing rule. RunError where
     units are missing: a sum over a part of the run would look like a whole one."""
     manifests = [read_manifest(p) for p in sorted((run / "shards").glob("*/*.json"))]
-    if missing := Chains.of(read_made_of(run)["input"], manifests).missing:
+    if missing := Chains.of(RunFolder(run).made_of().inputs, manifests).missing:
         raise RunError(
             f"{run}: units are missing for {len(missing):,} of the inputs, first {missing[0].key} of "
             f"{missing[0].file}; `gristmill verify {run}` tells what to do"
@@ -156,7 +157,7 @@ def _funnel(recipe: Recipe, stats: Stats) -> list[dict[str, Any]]:
 
 def _details(run: Path, recipe: Recipe, found: dict[str, Any], tally: Tally) -> dict[str, Any]:
     """What the ledger tells beyond the manifests."""
-    made_of = read_made_of(run)
+    made_of = RunFolder(run).made_of().parts
     return {
         "recipe": recipe.name,
         "fingerprint": made_of["digest"],

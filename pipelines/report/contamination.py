@@ -15,6 +15,7 @@ import numpy as np
 from dedup.decontaminate import DecontaminateConfig
 from pipelines.ledger.table import Ledger
 from pipelines.recipe import Recipe
+from pipelines.run.folder import RunFolder
 from shards.errors import RunError, UserError
 
 Section = dict[str, Any]  # plain data: stage, ngram, action, documents, sets, hits
@@ -36,7 +37,7 @@ def report_sections(run: Path, recipe: Recipe) -> list[Section]:
     """For the report: the sentences and the first hits of each section, of a run that need not be finished."""
     if not any(isinstance(stage, DecontaminateConfig) for _, stage in recipe.stages):
         return []
-    sections = contamination(Ledger(run, recipe, tuple(sorted((run / "ledger").glob("*.arrow")))))
+    sections = contamination(Ledger.of(RunFolder(run), recipe))
     return [
         section
         | {"sentences": summary_lines(section), "hits": section["hits"][:_SHOWN], "all_hits": len(section["hits"])}
@@ -83,8 +84,8 @@ def _section(ledger: Ledger, stage: DecontaminateConfig) -> Section:
     }
 
 
-def _searched(run: Path, stage: DecontaminateConfig) -> dict[str, dict[str, int]]:
-    path = run / str(stage.journal())
+def _searched(run: RunFolder, stage: DecontaminateConfig) -> dict[str, dict[str, int]]:
+    path = run.path(str(stage.journal()))
     try:
         found: dict[str, dict[str, int]] = json.loads(path.read_bytes())["sets"]
     except (OSError, ValueError, KeyError):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.ledger.clusters import Shown
+from pipelines.ledger.clusters import ShownCluster
 from pipelines.recipe import Recipe
 from pipelines.report.aggregate import Sketch, Tally, stages_of
 from shards.sink import open_arrow
@@ -62,8 +62,8 @@ def _left(recipe: Recipe, tally: Tally, stage: str) -> tuple[int, int]:
     return sum(tally.fates[fate] for fate in fates), sum(tally.chars[fate] for fate in fates)
 
 
-def _largest(shown: Shown) -> dict[str, Any]:
-    group = shown.group
+def _largest(shown: ShownCluster) -> dict[str, Any]:
+    group = shown.cluster
     return {
         "twin": group.id,
         "url": shown.url,

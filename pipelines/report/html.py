@@ -13,7 +13,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipelines.ledger.clusters import KEPT
 from pipelines.recipe import Recipe
 from pipelines.report.aggregate import Failure, Sample, Tally
 from pipelines.report.audit import sentence
@@ -21,6 +20,7 @@ from pipelines.report.histogram import Histogram
 from pipelines.report.published import points
 from pipelines.report.samples import kept_texts, sample_texts, visible
 from pipelines.report.svg import bar, histogram_svg, number
+from shards.schema import KEPT
 from shards.stage import Rule
 
 _DAMAGE_SHOWN = 50
@@ -226,7 +226,7 @@ class GroupCard:
 
 def _groups(run: Path, found: dict[str, Any], tally: Tally) -> list[GroupCard]:
     """The largest groups, with the text of those that are kept."""
-    texts = kept_texts(run, [(g.key, g.source, g.group.id) for g in tally.largest if g.group.fate == KEPT])
+    texts = kept_texts(run, [(g.key, g.source, g.cluster.id) for g in tally.largest if g.cluster.fate == KEPT])
     rows = found["duplicates"]["largest"]
     return [GroupCard(row, text := texts.get(row["twin"], ""), _snippet(text)) for row in rows]
 

@@ -16,15 +16,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleaners.extract import ExtractConfig
 from pipelines.recipe import Pass
+from pipelines.run.folder import RunFolder
 from shards.errors import RunError
 from shards.manifest import file_sha256, read_manifest
 from shards.schema import PAYLOAD, PROVENANCE, TEXT
 from shards.sink import read_batches, read_table
 from shards.source import Damage
-from shards.stage import Batch, Stage, StageConfig, with_columns
+from shards.stage import Batch, Stage, StageConfig, null_where, with_columns
 from shards.stats import Stats
+from shards.unit_key import UnitKey
 
 TEXTS = pa.schema(
     [
@@ -36,17 +37,11 @@ TEXTS = pa.schema(
 )
 _OF_RUNNER = ("documents", "failed", "dropped", "funnel", "cut")  # other counts are the reader's
 _SAVED = "saved "  # before the name of a column that a stage up to extraction is going to add
-_BEFORE_REFUSAL = ("num_elements", "depth", "charset", "num_replaced")  # metrics of pages that extraction refuses
-
-
-def texts_name(key: str) -> str:
-    """Where a unit's texts lie in the folder of the run."""
-    return f"texts/{key}.arrow"
 
 
 def early_stages(pass_: Pass) -> tuple[StageConfig, ...]:
     """The stages up to extraction. None where nothing is extracted, or where text is edited before that."""
-    last = max((i for i, config in enumerate(pass_.local) if isinstance(config, ExtractConfig)), default=-1)
+    last = max((i for i, config in enumerate(pass_.local) if config.makes_text), default=-1)
     stages = pass_.local[: last + 1]
     return () if any(config.edits for config in stages[:-1]) else stages
 
@@ -72,7 +67,7 @@ class Keeper:
             body_bytes = pc.cast(pc.binary_length(read["payload"]), pa.int64())
         given = read["text"].cast(TEXT.type)
         if given.null_count < len(given):
-            given = _null_where(pc.fill_null(pc.equal(given, texts), False), given)
+            given = null_where(pc.fill_null(pc.equal(given, texts), False).to_numpy(zero_copy_only=False), given)
         numbers = pa.array(np.full(read.num_rows, number))
         return pa.RecordBatch.from_arrays([numbers, body_bytes, given, texts], schema=TEXTS)
 
@@ -83,12 +78,12 @@ class SavedReader:
     For every stage of `early` the batches bring the columns that it is going to add, for `Recorded` to bring out.
     """
 
-    def __init__(self, run: Path, source: str, key: str, early: tuple[StageConfig, ...]) -> None:
+    def __init__(self, run: RunFolder, key: UnitKey, early: tuple[StageConfig, ...]) -> None:
         self._run, self._key, self._early = run, key, early
-        manifest = read_manifest(run / "shards" / source / f"{key}.json")
+        manifest = read_manifest(run.path(run.manifest(key)))
         for name, written in manifest.files.items():
-            file = run / name
-            if not name.startswith("shards/") and not (file.is_file() and file_sha256(file) == written.sha256):
+            file = run.path(name)
+            if name != run.shard(key) and not (file.is_file() and file_sha256(file) == written.sha256):
                 raise RunError(f"{file}: missing or not what was written; `gristmill verify {run}` tells what to do")
         self.next_start = manifest.next_start
         self.damage = [Damage(**damage) for damage in manifest.damage]
@@ -96,9 +91,9 @@ class SavedReader:
 
     def __iter__(self) -> Iterator[Batch]:
         measured = [name for config in self._early for name in config.columns().names if name != "text"]
-        ledger = read_table(self._run / "ledger" / f"{self._key}.arrow", [*PROVENANCE.names, *measured])
+        ledger = read_table(self._run.path(RunFolder.ledger(self._key)), [*PROVENANCE.names, *measured])
         first = 0
-        for texts in _whole_batches(self._run / texts_name(self._key)):
+        for texts in _whole_batches(self._run.path(RunFolder.texts(self._key))):
             rows = ledger.slice(first, texts.num_rows).combine_chunks()
             columns = {name: _array(rows[name]) for name in PROVENANCE.names}
             columns |= _as_given(texts) | {"row": pa.array(np.arange(first, first + texts.num_rows))}
@@ -133,13 +128,13 @@ def _array(column: pa.ChunkedArray) -> pa.Array:
 
 def _as_given(texts: Batch) -> dict[str, pa.Array]:
     """`text` and `payload` as the source gave them; of a body the length alone is known, and nobody asks for more."""
-    has_body = pc.is_valid(texts["body_bytes"])
-    given = _null_where(has_body, pc.coalesce(texts["given"], texts["text"]))
+    has_body = texts["body_bytes"].is_valid().to_numpy(zero_copy_only=False)
+    given = null_where(has_body, pc.coalesce(texts["given"], texts["text"]))
     lengths = pc.fill_null(texts["body_bytes"], 0).to_numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     zeros = pa.py_buffer(np.zeros(offsets[-1], np.uint8))  # pages of memory that are never touched
     payload = pa.Array.from_buffers(PAYLOAD.field("payload").type, len(texts), [None, pa.py_buffer(offsets), zeros])
-    return {"text": given, "payload": _null_where(pc.invert(has_body), payload)}
+    return {"text": given, "payload": null_where(~has_body, payload)}
 
 
 @dataclass(frozen=True)
@@ -150,24 +145,4 @@ class Recorded:
 
     def __call__(self, batch: Batch) -> Batch:
         columns = {name: batch[_SAVED + name] for name in self.config.columns().names}
-        if isinstance(self.config, ExtractConfig):
-            columns = _refused(self.config, columns)
-        return with_columns(batch, columns)
-
-
-def _refused(config: ExtractConfig, columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
-    """Extraction itself goes by two of its bounds: of a page outside them it tells the size and no more."""
-    refused = pc.or_kleene(
-        pc.greater(columns[f"{config.name}.num_elements"], config.max_elements),
-        pc.greater(columns[f"{config.name}.depth"], config.max_depth),
-    )
-    refused = pc.fill_null(refused, False)
-    kept = {f"{config.name}.{metric}" for metric in _BEFORE_REFUSAL}
-    return {name: column if name in kept else _null_where(refused, column) for name, column in columns.items()}
-
-
-def _null_where(mask: pa.Array, column: pa.Array) -> pa.Array:
-    """`column` with nulls in the rows of `mask`. Not by `if_else`, which leaves a text's bytes behind the null, and
-    they would be written."""
-    gone = mask.to_numpy(zero_copy_only=False)
-    return column if not gone.any() else column.take(pa.array(np.arange(len(gone)), mask=gone))
+        return with_columns(batch, self.config.recorded(columns))

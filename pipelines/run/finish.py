@@ -1,9 +1,14 @@
-"""A unit from its last pass into the run: what its passes measured and the global stages decided, joined.
+"""Finish a unit: join what its passes measured with what the global stages decided.
 
-all passes + verdicts ──▶ shards/<source>/<key>.arrow, ledger/<key>.arrow, shards/<source>/<key>.json
+    facts and texts of all passes ─┐
+    verdicts, spans, columns      ─┴─▶ shards/<source>/<key>.arrow, ledger/<key>.arrow, then the manifest
+
+A row of the unit is known by its *row*, the position at which the reader gave it, which is also its position in the
+ledger. The text file of a pass holds only the rows that are live there, so a global stage numbers rows otherwise: by
+their *text row*, the position in that file.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.recipe import Pass
-from pipelines.run.extracted_texts import texts_name
-from pipelines.run.unit_files import SIZES, added_columns, cut_columns, work_file
+from pipelines.run.folder import RunFolder
+from pipelines.run.unit_files import SIZES, added_columns, cut_columns
 from shards.exchange import ExchangeUnit, spans_path
 from shards.manifest import Manifest, WrittenFile, read_manifest, write_manifest
 from shards.schema import VERDICT
-from shards.sink import ArrowSink, open_arrow, read_table
+from shards.sink import open_arrow, read_table
 from shards.stats import Stats
+from shards.unit_key import UnitKey
 
 
 @dataclass(frozen=True)
@@ -32,142 +38,149 @@ class Applied:
 
 @dataclass(frozen=True)
 class FinishTask:
-    run: Path
-    key: str
-    source: str
+    run: RunFolder
+    key: UnitKey
     passes: tuple[tuple[Pass, tuple[Applied, ...]], ...]
     ledger: pa.Schema
     fingerprint: str
     recipe: str  # resolved, as TOML
 
-    def work(self, number: int, what: str) -> Path:
-        return work_file(self.run / "work" / str(number) / self.key, what)
-
-    @property
-    def ledger_path(self) -> Path:
-        return self.run / "ledger" / f"{self.key}.arrow"
-
-    @property
-    def manifest_path(self) -> Path:
-        return self.run / "shards" / self.source / f"{self.key}.json"
-
 
 def finish_unit(task: FinishTask) -> Manifest:
-    """Join a unit's passes and verdicts into its shard, its ledger and its final manifest."""
-    stats = Stats()
-    damage: list[dict[str, Any]] = []
-    columns: dict[str, pa.Array] = {}
-    reasons: list[list[str]] = []
-    twins: dict[int, tuple[str, float]] = {}
-    live = np.zeros(0, np.int64)
+    """Write the unit's shard and ledger, then its final manifest."""
+    joined = _JoinedUnit(task.run, task.key, task.ledger)
     for pass_, verdicts in task.passes:
-        manifest = read_manifest(task.work(pass_.number, "text").with_name(task.key + ".json"))
-        stats += Stats.from_json(manifest.stats)
-        damage += manifest.damage
-        facts = read_table(task.work(pass_.number, "facts")).combine_chunks()
-        rows = facts["row"].to_numpy()
-        if pass_.number == 0:
-            reasons = [[] for _ in range(facts.num_rows)]
-        place = np.full(len(reasons), -1, np.int64)
-        place[rows] = np.arange(len(rows))
-        index = pa.array(place, mask=place < 0)
-        for name in facts.schema.names:
-            taken = facts[name].combine_chunks().take(index)
-            columns[name] = pc.coalesce(taken, columns[name]) if name in SIZES.names and name in columns else taken
-        for row, given in zip(rows, facts["drop_reasons"].to_pylist(), strict=True):
-            if given:
-                reasons[row] = given
-        text_rows = read_table(task.work(pass_.number, "text"), ["row"])["row"].to_numpy()
-        alive = np.ones(len(text_rows), np.bool_)
-        for applied in verdicts:
-            if applied.path.exists():
-                verdict = read_table(applied.path).to_pydict()
-                for at, twin, similarity in zip(verdict["row"], verdict["twin"], verdict["similarity"], strict=True):
-                    row = int(text_rows[at])
-                    reasons[row], twins[row], alive[at] = [applied.reason], (twin, similarity), False
-                stats.add(f"dropped/{applied.reason}", len(verdict["row"]))
-                stats.add(f"failed/{applied.reason}", len(verdict["row"]))
-            if cut_columns(applied.stage).names[0] in task.ledger.names:
-                columns |= _count_cut(applied, text_rows, alive, columns, stats)
-            left = pa.array(text_rows[alive])
-            stats.add(f"funnel/{applied.stage}/documents", len(left))
-            stats.add(f"funnel/{applied.stage}/characters", pc.sum(columns["text_chars"].take(left)).as_py() or 0)
-            stats.add(f"funnel/{applied.stage}/bytes", pc.sum(columns["text_bytes"].take(left)).as_py() or 0)
-        unit = _unit(pass_, task, verdicts)
-        place = np.full(len(reasons), -1, np.int64)
-        place[text_rows] = np.arange(len(text_rows))
-        index = pa.array(place, mask=place < 0)
-        for field in unit.added:
-            columns[field.name] = _later(unit.added_column(field).take(index), columns.get(field.name))
-        live = np.flatnonzero(alive)
-    columns["drop_reasons"] = pa.array(reasons, VERDICT.field("drop_reasons").type)
-    columns["twin"] = pa.array([twins[r][0] if r in twins else None for r in range(len(reasons))], pa.string())
-    columns["similarity"] = pa.array([twins[r][1] if r in twins else None for r in range(len(reasons))], pa.float64())
-    stats.add("documents/kept", len(live))
-    pass_, verdicts = task.passes[-1]
-    stored = open_arrow(unit.text).schema
-    fields = [*stored, *(field for field in unit.added if field.name not in stored.names)]
+        last = joined.add_pass(pass_, verdicts)
+    stored = open_arrow(last.text).schema
+    fields = [*stored, *(field for field in last.added if field.name not in stored.names)]
     shard_schema = pa.schema([field for field in fields if field.name != "row"])
-    with (
-        ArrowSink(task.ledger_path, task.ledger) as ledger_sink,
-        ArrowSink(task.manifest_path.with_suffix(".arrow"), shard_schema) as shard_sink,
-    ):
-        table = pa.table({f.name: columns[f.name] for f in task.ledger}, schema=task.ledger)
-        for batch in table.combine_chunks().to_batches():
+    shard, ledger = task.run.shard(task.key), task.run.ledger(task.key)
+    with task.run.sink(ledger, task.ledger) as ledger_sink, task.run.sink(shard, shard_schema) as shard_sink:
+        for batch in joined.table().combine_chunks().to_batches():
             ledger_sink.write(batch)
-        for _, batch in unit.batches(shard_schema.names):
+        for _, batch in last.batches(shard_schema.names):
             shard_sink.write(batch)
-    manifest = read_manifest(task.work(0, "text").with_name(task.key + ".json"))
-    texts = {name: written for name, written in manifest.files.items() if name == texts_name(task.key)}
+    first = _pass_manifest(task.run, 0, task.key)
+    texts = {name: written for name, written in first.files.items() if name == task.run.texts(task.key)}
     final = Manifest(
-        key=task.key,
-        source=task.source,
-        file=manifest.file,
-        start=manifest.start,
-        next_start=manifest.next_start,
+        key=str(task.key),
+        source=task.key.source,
+        file=first.file,
+        start=first.start,
+        next_start=first.next_start,
         fingerprint=task.fingerprint,
-        stats=stats.to_json(),
-        damage=damage,
-        files={
-            f"shards/{task.source}/{task.key}.arrow": WrittenFile.of(shard_sink),
-            f"ledger/{task.key}.arrow": WrittenFile.of(ledger_sink),
-            **texts,
-        },
+        stats=joined.stats.to_json(),
+        damage=joined.damage,
+        files={shard: WrittenFile.of(shard_sink), ledger: WrittenFile.of(ledger_sink), **texts},
         recipe=task.recipe,
     )
-    write_manifest(task.manifest_path, final)
+    write_manifest(task.run.path(task.run.manifest(task.key)), final)
     return final
 
 
-def _later(values: pa.Array, before: pa.Array | None) -> pa.Array:
-    """What a pass says of each row, or what passes before said of those that did not come so far."""
-    return values if before is None else pc.if_else(values.is_valid(), values, before)
+def _pass_manifest(run: RunFolder, number: int, key: UnitKey) -> Manifest:
+    return read_manifest(run.path(run.pass_manifest(number, key)))
 
 
-def _unit(pass_: Pass, task: FinishTask, verdicts: tuple[Applied, ...]) -> ExchangeUnit:
-    """The unit as the pass's global stages left it."""
-    paths = tuple(applied.path for applied in verdicts)
-    return ExchangeUnit(0, task.key, task.work(pass_.number, "text"), paths, added_columns(pass_.global_))
+@dataclass
+class _JoinedUnit:
+    """All rows of a unit, as far as passes have been added."""
+
+    run: RunFolder
+    key: UnitKey
+    ledger: pa.Schema
+    stats: Stats = field(default_factory=Stats)
+    damage: list[dict[str, Any]] = field(default_factory=list)
+    columns: dict[str, pa.Array] = field(default_factory=dict)  # of all rows; null where nothing was measured
+    reasons: list[list[str]] = field(default_factory=list)  # of each row; [] is kept
+    twins: dict[int, tuple[str, float]] = field(default_factory=dict)  # by row: twin, similarity
+
+    def add_pass(self, pass_: Pass, verdicts: tuple[Applied, ...]) -> ExchangeUnit:
+        """Join one pass and the global stages that end it; the unit as these left it."""
+        manifest = _pass_manifest(self.run, pass_.number, self.key)
+        self.stats += Stats.from_json(manifest.stats)
+        self.damage += manifest.damage
+        self._add_facts(pass_)
+        text = self.run.path(self.run.pass_file(pass_.number, self.key, "text"))
+        text_rows = read_table(text, ["row"])["row"].to_numpy()
+        is_live = np.ones(len(text_rows), np.bool_)
+        for applied in verdicts:
+            self._apply(applied, text_rows, is_live)
+        left = ExchangeUnit(
+            0, str(self.key), text, tuple(applied.path for applied in verdicts), added_columns(pass_.global_)
+        )
+        positions = _positions(text_rows, len(self.reasons))
+        for added in left.added:
+            values, before = left.added_column(added).take(positions), self.columns.get(added.name)
+            # Rows that did not come so far keep what an earlier pass added.
+            self.columns[added.name] = values if before is None else pc.if_else(values.is_valid(), values, before)
+        self.num_live = int(np.count_nonzero(is_live))
+        return left
+
+    def table(self) -> pa.Table:
+        """The ledger's rows, after the last pass."""
+        self.stats.add("documents/kept", self.num_live)
+        rows = range(len(self.reasons))
+        twins = [self.twins.get(row, (None, None)) for row in rows]
+        self.columns["drop_reasons"] = pa.array(self.reasons, VERDICT.field("drop_reasons").type)
+        self.columns["twin"] = pa.array([twin for twin, _ in twins], pa.string())
+        self.columns["similarity"] = pa.array([similarity for _, similarity in twins], pa.float64())
+        return pa.table({f.name: self.columns[f.name] for f in self.ledger}, schema=self.ledger)
+
+    def _add_facts(self, pass_: Pass) -> None:
+        """Metrics, sizes and drop reasons that the pass's local stages gave."""
+        facts = read_table(self.run.path(self.run.pass_file(pass_.number, self.key, "facts"))).combine_chunks()
+        rows = facts["row"].to_numpy()
+        if pass_.number == 0:
+            self.reasons = [[] for _ in range(facts.num_rows)]
+        positions = _positions(rows, len(self.reasons))
+        for name in facts.schema.names:
+            values = facts[name].combine_chunks().take(positions)
+            # The latest pass that saw a row knows its size.
+            again = name in SIZES.names and name in self.columns
+            self.columns[name] = pc.coalesce(values, self.columns[name]) if again else values
+        for row, reasons in zip(rows, facts["drop_reasons"].to_pylist(), strict=True):
+            if reasons:
+                self.reasons[row] = reasons
+
+    def _apply(self, applied: Applied, text_rows: np.ndarray, is_live: np.ndarray) -> None:
+        """Drop the rows that a global stage removed, also from bool `is_live`, and count what it left."""
+        if applied.path.exists():
+            verdict = read_table(applied.path).to_pydict()
+            for text_row, twin, similarity in zip(*(verdict[n] for n in ("row", "twin", "similarity")), strict=True):
+                row = int(text_rows[text_row])
+                self.reasons[row], self.twins[row], is_live[text_row] = [applied.reason], (twin, similarity), False
+            self.stats.add(f"dropped/{applied.reason}", len(verdict["row"]))
+            self.stats.add(f"failed/{applied.reason}", len(verdict["row"]))
+        if cut_columns(applied.stage).names[0] in self.ledger.names:
+            self._count_cut(applied, text_rows, is_live)
+        live = pa.array(text_rows[is_live])
+        self.stats.add(f"funnel/{applied.stage}/documents", len(live))
+        self.stats.add(f"funnel/{applied.stage}/characters", pc.sum(self.columns["text_chars"].take(live)).as_py() or 0)
+        self.stats.add(f"funnel/{applied.stage}/bytes", pc.sum(self.columns["text_bytes"].take(live)).as_py() or 0)
+
+    def _count_cut(self, applied: Applied, text_rows: np.ndarray, is_live: np.ndarray) -> None:
+        """Set the `cut_columns` of a stage, and take the spans that it cut off the sizes of texts."""
+        num_spans, chars, num_bytes = np.zeros((3, len(self.reasons)), np.int64)
+        if spans_path(applied.path).exists():
+            spans = read_table(spans_path(applied.path), ["row", "start", "end", "chars"])
+            rows = text_rows[spans["row"].to_numpy()]
+            np.add.at(num_spans, rows, 1)
+            np.add.at(chars, rows, spans["chars"].to_numpy())
+            np.add.at(num_bytes, rows, spans["end"].to_numpy() - spans["start"].to_numpy())
+        self.stats.add(f"cut/{applied.stage}/documents", int(np.count_nonzero(num_spans)))
+        self.stats.add(f"cut/{applied.stage}/spans", int(num_spans.sum()))
+        self.stats.add(f"cut/{applied.stage}/characters", int(chars.sum()))
+        not_live = np.ones(len(chars), np.bool_)
+        not_live[text_rows[is_live]] = False
+        counts = (pa.array(num_spans, mask=not_live), pa.array(chars, mask=not_live))
+        self.columns |= dict(zip(cut_columns(applied.stage).names, counts, strict=True))
+        self.columns["text_chars"] = pc.subtract(self.columns["text_chars"], pa.array(chars))
+        self.columns["text_bytes"] = pc.subtract(self.columns["text_bytes"], pa.array(num_bytes))
 
 
-def _count_cut(
-    applied: Applied, text_rows: np.ndarray, alive: np.ndarray, columns: dict[str, pa.Array], stats: Stats
-) -> dict[str, pa.Array]:
-    """`cut_columns` of a stage, and the sizes of texts without the spans that it left."""
-    num_spans, chars, num_bytes = np.zeros((3, len(columns["text_chars"])), np.int64)
-    if spans_path(applied.path).exists():
-        spans = read_table(spans_path(applied.path), ["row", "start", "end", "chars"])
-        rows = text_rows[spans["row"].to_numpy()]
-        np.add.at(num_spans, rows, 1)
-        np.add.at(chars, rows, spans["chars"].to_numpy())
-        np.add.at(num_bytes, rows, spans["end"].to_numpy() - spans["start"].to_numpy())
-    gone = np.ones(len(chars), np.bool_)
-    gone[text_rows[alive]] = False
-    stats.add(f"cut/{applied.stage}/documents", int(np.count_nonzero(num_spans)))
-    stats.add(f"cut/{applied.stage}/spans", int(num_spans.sum()))
-    stats.add(f"cut/{applied.stage}/characters", int(chars.sum()))
-    counts = (pa.array(num_spans, mask=gone), pa.array(chars, mask=gone))
-    return dict(zip(cut_columns(applied.stage).names, counts, strict=True)) | {
-        "text_chars": pc.subtract(columns["text_chars"], pa.array(chars)),
-        "text_bytes": pc.subtract(columns["text_bytes"], pa.array(num_bytes)),
-    }
+def _positions(rows: np.ndarray, num_rows: int) -> pa.Array:
+    """int64[num_rows]: the position of each row in `rows`, null where it is not there."""
+    positions = np.full(num_rows, -1, np.int64)
+    positions[rows] = np.arange(len(rows))
+    return pa.array(positions, mask=positions < 0)

@@ -24,13 +24,14 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pyarrow as pa
 
 from pipelines.recipe import Recipe, load_recipe
 from shards.atomic import write_bytes, write_json
 from shards.errors import RunError, UserError
+from shards.manifest import Manifest, read_manifest
 from shards.sink import ArrowSink
 from shards.unit_key import UnitKey
 
@@ -84,6 +85,11 @@ class MadeOf:
         """(bytes, etag or digest) of each input, by `<source>/<index>/<name>`."""
         return {name: (size, digest) for name, (size, digest) in self.parts["input"].items()}
 
+    def files(self) -> dict[tuple[str, int], str]:
+        """The name of each input file by its source and index."""
+        parts = (name.split("/", 2) for name in self.parts["input"])
+        return {(source, int(index)): file for source, index, file in parts}
+
     @property
     def source_order(self) -> list[str]:
         return list(dict.fromkeys(name.partition("/")[0] for name in self.parts["input"]))
@@ -104,6 +110,9 @@ class RunFolder:
     DROPPED = "dropped/texts.arrow"
     REMOVING = "removing.jsonl"
     REMOVALS = "removals.jsonl"
+    EARLIER = "earlier.arrow"  # of a stage with an index: the documents of other runs that rows are copies of
+    STAGE_DONE = "done.json"  # in the folder of a global stage, when it has ended
+    WORK = "work"
     WORK_SECONDS = "work/seconds.json"
 
     @staticmethod
@@ -128,14 +137,16 @@ class RunFolder:
         return f"dedup/{stage}/{name}"
 
     @staticmethod
-    def work(number: int, key: UnitKey | None = None, what: str = "") -> str:
-        """The folder of pass `number`, or of a unit in it the file `what` ("facts", "text", "dropped", "manifest")."""
-        if key is None:
-            return f"work/{number}"
-        return f"work/{number}/{key}.json" if what == "manifest" else f"work/{number}/{key}.{what}.arrow"
+    def pass_file(number: int, key: UnitKey, what: Literal["facts", "text", "dropped"]) -> str:
+        """What pass `number` made of a unit: every row's metrics, the texts of live rows, or those of dropped rows."""
+        return f"work/{number}/{key}.{what}.arrow"
 
     @staticmethod
-    def work_stage(number: int, stage: str) -> str:
+    def pass_manifest(number: int, key: UnitKey) -> str:
+        return f"work/{number}/{key}.json"
+
+    @staticmethod
+    def stage_work(number: int, stage: str) -> str:
         """The folder of a global stage that ends pass `number`."""
         return f"work/{number}/{stage}"
 
@@ -181,6 +192,10 @@ class RunFolder:
     def has(self, name: str) -> bool:
         return self.path(name).exists()
 
+    def num_bytes(self, folder: str) -> int:
+        """The size of all files below `folder`."""
+        return sum(path.stat().st_size for path in self.path(folder).rglob("*") if path.is_file())
+
     def sink(self, name: str, schema: pa.Schema) -> ArrowSink:
         """A new Arrow file; it appears under its name when the sink is closed."""
         return ArrowSink(self.path(name), schema)
@@ -204,6 +219,9 @@ class RunFolder:
         for name in (self.REPORT, *_FOLDERS, *_FILES):
             self.delete(name)
 
+    def __str__(self) -> str:
+        return str(self.root)
+
     # Units.
 
     def units(self) -> tuple[UnitKey, ...]:
@@ -215,8 +233,31 @@ class RunFolder:
         return self._ordered(self.path("ledger").glob("*.arrow"))
 
     def passed_units(self, number: int) -> tuple[UnitKey, ...]:
-        """The units that have gone through pass `number`."""
-        return self._ordered(self.path(self.work(number)).glob("*.json"))
+        """The units that have gone through pass `number`, in the same order."""
+        return self._ordered(self.path(f"work/{number}").glob("*.json"))
+
+    def passes_under_way(self) -> list[int]:
+        """The numbers of the passes that have begun, while the run is not done."""
+        return sorted(int(path.name) for path in self.path(self.WORK).glob("[0-9]*"))
+
+    def resolved_stages(self, number: int) -> list[str]:
+        """The global stages that have ended after pass `number`, by name."""
+        return sorted(path.parent.name for path in self.path(f"work/{number}").glob(f"*/{self.STAGE_DONE}"))
+
+    def names(self, folder: str, pattern: str = "*") -> list[str]:
+        """The names of all files in `folder` that match, whoever wrote them."""
+        return sorted(str(path.relative_to(self.root)) for path in self.path(folder).glob(pattern))
+
+    def manifests(self) -> Iterator[Manifest]:
+        """The manifests of the finished units, in the order of `units`."""
+        return (read_manifest(self.path(self.manifest(key))) for key in self.units())
+
+    def require_units(self) -> None:
+        """RunError where the shard or the ledger of a unit is missing: the rest would pass for the whole run."""
+        for key in self.units():
+            for path in (self.path(self.shard(key)), self.path(self.ledger(key))):
+                if not path.exists():
+                    raise RunError(f"{path}: missing; put it back, or see `gristmill verify {self}` to make it again")
 
     def _ordered(self, paths: Iterator[Path]) -> tuple[UnitKey, ...]:
         sources = {name: number for number, name in enumerate(self.made_of().source_order)}

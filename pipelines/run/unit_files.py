@@ -1,13 +1,12 @@
-"""The files that one unit of work leaves, and what stands in them.
+"""The columns of the files that one unit of work leaves; `pipelines.run.folder` says where they lie.
 
-work/<pass>/<key>.facts.arrow     every row: metrics, drop_reasons
-work/<pass>/<key>.text.arrow      live rows: what the next pass reads
-work/<pass>/<key>.dropped.arrow   texts of dropped rows
-ledger/<key>.arrow                every row, once all passes are through
+facts     every row: metrics, drop_reasons
+text      live rows: what the next pass reads
+dropped   texts of dropped rows
+ledger    every row, after all passes
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -31,7 +30,7 @@ def text_schema(carried: pa.Schema) -> pa.Schema:
 
 
 def carried_columns(passes: tuple[Pass, ...]) -> list[pa.Schema]:
-    """For each pass, which columns go along with the texts at its end: also what the passes before added behind."""
+    """For each pass the columns that go along with the texts at its end, those of earlier passes included."""
     carried: list[pa.Schema] = []
     fields: list[pa.Field] = []
     for pass_ in passes:
@@ -56,9 +55,5 @@ def ledger_schema(passes: tuple[Pass, ...]) -> pa.Schema:
 
 
 def cut_columns(stage: str) -> pa.Schema:
-    """What the ledger tells of each document that a cutting stage has left: 0 where it cut nothing."""
+    """The ledger's columns of a stage that cuts: 0 for a document that stays and lost nothing."""
     return pa.schema([pa.field(f"{stage}.{name}", pa.int64()) for name in ("spans", "removed_chars")])
-
-
-def work_file(stem: Path, what: str) -> Path:
-    return stem.with_name(f"{stem.name}.{what}.arrow")

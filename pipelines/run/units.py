@@ -1,11 +1,10 @@
-"""One unit of work, through a pass.
+"""Take one unit of work through a pass.
 
-    input or text.arrow ──pass──▶ work/<pass>/<key>.{facts,text,dropped}.arrow   as in `unit_files`
+    input or text.arrow ──pass──▶ work/<pass>/<key>.{facts,text,dropped}.arrow   columns: `unit_files`
                                   texts/<key>.arrow       what extraction gave, in the pass that extracts
                                   work/<pass>/<key>.json  the manifest, written last
-    all passes + verdicts ──▶ `finish`
 
-A unit exists when its manifest does; whatever else lies there is of a killed attempt and is written anew.
+A unit exists when its manifest does. Other files of it are left by a killed attempt and are written anew.
 """
 
 from collections.abc import Iterator
@@ -21,68 +20,60 @@ import pyarrow.compute as pc
 
 from cleaners.crawl.warc import WarcReader
 from pipelines.core import measure
-from pipelines.executors import advance, check_stop
+from pipelines.executors import Watch
 from pipelines.recipe import Pass
-from pipelines.run.extracted_texts import TEXTS, Keeper, Recorded, SavedReader, early_stages, texts_name
-from pipelines.run.unit_files import DROPPED, facts_schema, text_schema, work_file
+from pipelines.run.extracted_texts import TEXTS, Keeper, Recorded, SavedReader, early_stages
+from pipelines.run.folder import RunFolder
+from pipelines.run.unit_files import DROPPED, facts_schema, text_schema
 from shards.exchange import ExchangeUnit
 from shards.manifest import Manifest, WrittenFile, write_manifest
-from shards.sink import ArrowSink
 from shards.source import Damage, Reader, RowReader, SourceConfig
 from shards.stage import Batch, Stage, StageConfig, with_columns
 from shards.stats import Stats
 from shards.storage import InputFile
+from shards.unit_key import UnitKey
 
 
 @dataclass(frozen=True)
 class UnitTask:
     """A unit in one pass. The first pass reads `file` from `start`; later ones read the pass before."""
 
-    run: Path
+    run: RunFolder
+    key: UnitKey
     pass_: Pass
-    source_name: str
     source: SourceConfig
     file: InputFile
-    file_index: int
-    part: int
     start: int
     carried: pa.Schema  # columns of the text file beside row, provenance and text: those that stages added so far
     fingerprint: str
     keep_dropped: bool
     keep_texts: bool
-    previous: ExchangeUnit | None = None  # the unit as the pass before left it, with its verdicts
-    saved: Path | None = None  # a finished run: the stages up to extraction come from its ledger and texts
-
-    @property
-    def key(self) -> str:
-        return f"{self.source_name}-{self.file_index:05d}-{self.part:03d}"
-
-    @property
-    def stem(self) -> Path:
-        return self.run / "work" / str(self.pass_.number) / self.key
+    previous: ExchangeUnit | None = None  # the unit as the previous pass left it, with its verdicts
+    saved: RunFolder | None = None  # a finished run: the stages up to extraction come from its ledger and texts
 
     @property
     def manifest_path(self) -> Path:
-        return self.stem.with_name(self.key + ".json")
+        return self.run.path(self.run.pass_manifest(self.pass_.number, self.key))
 
 
-def run_unit(task: UnitTask) -> tuple[Manifest, dict[str, float]]:
-    """Take one unit through one pass; (its manifest, seconds by stage)."""
+def run_unit(task: UnitTask, watch: Watch) -> tuple[Manifest, dict[str, float]]:
+    """Take one unit through one pass. Returns its manifest and the seconds that each stage took."""
     stages, keeper = _stages(task)
     stats, seconds = Stats(), {"read": 0.0, "write": 0.0}
     rows = _Rows(task)
     facts, text = facts_schema(task.pass_), text_schema(task.carried)
+    run, number, texts = task.run, task.pass_.number, task.run.texts(task.key)
     with ExitStack() as files:
-        facts_sink = files.enter_context(ArrowSink(work_file(task.stem, "facts"), facts))
-        text_sink = files.enter_context(ArrowSink(work_file(task.stem, "text"), text))
-        dropped_sink = files.enter_context(ArrowSink(work_file(task.stem, "dropped"), DROPPED))
+        facts_sink = files.enter_context(run.sink(run.pass_file(number, task.key, "facts"), facts))
+        text_sink = files.enter_context(run.sink(run.pass_file(number, task.key, "text"), text))
+        dropped_sink = files.enter_context(run.sink(run.pass_file(number, task.key, "dropped"), DROPPED))
         if keeper is not None:
-            texts_sink = files.enter_context(ArrowSink(task.run / texts_name(task.key), TEXTS))
+            texts_sink = files.enter_context(run.sink(texts, TEXTS))
         began = perf_counter()
-        shown = np.zeros(3, np.int64)
-        for number, batch in enumerate(rows):
+        advanced = np.zeros(3, np.int64)
+        for batch_number, batch in enumerate(rows):
             seconds["read"] += perf_counter() - began
-            check_stop()
+            watch.check_stop()
             if task.previous is None:
                 stats.add("documents/input", batch.num_rows)
             measured = measure(batch, stages, stats)
@@ -95,21 +86,21 @@ def run_unit(task: UnitTask) -> tuple[Manifest, dict[str, float]]:
                 facts_sink.write(part)
             text_sink.write(_conform(measured.kept, text))
             if keeper is not None:
-                texts_sink.write(keeper.kept(batch, number))
+                texts_sink.write(keeper.kept(batch, batch_number))
             if task.keep_dropped:
                 for part in measured.dropped:
                     dropped_sink.write(_conform(part.filter(pc.is_valid(part["text"])), DROPPED))
             seconds["write"] += perf_counter() - began
-            step = (batch.num_rows, measured.kept.num_rows, pc.sum(batch["warc_length"]).as_py() or 0)
-            advance(*step)
-            shown += step
+            amounts = (batch.num_rows, measured.kept.num_rows, pc.sum(batch["warc_length"]).as_py() or 0)
+            watch.advance(*amounts)
+            advanced += amounts
             began = perf_counter()
     written = {s.path.name: WrittenFile.of(s) for s in (facts_sink, text_sink, dropped_sink)}
     if keeper is not None:
-        written[texts_name(task.key)] = WrittenFile.of(texts_sink)
+        written[texts] = WrittenFile.of(texts_sink)
     manifest = Manifest(
-        key=task.key,
-        source=task.source_name,
+        key=str(task.key),
+        source=task.key.source,
         file=task.file.name,
         start=task.start,
         next_start=rows.next_start,
@@ -119,7 +110,7 @@ def run_unit(task: UnitTask) -> tuple[Manifest, dict[str, float]]:
         files=written,
     )
     write_manifest(task.manifest_path, manifest)
-    advance(*(-int(amount) for amount in shown))
+    watch.advance(*(-int(amount) for amount in advanced))
     return manifest, seconds
 
 
@@ -138,7 +129,7 @@ class _Rows:
                 yield batch
             return
         if task.saved is not None:
-            saved = SavedReader(task.saved, task.source_name, task.key, early_stages(task.pass_))
+            saved = SavedReader(task.saved, task.key, early_stages(task.pass_))
             yield from saved
             self.next_start, self.stats, self.damage = saved.next_start, saved.stats, saved.damage
             return
@@ -152,8 +143,8 @@ class _Rows:
 
 def _reader(task: UnitTask) -> Reader:
     if task.source.kind in ("warc", "wet"):
-        return WarcReader(task.source_name, task.file, task.start)
-    return RowReader(task.source, task.source_name, task.file, task.start)
+        return WarcReader(task.key.source, task.file, task.start)
+    return RowReader(task.source, task.key.source, task.file, task.start)
 
 
 def _stages(task: UnitTask) -> tuple[list[tuple[StageConfig, Stage]], Keeper | None]:
@@ -173,10 +164,10 @@ def _stages(task: UnitTask) -> tuple[list[tuple[StageConfig, Stage]], Keeper | N
 
 
 @lru_cache(maxsize=1)
-def _build(configs: tuple[StageConfig, ...], run: Path) -> list[tuple[StageConfig, Stage]]:
+def _build(configs: tuple[StageConfig, ...], run: RunFolder) -> list[tuple[StageConfig, Stage]]:
     """Models load once a worker, not once a unit."""
     named = [(config, config.journal()) for config in configs]
-    return [(config, config.build_in(None if name is None else run / name)) for config, name in named]
+    return [(config, config.build_in(None if name is None else run.path(name))) for config, name in named]
 
 
 def _with_sizes(batch: Batch) -> Batch:

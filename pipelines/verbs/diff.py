@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.ledger.table import KEPT, Ledger
+from pipelines.ledger.table import NOT_DROPPED, Ledger
 from pipelines.recipe import Recipe
 from pipelines.report.aggregate import rules_of
 from pipelines.report.samples import visible
@@ -94,7 +94,7 @@ def _documents(ledger: Ledger) -> tuple[np.ndarray, pa.Array, np.ndarray]:
     """(rows, ids, fates as names) of the distinct records, in the order of the ledger."""
     ledger.load(["id", "drop_reasons"])
     fates, reasons = ledger.fates()
-    kept_first = np.argsort(fates != KEPT, kind="stable")
+    kept_first = np.argsort(fates != NOT_DROPPED, kind="stable")
     ids = ledger.column("id").dictionary_encode().indices.to_numpy()
     rows = np.sort(kept_first[np.unique(ids[kept_first], return_index=True)[1]])
     names = np.array([*reasons, "kept"], np.dtypes.StringDType())

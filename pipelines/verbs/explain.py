@@ -1,11 +1,11 @@
-"""A document's whole life, from its place in the crawl to its verdict.
+"""`gristmill explain`: a document's whole life, from its record in the crawl to its verdict.
 
-    ledger row ──▶ where it lies, each rule's value beside its bound, twin, verdict
+    ledger row ──▶ its record's file and offset, each rule's value beside its threshold, twin, verdict
     its record, read again at its offset and taken through the stages once more ──▶ HTTP headers, what each stage edited
 
-Where the crawl is gone the run's own texts are taken through the stages behind extraction, and without them the ledger
-answers alone. What is measured again is compared with the ledger: a difference means that another version of a stage,
-a model or a library stands here than the one that made the run.
+Where the crawl is no longer there, the run's own texts are taken through the stages after extraction; without them the
+ledger answers alone. What is measured again is compared with the ledger: a difference means that another version of a
+stage, a model or a library is installed here than the one that made the run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,15 +21,13 @@ import pyarrow.compute as pc
 
 from cleaners.assets.domains import host_of
 from cleaners.crawl.warc import WarcReader
-from cleaners.extract import METADATA, ExtractConfig
-from cleaners.rehydrate import RehydrateConfig
+from cleaners.extract import METADATA
 from pipelines.core import failing, run_stage
 from pipelines.ledger.table import Ledger
 from pipelines.report.samples import visible
-from pipelines.run.extracted_texts import early_stages, texts_name
+from pipelines.run.extracted_texts import early_stages
 from pipelines.verbs.explain_duplicates import PASSAGE_CHARS, PASSAGES, copies_of, kept_text, passages_cut, twin_of
 from shards.errors import GristmillError, RunError, UserError
-from shards.exchange import GlobalStageConfig
 from shards.manifest import read_manifest
 from shards.schema import LANGUAGE, MASKED, PROVENANCE
 from shards.sink import read_table
@@ -91,17 +89,17 @@ def _life(ledger: Ledger, number: int, facts: Facts) -> Iterator[str]:
         place += f", {facts['warc_length']:,} bytes"
     yield _line("record", f"{place}, fetched {facts['date'] or 'at an unknown time'}")
     again = _Again()
-    local = [stage for _, stage in ledger.recipe.stages if isinstance(stage, StageConfig)]
+    local = list(ledger.recipe.local_stages())
     try:
         record = _read(ledger, number, facts)
         yield from _http(record)
         again.measure(local, record, facts)
     except GristmillError as error:
         saved, place = _saved(ledger, number)
-        yield _line("record", f"not to be had again, the rest is from {place}: {error}")
+        yield _line("record", f"cannot be read again, the rest is from {place}: {error}")
         if saved is not None:
             again.measure(local[len(early_stages(ledger.recipe.passes()[0])) :], saved, facts)
-    for stage in (stage for _, stage in ledger.recipe.stages if isinstance(stage, StageConfig)):
+    for stage in local:
         yield from _stage(stage, facts, again)
     yield from _verdict(ledger, facts, again)
 
@@ -122,20 +120,19 @@ def _http(record: Batch) -> Iterator[str]:
 
 def _read(ledger: Ledger, number: int, facts: Facts) -> Batch:
     """The record of this ledger row, as its source gives it: one row."""
-    key, name = ledger.key_of(number), facts["source"]
-    source = ledger.recipe.sources[name]
-    files = find_inputs(source.paths, source.suffixes, f"source.{name}.paths")
-    index = int(key.rsplit("-", 2)[1])
+    key = ledger.key_of(number)
+    source = ledger.recipe.sources[key.source]
+    files = find_inputs(source.paths, source.suffixes, f"source.{key.source}.paths")
     crawled = source.kind in ("warc", "wet")
     named = [i for i, file in enumerate(files) if not crawled or file.name == facts["warc_file"]]
     if not named:
-        raise RunError(f"{facts['warc_file']}: is no longer where source.{name}.paths points")
-    file = files[min(named, key=lambda i: abs(i - index))]  # two files of one name lie in their old order
+        raise RunError(f"{facts['warc_file']}: is no longer where source.{key.source}.paths points")
+    file = files[min(named, key=lambda i: abs(i - key.file))]  # two files of one name lie in their old order
     by_offset = crawled and facts["warc_length"] >= 0
     start: int = facts["warc_offset"]
     if not by_offset:  # the unit is read until the record comes
-        start = read_manifest(ledger.run / "shards" / name / f"{key}.json").start
-    reader: Reader = WarcReader(name, file, start) if crawled else RowReader(source, name, file, start)
+        start = read_manifest(ledger.run.path(ledger.run.manifest(key))).start
+    reader: Reader = WarcReader(key.source, file, start) if crawled else RowReader(source, key.source, file, start)
     for batch in islice(reader, 1 if by_offset else None):
         row = pc.index(batch["id"], facts["id"]).as_py()
         if row >= 0:
@@ -146,10 +143,10 @@ def _read(ledger: Ledger, number: int, facts: Facts) -> Batch:
 def _saved(ledger: Ledger, number: int) -> tuple[Batch | None, str]:
     """(this ledger row with the text that extraction gave, None where the run keeps none; what the rest is from)."""
     key = ledger.key_of(number)
-    path = ledger.run / texts_name(key)
+    path = ledger.run.path(ledger.run.texts(key))
     try:
-        (unit,) = [first for first, path in zip(ledger.first_rows, ledger.paths, strict=False) if path.stem == key]
-        text = read_table(path, ["text"])["text"].slice(number - int(unit), 1).combine_chunks()
+        first = int(ledger.first_rows[ledger.keys.index(key)])
+        text = read_table(path, ["text"])["text"].slice(number - first, 1).combine_chunks()
     except RunError:
         return None, "the ledger"
     names = [n for n in (*PROVENANCE.names, *LANGUAGE.names, *METADATA.names) if n in ledger.schema.names]
@@ -164,18 +161,17 @@ class _Again:
 
     values: Facts = field(default_factory=dict)  # of the metrics
     texts: dict[str, tuple[str, str]] = field(default_factory=dict)  # by stage that edited: before, after
-    text: str | None = None  # behind the last local stage
+    text: str | None = None  # after the last local stage
 
     def measure(self, stages: Sequence[StageConfig], batch: Batch, facts: Facts) -> None:
-        """Through the stages that measured it in the run, and no further: what is no page is not extracted."""
+        """Go through the stages that measured the record in the run, and no further."""
         for stage in stages:
             columns = [name for name in stage.columns().names if name != "text"]
             if _is_skipped(stage, facts):
                 continue
-            was_killed = isinstance(stage, ExtractConfig) and facts.get(f"{stage.name}.killed")
-            if was_killed or (columns and all(facts[name] is None for name in columns)):
+            if not stage.is_repeatable(facts):
                 return
-            if isinstance(stage, RehydrateConfig):  # it reads what global stages counted, and not the text
+            if set(stage.needs()) - set(batch.schema.names):  # global stages counted what it reads
                 self.values |= {name: facts[name] for name in columns}
                 continue
             before = batch["text"][0].as_py()
@@ -214,15 +210,15 @@ def _stage(stage: StageConfig, facts: Facts, again: _Again) -> Iterator[str]:
         if rule.language not in (None, facts.get("language")):
             continue
         fails = failing(pa.array([value], stage.columns().field(rule.metric).type), rule)[0]
-        told = f"{rule.reason.removeprefix(stage.name + '.'):40}{measured:46}{_bound(rule):14}"
+        told = f"{rule.reason.removeprefix(stage.name + '.'):40}{measured:46}{_threshold(rule):14}"
         yield f"    {told}{'FAILS' if fails else 'passes'}{_differs(rule.metric, facts, again)}"
     if stage.name in again.texts:
         yield from ("    " + line for line in _diff(*again.texts[stage.name]))
 
 
-def _bound(rule: Rule) -> str:
-    bounds = (("≥", rule.min_kept), ("≤", rule.max_kept))
-    return " ".join(f"{sign} {_shown(bound)}" for sign, bound in bounds if bound is not None)
+def _threshold(rule: Rule) -> str:
+    thresholds = (("≥", rule.min_kept), ("≤", rule.max_kept))
+    return " ".join(f"{sign} {_shown(value)}" for sign, value in thresholds if value is not None)
 
 
 def _shown(value: Any) -> str:
@@ -243,8 +239,8 @@ def _diff(before: str, after: str) -> Iterator[str]:
 
 
 def _verdict(ledger: Ledger, facts: Facts, again: _Again) -> Iterator[str]:
-    for _, stage in ledger.recipe.stages:
-        if isinstance(stage, GlobalStageConfig) and stage.cuts and facts.get(f"{stage.name}.spans"):
+    for stage in ledger.recipe.global_stages():
+        if stage.cuts and facts.get(f"{stage.name}.spans"):
             spans, chars = facts[f"{stage.name}.spans"], facts[f"{stage.name}.removed_chars"]
             told = f"{spans:,} passages of {chars:,} characters that stand elsewhere too"
             yield f"  {stage.name}: cut {told} (a run does not keep where)"

@@ -1,4 +1,4 @@
-"""A document among others, for `explain`: its twin, its copies, and the passages that it shares with some."""
+"""The half of `explain` that is about other documents: the twin, the copies, and the passages that were cut."""
 
 from collections.abc import Iterator
 from difflib import SequenceMatcher
@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.ledger.clusters import first_reasons, reasons_of_groups
+from dedup.same_record import SAME_RECORD
+from pipelines.ledger.clusters import cluster_reasons, first_reasons
 from pipelines.ledger.table import Ledger
-from shards.exchange import GlobalStageConfig
 from shards.sink import read_batches, read_table
-from shards.stage import StageConfig
 
 PASSAGES, PASSAGE_CHARS = 5, 160  # cut or masked, that are shown
 _DIFF_WORDS = 10_000  # a longer text is not compared with what was left of it
@@ -21,60 +20,62 @@ Facts = dict[str, Any]  # a row of the ledger
 
 
 def twin_of(ledger: Ledger, facts: Facts) -> str:
-    """The address of the twin, and what became of it."""
-    named = facts["drop_reasons"][0]
+    """The URL of the twin and its fate."""
+    reason = facts["drop_reasons"][0]
     passed = np.ones(ledger.num_rows, np.bool_)
     for first, lists in ledger.parts("drop_reasons"):
-        passed[first : first + len(lists)] = first_reasons(lists, ["dedup.same_record"]) < 0
+        passed[first : first + len(lists)] = first_reasons(lists, [SAME_RECORD.reason]) < 0
     row = int(ledger.find(pa.array([facts["twin"]]), passed)[0])
     if row >= 0:
         twin = ledger.rows([row], ["url", "drop_reasons"])[0]
         fate = "".join(f", itself dropped: {reason}" for reason in twin["drop_reasons"][:1])
         return f"{twin['url']}{fate}"
-    for _, stage in ledger.recipe.stages:
-        earlier = ledger.run / "dedup" / stage.name / "earlier.arrow"
-        if isinstance(stage, GlobalStageConfig) and stage.reason == named and earlier.exists():
+    for stage in ledger.recipe.global_stages():
+        earlier = ledger.run.path(ledger.run.dedup(stage.name, ledger.run.EARLIER))
+        if stage.reason == reason and earlier.exists():
             table = read_table(earlier, ["id", "url", "run"])
-            for found in table.filter(pc.equal(table["id"], facts["twin"])).to_pylist():
-                return f"{found['url']} of {found['run']}"
+            for row in table.filter(pc.equal(table["id"], facts["twin"])).to_pylist():
+                return f"{row['url']} of {row['run']}"
     return "of another run"
 
 
 def copies_of(ledger: Ledger, facts: Facts) -> list[int]:
     """The rows whose chain of twins ends at this document, in the order of the ledger."""
-    if facts["drop_reasons"] == ["dedup.same_record"]:
+    if facts["drop_reasons"] == [SAME_RECORD.reason]:
         return []
     twins, ids = ledger.column("twin"), ledger.column("id")
     fates, names = ledger.fates()
-    groups = np.array([name in reasons_of_groups(names) for name in names], np.bool_)
-    left = groups[fates] & (fates >= 0) if len(names) else np.zeros(len(fates), np.bool_)
-    found = np.zeros(len(left), np.bool_)
-    heads = pa.array([facts["id"]])
-    while len(heads):
-        new = pc.is_in(twins, value_set=heads).to_numpy(zero_copy_only=False) & left & ~found
-        found |= new
-        heads = ids.filter(pa.array(new))
-    return [int(row) for row in np.flatnonzero(found)]
+    of_copies = np.array([name in cluster_reasons(ledger.recipe) for name in names], np.bool_)
+    is_removed = of_copies[fates] & (fates >= 0) if len(names) else np.zeros(len(fates), np.bool_)
+    is_copy = np.zeros(len(is_removed), np.bool_)
+    of = pa.array([facts["id"]])
+    while len(of):
+        new = pc.is_in(twins, value_set=of).to_numpy(zero_copy_only=False) & is_removed & ~is_copy
+        is_copy |= new
+        of = ids.filter(pa.array(new))
+    return [int(row) for row in np.flatnonzero(is_copy)]
 
 
 def kept_text(ledger: Ledger, facts: Facts) -> str | None:
     """The whole text of a kept document."""
-    for path in sorted((ledger.run / "shards" / facts["source"]).glob("*.arrow")):
+    shards = (ledger.run.path(ledger.run.shard(key)) for key in ledger.keys if key.source == facts["source"])
+    for path in shards:
         for number, batch in enumerate(read_batches(path, ["id"])):
             row = pc.index(batch["id"], facts["id"]).as_py()
             if row >= 0:
-                (found,) = read_batches(path, ["text"], [number])
-                text: str | None = found["text"][row].as_py()
+                (texts,) = read_batches(path, ["text"], [number])
+                text: str | None = texts["text"][row].as_py()
                 return text
     return None
 
 
 def passages_cut(ledger: Ledger, facts: Facts, text: str | None) -> Iterator[str]:
-    """What `text`, that of the last local stage, has and the shard's has not: passages cut from a kept document."""
+    """Passages cut from a kept document: what `text`, that of the last local stage, has and the shard's text lacks."""
+    cutting = [stage for stage in ledger.recipe.global_stages() if stage.cuts]
+    cut = any(facts.get(f"{stage.name}.spans") for stage in cutting)
     stages = [stage for _, stage in ledger.recipe.stages]
-    cuts = [n for n, stage in enumerate(stages) if isinstance(stage, GlobalStageConfig) and stage.cuts]
-    cut = any(facts.get(f"{stages[n].name}.spans") for n in cuts)
-    edited = any(isinstance(stage, StageConfig) and stage.edits for stage in stages[cuts[0] :]) if cuts else True
+    later = stages[stages.index(cutting[0]) :] if cutting else []
+    edited = any(stage.edits for stage in ledger.recipe.local_stages() if stage in later)
     if not cut or edited or text is None or facts["drop_reasons"]:
         return
     before, after = text.split(), (kept_text(ledger, facts) or "").split()

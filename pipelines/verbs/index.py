@@ -39,18 +39,16 @@ from dedup.lsh.edges import Comparison, collect, edge_tasks, find_edges
 from dedup.lsh.signing import SignedFiles, Signing, Verify, sign
 from dedup.url_dedup import UrlConfig
 from dedup.verdicts import NOT_HERE
-from pipelines.executors import InProcess, ProcessPool
+from pipelines.executors import Executor
 from pipelines.recipe import Recipe, load_recipe
-from pipelines.run.opening import read_made_of
+from pipelines.run.folder import RunFolder
 from pipelines.tuning.inputs import given_texts
 from pipelines.verbs.remove import require_whole
 from shards.errors import UserError
 from shards.exchange import ExchangeUnit
 from shards.lock import locked
-from shards.manifest import read_manifest
 from shards.schema import PROVENANCE, TEXT
 from shards.sink import ArrowSink, read_batches
-from shards.stage import StageConfig
 
 _FIRST = KeepBy("first")
 _QUERY_ROWS = 10_000
@@ -65,12 +63,13 @@ class Added:
     warnings: tuple[str, ...]
 
 
-def add(index: Path, run: Path, executor: InProcess | ProcessPool, recipe: str | None = None) -> Added:
+def add(index: Path, run: Path, executor: Executor, recipe: str | None = None) -> Added:
     """Sign the kept documents of a finished run by the settings of its own dedup stages, or those of `recipe`."""
-    require_whole(run)
-    made_of = load_recipe(recipe if recipe is not None else str(run / "recipe.toml"))
+    folder = RunFolder(run)
+    require_whole(folder)
+    made_of = load_recipe(recipe if recipe is not None else str(folder.path(RunFolder.RECIPE)))
     settings = _settings(made_of)
-    name, fingerprint = run.resolve().name, str(read_made_of(run)["digest"])
+    name, fingerprint = run.resolve().name, folder.made_of().digest
     with locked(index, elsewhere="index"), executor:
         parts = read_parts(index) if any(index.glob("*/index.json")) else {}
         for path, part in parts.items():
@@ -83,13 +82,13 @@ def add(index: Path, run: Path, executor: InProcess | ProcessPool, recipe: str |
                 )
         # Other settings would go on from another's unfinished files.
         made_by = hashlib.sha256(json.dumps([fingerprint, settings], sort_keys=True).encode()).hexdigest()
-        folder = index / f"{name}-{made_by[:12]}"
-        units = _shards(run)
-        task = partial(_sign_shard, folder=folder, run=name, settings=settings)
+        part_folder = index / f"{name}-{made_by[:12]}"
+        units = _shards(folder)
+        task = partial(_sign_shard, folder=part_folder, run=name, settings=settings)
         num_documents = sum(executor.map(task, units))
         part = Part(name, fingerprint, num_documents, settings, [unit.key for unit in units], {})
-        write_part(folder, part)
-    return Added(folder, num_documents, False, tuple(_edited(made_of)))
+        write_part(part_folder, part)
+    return Added(part_folder, num_documents, False, tuple(_edited(made_of)))
 
 
 def _settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
@@ -113,20 +112,15 @@ def _settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 def _edited(recipe: Recipe) -> Iterator[str]:
     for number, (kind, stage) in enumerate(recipe.stages):
-        behind = [
-            after.name
-            for _, after in recipe.stages[number + 1 :]
-            if (after.edits if isinstance(after, StageConfig) else getattr(after, "cuts", False))
-        ]
+        behind = [after.name for _, after in recipe.stages[number + 1 :] if after.edits]
         if kind == "exact" and behind:
             names = ", ".join(behind)
             yield f"{names} edits texts behind {stage.name}: texts that it changed are not found as equal ones"
 
 
-def _shards(run: Path) -> list[ExchangeUnit]:
+def _shards(run: RunFolder) -> list[ExchangeUnit]:
     """The shards of a run as units."""
-    keys = [read_manifest(path).key for path in sorted(run.glob("shards/*/*.json"))]
-    return [ExchangeUnit(i, key, run / "shards" / key.rsplit("-", 2)[0] / f"{key}.arrow") for i, key in enumerate(keys)]
+    return [ExchangeUnit(i, str(key), run.path(run.shard(key))) for i, key in enumerate(run.units())]
 
 
 def _sign_shard(unit: ExchangeUnit, *, folder: Path, run: str, settings: dict[str, dict[str, Any]]) -> int:
@@ -170,7 +164,7 @@ class Match:
 
 
 def query(
-    index: Path, inputs: Sequence[str], urls: Sequence[str], executor: InProcess | ProcessPool, threshold: float
+    index: Path, inputs: Sequence[str], urls: Sequence[str], executor: Executor, threshold: float
 ) -> Iterator[Match]:
     """The best match of each document of the files `inputs`, and of each of `urls`, in their order.
 
@@ -246,7 +240,7 @@ def _equal(asked: np.ndarray, earlier: UnitFiles) -> Iterator[tuple[int, str]]:
 
 
 def _near(
-    signed: SignedFiles, folder: Path, verify: Verify, executor: InProcess | ProcessPool, threshold: float
+    signed: SignedFiles, folder: Path, verify: Verify, executor: Executor, threshold: float
 ) -> Iterator[tuple[int, float | None, str]]:
     """(row, similarity, id) of verified pairs, the most similar of a row first."""
     tasks = edge_tasks(signed.bands, len(signed), executor.task_memory)

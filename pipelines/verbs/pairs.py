@@ -24,11 +24,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dedup.documents import parse_ids
-from pipelines.ledger.clusters import KEPT, first_reasons
+from pipelines.ledger.clusters import first_reasons
 from pipelines.ledger.table import Ledger
 from pipelines.report.aggregate import stages_of
 from shards.atomic import atomic_file
 from shards.errors import UserError
+from shards.exchange import EDGES_FILE
+from shards.schema import KEPT
 from shards.sink import ArrowSink, read_batches
 
 PAIRS = pa.schema(
@@ -77,7 +79,7 @@ def pairs(run: Path, *, stage: str | None = None, min_similarity: float = 0.0) -
 
 def _pairs(ledger: Ledger, reasons: dict[str, str], min_similarity: float) -> Iterator[pa.RecordBatch]:
     for stage, reason in reasons.items():
-        edges = ledger.run / "dedup" / stage / "edges.arrow"
+        edges = ledger.run.path(ledger.run.dedup(stage, EDGES_FILE))
         if edges.exists():
             for table in _parts(read_batches(edges, _FOUND), min_similarity):
                 yield _described(ledger, stage, table)

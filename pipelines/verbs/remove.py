@@ -1,15 +1,15 @@
-"""Take documents out of finished runs: an address, a list of domains, an id.
+"""`gristmill remove`: take documents out of finished runs, by URL, by domain or by id.
 
-    RUN/removing.jsonl     written first: what leaves; while it is there the removal is not finished
-    RUN/shards, ledger, texts, dropped     without their text; each unit's manifest last
-    RUN/removals.jsonl    a line for each document that left: id, URL, request
-    RUN/report.json, report.html           anew, and removing.jsonl goes
+    RUN/removing.jsonl    written first: what is removed; while it is there the removal is not finished
+    RUN/shards, ledger, texts, dropped    rewritten without their texts; each unit's manifest last
+    RUN/removals.jsonl    a line for each removed document: id, URL, request
+    RUN/report.json, report.html          rewritten, and removing.jsonl is deleted
 
-The ledger keeps the row: a document that was kept now has the drop reason `removed.request`, one that was dropped
-before keeps its own. Copies that had left for a removed document stay removed: nobody compared them with others, and
-who asks for a page to go means its copies too. The same command completes what a kill has cut short.
+The ledger keeps the row: a document that was kept now has the drop reason `removed.request`, and one that was dropped
+before keeps its own reason. Copies of a removed document stay removed: nobody compared them with others, and whoever
+asks for a page to be removed means its copies too. The same command completes a removal that a kill has cut short.
 
-A request holds for what is made of the run later: `apply` to it, and a repair of the same folder, leave the documents
+A request also holds for what is later made of the run: `apply`, and a repair of the same folder, leave the documents
 out again.
 """
 
@@ -29,27 +29,28 @@ import pyarrow.compute as pc
 from cleaners.assets.domains import Domains, host_of
 from cleaners.assets.listfile import open_list
 from dedup.index import remove_documents
-from pipelines.ledger.url_keys import hosts_of_keys, may_have_host, url_keys
+from dedup.url_keys import hosts_of_keys, may_have_host, url_keys
 from pipelines.report.build import write_report, write_report_json
-from pipelines.run.extracted_texts import texts_name
-from pipelines.run.opening import is_done, read_made_of, require_units
-from shards.atomic import write_bytes
+from pipelines.run.folder import RunFolder
 from shards.errors import RunError, UserError
 from shards.lock import locked
 from shards.manifest import Manifest, WrittenFile, read_manifest, write_manifest
 from shards.schema import TEXT
 from shards.sink import ArrowSink, open_arrow, read_batches
 from shards.stats import Stats
+from shards.unit_key import UnitKey
 
 REASON = "removed.request"
 _HOSTS_LINE = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+\S+$")  # of a hosts file
 _DOMAIN = re.compile(r"[^\s/,:@*]+\.[^\s/,:@*]+$")
-_JOURNAL, _LOG = "removing.jsonl", "removals.jsonl"
 
 
 @dataclass(frozen=True)
 class Requests:
-    """What shall leave. URLs are compared as `url_dedup` does, domains cover their subdomains as in the `url` stage."""
+    """What is to be removed.
+
+    URLs are compared as `url_dedup` compares them; domains cover their subdomains, as in the `url` stage.
+    """
 
     urls: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()  # each a list, by the references of `cleaners.assets.listfile`, or a domain itself
@@ -60,25 +61,26 @@ class Requests:
             raise UserError("nothing to remove: give --url, --domains or --id")
         for url in self.urls:
             if not host_of(url) or "*" in url:
-                raise UserError(f"--url {url!r}: is no whole address like https://host/path; sites go by --domains")
+                raise UserError(f"--url {url!r}: is no whole URL like https://host/path; to remove sites use --domains")
         for id_ in self.ids:
             if len(id_) != 32 or not set(id_) <= set("0123456789abcdef"):
-                raise UserError(f"--id {id_}: expected 32 hex digits, as the ledger and `gristmill explain` tell them")
-        assert self._lists is not None  # a list that cannot be read is told before anything is changed
+                raise UserError(f"--id {id_}: expected 32 hex digits, as the ledger and `gristmill explain` have them")
+        assert self._lists is not None  # a list that cannot be read is reported before anything is changed
 
     def of(self, batch: pa.RecordBatch) -> pa.Array:
-        """For each row with `id` and `url` the request that takes it out, null for those that stay."""
-        urls, found = batch["url"], np.full(batch.num_rows, None, object)
+        """For each row, of which `batch` has `id` and `url`, the request that removes it; null for rows that stay."""
+        urls, requests = batch["url"], np.full(batch.num_rows, None, object)
         for name, covered in self._lists:
             hosts = [host_of(url or "") for url in urls.to_pylist()]
-            found[covered.cover(hosts)] = f"domains {name}"
+            requests[covered.cover(hosts)] = f"domains {name}"
         if self.urls:
             near = np.flatnonzero(may_have_host(urls, hosts_of_keys(self._keys)))
             hit = pc.fill_null(pc.is_in(url_keys(urls.take(pa.array(near))), value_set=self._keys), False)
             for row in near[hit.to_numpy(zero_copy_only=False)]:
-                found[row] = f"url {urls[int(row)].as_py()}"
-        found[pc.is_in(batch["id"], value_set=pa.array(self.ids, pa.string())).to_numpy(zero_copy_only=False)] = "id"
-        return pa.array(found, pa.string())
+                requests[row] = f"url {urls[int(row)].as_py()}"
+        by_id = pc.is_in(batch["id"], value_set=pa.array(self.ids, pa.string()))
+        requests[by_id.to_numpy(zero_copy_only=False)] = "id"
+        return pa.array(requests, pa.string())
 
     @cached_property
     def _keys(self) -> pa.Array:
@@ -98,19 +100,21 @@ def _domains(name: str) -> Domains:
             lines = stream.read().decode().splitlines()
         except UnicodeDecodeError as error:
             raise UserError(f"{name}: the list is not UTF-8 text: {error}") from None
-    told = ((number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1))
-    hosts = [_domain(line, f"{name}:{number}") for number, line in told if line]
+    numbered = ((number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1))
+    hosts = [_domain(line, f"{name}:{number}") for number, line in numbered if line]
     return Domains(io.BytesIO("\n".join(hosts).encode()))
 
 
 def _domain(line: str, where: str) -> str:
-    """The domain that a line means; "www" goes, since who says it means the site."""
+    """The domain that a line names, without "www.": whoever writes it means the whole site."""
     address = line.split()[-1] if _HOSTS_LINE.match(line) else line
     host = host_of(address if "://" in address else f"http://{address}")
     host = host.removeprefix("*.").removeprefix(".").removeprefix("www.")
     path = address.partition("://")[2] or address
     if not _DOMAIN.match(host) or path.partition("/")[2]:
-        raise UserError(f"{where}: {line!r} is no domain, and nothing was removed; pages go by --url, one each")
+        raise UserError(
+            f"{where}: {line!r} is no domain, and nothing was removed; to remove pages use --url, once for each"
+        )
     return host
 
 
@@ -123,94 +127,93 @@ class Removed:
 
 
 def remove_from_index(index: Path, requests: Requests) -> int:
-    """How many documents left the index; later dumps are no more compared with them."""
+    """Remove documents from an index, so that later dumps are not compared with them. Returns their number."""
     if not index.is_dir():
         raise UserError(f"{index}: no index; `gristmill index add {index} RUN` makes one of a finished run")
     with locked(index, elsewhere="index"):
         return remove_documents(index, lambda batch: requests.of(batch).is_valid().to_numpy(zero_copy_only=False))
 
 
-def require_whole(run: Path) -> None:
-    """UserError where `run` is none or is not finished, or where a removal from it is not."""
-    read_made_of(run)
-    if not is_done(run):
-        raise UserError(f"{run}: the run is not finished; run its command again to resume, then ask again")
+def require_whole(run: RunFolder) -> None:
+    """UserError where there is no run, where it is not finished, or where a removal from it is not."""
+    run.require_done()
     if problem := unfinished(run):
         raise UserError(problem)
-    require_units(run)
+    run.require_units()
 
 
-def unfinished(run: Path) -> str | None:
-    """What to say of a removal that was cut short."""
-    if not (run / _JOURNAL).exists():
+def unfinished(run: RunFolder) -> str | None:
+    """A line about a removal that was cut short; None where there is none."""
+    if not run.has(RunFolder.REMOVING):
         return None
     return f"{run}: a removal was cut short; run its `gristmill remove` again, or any other, which completes it first"
 
 
-def remove_from_run(run: Path, requests: Requests) -> Removed:
-    read_made_of(run)
-    if not is_done(run) and not (run / _JOURNAL).exists():
+def remove_from_run(path: Path, requests: Requests) -> Removed:
+    run = RunFolder(path)
+    run.made_of()
+    if not run.is_done() and not run.has(RunFolder.REMOVING):
         raise UserError(f"{run}: the run is not finished; run its command again to resume, then remove")
-    require_units(run)
-    with locked(run, elsewhere="run"):
-        rows = _read_lines(run / _JOURNAL)
+    run.require_units()
+    with locked(run.root, elsewhere="run"):
+        rows = _read_lines(run, RunFolder.REMOVING)
         known = {row["id"] for row in rows}
-        rows += [row for row in _find(run, requests) if row["id"] not in known]
+        rows += [row for row in _requested(run, requests) if row["id"] not in known]
         if not rows:
-            return Removed(run)
-        write_bytes(run / _JOURNAL, _lines(rows))
+            return Removed(run.root)
+        run.write(RunFolder.REMOVING, _lines(rows))
         removed = _remove(run, rows)
-        write_report_json(run)
-        if (run / "report.html").exists():  # it shows samples of texts
-            write_report(run)
-        (run / _JOURNAL).unlink()
+        write_report_json(run.root)
+        if run.has(RunFolder.REPORT_PAGE):  # it shows samples of texts
+            write_report(run.root)
+        run.delete(RunFolder.REMOVING)
     return removed
 
 
-def carry_over(runs: Sequence[Path], run: Path) -> None:
+def carry_over(runs: Sequence[RunFolder], run: RunFolder) -> None:
     """Leave out of `run`, which nobody has read yet, what was removed from `runs`."""
-    rows = {row["id"]: row for one in runs for row in _read_lines(one / _LOG)}
+    rows = {row["id"]: row for one in runs for row in _read_lines(one, RunFolder.REMOVALS)}
     if rows:
         _remove(run, list(rows.values()))
 
 
-def _find(run: Path, requests: Requests) -> Iterator[dict[str, Any]]:
-    """The rows that are asked for and whose text is there still."""
-    done = {row["id"] for row in _read_lines(run / _LOG)}
-    for path in sorted((run / "ledger").glob("*.arrow")):
-        for batch in read_batches(path, ["id", "url"]):
-            found = requests.of(batch)
-            for row in np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False)).tolist():
+def _requested(run: RunFolder, requests: Requests) -> Iterator[dict[str, Any]]:
+    """The requested rows whose text is still there."""
+    done = {row["id"] for row in _read_lines(run, RunFolder.REMOVALS)}
+    for key in run.ledgers():
+        for batch in read_batches(run.path(run.ledger(key)), ["id", "url"]):
+            request = requests.of(batch)
+            for row in np.flatnonzero(request.is_valid().to_numpy(zero_copy_only=False)).tolist():
                 if (id_ := batch["id"][row].as_py()) not in done:
-                    yield {"id": id_, "url": batch["url"][row].as_py(), "request": found[row].as_py()}
+                    yield {"id": id_, "url": batch["url"][row].as_py(), "request": request[row].as_py()}
 
 
-def _remove(run: Path, rows: list[dict[str, Any]]) -> Removed:
-    """Units, samples and log. Done twice it is done once, so it may begin again wherever it was killed."""
+def _remove(run: RunFolder, rows: list[dict[str, Any]]) -> Removed:
+    """Rewrite units, samples and log. Doing it twice changes nothing more, so it may begin again after a kill."""
     ids = pa.array([row["id"] for row in rows], pa.string())
-    removed = Removed(run)
-    for path in sorted(run.glob("shards/*/*.json")):
-        manifest = read_manifest(path)
-        ledger = run / "ledger" / f"{manifest.key}.arrow"
-        named = sum(pc.sum(pc.is_in(b["id"], value_set=ids)).as_py() or 0 for b in read_batches(ledger, ["id"]))
+    removed = Removed(run.root)
+    for key in run.units():
+        manifest = read_manifest(run.path(run.manifest(key)))
+        ledger = read_batches(run.path(run.ledger(key)), ["id"])
+        named = sum(pc.sum(pc.is_in(batch["id"], value_set=ids)).as_py() or 0 for batch in ledger)
         if named:
-            shard = path.with_suffix(".arrow")
             before = manifest.stats.get("documents/kept", 0)
-            after = _rewrite_unit(run, path, manifest, ids)
+            after = _rewrite_unit(run, key, manifest, ids)
             removed.num_documents += named
             removed.num_kept += before - after
             if before != after:
-                removed.shards.append(shard)
-    dropped = run / "dropped" / "texts.arrow"
-    if dropped.exists():
-        _rewrite(dropped, lambda batch: batch.filter(pc.invert(pc.is_in(batch["id"], value_set=ids))))
-    logged = {line["id"]: line for line in _read_lines(run / _LOG)} | {row["id"]: row for row in rows}
-    write_bytes(run / _LOG, _lines(list(logged.values())))
+                removed.shards.append(run.path(run.shard(key)))
+    if run.has(RunFolder.DROPPED):
+        _rewrite(
+            run.path(RunFolder.DROPPED), lambda batch: batch.filter(pc.invert(pc.is_in(batch["id"], value_set=ids)))
+        )
+    logged = {line["id"]: line for line in _read_lines(run, RunFolder.REMOVALS)} | {row["id"]: row for row in rows}
+    run.write(RunFolder.REMOVALS, _lines(list(logged.values())))
     return removed
 
 
-def _rewrite_unit(run: Path, path: Path, manifest: Manifest, ids: pa.Array) -> int:
-    """Write the files of a unit without the texts of `ids`, then its manifest; how many documents it keeps."""
+def _rewrite_unit(run: RunFolder, key: UnitKey, manifest: Manifest, ids: pa.Array) -> int:
+    """Write the files of a unit without the texts of `ids`, then its manifest. Returns how many documents it keeps."""
     kept = requested = 0
 
     def named(batch: pa.RecordBatch) -> pa.Array:
@@ -219,36 +222,36 @@ def _rewrite_unit(run: Path, path: Path, manifest: Manifest, ids: pa.Array) -> i
     def with_reason(batch: pa.RecordBatch) -> pa.RecordBatch:
         nonlocal kept, requested
         lists = batch["drop_reasons"]
-        leaves = pc.and_(named(batch), pc.equal(pc.list_value_length(lists), 0)).to_numpy(zero_copy_only=False)
+        newly = pc.and_(named(batch), pc.equal(pc.list_value_length(lists), 0)).to_numpy(zero_copy_only=False)
         reasons = lists.to_pylist()
-        for row in np.flatnonzero(leaves):
+        for row in np.flatnonzero(newly):
             reasons[row] = [REASON]
         kept += reasons.count([])
         requested += reasons.count([REASON])
-        place = batch.schema.get_field_index("drop_reasons")
-        return batch.set_column(place, "drop_reasons", pa.array(reasons, lists.type)) if leaves.any() else batch
+        column = batch.schema.get_field_index("drop_reasons")
+        return batch.set_column(column, "drop_reasons", pa.array(reasons, lists.type)) if newly.any() else batch
 
-    shard, ledger = path.with_suffix(".arrow"), run / "ledger" / f"{manifest.key}.arrow"
+    shard, ledger, texts = run.shard(key), run.ledger(key), run.texts(key)
     files = dict(manifest.files)
-    texts = run / texts_name(manifest.key)
-    if texts_name(manifest.key) in files:
-        rows = pa.chunked_array([pa.array([], pa.bool_()), *(named(b) for b in read_batches(ledger, ["id"]))])
-        gone, first = rows.to_numpy(), 0
+    if texts in files:
+        rows = pa.chunked_array([pa.array([], pa.bool_()), *(named(b) for b in read_batches(run.path(ledger), ["id"]))])
+        is_removed, first = rows.to_numpy(), 0
 
         def without_text(batch: pa.RecordBatch) -> pa.RecordBatch:
             nonlocal first
-            mask = pa.array(gone[first : first + batch.num_rows])
+            mask = pa.array(is_removed[first : first + batch.num_rows])
             first += batch.num_rows
-            for name in ("given", "text"):  # a null stays one: it tells that the row had no text to remove
+            for name in ("given", "text"):  # a null stays one: it says that the row had no text to remove
                 emptied = pc.if_else(pc.and_(mask, batch[name].is_valid()), pa.scalar("", TEXT.type), batch[name])
                 batch = batch.set_column(batch.schema.get_field_index(name), name, emptied)
             return batch
 
-        files[texts_name(manifest.key)] = _rewrite(texts, without_text)
-    files[str(shard.relative_to(run))] = _rewrite(shard, lambda batch: batch.filter(pc.invert(named(batch))))
-    files[str(ledger.relative_to(run))] = _rewrite(ledger, with_reason)
+        files[texts] = _rewrite(run.path(texts), without_text)
+    files[shard] = _rewrite(run.path(shard), lambda batch: batch.filter(pc.invert(named(batch))))
+    files[ledger] = _rewrite(run.path(ledger), with_reason)
     counts = {"documents/kept": kept, f"dropped/{REASON}": requested, f"failed/{REASON}": requested}
-    write_manifest(path, replace(manifest, files=files, stats=Stats(manifest.stats | counts).to_json()))
+    changed = replace(manifest, files=files, stats=Stats(manifest.stats | counts).to_json())
+    write_manifest(run.path(run.manifest(key)), changed)
     return kept
 
 
@@ -260,7 +263,8 @@ def _rewrite(path: Path, change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> 
     return WrittenFile.of(sink)
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def _read_lines(run: RunFolder, name: str) -> list[dict[str, Any]]:
+    path = run.path(name)
     if not path.exists():
         return []
     try:

@@ -1,8 +1,8 @@
-"""Does a run hold what its manifests say? Files, checksums, rows, and that every document is counted once.
+"""`gristmill verify`: compare a run with its manifests, its inputs and itself.
 
     run.json: inputs ──▶ a whole chain of manifests for each ──▶ shard and ledger: bytes, then rows ──▶ report.json
 
-Nothing is taken on trust from the manifests alone: which units there must be follows from the inputs, and what they
+Nothing is believed because a manifest says so: which units there must be follows from the inputs, and what manifests
 count is counted again from the ledger.
 """
 
@@ -17,82 +17,86 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.minhash import MinHashConfig
-from pipelines.ledger.clusters import ABSENT, KEPT, Group, Groups, reasons_of_groups
+from pipelines.ledger.clusters import ABSENT, Cluster, Clusters, cluster_reasons
 from pipelines.recipe import parse_recipe
-from pipelines.report.build import recipe_of, summary
-from pipelines.run.extracted_texts import early_stages, texts_name
-from pipelines.run.opening import is_done, read_made_of
+from pipelines.report.build import summary
+from pipelines.run.extracted_texts import early_stages
+from pipelines.run.folder import RunFolder
 from pipelines.verbs.remove import unfinished
 from shards.errors import GristmillError, UserError
-from shards.exchange import GlobalStageConfig
 from shards.manifest import Chains, Manifest, WrittenFile, file_sha256, read_manifest
-from shards.schema import COPIES
+from shards.schema import COPIES, KEPT
 from shards.sink import open_arrow, read_batches, read_table
 from shards.stats import Stats
+from shards.unit_key import UnitKey
 
 _MISSING_SHOWN = 20
 _AGAIN = "run the same command again with the inputs at hand"
 
 
 def verify_run(folder: Path) -> tuple[int, list[str]]:
-    """(units checked, what is wrong, a line each)."""
-    made_of = read_made_of(folder)
-    paths = sorted((folder / "shards").glob("*/*.json"))
+    """(number of units checked, problems, a line each)."""
+    run = RunFolder(folder)
+    made_of = run.made_of()
+    names = run.names("shards", "*/*.json")
     problems: list[str] = []
-    if not is_done(folder):
-        problems.append(f"{folder}: the run is not finished; run its command again to resume")
-    if cut_short := unfinished(folder):
+    if not run.is_done():
+        problems.append(f"{run}: the run is not finished; run its command again to resume")
+    if cut_short := unfinished(run):
         problems.append(cut_short)
-    manifests: dict[Path, Manifest] = {}
-    for path in paths:
+    manifests: dict[str, Manifest] = {}
+    for name in names:
         try:
-            manifests[path] = read_manifest(path)
-            problems += _check_unit(folder, path, manifests[path], made_of["digest"])
+            manifests[name] = read_manifest(run.path(name))
+            problems += _check_unit(run, name, manifests[name], made_of.digest)
         except GristmillError as error:
             problems.append(str(error))
-    chains = Chains.of(made_of["input"], manifests.values())
-    if is_done(folder):
-        problems += _missing(folder, chains, paths)
+    chains = Chains.of(made_of.inputs, manifests.values())
+    if run.is_done():
+        problems += _missing(run, chains, names)
         if not chains.missing:
             whole = not problems
-            problems += _check_whole(folder)
-            problems += _check_twins(folder) if whole else ()  # of ledgers that are what was written
-    problems += _strays(folder, chains, paths, manifests)
-    return len(paths), problems
+            problems += _check_whole(run)
+            problems += _check_twins(run) if whole else ()  # of ledgers that are what was written
+    problems += _strays(run, chains, names, manifests)
+    return len(names), problems
 
 
-def _remedy(folder: Path, path: Path) -> str:
-    report = folder / "report.json"
-    return f"delete {path}{f' and {report}' if report.exists() else ''}, and {_AGAIN}"
+def _remedy(run: RunFolder, name: str) -> str:
+    report = f" and {run.path(RunFolder.REPORT)}" if run.is_done() else ""
+    return f"delete {run.path(name)}{report}, and {_AGAIN}"
 
 
-def _check_unit(folder: Path, path: Path, manifest: Manifest, digest: str) -> Iterator[str]:
+def _check_unit(run: RunFolder, name: str, manifest: Manifest, digest: str) -> Iterator[str]:
+    """`name` is that of the manifest's own file."""
+    path = run.path(name)
     if (path.parent.name, path.stem) != (manifest.source, manifest.key):
-        yield f"{path}: is the manifest of {manifest.source}/{manifest.key}; {_remedy(folder, path)}"
+        yield f"{path}: is the manifest of {manifest.source}/{manifest.key}; {_remedy(run, name)}"
         return
     if manifest.fingerprint != digest:
-        yield f"{path}: belongs to another run; {_remedy(folder, path)}"
-    if set(manifest.files) != _files(manifest):
-        yield f"{path}: does not name its shard, its ledger and its texts; {_remedy(folder, path)}"
+        yield f"{path}: belongs to another run; {_remedy(run, name)}"
+    if set(manifest.files) != _expected_files(manifest):
+        yield f"{path}: does not name its shard, its ledger and its texts; {_remedy(run, name)}"
         return
-    problems = [
-        problem for name, written in manifest.files.items() for problem in _check_file(folder, path, name, written)
-    ]
+    problems = [p for file, written in manifest.files.items() for p in _check_file(run, name, file, written)]
     yield from problems
-    yield from _check_stats(folder, path, manifest)
+    yield from _check_stats(run, name, manifest)
     if not problems:
-        yield from _check_rows(folder, path, manifest)
+        yield from _check_rows(run, name, manifest)
 
 
-def _files(manifest: Manifest) -> set[str]:
-    files = {f"shards/{manifest.source}/{manifest.key}.arrow", f"ledger/{manifest.key}.arrow"}
-    return files | {texts_name(manifest.key)} if _keeps_texts(manifest.recipe) else files
+def _expected_files(manifest: Manifest) -> set[str]:
+    try:
+        key = UnitKey.parse(manifest.key)
+    except ValueError:
+        return set()  # no unit of a run
+    files = {RunFolder.shard(key), RunFolder.ledger(key)}
+    return files | {RunFolder.texts(key)} if _keeps_texts(manifest.recipe) else files
 
 
 @cache
 def _keeps_texts(recipe: str) -> bool:
-    """Whether units of this recipe have texts. It is the manifest's own: the folder's may be lost."""
+    """Whether units of this recipe have texts. The recipe is the manifest's own, since the folder's may be lost."""
     try:
         resolved = parse_recipe(tomllib.loads(recipe), "the manifest's recipe")
     except (tomllib.TOMLDecodeError, UserError):
@@ -100,48 +104,48 @@ def _keeps_texts(recipe: str) -> bool:
     return resolved.output.texts and bool(early_stages(resolved.passes()[0]))
 
 
-def _check_file(folder: Path, path: Path, name: str, written: WrittenFile) -> Iterator[str]:
-    file = folder / name
+def _check_file(run: RunFolder, name: str, file: str, written: WrittenFile) -> Iterator[str]:
+    path = run.path(file)
     try:
-        if not file.exists():
-            yield f"{file}: missing; {_remedy(folder, path)}"
-        elif (size := file.stat().st_size) != written.num_bytes:
-            yield f"{file}: has {size:,} bytes, its manifest says {written.num_bytes:,}; {_remedy(folder, path)}"
-        elif file_sha256(file) != written.sha256:
-            yield f"{file}: sha256 differs from its manifest: the file was changed; {_remedy(folder, path)}"
+        if not path.exists():
+            yield f"{path}: missing; {_remedy(run, name)}"
+        elif (size := path.stat().st_size) != written.num_bytes:
+            yield f"{path}: has {size:,} bytes, its manifest says {written.num_bytes:,}; {_remedy(run, name)}"
+        elif file_sha256(path) != written.sha256:
+            yield f"{path}: sha256 differs from its manifest: the file was changed; {_remedy(run, name)}"
     except OSError as error:
-        yield f"{file}: cannot be read: {error.strerror}; check its rights and the disk"
+        yield f"{path}: cannot be read: {error.strerror}; check its rights and the disk"
 
 
-def _check_stats(folder: Path, path: Path, manifest: Manifest) -> Iterator[str]:
+def _check_stats(run: RunFolder, name: str, manifest: Manifest) -> Iterator[str]:
     stats = Stats.from_json(manifest.stats)
-    given, kept, dropped = stats["documents/input"], stats["documents/kept"], sum(stats.below("dropped").values())
-    if given != kept + dropped:
+    num_input, kept, dropped = stats["documents/input"], stats["documents/kept"], sum(stats.below("dropped").values())
+    if num_input != kept + dropped:
         yield (
-            f"{path}: {given:,} documents in, but {kept:,} kept and {dropped:,} dropped: the manifest was changed; "
-            f"{_remedy(folder, path)}"
+            f"{run.path(name)}: {num_input:,} documents in, but {kept:,} kept and {dropped:,} dropped: the manifest "
+            f"was changed; {_remedy(run, name)}"
         )
 
 
-def _check_rows(folder: Path, path: Path, manifest: Manifest) -> Iterator[str]:
-    """Of files that are what was written: their rows are as many and the same as the counts say."""
-    ledger, shard = folder / "ledger" / f"{manifest.key}.arrow", path.with_suffix(".arrow")
+def _check_rows(run: RunFolder, name: str, manifest: Manifest) -> Iterator[str]:
+    """Compare the rows of a unit's files, which are what was written, with each other and with the counts."""
+    key = UnitKey.parse(manifest.key)
+    ledger, shard, texts = (run.path(file) for file in (run.ledger(key), run.shard(key), run.texts(key)))
     rows = read_table(ledger, ["id", "drop_reasons"])
     is_kept = pc.equal(pc.list_value_length(rows["drop_reasons"]), 0)
-    given = manifest.stats.get("documents/input", 0)
-    if rows.num_rows != given:
-        yield f"{ledger}: {rows.num_rows:,} rows for {given:,} documents; {_remedy(folder, path)}"
-    texts = folder / texts_name(manifest.key)
-    if texts_name(manifest.key) in manifest.files and (found := open_arrow(texts).count_rows()) != given:
-        yield f"{texts}: {found:,} rows for {given:,} documents; {_remedy(folder, path)}"
+    expected = manifest.stats.get("documents/input", 0)
+    if rows.num_rows != expected:
+        yield f"{ledger}: {rows.num_rows:,} rows for {expected:,} documents; {_remedy(run, name)}"
+    if run.texts(key) in manifest.files and (num_texts := open_arrow(texts).count_rows()) != expected:
+        yield f"{texts}: {num_texts:,} rows for {expected:,} documents; {_remedy(run, name)}"
     if rows.filter(is_kept)["id"].to_pylist() != read_table(shard, ["id"])["id"].to_pylist():
-        yield f"{shard}: its documents are not those that the ledger calls kept; {_remedy(folder, path)}"
+        yield f"{shard}: its documents are not those that the ledger calls kept; {_remedy(run, name)}"
     dropped = Stats.from_json(manifest.stats).below("dropped")
     counted = _first_reasons(rows.filter(pc.invert(is_kept))["drop_reasons"])
     for reason in sorted(r for r in {*dropped, *counted} if dropped.get(r, 0) != counted.get(r, 0)):
         yield (
-            f"{path}: {dropped.get(reason, 0):,} documents dropped for {reason}, by the ledger "
-            f"{counted.get(reason, 0):,}: the manifest was changed; {_remedy(folder, path)}"
+            f"{run.path(name)}: {dropped.get(reason, 0):,} documents dropped for {reason}, by the ledger "
+            f"{counted.get(reason, 0):,}: the manifest was changed; {_remedy(run, name)}"
         )
 
 
@@ -149,103 +153,112 @@ def _first_reasons(reasons: pa.ChunkedArray) -> dict[str, int]:
     return dict(Counter(pc.list_element(reasons, 0).to_pylist()))
 
 
-def _missing(folder: Path, chains: Chains, paths: Sequence[Path]) -> Iterator[str]:
-    """Units that a finished run must have and has not; where a manifest is broken, that was said already."""
-    gone = [u for u in chains.missing if folder / "shards" / u.source / f"{u.key}.json" not in paths]
-    for unit in gone[:_MISSING_SHOWN]:
+def _missing(run: RunFolder, chains: Chains, names: Sequence[str]) -> Iterator[str]:
+    """Units that a finished run must have and lacks; where a manifest is broken, that was reported already."""
+    missing = [u for u in chains.missing if RunFolder.manifest(UnitKey.parse(u.key)) not in names]
+    for unit in missing[:_MISSING_SHOWN]:
         yield (
-            f"{folder}/shards/{unit.source}/{unit.key}.json: missing (a unit of the input {unit.file}); "
-            f"delete {folder}/report.json, and {_AGAIN}"
+            f"{run.path(RunFolder.manifest(UnitKey.parse(unit.key)))}: missing (a unit of the input {unit.file}); "
+            f"delete {run.path(RunFolder.REPORT)}, and {_AGAIN}"
         )
-    if len(gone) > _MISSING_SHOWN:
-        yield f"{folder}/shards: {len(gone) - _MISSING_SHOWN:,} more inputs have missing units; the remedy is the same"
+    if len(missing) > _MISSING_SHOWN:
+        more = len(missing) - _MISSING_SHOWN
+        yield f"{run.path('shards')}: {more:,} more inputs have missing units; the remedy is the same"
 
 
-def _check_whole(folder: Path) -> Iterator[str]:
-    """What a run has once: texts of dropped documents, what global stages left, and a report that is the sum."""
+def _check_whole(run: RunFolder) -> Iterator[str]:
+    """Check what a run has once: texts of dropped documents, files of global stages, and a report that is the sum."""
     try:
-        recipe, wanted = recipe_of(folder), summary(folder)
+        recipe, expected = run.recipe(), summary(run.root)
     except GristmillError as error:
         yield str(error)
         return
-    for name in ("edges.arrow", "alarms.json"):
-        for _, stage in recipe.stages:
-            if isinstance(stage, MinHashConfig):
-                yield from _check_kept(folder, folder / "dedup" / stage.name / name)
+    for stage in recipe.global_stages():
+        for name in stage.report_files:
+            yield from _check_readable(run, run.dedup(stage.name, name))
     if recipe.output.dropped_per_rule != 0:
-        yield from _check_kept(folder, folder / "dropped" / "texts.arrow")
-    report = folder / "report.json"
+        yield from _check_readable(run, RunFolder.DROPPED)
+    path = run.path(RunFolder.REPORT)
     try:
-        found: Any = json.loads(report.read_bytes())
+        report: Any = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        yield f"{report}: not a report; `gristmill report {folder}` writes it anew"
-    elif differing := [key for key, value in wanted.items() if found.get(key) != value]:
-        yield f"{report}: {', '.join(differing)} differ from the manifests; `gristmill report {folder}` writes it anew"
+        report = None
+    if not isinstance(report, dict):
+        yield f"{path}: not a report; `gristmill report {run}` writes it anew"
+    elif differing := [key for key, value in expected.items() if report.get(key) != value]:
+        yield f"{path}: {', '.join(differing)} differ from the manifests; `gristmill report {run}` writes it anew"
 
 
-def _check_twins(folder: Path) -> Iterator[str]:
-    """Every twin is a document of the run, and as many left for each kept one as its `copies` say."""
+def _check_twins(run: RunFolder) -> Iterator[str]:
+    """Every twin is a document of the run, and `copies` of each kept document counts what was removed for it."""
     try:
-        stages = [stage for _, stage in recipe_of(folder).stages if isinstance(stage, GlobalStageConfig)]
-        groups = Groups(reasons_of_groups([stage.reason for stage in stages]))
-        for path in sorted((folder / "ledger").glob("*.arrow")):
-            for batch in read_batches(path, ["drop_reasons", "twin", "text_chars"]):
-                groups.add(batch)
-        groups.close(folder)
+        recipe = run.recipe()
+        clusters = Clusters(cluster_reasons(recipe))
+        for key in run.ledgers():
+            for batch in read_batches(run.path(run.ledger(key)), ["drop_reasons", "twin", "text_chars"]):
+                clusters.add(batch)
+        clusters.close(run)
     except GristmillError as error:
         yield str(error)
         return
-    if (folder / "removals.jsonl").exists() or any(getattr(stage, "index", None) is not None for stage in stages):
+    stages = list(recipe.global_stages())
+    if run.has(RunFolder.REMOVALS) or any(stage.index_folder is not None for stage in stages):
         return  # twins may be documents of other runs, or removed on request
-    counts = all(COPIES in stage.columns() for stage in stages if stage.reason in groups.reasons)
-    wrong = [problem for group in groups.all() for problem in _check_group(group, counts)]
-    left = sum(group.size - 1 for group in groups.all() if group.fate == KEPT)
-    if counts and not wrong and groups.total_copies not in (None, left):
-        wrong = [f"kept documents have {groups.total_copies:,} copies, and {left:,} left for them"]
-    for problem in wrong[:_MISSING_SHOWN]:
-        yield f"{folder}/ledger: {problem}; the run is not what its recipe makes: redo it with --overwrite"
-    if len(wrong) > _MISSING_SHOWN:
-        yield f"{folder}/ledger: {len(wrong) - _MISSING_SHOWN:,} more groups are wrong; the remedy is the same"
+    counts = all(COPIES in stage.columns() for stage in stages if stage.removes_copies)
+    problems = [problem for cluster in clusters.all() for problem in _check_cluster(cluster, counts)]
+    removed = sum(cluster.size - 1 for cluster in clusters.all() if cluster.fate == KEPT)
+    if counts and not problems and clusters.total_copies not in (None, removed):
+        problems = [f"kept documents have {clusters.total_copies:,} copies, and {removed:,} were removed for them"]
+    ledger = run.path("ledger")
+    for problem in problems[:_MISSING_SHOWN]:
+        yield f"{ledger}: {problem}; the run is not what its recipe makes: redo it with --overwrite"
+    if len(problems) > _MISSING_SHOWN:
+        yield f"{ledger}: {len(problems) - _MISSING_SHOWN:,} more clusters are wrong; the remedy is the same"
 
 
-def _check_group(group: Group, counts: bool) -> Iterator[str]:
-    if group.fate == ABSENT:
-        yield f"{group.size - 1:,} documents left for {group.id}, which is not there"
-    elif counts and group.fate == KEPT and group.copies not in (None, group.size - 1):
-        yield f"{group.id} has {group.copies:,} copies, and {group.size - 1:,} left for it"
+def _check_cluster(cluster: Cluster, counts: bool) -> Iterator[str]:
+    if cluster.fate == ABSENT:
+        yield f"{cluster.size - 1:,} documents were removed for {cluster.id}, which is not there"
+    elif counts and cluster.fate == KEPT and cluster.copies not in (None, cluster.size - 1):
+        yield f"{cluster.id} has {cluster.copies:,} copies, and {cluster.size - 1:,} were removed for it"
 
 
-def _check_kept(folder: Path, file: Path) -> Iterator[str]:
-    """No manifest names it, so all that can be told is that it is there and can be read to its end."""
-    cause = "" if file.exists() else "missing"
+def _check_readable(run: RunFolder, name: str) -> Iterator[str]:
+    """No manifest names the file, so it can only be checked that it is there and can be read to its end."""
+    path = run.path(name)
+    cause = "" if path.exists() else "missing"
     try:
-        if not cause and file.suffix == ".json":
-            json.loads(file.read_bytes())
+        if not cause and path.suffix == ".json":
+            json.loads(path.read_bytes())
         elif not cause:
-            for _ in read_batches(file):
+            for _ in read_batches(path):
                 pass
     except (OSError, ValueError, GristmillError):
         cause = "cannot be read to its end"
     if cause:
-        doomed = f"{folder}/report.json" if cause == "missing" else f"{file} and {folder}/report.json"
-        yield f"{file}: {cause}; delete {doomed}, and {_AGAIN}"
+        report = run.path(RunFolder.REPORT)
+        doomed = f"{report}" if cause == "missing" else f"{path} and {report}"
+        yield f"{path}: {cause}; delete {doomed}, and {_AGAIN}"
 
 
-def _strays(folder: Path, chains: Chains, paths: Sequence[Path], manifests: dict[Path, Manifest]) -> Iterator[str]:
-    """Files of no unit. A file whose own manifest is missing or broken is none: it will be found whole or made anew."""
-    gaps = {_chain(unit.key) for unit in chains.missing} | {_chain(p.stem) for p in paths if p not in manifests}
-    for path, manifest in manifests.items():
-        if manifest.key == path.stem and manifest.key not in chains.units and _chain(path.stem) not in gaps:
-            yield f"{path}: belongs to no input of this run; delete it"
-    expected = {folder / name for manifest in manifests.values() for name in (*manifest.files, *_files(manifest))}
-    units = (file for name in ("ledger", "texts") for file in (folder / name).glob("*"))
-    present = {*(folder / "shards").glob("*/*.arrow*"), *units}
-    for path in sorted(present - expected):
-        if _chain(path.name.partition(".")[0]) not in gaps:
-            yield f"{path}: no manifest knows this file; delete it"
+def _strays(run: RunFolder, chains: Chains, names: Sequence[str], manifests: dict[str, Manifest]) -> Iterator[str]:
+    """Files of no unit.
+
+    A file whose own manifest is missing or broken is none of them: it will be found whole or made anew.
+    """
+    broken = (Path(name).stem for name in names if name not in manifests)
+    gaps = {_chain(unit.key) for unit in chains.missing} | {_chain(key) for key in broken}
+    for name, manifest in manifests.items():
+        stem = Path(name).stem
+        if manifest.key == stem and manifest.key not in chains.units and _chain(stem) not in gaps:
+            yield f"{run.path(name)}: belongs to no input of this run; delete it"
+    expected = {file for manifest in manifests.values() for file in (*manifest.files, *_expected_files(manifest))}
+    present = {*run.names("shards", "*/*.arrow*"), *run.names("ledger"), *run.names("texts")}
+    for file in sorted(present - expected):
+        if _chain(Path(file).name.partition(".")[0]) not in gaps:
+            yield f"{run.path(file)}: no manifest knows this file; delete it"
 
 
 def _chain(key: str) -> str:
+    """The part of a unit's key that all units of one input share."""
     return key.rpartition("-")[0]

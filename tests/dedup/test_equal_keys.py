@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from dedup.documents import format_ids, parse_ids
 from dedup.exact import ExactConfig
 from dedup.same_record import SameRecordConfig
-from dedup.url_dedup import UrlConfig, normalized
+from dedup.url_dedup import UrlConfig
+from dedup.url_keys import normalized
 from shards.errors import RunError
 from shards.sink import open_arrow
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cleaners.crawl import warc
-from cleaners.crawl.warc import WarcReader, draw_records
+from cleaners.crawl.warc import WarcReader
 from shards.storage import InputFile, find_inputs
 
 BLACKBOOK = "webarchive-discovery/IAH-20080430204825-00000-blackbook-truncated"
@@ -150,17 +150,6 @@ def test_a_page_without_an_http_head_keeps_all_its_bytes_and_the_type_of_the_lin
     assert [(row["payload"], row["content_type"], row["http_status"]) for row in rows] == [
         (b"<html>\n\n<p>HTTP/0.9</html>", "text/html", None)
     ]
-
-
-def test_records_drawn_from_an_arc_file_are_a_warc_file(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.arc.gz", small_arc(), gzipped=True)
-    with (tmp_path / "drawn.warc").open("wb") as out:
-        draw_records([as_input(path)], 4, 3, 0, out)
-    rows, reader = read(tmp_path / "drawn.warc")
-    assert len(rows) == 4
-    assert reader.damage == []
-    of_the_arc = {row["id"]: row["payload"] for row in read(path)[0]}
-    assert all(of_the_arc[row["id"]] == row["payload"] for row in rows)
 
 
 @pytest.mark.real

@@ -1,4 +1,4 @@
-"""Groups of duplicates, losses and alarms against plain Python, and in the report of a small run."""
+"""Clusters of duplicates, losses and alarms against plain Python, and in the report of a small run."""
 
 import json
 from collections import Counter
@@ -14,11 +14,13 @@ from ledger_runs import make_crawl, make_run, report_of
 from xxhash import xxh3_128_hexdigest
 
 import pipelines.ledger.clusters
-from pipelines.ledger.clusters import ABSENT, Groups, reasons_of_groups
-from pipelines.recipe import AlarmsConfig
+from pipelines.ledger.clusters import ABSENT, Clusters, cluster_reasons
+from pipelines.recipe import AlarmsConfig, parse_recipe
 from pipelines.report.alarms import alarms
 from pipelines.report.build import alarm_lines, write_report
 from pipelines.report.losses import Losses
+from pipelines.run.folder import RunFolder
+from shards.atomic import write_json
 from shards.errors import UserError
 from shards.sink import ArrowSink, open_arrow
 
@@ -67,18 +69,21 @@ def name(number: int) -> str:
     return xxh3_128_hexdigest(str(number).encode())
 
 
-def groups_of(folder: Path, rows: list[dict[str, Any]], per_file: int = 7) -> Groups:
+def clusters_of(folder: Path, rows: list[dict[str, Any]], per_file: int = 7) -> Clusters:
     (folder / "ledger").mkdir(exist_ok=True)
+    write_json(
+        folder / "run.json", {"digest": "", "version": "", "library": {}, "input": {"web/00000/a.warc": [1, ""]}}
+    )
     for old in (folder / "ledger").glob("*"):
         old.unlink()
-    groups = Groups(STAGES)
+    clusters = Clusters(STAGES)
     for first in range(0, max(1, len(rows)), per_file):
         batch = pa.RecordBatch.from_pylist(rows[first : first + per_file], LEDGER)
         with ArrowSink(folder / "ledger" / f"web-{first:05d}-000.arrow", LEDGER) as sink:
             sink.write(batch)
-        groups.add(batch)
-    groups.close(folder)
-    return groups
+        clusters.add(batch)
+    clusters.close(RunFolder(folder))
+    return clusters
 
 
 def end_of_chain(row: dict[str, Any], by_id: dict[str, dict[str, Any]]) -> str:
@@ -91,34 +96,34 @@ def end_of_chain(row: dict[str, Any], by_id: dict[str, dict[str, Any]]) -> str:
 
 @settings(max_examples=60, deadline=None)
 @given(rows=documents(), pending=st.sampled_from([0, 3, 1000]))
-def test_a_group_is_all_whose_chain_of_twins_ends_there(
+def test_a_cluster_is_every_document_whose_chain_of_twins_ends_there(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], pending: int
 ) -> None:
-    folder = tmp_path_factory.getbasetemp() / "groups"
+    folder = tmp_path_factory.getbasetemp() / "clusters"
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipelines.ledger.clusters, "_PENDING", pending)
-        groups = groups_of(folder, rows)
+        clusters = clusters_of(folder, rows)
     by_id = {row["id"]: row for row in rows}
     removed = [row for row in rows if row["twin"] is not None]
     ends = Counter(end_of_chain(row, by_id) for row in removed)
-    found = {group.id: group for group in groups.all()}
-    assert {id: group.size - 1 for id, group in found.items()} == ends
-    assert len(groups) == len(ends)
-    for id, group in found.items():
+    found = {cluster.id: cluster for cluster in clusters.all()}
+    assert {id: cluster.size - 1 for id, cluster in found.items()} == ends
+    assert len(clusters) == len(ends)
+    for id, cluster in found.items():
         head = by_id.get(id)
         fate = ABSENT if head is None else (head["drop_reasons"] or ["kept"])[0]
-        assert (group.fate, group.documents) == (fate, ends[id] + (head is not None))
+        assert (cluster.fate, cluster.documents) == (fate, ends[id] + (head is not None))
         members = [row for row in removed if end_of_chain(row, by_id) == id] + ([head] if head else [])
-        assert group.chars == sum(row["text_chars"] for row in members)
-    assert groups.above(2) == sum(size + 1 > 2 for size in ends.values())
+        assert cluster.chars == sum(row["text_chars"] for row in members)
+    assert clusters.above(2) == sum(size + 1 > 2 for size in ends.values())
     ranked = sorted(ends, key=lambda id: (-ends[id], id))
-    shown = groups.show(folder, groups.largest(3))
-    assert [s.group.id for s in shown] == ranked[:3]
+    shown = clusters.show(RunFolder(folder), clusters.largest(3))
+    assert [s.cluster.id for s in shown] == ranked[:3]
     for s in shown:
-        of_group = sorted(row["id"] for row in removed if end_of_chain(row, by_id) == s.group.id)
-        assert [member.id for member in s.members] == of_group[:5]
-        assert s.url == (by_id[s.group.id]["url"] if s.group.id in by_id else "")
+        of_cluster = sorted(row["id"] for row in removed if end_of_chain(row, by_id) == s.cluster.id)
+        assert [member.id for member in s.members] == of_cluster[:5]
+        assert s.url == (by_id[s.cluster.id]["url"] if s.cluster.id in by_id else "")
 
 
 @settings(max_examples=40, deadline=None)
@@ -128,20 +133,22 @@ def test_sizes_hold_every_document_that_is_left_or_left_for_one(
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "sizes"
     folder.mkdir(exist_ok=True)
-    groups = groups_of(folder, rows)
+    clusters = clusters_of(folder, rows)
     for stage, reason in enumerate(STAGES):
         removed = [row for row in rows if row["drop_reasons"] == [reason]]
         passed = [row for row in rows if row["twin"] is None or STAGES.index(row["drop_reasons"][0]) > stage]
-        table = groups.sizes(reason, len(passed), sum(row["text_chars"] for row in passed))
+        table = clusters.sizes(reason, len(passed), sum(row["text_chars"] for row in passed))
         sizes = Counter(Counter(row["twin"] for row in removed).values())
         assert [row["groups"] for row in table[1:3]] == [sizes[1], sizes[2]]
         assert sum(row["documents"] for row in table) == len(passed) + len(removed)
         assert sum(row["characters"] for row in table) == sum(row["text_chars"] for row in passed + removed)
 
 
-def test_records_given_twice_and_passages_make_no_groups() -> None:
-    reasons = ["dedup.same_record", "dedup.exact", "dedup.substring", "quality.below_top", "dedup.exact"]
-    assert reasons_of_groups(reasons) == ("dedup.exact",)
+def test_records_given_twice_and_passages_make_no_clusters() -> None:
+    stages: list[dict[str, Any]] = [{"kind": "exact"}, {"kind": "substring"}, {"kind": "exact", "name": "again"}]
+    stages = [{"kind": "extract"}, *stages]
+    recipe = parse_recipe({"source": {"web": {"kind": "warc"}}, "stage": stages}, "r.toml")
+    assert cluster_reasons(recipe) == ("dedup.exact",)
 
 
 rows_of_losses = st.lists(
@@ -235,7 +242,7 @@ def test_each_sort_of_a_stages_alarm_is_one_line() -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("groups")
+    folder = tmp_path_factory.mktemp("clusters")
     limits = ["alarms.max_group=1", "alarms.min_source_documents=2", "alarms.max_source_lost_fraction=0.1"]
     return make_run(folder / "run", make_crawl(folder / "crawl"), limits)
 
@@ -268,7 +275,7 @@ def test_alarms_are_in_the_report_on_the_page_and_in_the_last_lines(run: Path) -
     page = write_report(run).read_text()
     assert "Alarms</h3>" in page
     assert told[0]["text"].partition(";")[0] in page
-    assert "Largest groups" in page
+    assert "Largest clusters" in page
     assert "The mixture before and after" in page
     assert all(line.startswith("alarm: ") and f"RUN {run}" not in line for line in alarm_lines(run))
     assert any(f"gristmill explain {run} " in line for line in alarm_lines(run))

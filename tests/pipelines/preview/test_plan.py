@@ -16,7 +16,7 @@ from crawl import RECIPE, Crawl, article, sentences
 
 from cleaners.crawl.records import read_records
 from pipelines.preview.plan import curves, estimate, reckon
-from pipelines.preview.probe import Measured, Trial, draw_part
+from pipelines.preview.probe import Probe, ProbeRun, draw_part
 from pipelines.recipe import load_recipe
 from shards.errors import UserError
 from shards.source import SourceConfig
@@ -106,7 +106,7 @@ def test_files_that_cannot_be_entered_in_the_middle_are_refused(
     assert "\n" not in str(error.value)
 
 
-def trial(input_bytes: int, extract: float, dropped: dict[str, int]) -> Trial:
+def probe(input_bytes: int, extract: float, dropped: dict[str, int]) -> Probe:
     """Made up: 100 documents, of which 50 with 1 MB of text reach `exact`."""
     funnel = [
         {"stage": "page", "documents": 80, "bytes": 9_000_000, "bytes_are": "bodies"},
@@ -119,22 +119,22 @@ def trial(input_bytes: int, extract: float, dropped: dict[str, int]) -> Trial:
     report = {"documents": {"input": 100, "kept": 30}, "dropped": dropped, "funnel": funnel}
     seconds = {"read": 0.5, "page": 0.1, "extract": extract, "gopher_quality": 0.2, "write": 0.1, "exact": 0.05}
     disk = {"work": 5000, "texts": 1000, "shards": 400, "ledger": 300, "dropped": 200, "dedup": 100}
-    measured = Measured(input_bytes, seconds, report, disk)
-    return Trial(measured, measured, 0.0, 400_000_000)
+    measured = ProbeRun(input_bytes, seconds, report, disk)
+    return Probe(measured, measured, 0.0, 400_000_000)
 
 
 def reckoned(
-    tmp_path: Path, trials: list[Trial], total: int, workers: int = 2, files: int = 2, settings: Any = ()
+    tmp_path: Path, probes: list[Probe], total: int, workers: int = 2, files: int = 2, settings: Any = ()
 ) -> Any:
     (tmp_path / "r.toml").write_text(RECIPE)
     recipe = load_recipe(str(tmp_path / "r.toml"), settings)
     inputs = {"web": [InputFile(str(i), str(i), total // files) for i in range(files)]}
-    return reckon(recipe, inputs, trials, workers, 10**12, 1.0)
+    return reckon(recipe, inputs, probes, workers, 10**12, 1.0)
 
 
 def test_an_estimate_follows_from_the_bytes_that_were_tried(tmp_path: Path) -> None:
-    trials = [trial(1_000_000, 2.0, {"page.x": 20}), trial(3_000_000, 6.0, {"page.x": 20})]
-    found = reckoned(tmp_path, trials, 40_000_000)  # ten times as many
+    probes = [probe(1_000_000, 2.0, {"page.x": 20}), probe(3_000_000, 6.0, {"page.x": 20})]
+    found = reckoned(tmp_path, probes, 40_000_000)  # ten times as many
     parts = {part.name: part.seconds for part in found.parts}
     assert parts["start-up"] == pytest.approx(2.0), "the first part took no longer"
     assert parts["reading and extraction"] == pytest.approx(10 * (1.0 + 0.2 + 8.0) / 2)
@@ -149,22 +149,22 @@ def test_an_estimate_follows_from_the_bytes_that_were_tried(tmp_path: Path) -> N
 
 
 def test_one_file_keeps_one_worker_busy(tmp_path: Path) -> None:
-    trials = [trial(1_000_000, 2.0, {})]
-    alone, two = (reckoned(tmp_path, trials, 10_000_000, files=files) for files in (1, 2))
+    probes = [probe(1_000_000, 2.0, {})]
+    alone, two = (reckoned(tmp_path, probes, 10_000_000, files=files) for files in (1, 2))
     assert alone.parts[1].seconds == pytest.approx(2 * two.parts[1].seconds)
     assert alone.memory == two.memory
 
 
 def test_texts_of_dropped_documents_stop_at_their_limit(tmp_path: Path) -> None:
-    trials = [trial(1_000_000, 2.0, {"page.x": 10, "page.y": 30})]
+    probes = [probe(1_000_000, 2.0, {"page.x": 10, "page.y": 30})]
     for limit, growth in ((1000, 10.0), (100, (100 + 100) / 40), (0, 0.0), (-1, 10.0)):
-        found = reckoned(tmp_path, trials, 10_000_000, settings=[f"output.dropped_per_rule={limit}"])
+        found = reckoned(tmp_path, probes, 10_000_000, settings=[f"output.dropped_per_rule={limit}"])
         assert found.kept_disk_bytes == pytest.approx(10 * 1800 + growth * 200, abs=1)
 
 
 def test_memory_of_large_deduplication_is_that_of_its_texts_within_the_limit(tmp_path: Path) -> None:
-    trials = [trial(1_000_000, 2.0, {})]
-    found = reckoned(tmp_path, trials, 1_000_000_000)
+    probes = [probe(1_000_000, 2.0, {})]
+    found = reckoned(tmp_path, probes, 1_000_000_000)
     assert found.memory.num_bytes == 300_000_000 + 3 * 1_000_000_000  # 1 GB of text reaches it
     assert "deduplication" in found.memory.assumption
 
@@ -197,7 +197,7 @@ def test_a_trial_of_a_small_crawl_tells_every_part(tmp_path: Path, crawl_file: P
     assert [part.name for part in found.parts] == names
     assert all(part.seconds >= 0 and part.assumption for part in found.parts)
     assert "90 documents" in found.parts[-1].assumption, "all were drawn: the estimate is of the whole"
-    assert set(phases) == {"trial"}
+    assert set(phases) == {"probe"}
 
 
 def gristmill(*words: str | Path) -> str:

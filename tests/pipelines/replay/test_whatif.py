@@ -15,11 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger_runs import make_crawl, make_run, report_of
 
-from dedup.url_dedup import normalized
+from dedup.url_keys import hosts_of_keys, may_have_host, normalized, url_keys
 from pipelines.core import decide
 from pipelines.executors import InProcess
 from pipelines.ledger.table import Ledger
-from pipelines.ledger.url_keys import hosts_of_keys, may_have_host, url_keys
 from pipelines.passes import execute
 from pipelines.recipe import KINDS, load_recipe
 from pipelines.replay.forecast import Forecast, lines

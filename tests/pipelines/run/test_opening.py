@@ -372,7 +372,7 @@ def test_a_file_in_the_place_of_the_run_folder_is_named(recipe_file: Path, crawl
 
 def test_a_worker_whose_parent_died_before_it_began_ends_itself(tmp_path: Path) -> None:
     """The parent's pid is handed over; a worker that finds another parent must not wait for work for ever."""
-    script = "from pipelines.executors import _start_worker; _start_worker(None, None, 1); print('alive')"
+    script = "from pipelines.executors import _Worker; _Worker.start(None, 1); print('alive')"
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
 

@@ -1,24 +1,14 @@
-"""Global stages decided again where some rows are there only perhaps: who makes whom leave.
+"""Near-duplicates decided again over stored edges, where some rows are only perhaps in the run.
 
-A row is *sure*, there in any case, or only *possible*. Every function tells who leaves in any case (`gone`) and who
-stays in one case and leaves in another (`unsure`), and does so with plain arrays: nothing is read here.
+A row is *sure*, in the run in any case, or only *possible*. Each function takes plain arrays and says which rows are
+removed in any case and which stay in one case and are removed in another; nothing is read here.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 
 from dedup.documents import DOCUMENT
 from dedup.lsh.edges import SMALL_BUCKET
 from dedup.lsh.leaders import choose
-
-
-def equal_rows(groups: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(gone, unsure), bool[rows]: the first of a group stays; `groups` ascends, and a group is in keep order."""
-    first = np.searchsorted(groups, groups)
-    sure_before = np.cumsum(sure) - sure
-    sure_before -= sure_before[first]
-    return sure_before > 0, (np.arange(len(groups)) > first) & (sure_before == 0)
 
 
 def near_rows(
@@ -74,47 +64,6 @@ def _first_of_component(edges: np.ndarray, rank: np.ndarray, present: np.ndarray
         if np.array_equal(first, lower):
             return first
         first = lower
-
-
-def best_rows(
-    values: np.ndarray,
-    sure: np.ndarray,
-    kept_fraction: float,
-    ids: Callable[[np.ndarray], np.ndarray],
-    num_unknown: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """(gone, unsure), bool[rows]: of n rows that are there the best `kept_fraction` × n stay; equals go by id.
-
-    `num_unknown` more rows are there perhaps, with any value or none; `ids` gives u64[rows, 2] of rows that tie. With
-    every row that comes, n × `kept_fraction` grows by no more than 1: one that is better never helps a row to stay, a
-    worse one never hurts it. So all better ones and no worse ones are the worst case for a row, the reverse the best.
-    """
-    order = _best_first(values, ids)
-    maybe = ~sure[order]
-    sure_better, maybe_better = np.cumsum(~maybe) - ~maybe, np.cumsum(maybe) - maybe
-    num_sure = int(np.count_nonzero(sure))
-    maybe_worse = len(values) - num_sure - maybe_better - maybe
-
-    def stays(better: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        kept: np.ndarray = better < ((num_sure + maybe + rows) * kept_fraction + 0.5).astype(np.int64)
-        return kept
-
-    at_worst = stays(sure_better + maybe_better + num_unknown, maybe_better + num_unknown)
-    at_best = stays(sure_better, maybe_worse + num_unknown)
-    gone, unsure = np.zeros((2, len(values)), np.bool_)
-    gone[order], unsure[order] = ~at_best, at_best & ~at_worst
-    return gone, unsure
-
-
-def _best_first(values: np.ndarray, ids: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Rows by falling value; equals by their ids, which are asked for these alone."""
-    order = np.argsort(-values, kind="stable")
-    equal = np.diff(values[order]) == 0
-    places = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
-    rows = order[places]
-    tied = ids(rows)
-    order[places] = rows[np.lexsort((tied[:, 1], tied[:, 0], -values[rows]))]
-    return order
 
 
 def _removed(edges: np.ndarray, ids: np.ndarray, present: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Global stages where some rows are there perhaps, against every case that there can be."""
+"""Global stages over rows of which some are only possible, against every case that there can be."""
 
 from itertools import product
 
@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup.lsh.edges import EDGE
-from pipelines.replay.global_replay import best_rows, connected_rows, equal_rows
+from dedup.lsh.replay import connected_rows
+from dedup.replay import equal_rows
+from dedup.top_share import best_rows
 
 Rows = list[tuple[float, bool]]  # value, whether it is there for sure
 
@@ -23,7 +25,7 @@ def plainly_kept(values: dict[int, float], kept_fraction: float) -> set[int]:
     kept_fraction=st.sampled_from([0.001, 0.1, 0.3, 0.5, 0.9, 1.0]),
     num_unknown=st.integers(0, 2),
 )
-def test_the_best_are_told_as_all_cases_together_tell_them(rows: Rows, kept_fraction: float, num_unknown: int) -> None:
+def test_the_best_rows_are_those_of_all_cases_together(rows: Rows, kept_fraction: float, num_unknown: int) -> None:
     values, sure = np.array([value for value, _ in rows]), np.array([sure for _, sure in rows], np.bool_)
     gone, unsure = best_rows(
         values, sure, kept_fraction, lambda tied: np.stack([np.zeros_like(tied), tied], axis=1), num_unknown
