@@ -68,11 +68,11 @@ class _Task:
 
 def run_probes(recipe: Recipe, inputs: Inputs, workers: int, report: Callable[[Progress], None]) -> list[Probe]:
     """A probe for each of `workers`, all at the same time."""
-    report(Progress("trial", 0, 0, 0, 0, 0))
+    report(Progress("probe", 0, 0, 0, 0, 0))
     with ProcessPool(workers) as pool:
         tasks = [_Task(recipe, inputs, seed) for seed in range(workers)]
         return list(
-            pool.map_watched(_probe, tasks, tick=lambda count: report(Progress("trial", 0, count[0], count[1], 0, 0)))
+            pool.map_watched(_probe, tasks, tick=lambda count: report(Progress("probe", 0, count[0], count[1], 0, 0)))
         )
 
 

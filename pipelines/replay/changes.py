@@ -40,7 +40,7 @@ class Change:
     def replay_refusal(self) -> str | None:
         """Why `whatif` cannot say what it would do, and what can; None if `whatif` can."""
         if self.key == "kind":
-            return "another kind measures something else; to measure it"
+            return "is no threshold of a rule but changes what is measured; to measure again"
         return self.old.replay_refusal(self.key, self.new)
 
 

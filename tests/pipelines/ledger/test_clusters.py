@@ -275,7 +275,7 @@ def test_alarms_are_in_the_report_on_the_page_and_in_the_last_lines(run: Path) -
     page = write_report(run).read_text()
     assert "Alarms</h3>" in page
     assert told[0]["text"].partition(";")[0] in page
-    assert "Largest clusters" in page
+    assert "Largest groups" in page
     assert "The mixture before and after" in page
     assert all(line.startswith("alarm: ") and f"RUN {run}" not in line for line in alarm_lines(run))
     assert any(f"gristmill explain {run} " in line for line in alarm_lines(run))

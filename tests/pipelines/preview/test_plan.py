@@ -169,13 +169,11 @@ def test_memory_of_large_deduplication_is_that_of_its_texts_within_the_limit(tmp
     assert "deduplication" in found.memory.assumption
 
 
-def test_every_kind_of_global_stage_has_a_rate() -> None:
-    from pipelines.preview.plan import _RATES
-    from pipelines.recipe import KINDS
-    from shards.exchange import GlobalStageConfig
-
-    kinds = {name for name, config in KINDS.items() if issubclass(config, GlobalStageConfig)}
-    assert kinds - {"minhash"} <= _RATES.keys()
+def test_every_kind_of_global_stage_has_a_cost() -> None:
+    recipe = load_recipe("gristmill")
+    costs = {stage.name: stage.cost for pass_ in recipe.passes() for stage in pass_.global_}
+    assert len(costs) > 2
+    assert all(cost.seconds_per_document or cost.seconds_per_mb for cost in costs.values())
 
 
 def test_without_inputs_there_are_curves_only(tmp_path: Path) -> None:

@@ -251,10 +251,10 @@ def test_a_kill_before_any_rename_and_a_second_apply_give_the_same_bytes(run: Pa
 @pytest.mark.parametrize(
     ("given_settings", "message"),
     [
-        (["extract.favour=precision"], "extract.favour: is no bound of a rule but changes what is extracted"),
-        (["extract.engine=trafilatura"], "extract.engine: is no bound"),
-        (["extract.max_newlines=3"], "extract.max_newlines: is no bound"),
-        (["page.name=other"], "page.name: is no bound"),
+        (["extract.favour=precision"], "extract.favour: is no threshold of a rule but changes what is extracted"),
+        (["extract.engine=trafilatura"], "extract.engine: is no threshold"),
+        (["extract.max_newlines=3"], "extract.max_newlines: is no threshold"),
+        (["page.name=other"], "page.name: is no threshold"),
         (["gopher_quality.min_words=20", "source.web.kind=wet"], "source settings: what is read"),
         (["source.web.paths=elsewhere"], "source settings: what is read"),
         (["page.max_status=499"], "1 documents were never extracted"),

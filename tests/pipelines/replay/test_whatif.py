@@ -200,14 +200,14 @@ def test_a_change_is_told_by_rule_and_in_total(run: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("gopher_quality.stop_words=[]", r"is no bound .* gristmill apply .* --set '.*stop_words=\[\]' --out NEW$"),
-        ("url_dedup.kind=exact", r"url_dedup.kind: is no bound .* gristmill apply "),
-        ("extract.favour=precision", r"extract.favour: is no bound .* gristmill run \S+/recipe.toml "),
-        ("refinedweb_lines.max_uppercase_fraction=0.9", "max_uppercase_fraction: is no bound .* gristmill apply "),
-        ("gopher_quality.name=other", "gopher_quality.name: is no bound"),
-        ("near.bands=20", "near.bands: is no bound"),
+        ("gopher_quality.stop_words=[]", r"is no threshold .* gristmill apply .* --set '.*stop_words=\[\]' --out NEW$"),
+        ("url_dedup.kind=exact", r"url_dedup.kind: is no threshold .* gristmill apply "),
+        ("extract.favour=precision", r"extract.favour: is no threshold .* gristmill run \S+/recipe.toml "),
+        ("refinedweb_lines.max_uppercase_fraction=0.9", "max_uppercase_fraction: is no threshold .* gristmill apply "),
+        ("gopher_quality.name=other", "gopher_quality.name: is no threshold"),
+        ("near.bands=20", "near.bands: is no threshold"),
         ("near.threshold=0.5", r"near.threshold: pairs below 0.75 were not kept; .*gristmill apply"),
-        ("exact.keep=newest", "exact.keep: is no bound"),
+        ("exact.keep=newest", "exact.keep: is no threshold"),
         ("output.dropped_per_rule=1", "change no verdict"),
         ("source.paths=elsewhere", "change no verdict"),
         ("gopher_quality.min_wrods=3", "gopher_quality.min_wrods: unknown key"),
@@ -256,7 +256,7 @@ def test_languages_and_their_scores_are_replayed(tmp_path: Path) -> None:
     more = whatif(run, ["language.languages=[]"])
     assert (more.unmeasured, more.most.documents - more.least.documents) == (3, 3)
     assert "language.languages ('en', 'ru', 'zh') -> ()" in more.changes
-    with pytest.raises(UserError, match=r"language\.model: is no bound"):
+    with pytest.raises(UserError, match=r"language\.model: is no threshold"):
         whatif(run, ["language.model=other.ftz"])
 
     # One score for each language, by the plain reading of the setting.
@@ -413,7 +413,7 @@ def test_without_verified_pairs_only_a_run_knows_a_threshold(crawl: Path, tmp_pa
     base = ["near.clusters=transitive", "near.verify=none"]
     run = make_run(tmp_path / "run", crawl, base)
     assert_exactly(whatif(run, []), run)
-    with pytest.raises(UserError, match=r"near\.threshold: how alike pairs are was not measured; .*gristmill apply"):
+    with pytest.raises(UserError, match=r"near\.threshold: the similarity of pairs was not measured; .* apply"):
         whatif(run, ["near.threshold=0.9"])
     with pytest.raises(UserError, match="near: other documents reach it, and of a bucket it keeps no more pairs than"):
         whatif(run, ["gopher_quality.max_words=250"])
@@ -454,7 +454,7 @@ def test_what_reads_texts_that_are_cut_otherwise_is_left_to_a_run(crawl: Path, t
     recipe = PASSAGES.replace('"url_dedup" }', '"exact" }')
     run = make_run(tmp_path / "run", crawl, recipe=recipe)
     assert_exactly(whatif(run, []), run)
-    with pytest.raises(UserError, match="substring: other documents reach it, and exact behind it reads what it cuts"):
+    with pytest.raises(UserError, match="substring: other documents reach it, and exact after it reads what it cuts"):
         whatif(run, ["gopher_quality.max_words=250"])
 
 
