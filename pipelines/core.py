@@ -1,11 +1,11 @@
-"""The whole abstraction on one page: stages measure, `decide` gives verdicts, `split` parts kept from dropped.
+"""The whole abstraction on one page: stages measure, `decide` gives verdicts, `split` separates kept from dropped.
 
     for each stage:   batch ──stage──▶ same rows, new columns ──decide(rules)──▶ drop_reasons
-    stages that stop: ──split──▶ kept go on, dropped leave at once
+    stages that stop: ──split──▶ kept go on, dropped are removed at once
     at the end:       ──split──▶ kept: text for the next pass or the shard; all rows: facts for the ledger
 
 A row is dropped by the first stage with a failing rule, and `drop_reasons` lists every failing rule of that stage.
-Rows in = kept + dropped, since `split` is the only place that takes rows out, and it returns both parts.
+Rows in = kept + dropped, since `split` is the only place that removes rows, and it returns both parts.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _REASONS = VERDICT.field("drop_reasons").type
 
 @dataclass
 class Measured:
-    """What a pass made of one batch."""
+    """What a pass made of one batch of rows."""
 
     kept: Batch
     dropped: list[Batch]  # one part for each stage that stops, and one at the end; empty parts are left out
@@ -45,14 +45,14 @@ def measure(batch: Batch, stages: Sequence[tuple[StageConfig, Stage]], stats: St
         assert batch.num_rows == num_rows, f"{config.name} returned {batch.num_rows} of {num_rows} rows"
         batch = decide(batch, config.rules(), stats)
         if config.stops:
-            batch, gone = split(batch)
-            dropped.append(gone)
+            batch, removed = split(batch)
+            dropped.append(removed)
             count_funnel(stats, config.name, batch)
         else:
             count_funnel(stats, config.name, batch.filter(_live(batch)))
         seconds[config.name] = perf_counter() - began
-    kept, gone = split(batch)
-    dropped = [part for part in (*dropped, gone) if part.num_rows]
+    kept, removed = split(batch)
+    dropped = [part for part in (*dropped, removed) if part.num_rows]
     for part in dropped:
         for reasons in part["drop_reasons"].to_pylist():
             stats.add(f"dropped/{reasons[0]}")
@@ -82,15 +82,15 @@ def run_stage(batch: Batch, config: StageConfig, stage: Stage) -> Batch:
     chosen = pc.fill_null(pc.is_in(batch["language"], value_set=pa.array(config.only_languages)), False)
     done = stage(batch.filter(chosen))
     mask = chosen.to_numpy(zero_copy_only=False)
-    place = pa.array(np.cumsum(mask) - 1, mask=~mask)
-    columns = {name: done[name].take(place) for name in config.columns().names if name != "text"}
+    index = pa.array(np.cumsum(mask) - 1, mask=~mask)
+    columns = {name: done[name].take(index) for name in config.columns().names if name != "text"}
     if config.edits:
-        columns["text"] = pc.if_else(chosen, done["text"].take(place), batch["text"])
+        columns["text"] = pc.if_else(chosen, done["text"].take(index), batch["text"])
     return with_columns(batch, columns)
 
 
 def metric_of(rule: Rule, column: Callable[[str], pa.Array]) -> pa.Array:
-    """The metric that `rule` looks at, null in rows that it is not for; `column` gives a column by its name."""
+    """The metric that `rule` compares, null in rows that it does not apply to; `column` gives a column by its name."""
     metric = column(rule.metric)
     if rule.language is None:
         return metric
@@ -98,12 +98,12 @@ def metric_of(rule: Rule, column: Callable[[str], pa.Array]) -> pa.Array:
 
 
 def failing(metric: pa.Array, rule: Rule) -> np.ndarray:
-    """bool[rows]: outside [min_kept, max_kept]."""
+    """bool[rows]: True for a metric outside [min_kept, max_kept]."""
     fails = np.zeros(len(metric), np.bool_)
-    for bound, outside in ((rule.min_kept, pc.less), (rule.max_kept, pc.greater)):
-        if bound is not None:
-            # A bound in the metric's own type: int64 against float64 would round counts above 2**53.
-            mask = pc.fill_null(outside(metric, pa.scalar(bound, metric.type, from_pandas=False)), False)
+    for threshold, outside in ((rule.min_kept, pc.less), (rule.max_kept, pc.greater)):
+        if threshold is not None:
+            # A threshold of the metric's own type: int64 against float64 would round counts above 2**53.
+            mask = pc.fill_null(outside(metric, pa.scalar(threshold, metric.type, from_pandas=False)), False)
             fails |= mask.to_numpy(zero_copy_only=False)
     return fails
 

@@ -1,11 +1,11 @@
-"""A recipe: one TOML file that names the sources and, in order, every stage. From it follow the passes.
+"""A recipe: one TOML file that names the sources and, in order, every stage. The passes of a run follow from it.
 
     [[stage]]                 local local local │ global global │ local │ global
     kind = "gopher_quality"   ──── pass 0 ───────────────────── ▏── pass 1 ─────
 
 A local stage works on a batch; a global one compares all rows of the run. Neighbouring local stages form one pass over
-the rows, the global stages behind them end it. `KINDS` is the table from a recipe's `kind` to its class: a new rule is
-one file in `cleaners/` and one line here.
+the rows, and the global stages after them end it. `KINDS` is the table from a recipe's `kind` to its class: a new kind
+is one file in `cleaners/` or `dedup/` and one line here.
 """
 
 import re
@@ -85,13 +85,13 @@ class OutputConfig(Config):
     """`[output]` of a recipe."""
 
     dropped_per_rule: int = 1000  # texts kept in `dropped/` for each drop reason, those of the smallest ids; -1 is all
-    texts: bool = True  # what extraction gave is kept in `texts/`, for `apply` and `explain`
+    texts: bool = True  # extracted texts are kept in `texts/`, for `apply` and `explain`
 
 
 class AlarmsConfig(Config):
-    """`[alarms]` of a recipe: what is told, never what is kept."""
+    """`[alarms]` of a recipe: what is reported, never what is kept."""
 
-    max_group: int = Field(default=1000, ge=1)  # documents of a group that alarm nobody
+    max_group: int = Field(default=1000, ge=1)  # largest cluster, in documents, that raises no alarm
     max_source_lost_fraction: float = Field(default=0.5, ge=0, le=1)  # of documents or characters, to all deduplication
     min_source_documents: int = Field(default=100, ge=1)  # smaller sources and domains raise no alarm
 
@@ -136,7 +136,7 @@ class Recipe:
         return (stage for _, stage in self.stages if isinstance(stage, GlobalStageConfig))
 
     def resolved(self, *, paths: bool = True) -> dict[str, Any]:
-        """Every setting with its value, defaults filled in, as plain data; on demand without paths of files."""
+        """Every setting with its value, defaults filled in, as plain data; without paths of files if `paths` is False."""
         stages = [{"kind": kind} | _plain(stage) for kind, stage in self.stages]
         sources = {name: _plain(source) for name, source in self.sources.items()}
         if not paths:

@@ -1,12 +1,12 @@
-"""What a global stage is: it reads the live rows of all units and leaves verdicts, as files.
+"""The contract of a global stage: it reads the live rows of all units and leaves verdicts, as files.
 
     work/<pass>/<unit>.text.arrow ──▶ resolve ──▶ work/<pass>/<stage>/<unit>.arrow           (row, twin, similarity)
                                                   work/<pass>/<stage>/<unit>.spans.arrow     (row, start, end, …)
                                                   work/<pass>/<stage>/<unit>.columns.arrow   (row, what it adds)
 
-Who reads a unit gets it without the rows that verdicts removed, without the spans that were cut, and with the columns
+A reader of a unit gets it without the rows that verdicts removed, without the spans that were cut, and with the columns
 that were added. Nothing is handed over in a process's memory, so the result is the same for any number of workers, and
-a killed stage goes on from the files that it finished.
+a killed stage goes on from its finished files.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,12 +43,12 @@ SPANS = pa.schema(
 
 
 def spans_path(verdicts: Path) -> Path:
-    """Where a stage that leaves `verdicts` for a unit also leaves the spans to cut from it."""
+    """The path of the spans to cut from a unit, beside its `verdicts`."""
     return verdicts.with_name(verdicts.name.removesuffix(".arrow") + ".spans.arrow")
 
 
 def columns_path(verdicts: Path) -> Path:
-    """Where it leaves the columns that it adds: `row`, ascending, and the stage's `columns()`."""
+    """The path of the columns that a stage adds to a unit, beside its `verdicts`: `row`, ascending, and `columns()`."""
     return verdicts.with_name(verdicts.name.removesuffix(".arrow") + ".columns.arrow")
 
 
@@ -75,7 +75,7 @@ class ExchangeUnit:
         return alive
 
     def batches(self, columns: list[str]) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
-        """(row numbers int64[n], n live rows) of the text file, batch by batch, cut as stages before have said."""
+        """(row numbers int64[n], n live rows) of the text file, batch by batch, without spans that earlier stages cut."""
         alive, first = self.alive(), 0
         spans = [path for path in map(spans_path, self.verdicts) if path.exists()] if "text" in columns else []
         cuts = [read_table(path, ["row", "start", "end"]) for path in spans]
@@ -128,7 +128,7 @@ def _with_added(batch: pa.RecordBatch, first: int, field: pa.Field, tables: Sequ
 
 
 def nothing_added(field: pa.Field, num_rows: int) -> pa.Array:
-    """What rows have in a global stage's column until a stage says more: 0, or an empty list."""
+    """The values of a global stage's column before any stage sets them: 0, or an empty list."""
     nothing: Any = [] if pa.types.is_list(field.type) else 0
     return pa.array([nothing] * num_rows, field.type)
 

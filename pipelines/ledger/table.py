@@ -1,6 +1,6 @@
-"""The ledger of a finished run, read by column: a row for every record, in the order of row addresses.
+"""Read the ledger of a finished run by column: a row for every record, in the order of row addresses.
 
-A verb asks for the columns that it needs and gets them whole, as one Arrow array each; the rest of the ledger is never
+A command asks for the columns that it needs and gets each whole, as one Arrow array; the other columns are never
 decompressed. Row numbers run through all units, so one number names a record in every column.
 """
 
@@ -24,12 +24,12 @@ NOT_DROPPED = -1  # the fate of a kept row, where fates are numbers of reasons
 
 
 def word_counts(names: Sequence[str]) -> list[str]:
-    """Those of the metrics that count words: one, or one for each language that has a stage of its own."""
+    """The metrics that count words: one, or one for each language that has a stage of its own."""
     return [name for name in names if name.endswith(".word_count")]
 
 
 def words_of_rows(names: Sequence[str], column: Callable[[str], pa.Array]) -> pa.Array | None:
-    """By the first of these metrics that a row has; None where there are none."""
+    """The words of each row, by the first such metric that it has; None where no metric counts words."""
     counted = word_counts(names)
     return pc.coalesce(*map(column, counted)) if counted else None
 
@@ -68,7 +68,7 @@ class Ledger:
 
     @cached_property
     def first_rows(self) -> np.ndarray:
-        """i64[units + 1]: the row at which each unit begins, and at last the number of rows."""
+        """i64[units + 1]: the row at which each unit begins, then the number of rows."""
         return np.cumsum([0, *(open_arrow(path).count_rows() for path in self.paths)])
 
     @property
@@ -81,7 +81,7 @@ class Ledger:
         return self._read[name]
 
     def load(self, names: Sequence[str]) -> None:
-        """Read these columns at once, each file opened once."""
+        """Read these columns together, opening each file once."""
         names = [name for name in dict.fromkeys(names) if name not in self._read]
         if unknown := [name for name in names if name not in self.schema.names]:
             raise RunError(
@@ -94,7 +94,7 @@ class Ledger:
                 self._read[name] = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
 
     def parts(self, name: str) -> Iterator[tuple[int, pa.Array]]:
-        """(number of its first row, rows) of the column, batch by batch: what is looked at once is not kept."""
+        """(number of the first row, values) of the column, batch by batch; nothing is kept in memory."""
         first = 0
         for path in self.paths:
             for batch in read_batches(path, [name]):
@@ -129,11 +129,11 @@ class Ledger:
         """i64[ids]: the last row with each id among the rows of the mask `among`, -1 where there is none."""
         distinct = ids.unique()
         rows = np.full(len(distinct), -1, np.int64)
-        place = pc.fill_null(pc.index_in(self.column("id"), value_set=distinct), -1).to_numpy()
-        here = np.flatnonzero(among & (place >= 0))
-        rows[place[here]] = here
-        found: np.ndarray = rows[pc.index_in(ids, value_set=distinct).to_numpy(zero_copy_only=False).astype(np.int64)]
-        return found
+        position = pc.fill_null(pc.index_in(self.column("id"), value_set=distinct), -1).to_numpy()
+        here = np.flatnonzero(among & (position >= 0))
+        rows[position[here]] = here
+        of_ids: np.ndarray = rows[pc.index_in(ids, value_set=distinct).to_numpy(zero_copy_only=False).astype(np.int64)]
+        return of_ids
 
     def key_of(self, row: int) -> UnitKey:
         """The unit that holds `row`."""

@@ -1,9 +1,9 @@
-"""The run that other settings would have made, without the crawl and without extracting again.
+"""`gristmill apply`: make the run that other settings would have made, without the crawl and without extracting again.
 
-    ledger + texts of RUN ──▶ rules up to extraction decide again ──▶ everything behind is measured again ──▶ NEW
+    ledger + texts of RUN ──▶ rules up to extraction decide again ──▶ everything after is measured again ──▶ NEW
 
-NEW is an ordinary run: its bytes and its fingerprint are those of `gristmill run RUN/recipe.toml --set …`. What cannot
-come out so is refused before anything is written.
+NEW is an ordinary run: its bytes and its fingerprint are those of `gristmill run RUN/recipe.toml --set …`. Where
+that cannot be, the settings are refused before anything is written.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""Which settings of a run differ from others, and what it takes to know their effect.
+"""Compare the settings of a run with others, and say what it takes to know their effect.
 
-a bound of a rule          whatif: the metrics are in the ledger
-anything behind extraction apply: the texts are beside the ledger
-all else                   run: from the crawl
+a threshold of a rule       whatif: the metrics are in the ledger
+anything after extraction   apply: the texts are beside the ledger
+everything else             run: from the crawl
 """
 
 import shlex
@@ -18,7 +18,7 @@ from shards.stage import AnyStageConfig
 
 @dataclass(frozen=True)
 class Change:
-    """A setting of a stage. Where a stage became one of another kind, `key` is "kind"."""
+    """A setting that differs. Where a stage became one of another kind, `key` is "kind"."""
 
     old: AnyStageConfig
     new: AnyStageConfig
@@ -45,7 +45,7 @@ class Change:
 
 
 def changes_of(before: Recipe, after: Recipe) -> Iterator[Change]:
-    """What `--set` made of the stages of `before`, in their order."""
+    """The settings of stages that `--set` changed, in recipe order."""
     for (_, old), (_, new) in zip(before.stages, after.stages, strict=True):
         if type(old) is not type(new):
             yield Change(old, new, "kind")
@@ -56,7 +56,7 @@ def changes_of(before: Recipe, after: Recipe) -> Iterator[Change]:
 
 
 def can_apply(before: Recipe, after: Recipe) -> bool:
-    """Whether `gristmill apply` takes these settings: the run keeps texts, and what made them stays as it is."""
+    """Whether `gristmill apply` takes these settings: the run keeps texts, and what made them stays the same."""
     early = early_stages(before.passes()[0])
     if not (before.output.texts and early and before.sources == after.sources):
         return False

@@ -1,4 +1,4 @@
-"""What a run would keep and drop with other settings, as numbers and as a page of text."""
+"""The forecast of `gristmill whatif`: what a run would keep and drop with other settings, in numbers and as text."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Size:
 
 @dataclass(frozen=True)
 class RuleChange:
-    """What a reason drops: documents of which it is the first."""
+    """The documents that a reason drops, as the first of their reasons."""
 
     reason: str
     before: Size
@@ -22,7 +22,7 @@ class RuleChange:
 
 @dataclass(frozen=True)
 class StageChange:
-    """How many documents are left after a stage."""
+    """The number of documents after a stage."""
 
     stage: str
     before: int
@@ -36,12 +36,12 @@ class Forecast:
     rules: tuple[RuleChange, ...]  # those that drop something before or after, in the order in which they decide
     funnel: tuple[StageChange, ...]
     before: Size  # kept by the run
-    least: Size  # kept for sure
-    most: Size  # and those kept perhaps
-    unmeasured: int  # of the latter: a later stage must measure them
-    uncompared: int  # of the latter: deduplication must compare them
-    exact: str  # the command whose run knows them
-    cut_again: bool = False  # passages are cut from other documents, or no longer: sizes of texts are as they were
+    least: Size  # kept in any case
+    most: Size  # kept in any case or perhaps
+    unmeasured: int  # documents kept perhaps that a later stage must measure
+    uncompared: int  # documents kept perhaps that deduplication must compare
+    exact: str  # the command of the run that knows
+    cut_again: bool = False  # passages may be cut from other documents, so texts may have other lengths
 
 
 def lines(forecast: Forecast) -> Iterator[str]:

@@ -1,22 +1,22 @@
-"""What would other thresholds do? The funnel of a finished run, decided again from its ledger.
+"""`gristmill whatif`: decide the funnel of a finished run again, with other thresholds, from its ledger.
 
-    ledger ──▶ for each stage, in order:  local   dropped as recorded, or decided again where its bounds moved
+    ledger ──▶ for each stage, in order:  local   dropped as recorded, or decided again where thresholds moved
                                           global  dropped as recorded, or decided again where other documents reach it
-           ──▶ kept for sure ≤ kept ≤ kept perhaps
+           ──▶ kept in any case ≤ kept ≤ kept perhaps
 
-Nothing is measured here, so an answer may be *perhaps*. A document is kept perhaps
+Nothing is measured here, so the answer for a document may be *perhaps*:
 
-- where it comes back and a later stage did not measure it: a stage that stops, or deduplication, had taken it out;
-- where it comes to `exact` or `minhash` without having been compared before;
-- where `top_share` ranks it behind or before another that is kept perhaps;
-- where `substring` had found little else in it than passages of others, and other documents reach that stage;
-- where it was removed for a document that now goes, and of so large a group that its members were compared with that
-  one alone (`dedup.lsh.edges.SMALL_BUCKET`).
+- It comes back, and a later stage did not measure it, because a stage that stops or deduplication had removed it.
+- It reaches `exact` or `minhash` and was not compared before.
+- `top_share` ranks it next to another document that is kept perhaps.
+- `substring` had found little in it but passages of others, and other documents reach that stage.
+- It was removed for a document that is now dropped, in a bucket so large that its members were compared with that
+  document alone (`dedup.lsh.edges.SMALL_BUCKET`).
 
-A document that comes new to `exact`, `minhash` or `substring` counts as one that stays or leaves; that it may push out
-others too is left to the run that compares truly. Who left for a document of an index leaves again. Everything else is
-exact, and with no change the run's own numbers come out. Stages of other kinds that compare documents (`ngram_overlap`)
-are not replayed: where other documents reach them, the answer is the command that runs.
+A document that is new to `exact`, `minhash` or `substring` counts as one that stays or is removed; that it may also
+cause others to be removed is left to a run, which compares texts. A document that was removed for one of an index is
+removed again. Everything else is exact, and without changes the run's own numbers come out. Kinds without a replay
+(`ngram_overlap`) refuse where other documents reach them, and name the command of the run that knows.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ from shards.errors import UserError
 
 
 def whatif(run: Path, settings: Sequence[str]) -> Forecast:
-    """The forecast for `STAGE.KEY=VALUE` settings; UserError where they change more than bounds."""
+    """The forecast for `STAGE.KEY=VALUE` settings; UserError where they change more than thresholds."""
     ledger = Ledger.open(run)
     recipe = load_recipe(str(ledger.run.path(RunFolder.RECIPE)), settings)
     verb = "apply" if can_apply(ledger.recipe, recipe) else "run"

@@ -1,10 +1,10 @@
-"""What extraction gave, kept beside the run: nearly all of the cost lies there, and `apply` does not pay it again.
+"""The texts that extraction gave, kept with the run so that `apply` need not extract again, which costs most.
 
     run:    source ──▶ url page … extract ──▶ texts/<key>.arrow     a row for every row of the unit
-    apply:  ledger + texts ──▶ the same batches, in which these stages find what they measured, and the text
+    apply:  ledger + texts ──▶ the same batches, with the recorded columns of these stages, and the text
 
-A row has what the ledger lacks: the text behind extraction, the length of the body that the funnel counts before it,
-and which batch held it, since some files are cut by the bytes of batches.
+A row has what the ledger lacks: the text after extraction, the length of the body that the funnel counts before it, and
+the number of its batch, since some files are cut by the bytes of batches.
 """
 
 from collections.abc import Iterator
@@ -30,13 +30,13 @@ from shards.unit_key import UnitKey
 TEXTS = pa.schema(
     [
         pa.field("batch", pa.int64()),  # number of the batch in which the unit's reader gave the row
-        pa.field("body_bytes", pa.int64()),  # of the HTTP body; null for a row that brought its text
-        pa.field("given", TEXT.type),  # the text that a row brought, where extraction tidied or never saw it
-        TEXT,  # behind extraction; null for a row that did not come so far, or that has none
+        pa.field("body_bytes", pa.int64()),  # of the HTTP body; null for a row that came with its text
+        pa.field("given", TEXT.type),  # the text that a row came with, where extraction tidied it or never saw it
+        TEXT,  # after extraction; null for a row that did not come so far, or that has none
     ]
 )
 _OF_RUNNER = ("documents", "failed", "dropped", "funnel", "cut")  # other counts are the reader's
-_SAVED = "saved "  # before the name of a column that a stage up to extraction is going to add
+_SAVED = "saved "  # prefix of the recorded column that a stage up to extraction is about to add
 
 
 def early_stages(pass_: Pass) -> tuple[StageConfig, ...]:
@@ -47,7 +47,7 @@ def early_stages(pass_: Pass) -> tuple[StageConfig, ...]:
 
 
 class Keeper:
-    """Stands in the place of extraction and holds what it gave until the batch is written."""
+    """Wraps the stage that extracts, and holds its texts until the batch is written."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -58,10 +58,10 @@ class Keeper:
         return done
 
     def kept(self, read: Batch, number: int) -> Batch:
-        """TEXTS of the batch that was read as the `number`-th and went through the stages."""
-        place = np.full(read.num_rows, -1, np.int64)
-        place[self._rows - read["row"][0].as_py()] = np.arange(len(self._rows))
-        texts = self._texts.take(pa.array(place, mask=place < 0))
+        """TEXTS of the batch that was read as number `number` and went through the stages."""
+        positions = np.full(read.num_rows, -1, np.int64)
+        positions[self._rows - read["row"][0].as_py()] = np.arange(len(self._rows))
+        texts = self._texts.take(pa.array(positions, mask=positions < 0))
         body_bytes = pa.nulls(read.num_rows, pa.int64())
         if "payload" in read.schema.names:
             body_bytes = pc.cast(pc.binary_length(read["payload"]), pa.int64())
@@ -73,9 +73,9 @@ class Keeper:
 
 
 class SavedReader:
-    """One unit of a finished run, as its source gave it: rows with their first text, and bodies of the right length.
+    """Reads a unit of a finished run as its source gave it: rows with their first text, and bodies of the right length.
 
-    For every stage of `early` the batches bring the columns that it is going to add, for `Recorded` to bring out.
+    The batches also have the recorded columns of every stage in `early`, from which `Recorded` takes them.
     """
 
     def __init__(self, run: RunFolder, key: UnitKey, early: tuple[StageConfig, ...]) -> None:
@@ -127,7 +127,7 @@ def _array(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _as_given(texts: Batch) -> dict[str, pa.Array]:
-    """`text` and `payload` as the source gave them; of a body the length alone is known, and nobody asks for more."""
+    """`text` and `payload` as the source gave them; of a body only the length is known, and nothing else is asked."""
     has_body = texts["body_bytes"].is_valid().to_numpy(zero_copy_only=False)
     given = null_where(has_body, pc.coalesce(texts["given"], texts["text"]))
     lengths = pc.fill_null(texts["body_bytes"], 0).to_numpy()
@@ -139,7 +139,7 @@ def _as_given(texts: Batch) -> dict[str, pa.Array]:
 
 @dataclass(frozen=True)
 class Recorded:
-    """In the place of a stage up to extraction: the columns that it added in the run, for its rules to decide again."""
+    """Stands for a stage up to extraction: adds the columns that the run recorded, for its rules to decide again."""
 
     config: StageConfig
 

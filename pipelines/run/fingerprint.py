@@ -1,7 +1,7 @@
-"""Everything that a run's bytes depend on, and its digest: two runs with equal fingerprints make equal files.
+"""The fingerprint of a run: everything that its bytes depend on. Runs with equal fingerprints make equal files.
 
-Not in it: paths (of an index its content counts), workers, memory, the output folder. An input is known by its name
-relative to its source, its size and its etag, or on disk a digest of its first and last MiB.
+Paths, workers, memory and the output folder are not in it; of an index its content counts. An input is identified by
+its name relative to its source, its size, and its etag, or on disk a digest of its first and last MiB.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _MIB = 1 << 20
 
 
 def fingerprint(recipe: Recipe, inputs: Mapping[str, Sequence[InputFile]]) -> dict[str, Any]:
-    """The parts by name, and first of all `digest`, the sha256 of all others."""
+    """The parts by name; the first is `digest`, the sha256 of all others."""
     resolved = recipe.resolved(paths=False)
     stages = [stage for _, stage in recipe.stages]
     parts: dict[str, Any] = {
@@ -36,7 +36,7 @@ def fingerprint(recipe: Recipe, inputs: Mapping[str, Sequence[InputFile]]) -> di
         "stage version": {s.name: s.version for s in stages},
         "output": resolved["output"],
         "digest of": {k: v for s in stages for k, v in s.digests().items()},
-        "list": {k: v for s in stages if isinstance(s, StageConfig) for k, v in facts_of(s.lists()).items()},
+        "list": {k: v for s in stages for k, v in facts_of(s.lists()).items()},
         "library": {name: version(name) for name in _LIBRARIES} | {name: _version(name) for name in _OPTIONAL},
         "unicode": unicodedata.unidata_version,
         "input": {
@@ -50,7 +50,7 @@ def fingerprint(recipe: Recipe, inputs: Mapping[str, Sequence[InputFile]]) -> di
 
 
 def early_differences(found: Mapping[str, Any], early: Sequence[StageConfig]) -> list[str]:
-    """Why the stages `early` would measure or extract otherwise today than in the run with fingerprint `found`."""
+    """What differs between the run with fingerprint `found` and today for the stages `early`, a line each."""
     digests = {key: value for stage in early for key, value in stage.digests().items()}
     libraries = _LIBRARIES if any(name.endswith(".model") for name in digests) else _READING
     wanted = {
@@ -76,7 +76,7 @@ def differences(found: Any, wanted: Any, path: str = "") -> list[str]:
 
 
 def _sample_digest(file: InputFile) -> str:
-    """Tells local files apart without reading a dump twice."""
+    """A digest that tells local files apart without reading a dump twice."""
     digest = hashlib.sha256()
     with Path(file.path).open("rb") as stream:
         digest.update(stream.read(_MIB))

@@ -1,4 +1,4 @@
-"""Two runs side by side: which documents changed their fate, and why.
+"""`gristmill diff`: compare two runs: which documents changed their fate, and why.
 
     ledger A ─┐                 ┌─▶ in both: reason in A -> reason in B, counted, with the values that decided
               ├─ by record id ──┤
@@ -32,7 +32,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Change:
+class FateChange:
     before: str  # the first drop reason in A, or "kept"
     after: str
     documents: int
@@ -45,7 +45,7 @@ class Comparison:
     b: Path
     settings: tuple[tuple[str, Any, Any], ...]  # that differ: name, value in A, value in B; None where there is none
     both: int  # documents in both runs
-    changes: tuple[Change, ...]  # most documents first
+    changes: tuple[FateChange, ...]  # most documents first
     only_a: dict[str, int]  # by fate, most documents first
     only_b: dict[str, int]
 
@@ -101,7 +101,7 @@ def _documents(ledger: Ledger) -> tuple[np.ndarray, pa.Array, np.ndarray]:
     return rows, ledger.column("id").take(pa.array(rows)), names[fates[rows]]
 
 
-def _changes(ledgers: tuple[Ledger, Ledger], parts: list[np.ndarray], examples: int) -> Iterator[Change]:
+def _changes(ledgers: tuple[Ledger, Ledger], parts: list[np.ndarray], examples: int) -> Iterator[FateChange]:
     rows_a, rows_b, fates_a, fates_b = parts
     pairs = np.strings.add(np.strings.add(fates_a, "\n"), fates_b)
     kinds, kind_of, counts = np.unique(pairs, return_inverse=True, return_counts=True)
@@ -114,7 +114,7 @@ def _changes(ledgers: tuple[Ledger, Ledger], parts: list[np.ndarray], examples: 
             Example(was["id"], was["url"] or "", tuple((name, was.get(name), now.get(name)) for name in metrics))
             for was, now in zip(*given, strict=True)
         )
-        yield Change(before, after, int(counts[kind]), shown)
+        yield FateChange(before, after, int(counts[kind]), shown)
 
 
 def _metrics(ledgers: tuple[Ledger, Ledger], reasons: set[str]) -> list[str]:

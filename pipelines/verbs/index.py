@@ -1,9 +1,9 @@
-"""The verbs of an index: a finished run's documents go in, and texts are asked whether they are like one of them.
+"""`gristmill index`: add the documents of a finished run to an index, and look up similar texts in it.
 
     RUN/shards ──sign──▶ INDEX/<run>-<digest>/          texts ──sign──▶ keys and bands, compared with all parts
 
-What goes in is the text as it stands in the shards. Where a stage of the recipe edits texts behind a dedup stage, the
-next dump meets that stage unedited, and equal texts are found by `minhash` only.
+The index signs texts as they are in the shards. Where a stage of the recipe edits texts after a dedup stage, the next
+dump reaches that stage unedited, and equal texts are found by `minhash` only.
 """
 
 import hashlib
@@ -92,7 +92,7 @@ def add(index: Path, run: Path, executor: Executor, recipe: str | None = None) -
 
 
 def _settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """By kind, those of the stages whose documents an index can hold."""
+    """By kind, the settings of the stages whose documents an index can hold."""
     found: dict[str, dict[str, Any]] = {}
     for kind, stage in recipe.stages:
         if kind not in SETTINGS:
@@ -112,10 +112,10 @@ def _settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 def _edited(recipe: Recipe) -> Iterator[str]:
     for number, (kind, stage) in enumerate(recipe.stages):
-        behind = [after.name for _, after in recipe.stages[number + 1 :] if after.edits]
-        if kind == "exact" and behind:
-            names = ", ".join(behind)
-            yield f"{names} edits texts behind {stage.name}: texts that it changed are not found as equal ones"
+        editing = [later.name for _, later in recipe.stages[number + 1 :] if later.edits]
+        if kind == "exact" and editing:
+            names = ", ".join(editing)
+            yield f"{names} edits texts after {stage.name}: texts that it changed are not found as equal ones"
 
 
 def _shards(run: RunFolder) -> list[ExchangeUnit]:
@@ -124,7 +124,7 @@ def _shards(run: RunFolder) -> list[ExchangeUnit]:
 
 
 def _sign_shard(unit: ExchangeUnit, *, folder: Path, run: str, settings: dict[str, dict[str, Any]]) -> int:
-    """Make the files of a shard, unless a killed attempt has, and the number of its documents."""
+    """Make the files of a shard, unless a killed attempt has made them. Returns the number of its documents."""
     target, entries = folder / "documents" / f"{unit.key}.arrow", ["id", "url", "date", "source"]
     if not target.exists():
         for kind, of_kind in settings.items():
@@ -132,7 +132,7 @@ def _sign_shard(unit: ExchangeUnit, *, folder: Path, run: str, settings: dict[st
             path = unit_path(folder / kind, unit.key, "documents")
             documents = np.array(load_npy(path))
             documents["address"], documents["order"] = NOT_HERE, EARLIER
-            if "copies" in (documents.dtype.names or ()):  # of them this run tells, and the next one does not ask
+            if "copies" in (documents.dtype.names or ()):  # this run counted them, and the next one does not
                 documents["copies"] = 0
             save_npy(path, documents)
         with ArrowSink(target, ENTRIES) as sink:
@@ -155,8 +155,8 @@ def _sign(unit: ExchangeUnit, folder: Path, kind: str, settings: dict[str, Any])
 
 @dataclass(frozen=True)
 class Match:
-    asked: str  # URL or id of the document that was given, or the beginning of its text
-    kind: str | None = None  # "exact", "url" or "near"; None: nothing in the index is like it
+    asked: str  # URL or id of the document that was asked about, or the beginning of its text
+    kind: str | None = None  # "exact", "url" or "near"; None: nothing in the index is similar
     similarity: float | None = None  # None also where an index has verify = "none"
     id: str | None = None
     url: str | None = None
@@ -168,7 +168,7 @@ def query(
 ) -> Iterator[Match]:
     """The best match of each document of the files `inputs`, and of each of `urls`, in their order.
 
-    Equal texts come before equal URLs, and these before near-duplicates, of which the most similar is told.
+    Equal texts come before equal URLs, and these before near-duplicates, of which the most similar is named.
     """
     first = next(iter(read_parts(index).values()))
     for rows in _questions(inputs, urls):

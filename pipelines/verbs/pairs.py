@@ -1,12 +1,12 @@
-"""Every pair of duplicates that a run verified, with addresses and fates.
+"""`gristmill pairs`: every pair of duplicates that a run verified, with the URLs and fates of both documents.
 
     dedup/<stage>/edges.arrow ─┐
     ledger: (twin, id) of all  ├─▶ stage, id_a, id_b, similarity ─ids─▶ ledger ──▶ url_a, url_b, fate_a, fate_b
-      that left for a twin  ───┘
+      removed for a twin    ───┘
 
 `a` comes first in keep order. Each removed document stands there beside its twin: a pair from the ledger that is among
-the edges too is written once. Pairs go through `_AT_ONCE` at a time, and for each such part the ledger is read once by
-four columns, so memory does not grow with the run.
+the edges too is written once. `_AT_ONCE` pairs are handled at a time, and for each such part four columns of the ledger
+are read once, so memory does not grow with the run.
 """
 
 import csv
@@ -56,7 +56,7 @@ def print_pairs(run: Path, stream: TextIO, *, stage: str | None = None, min_simi
 
 
 def write_pairs(run: Path, to: Path, *, stage: str | None = None, min_similarity: float = 0.0) -> int:
-    """Write the file at once or not at all, in the format of its name; how many pairs there are."""
+    """Write the file atomically, in the format of its name. Returns the number of pairs."""
     if to.suffix not in _WRITERS:
         raise UserError(f"{to}: unknown format; name it {', '.join(f'*{suffix}' for suffix in _WRITERS)}")
     found, number = pairs(run, stage=stage, min_similarity=min_similarity), 0
@@ -68,7 +68,7 @@ def write_pairs(run: Path, to: Path, *, stage: str | None = None, min_similarity
 
 
 def pairs(run: Path, *, stage: str | None = None, min_similarity: float = 0.0) -> Iterator[pa.RecordBatch]:
-    """The pairs, schema PAIRS, stage after stage in the order of the run. UserError at once for a stage unknown."""
+    """The pairs, schema PAIRS, stage after stage in the order of the run. UserError for an unknown stage."""
     ledger = Ledger.open(run)
     reasons = {name: why for name, _, why in stages_of(ledger.recipe) if why and why.startswith("dedup.")}
     if stage is not None and stage not in reasons:
@@ -91,7 +91,7 @@ def _pairs(ledger: Ledger, reasons: dict[str, str], min_similarity: float) -> It
 
 
 def _parts(batches: Iterator[pa.RecordBatch], min_similarity: float) -> Iterator[pa.Table]:
-    """Tables of about `_AT_ONCE` pairs, without those that are less alike."""
+    """Tables of about `_AT_ONCE` pairs, without those that are less similar."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         if min_similarity > 0:  # pairs that were not verified have none
@@ -105,16 +105,16 @@ def _parts(batches: Iterator[pa.RecordBatch], min_similarity: float) -> Iterator
 
 
 def _twins(ledger: Ledger, reason: str) -> Iterator[pa.RecordBatch]:
-    """(twin, id, similarity) of every document that left for `reason`."""
+    """(twin, id, similarity) of every document removed for `reason`."""
     for path in ledger.paths:
         for batch in read_batches(path, ["twin", "id", "similarity", "drop_reasons"]):
             rows = (first_reasons(batch["drop_reasons"], [reason]) == 0) & batch["twin"].is_valid().to_numpy(False)
-            left = batch.filter(pa.array(rows))
-            yield pa.RecordBatch.from_arrays([left["twin"], left["id"], left["similarity"]], names=_FOUND)
+            removed = batch.filter(pa.array(rows))
+            yield pa.RecordBatch.from_arrays([removed["twin"], removed["id"], removed["similarity"]], names=_FOUND)
 
 
 def _without(table: pa.Table, edges: Path) -> pa.Table:
-    """Those pairs that are not among the edges."""
+    """The pairs that are not among the edges."""
     wanted = np.sort(_keys(table))
     seen = np.zeros(len(wanted), np.bool_)
     for batch in read_batches(edges, ["id_a", "id_b"]):
@@ -132,7 +132,7 @@ def _keys(table: pa.Table) -> np.ndarray:
 
 
 def _described(ledger: Ledger, stage: str, table: pa.Table) -> pa.RecordBatch:
-    """The pairs with the addresses and fates of both."""
+    """The pairs with the URLs and fates of both documents."""
     table = table.combine_chunks()
     ids = pc.unique(pa.chunked_array([*table["id_a"].chunks, *table["id_b"].chunks], pa.string()))
     urls, fates = _known(ledger, ids)
