@@ -29,7 +29,8 @@ from cleaners.c4 import C4Config
 from cleaners.datatrove.c4 import line_sentences
 from cleaners.datatrove.words import tokens_of
 from cleaners.fineweb import FineWebConfig
-from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
+from cleaners.gopher_quality import GopherQualityConfig
+from cleaners.gopher_repetition import GopherRepetitionConfig
 from pipelines.core import failing
 from pipelines.recipe import load_recipe
 from shards.sink import read_table

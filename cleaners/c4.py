@@ -16,13 +16,13 @@ import pyarrow as pa
 from pydantic import field_validator
 
 from cleaners.assets.wordlist import WordFinder, entries
-from cleaners.bounds import Bound, BoundedConfig, with_metrics
+from cleaners.thresholds import Threshold, ThresholdConfig, with_metrics
 from shards.compiled import kernel
 from shards.spans import SPAN_LISTS, Spans, add_span, as_lists, compose, cut
 from shards.stage import Batch, Stage, with_columns
 
 
-class C4Config(BoundedConfig):
+class C4Config(ThresholdConfig):
     """Kind `c4`. The text becomes its lines that stay, without white space around them and without empty lines.
 
     `<name>.cut_spans` says what went: start, end, start, end, ... in bytes of the text as it was;
@@ -31,7 +31,7 @@ class C4Config(BoundedConfig):
 
     version: ClassVar[int] = 2
 
-    line_ends: Bound[str] = '.!?"'  # characters; without the bound a line may end in any
+    line_ends: Threshold[str] = '.!?"'  # characters; without the bound a line may end in any
     min_words_per_line: int = 5
     max_word_chars: int = 1000  # a line with a longer word goes
     # Anywhere in a line, which then goes, whatever their case.
@@ -47,10 +47,10 @@ class C4Config(BoundedConfig):
     remove_citations: bool = True
     segmented: bool = False  # Chinese and Japanese words by a segmenter instead of single characters
     bad_words: str | None = None  # path of a list: one entry a line, `#` begins a comment, `.gz` is read
-    max_lorem_ipsum_lines: Bound[int] = 0
-    max_curly_bracket_lines: Bound[int] = 0
-    max_bad_words: Bound[int] = 0
-    min_sentences: Bound[int] = 3
+    max_lorem_ipsum_lines: Threshold[int] = 0
+    max_curly_bracket_lines: Threshold[int] = 0
+    max_bad_words: Threshold[int] = 0
+    min_sentences: Threshold[int] = 3
     compat: Literal["datatrove"] | None = None  # "datatrove": lines are kept as in `cleaners.datatrove.c4`
 
     METRICS: ClassVar[dict[str, pa.DataType]] = {

@@ -17,8 +17,8 @@ import pyarrow as pa
 from pydantic import field_validator
 
 from cleaners.assets.fasttext_file import load_fasttext
-from cleaners.bounds import Bound
 from cleaners.language import LABEL, model_sha256
+from cleaners.thresholds import Threshold
 from shards.compiled import kernel
 from shards.errors import UserError
 from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
@@ -34,7 +34,7 @@ class ClassifierConfig(StageConfig):
     name: str = "classifier"
     model: str  # path of a fastText model
     label: str = POSITIVE
-    min_score: Bound[float] = None  # of 0..1
+    min_score: Threshold[float] = None  # of 0..1
 
     @field_validator("min_score")
     @classmethod

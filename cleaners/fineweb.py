@@ -10,17 +10,17 @@ from typing import ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from cleaners.bounds import Bound, BoundedConfig, with_metrics
+from cleaners.thresholds import Threshold, ThresholdConfig, with_metrics
 from shards.stage import Batch, Stage
 
 
-class FineWebConfig(BoundedConfig):
+class FineWebConfig(ThresholdConfig):
     """Kind `fineweb`. A text without lines has no punctuated ones; its other fractions are 0."""
 
-    min_punctuated_line_fraction: Bound[float] = 0.12
-    max_short_line_fraction: Bound[float] = 0.67
-    max_duplicate_line_char_fraction: Bound[float] = 0.01  # of the characters of lines; the paper's text says 0.1
-    max_newlines_per_word: Bound[float] = 0.3
+    min_punctuated_line_fraction: Threshold[float] = 0.12
+    max_short_line_fraction: Threshold[float] = 0.67
+    max_duplicate_line_char_fraction: Threshold[float] = 0.01  # of the characters of lines; the paper's text says 0.1
+    max_newlines_per_word: Threshold[float] = 0.3
     short_line_chars: int = 30  # a line of so many characters is still short
     line_ends: str | None = None  # characters that a punctuated line ends in; by default all of `kernels.sentences`
     segmented: bool = False  # Chinese and Japanese words by a segmenter instead of single characters

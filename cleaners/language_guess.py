@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import field_validator
 
-from cleaners.bounds import Bound
 from cleaners.crawl.charset import decode
 from cleaners.language import LABEL, check_known, language_model_path, load_model, model_sha256
+from cleaners.thresholds import Threshold
 from shards.compiled import kernel
 from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
 
@@ -39,7 +39,7 @@ class LanguageGuessConfig(StageConfig):
 
     name: str = "language_guess"
     languages: tuple[str, ...] = ("en",)  # codes of lid.176 that are wanted
-    min_wanted_score: Bound[float] = 0.01  # sum over the wanted languages
+    min_wanted_score: Threshold[float] = 0.01  # sum over the wanted languages
     audit_fraction: float = 0.01  # of all pages, chosen by id: never dropped here
     model: str | None = None  # path of another fastText model
 

@@ -20,8 +20,8 @@ from typing import ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from cleaners.bounds import BoundedConfig, with_metrics
 from cleaners.kernels import pii_candidates as places
+from cleaners.thresholds import ThresholdConfig, with_metrics
 from shards.spans import SPAN_LISTS, Spans, as_lists, in_lists, replace
 from shards.stage import Batch, Stage, with_columns
 from shards.unicode import text_buffers
@@ -79,7 +79,7 @@ class Search:
     replacements: tuple[str, ...]
 
 
-class PiiConfig(BoundedConfig):
+class PiiConfig(ThresholdConfig):
     """Kind `pii`. It edits the text and counts what it replaced; no rule drops a document.
 
     `<name>.spans` says where: start, end, start, end, ... in bytes of the text as it was; `<name>.replaced_kinds`

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import field_validator
 
-from cleaners.bounds import Bound, BoundedConfig, with_metrics
+from cleaners.thresholds import Threshold, ThresholdConfig, with_metrics
 from shards.compiled import kernel
 from shards.spans import SPAN_LISTS, Spans, add_span, as_lists, compose, cut
 from shards.stage import Batch, Stage, with_columns
@@ -31,7 +31,7 @@ _SPACE = re.compile(r"\s")
 _SAME = (("ſ", "s"), ("ı", "i"), ("İ", "i"))  # that re.IGNORECASE takes for one another, besides upper and lower case
 
 
-class RefinedWebLinesConfig(BoundedConfig):
+class RefinedWebLinesConfig(ThresholdConfig):
     """Kind `refinedweb_lines`. `<name>.cut_spans` says what went: start, end, ... in bytes of the text as it was.
 
     A text that loses a line or a phrase also loses newlines: at both ends, and behind the second of a row.
@@ -47,7 +47,7 @@ class RefinedWebLinesConfig(BoundedConfig):
     line_starts: tuple[str, ...] = ("sign-in",)
     line_ends: tuple[str, ...] = ("Read more...",)
     anywhere: tuple[str, ...] = ("items in cart",)
-    max_removed_word_fraction: Bound[float] = 0.05
+    max_removed_word_fraction: Threshold[float] = 0.05
 
     METRICS: ClassVar[dict[str, pa.DataType]] = {
         "removed_word_fraction": pa.float64(),  # 0 for a text without words

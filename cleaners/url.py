@@ -21,7 +21,7 @@ import pyarrow as pa
 from cleaners.assets.domains import Domains, host_of
 from cleaners.assets.listfile import open_list
 from cleaners.assets.wordlist import entries
-from cleaners.bounds import Bound, BoundedConfig
+from cleaners.thresholds import Threshold, ThresholdConfig
 from shards.errors import UserError
 from shards.stage import Batch, Rule, Stage, with_columns
 
@@ -32,7 +32,7 @@ _LISTS = ("blocked_domains", "strict_words", "hard_words", "soft_words")
 _WORD = re.compile(r"[^\W_]+")
 
 
-class UrlConfig(BoundedConfig):
+class UrlConfig(ThresholdConfig):
     stops: ClassVar[bool] = True
 
     # One's own lists, by the references of `assets.listfile`: a path, a file of an archive or a package, `ut1`. One
@@ -60,9 +60,9 @@ class UrlConfig(BoundedConfig):
         "statmt.org",
         "uspto.gov",
     )
-    max_strict_words: Bound[int] = 0
-    max_hard_words: Bound[int] = 0
-    max_soft_words: Bound[int] = 1
+    max_strict_words: Threshold[int] = 0
+    max_hard_words: Threshold[int] = 0
+    max_soft_words: Threshold[int] = 1
 
     METRICS: ClassVar[dict[str, pa.DataType]] = {
         "blocked_domain": pa.int64(),  # 0 or 1

@@ -25,7 +25,8 @@ from cleaners.chinese_quality import ChineseQualityConfig
 from cleaners.classifier import ClassifierConfig
 from cleaners.extract import ExtractConfig
 from cleaners.fineweb import FineWebConfig
-from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
+from cleaners.gopher_quality import GopherQualityConfig
+from cleaners.gopher_repetition import GopherRepetitionConfig
 from cleaners.language import LanguageConfig
 from cleaners.language_guess import LanguageGuessConfig
 from cleaners.page import PageConfig

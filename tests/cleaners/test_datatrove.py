@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from word_oracle import any_text, split
 
-from cleaners.bounds import BoundedConfig
 from cleaners.c4 import C4Config
 from cleaners.datatrove.c4 import keep_sentences
 from cleaners.datatrove.fineweb import fineweb
@@ -17,8 +16,10 @@ from cleaners.datatrove.quality import quality
 from cleaners.datatrove.repetition import repetition
 from cleaners.datatrove.text import PUNCTUATION, TERMINAL_PUNCTUATION, traits
 from cleaners.fineweb import FineWebConfig
-from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
+from cleaners.gopher_quality import GopherQualityConfig
+from cleaners.gopher_repetition import GopherRepetitionConfig
 from cleaners.kernels.repetition import METRICS
+from cleaners.thresholds import ThresholdConfig
 from shards.unicode import text_buffers
 from shards.words import words_of
 
@@ -205,7 +206,7 @@ def test_a_kept_line_without_a_sentence_has_one() -> None:
     assert keep_sentences(["? ? ?\nIt is. It was."], **C4)[1]["sentence_count"][0] == 3
 
 
-CONFIGS: tuple[BoundedConfig, ...] = (
+CONFIGS: tuple[ThresholdConfig, ...] = (
     GopherRepetitionConfig(name="gopher_repetition", compat="datatrove"),
     GopherQualityConfig(name="gopher_quality", compat="datatrove"),
     FineWebConfig(name="fineweb", compat="datatrove"),
@@ -214,7 +215,7 @@ CONFIGS: tuple[BoundedConfig, ...] = (
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
-def test_compat_changes_formulas_and_neither_columns_nor_rules(config: BoundedConfig) -> None:
+def test_compat_changes_formulas_and_neither_columns_nor_rules(config: ThresholdConfig) -> None:
     batch = pa.record_batch({"text": pa.array(["The mill grinds corn.\n" * 20, "", None, "\n"], pa.large_string())})
     plain = config.model_copy(update={"compat": None})
     measured = config.build()(batch)

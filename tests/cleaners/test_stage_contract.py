@@ -11,7 +11,8 @@ from word_oracle import any_text
 from cleaners.c4 import C4Config
 from cleaners.chinese_quality import ChineseQualityConfig
 from cleaners.fineweb import FineWebConfig
-from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
+from cleaners.gopher_quality import GopherQualityConfig
+from cleaners.gopher_repetition import GopherRepetitionConfig
 from cleaners.language import LanguageConfig
 from cleaners.pii import PiiConfig
 from cleaners.refinedweb_lines import RefinedWebLinesConfig
