@@ -38,7 +38,7 @@ _TRACKING = re.compile(
 )
 
 
-class UrlConfig(GlobalStageConfig):
+class UrlDedupConfig(GlobalStageConfig):
     version: ClassVar[int] = 2
     reason: ClassVar[str] = "dedup.url"
 

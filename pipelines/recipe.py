@@ -43,7 +43,7 @@ from dedup.ngram_overlap import OverlapConfig
 from dedup.paragraphs import ParagraphsConfig
 from dedup.substring import SubstringConfig
 from dedup.top_share import TopShareConfig
-from dedup.url_dedup import UrlConfig as UrlDedupConfig
+from dedup.url_dedup import UrlDedupConfig
 from shards.config import Config, load_toml
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig

@@ -22,7 +22,7 @@ from dedup.minhash import MinHashConfig
 from dedup.repeats.passages import PassagesConfig
 from dedup.same_record import SameRecordConfig
 from dedup.top_share import TopShareConfig
-from dedup.url_dedup import UrlConfig as UrlDedupConfig
+from dedup.url_dedup import UrlDedupConfig
 from pipelines.core import failing, metric_of
 from pipelines.ledger.scopes import groups_of_rows
 from pipelines.ledger.table import KEPT, Ledger, word_counts
