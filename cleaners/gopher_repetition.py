@@ -16,8 +16,10 @@ from shards.stage import Batch, Stage
 class GopherRepetitionConfig(ThresholdConfig):
     """Kind `gopher_repetition`. Each setting is the largest fraction that is kept; the defaults are table A1's."""
 
-    max_duplicate_line_fraction: Threshold[float] = 0.30
-    max_duplicate_paragraph_fraction: Threshold[float] = 0.30
+    max_duplicate_line_fraction: Threshold[float] = 0.30  # duplicate lines / lines
+    max_duplicate_paragraph_fraction: Threshold[float] = 0.30  # duplicate paragraphs / paragraphs
+    # From here on fractions are of the characters of words: those in duplicate lines, in duplicate paragraphs, in the
+    # occurrences of the most frequent n-gram, and in duplicate n-grams.
     max_duplicate_line_char_fraction: Threshold[float] = 0.20
     max_duplicate_paragraph_char_fraction: Threshold[float] = 0.20
     max_top_2gram_fraction: Threshold[float] = 0.20
@@ -55,7 +57,7 @@ class GopherRepetitionConfig(ThresholdConfig):
     METRICS: ClassVar[dict[str, pa.DataType]] = {metric: pa.float64() for _, metric, _ in RULES}
 
     def build(self) -> Stage:
-        from cleaners.datatrove.repetition import repetition as datatrove_repetition
+        from cleaners.datatrove.repetition import datatrove_repetition
         from cleaners.datatrove.text import traits
         from cleaners.datatrove.words import tokens_of
         from cleaners.kernels.repetition import METRICS, repetition

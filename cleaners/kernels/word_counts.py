@@ -111,7 +111,7 @@ def core_hash(data, start, end, classes, lowercase):
 def hash_stop_words(stop_words: tuple[str, ...], *, segmented: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """(core hashes uint64[words], offsets int64[stop words + 1]).
 
-    A stop word is the sequence of words it splits into, so "as well" works; without a segmenter "因为" is 因 and 为.
+    A stop word is the sequence of words that it splits into: "as well" is two, and so is "因为" without a segmenter.
     """
     text = pa.array(stop_words, pa.large_string())
     data, _ = text_buffers(text)
@@ -123,10 +123,10 @@ def hash_stop_words(stop_words: tuple[str, ...], *, segmented: bool = False) -> 
 
 @kernel(inline="always")
 def _is_bullet(c):
-    found = False
+    is_bullet = False
     for bullet in BULLETS:
-        found |= c == bullet
-    return found
+        is_bullet |= c == bullet
+    return is_bullet
 
 
 @kernel(inline="always")

@@ -90,13 +90,6 @@ def test_a_text_without_words_has_too_few_and_divides_by_nothing() -> None:
     ]  # fmt: skip
 
 
-def test_a_config_survives_the_way_through_toml() -> None:
-    config = GopherQualityConfig(name="q", min_words=None, max_hash_ratio=0.2)
-    dumped = config.model_dump(mode="json")
-    assert dumped["min_words"] is False
-    assert GopherQualityConfig.parse(dumped, "recipe.toml") == config
-
-
 @pytest.mark.real
 def test_russian_prose_is_kept(real_data: Path) -> None:
     with gzip.open(real_data / "text/ru/Gogol_Viy.txt.gz", "rt", encoding="utf-8") as file:
@@ -109,5 +102,5 @@ def test_no_chinese_page_fails_for_lack_of_spaces(real_data: Path) -> None:
     with gzip.open(real_data / "text/zh/chinesewebtext-sample.jsonl.gz", "rt", encoding="utf-8") as file:
         chinese = texts(*(json.loads(line)["raw_content"] for line in file))
     config = GopherQualityConfig(name="q", min_mean_word_length=1, stop_words=("的", "在", "是", "和"))
-    found = {reason for row in reasons(config, chinese) for reason in row}
-    assert found <= {"too_many_ellipsis_lines", "too_few_stop_words"}
+    failing = {reason for row in reasons(config, chinese) for reason in row}
+    assert failing <= {"too_many_ellipsis_lines", "too_few_stop_words"}

@@ -72,13 +72,6 @@ def twice_in_few_words(n: int, percent: int) -> tuple[str, str]:
     return inside, outside
 
 
-def test_a_threshold_that_is_off_has_no_rule_and_keeps_its_metric() -> None:
-    config = GopherRepetitionConfig.parse({"name": "r", "max_top_2gram_fraction": False}, "recipe.toml: stage[0] r")
-    assert config.max_top_2gram_fraction is None
-    assert "max_top_2gram_fraction" not in {rule.setting for rule in config.rules()}
-    assert "r.top_2gram_fraction" in config.columns().names
-
-
 @pytest.mark.real
 def test_russian_prose_is_kept(real_data: Path) -> None:
     with gzip.open(real_data / "text/ru/Gogol_Viy.txt.gz", "rt", encoding="utf-8") as file:
