@@ -61,10 +61,22 @@ def test_cleaners_holds_local_kinds_and_dedup_those_that_compare_documents_with_
     packages = {kind: config.__module__.partition(".")[0] for kind, config in KINDS.items()}
     local = {kind for kind, config in KINDS.items() if issubclass(config, StageConfig)}
     compares_with_evaluation_sets = {"decontaminate"}
-    assert {kind for kind, package in packages.items() if package == "cleaners"} == local - compares_with_evaluation_sets
+    assert {
+        kind for kind, package in packages.items() if package == "cleaners"
+    } == local - compares_with_evaluation_sets
     assert {kind for kind, package in packages.items() if package == "dedup"} == (
         packages.keys() - local | compares_with_evaluation_sets
     )
+
+
+def test_every_test_that_docs_divergences_names_exists() -> None:
+    text = (ROOT / "docs" / "divergences.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+/test_\w+\.py)(?:::(test_\w+))?`", text)
+    assert len(named) > 40
+    for path, test in named:
+        assert f"def {test}" in (ROOT / "tests" / path).read_text(encoding="utf-8"), f"{path}::{test}"
+    documents = (ROOT / "tests/conformance/test_divergences.py").read_text(encoding="utf-8")
+    assert [name for name in re.findall(r"\[([^\]]+)\](?!\()", text) if f'"{name}": ' not in documents] == []
 
 
 def documented_commands() -> list[tuple[str, str]]:
