@@ -1,4 +1,4 @@
-"""Cleaning against datatrove 0.10 on the same WARC files, language model and cores: `make bench-clean`.
+"""Times cleaning against datatrove 0.10 on the same WARC files, language model and cores: `make bench-clean`.
 
 Both run FineWeb's stages up to deduplication, without the large URL lists.
 """
@@ -49,26 +49,26 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=3, help="WARC files of the crawl that are timed end to end")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--memory-pages", type=int, default=30_000, help="0 leaves out the memory row")
-    given = parser.parse_args()
+    options = parser.parse_args()
     data = real_crawl()
     rows = Rows("clean")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         some = folder / "crawl"
         some.mkdir()
-        for file in sorted((data / "crawl").glob("*.warc.gz"))[: given.files]:
+        for file in sorted((data / "crawl").glob("*.warc.gz"))[: options.files]:
             (some / file.name).symlink_to(file)
-        end_to_end(rows, some, folder, given.repeats)
-        filters(rows, some, folder, given.repeats)
-        reading(rows, some, given.repeats)
+        end_to_end(rows, some, folder, options.repeats)
+        filters(rows, some, folder, options.repeats)
+        reading(rows, some, options.repeats)
         extraction(rows, data, folder)
-        if given.memory_pages:
-            memory(rows, data / "crawl", folder, given.memory_pages)
+        if options.memory_pages:
+            memory(rows, data / "crawl", folder, options.memory_pages)
     rows.write()
 
 
 def end_to_end(rows: Rows, crawl: Path, folder: Path, repeats: int, engines: Iterable[str] = ENGINES) -> None:
-    """Pages a second behind the start: the time for the crawl less that for a single page of it, for both."""
+    """Pages a second after the start: the time for the crawl less the time for a single page, for both."""
     one = folder / "one"
     one.mkdir()
     for number, file in enumerate(_files(crawl)):  # a file for each worker
@@ -116,7 +116,7 @@ def _peer_seconds(crawl: Path, *, cores: str) -> float:
 
 
 def filters(rows: Rows, crawl: Path, folder: Path, repeats: int) -> None:
-    """The rule families on the English texts that our extraction makes of the crawl."""
+    """The rule families on the English texts that our extraction gives for the crawl."""
     recipe = tomllib.loads(recipe_text("fineweb")[0])
     kinds = ("gopher_repetition", "gopher_quality", "c4", "fineweb")
     tables = [stage for stage in recipe["stage"] if stage["kind"] in kinds]
@@ -158,7 +158,7 @@ def _english_texts(crawl: Path) -> list[str]:
 
 
 def _stage_times(configs: list[StageConfig], texts: list[str], repeats: int) -> dict[str, float]:
-    """ms a document of each stage; an editing one gives the next its text, as in a run."""
+    """ms per document of each stage. A stage that edits hands its text to the next, as in a run."""
     first = [
         pa.record_batch({"text": pa.array(texts[i : i + 256], pa.large_string())}) for i in range(0, len(texts), 256)
     ]
@@ -175,7 +175,7 @@ def _stage_times(configs: list[StageConfig], texts: list[str], repeats: int) -> 
 
 
 def reading(rows: Rows, crawl: Path, repeats: int) -> None:
-    """Documents with their HTTP bodies decoded, in MB of gzip a second; the floor is to inflate and nothing else."""
+    """Documents with their HTTP bodies decoded, in MB of gzip a second; the upper limit is inflating alone."""
     files = _files(crawl)
     size = sum(file.num_bytes for file in files) / 1e6
 
@@ -239,8 +239,8 @@ def extraction(rows: Rows, data: Path, folder: Path) -> None:
     texts["datatrove"] = json.loads(run_on("0", [require_peers(), PEER_SCRIPT, "--extract", path])[1])["texts"]
 
     by_type: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for engine, found in texts.items():
-        for (url, _, _), text in zip(pages, found, strict=True):
+    for engine, texts_of_engine in texts.items():
+        for (url, _, _), text in zip(pages, texts_of_engine, strict=True):
             kind = truth[url].get("page_type") or truth[url]["set"]
             score = f1(text, truth[url]["main_content"])
             by_type[engine]["all labelled pages"].append(score)
@@ -280,7 +280,7 @@ def _stock(payload: bytes, url: str) -> str:
 
 
 def memory(rows: Rows, crawl: Path, folder: Path, pages: int) -> None:
-    """Most memory over a run of `pages` pages beside one of 1,000, two workers."""
+    """Peak memory of a run of `pages` pages and of one of 1,000, with two workers."""
     recipe = _recipe(folder, "resiliparse")
     peaks = []
     for number in (1_000, pages):
@@ -293,7 +293,7 @@ def memory(rows: Rows, crawl: Path, folder: Path, pages: int) -> None:
 
 
 def _enlarge(crawl: Path, out: Path, number: int) -> None:
-    """`number` records of the crawl in files of 250, each time under new record ids and URLs."""
+    """Write `number` records of the crawl to files of 250, repeated ones with new record ids and URLs."""
     out.mkdir()
     made = 0
     for file in cycle(_files(crawl)):

@@ -1,10 +1,13 @@
-"""Our rules beside datatrove's filters, document by document: `make bench-conformance`.
+"""Compares our rules with datatrove's filters, document by document: `make bench-conformance`.
 
-`main` judges the pages of the crawl as both ship, prints a row for every rule and language, and writes it to
-`benchmarks/results/conformance.json`: datatrove with its own words (spaCy, jieba) and sentences and the thresholds that
-FineWeb and FineWeb2 published; ours with the recipe of the language without `compat`; and ours with `compat` and those
-thresholds, where only sentences and a few words are left to differ. tests/conformance puts our words and sentences into
-datatrove's filters, where nothing is left.
+`main` judges the pages of the crawl in three ways, prints a row for every rule and language, and writes the rows to
+`benchmarks/results/conformance.json`:
+
+    peer    datatrove as it ships: its own words (spaCy, jieba) and sentences, the thresholds of FineWeb and FineWeb2
+    ours    the recipe of the language without `compat`
+    compat  our stages with `compat` and the thresholds of the peer; only sentences and a few words differ
+
+tests/conformance puts our words and sentences into datatrove's filters, and then nothing differs.
 """
 
 import gzip
@@ -29,7 +32,8 @@ from cleaners.c4 import C4Config
 from cleaners.datatrove.c4 import line_sentences
 from cleaners.datatrove.words import tokens_of
 from cleaners.fineweb import FineWebConfig
-from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
+from cleaners.gopher_quality import GopherQualityConfig
+from cleaners.gopher_repetition import GopherRepetitionConfig
 from pipelines.core import failing
 from pipelines.recipe import load_recipe
 from shards.sink import read_table
@@ -43,15 +47,15 @@ KINDS = {
     "fineweb": FineWebConfig,
     "c4": C4Config,
 }
-# Languages of lid.176: datatrove's name, the recipe with its thresholds, the most documents that are taken. "zh" and
-# "zho" are no Mandarin to datatrove: its words for them are those between white space.
+# By language of lid.176: datatrove's name, the recipe with the thresholds, the largest number of documents. For "zh"
+# and "zho" datatrove does not use its words for Mandarin, but those between white space.
 LANGUAGES = {
     "en": ("eng_Latn", "fineweb", 600),
     "de": ("deu_Latn", "fineweb", 300),
     "ru": ("rus_Cyrl", "fineweb2-ru", 200),
     "zh": ("cmn_Hani", "fineweb2-zh", 200),
 }
-# What the recipe of a language leaves out or sets for our words, as published (FineWeb2), and German stop words.
+# Published settings (FineWeb2) that the recipe of a language leaves out or sets for our words, and German stop words.
 PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "de": {"gopher_quality": {"stop_words": ("der", "die", "und", "in", "den", "von", "zu", "das", "mit", "sich")}},
     "zh": {"gopher_quality": {"min_words": 50}, "fineweb": {"max_newlines_per_word": 0.178}},
@@ -67,26 +71,26 @@ class Document:
 
 @dataclass(frozen=True)
 class Case:
-    """A rule of datatrove's with a threshold, on a document given by its number."""
+    """A rule of datatrove with a threshold, applied to one document."""
 
-    document: int
+    document: int  # its index
     rule: str
     threshold: float | None
 
 
 def documents(data: Path) -> list[Document]:
-    """Main content of the crawl's pages (by resiliparse); Russian and Chinese also from the plain texts."""
-    found: dict[str, list[str]] = defaultdict(list)
+    """The main content of the crawl's pages by resiliparse, and Russian and Chinese plain texts."""
+    by_language: dict[str, list[str]] = defaultdict(list)
     for language, text in _extracted(data):
-        found[language].append(text)
+        by_language[language].append(text)
     for file in sorted((data / "text" / "ru").glob("*.gz")):
         with gzip.open(file, "rt", encoding="utf-8") as book:
-            found["ru"] += _chapters(book.read())[:15]
+            by_language["ru"] += _chapters(book.read())[:15]
     with gzip.open(data / "text" / "zh" / "chinesewebtext-sample.jsonl.gz", "rt", encoding="utf-8") as lines:
-        found["zh"] += [json.loads(line)["raw_content"] for line in lines]
+        by_language["zh"] += [json.loads(line)["raw_content"] for line in lines]
     chosen = []
     for language, (_, _, most) in LANGUAGES.items():
-        texts = [text for text in found[language] if text.strip()]
+        texts = [text for text in by_language[language] if text.strip()]
         random.Random(0).shuffle(texts)
         chosen += [Document(language, text) for text in texts[:most]]
     return chosen
@@ -122,18 +126,21 @@ def _chapters(book: str, chars: int = 3000) -> list[str]:
 
 
 def stages(language: str, *, compat: bool) -> list[StageConfig]:
-    """The stages of the language's recipe and `c4`; with `compat` datatrove's formulas and words and the published
-    thresholds, without it our own formulas and words, later copies counting."""
-    given = {kind: stage.model_dump() for kind, stage in load_recipe(LANGUAGES[language][1]).stages if kind in KINDS}
-    given["c4"] = {"name": "c4", **C4_SETTINGS, "line_ends": None if language == "zh" else C4_SETTINGS["line_ends"]}
-    given["gopher_repetition"]["count_first_copies"] = False
+    """The stages of the language's recipe, and `c4`.
+
+    With `compat` they have datatrove's formulas and words and the published thresholds. Without it they have our own
+    formulas and words, and only later copies count.
+    """
+    settings = {kind: stage.model_dump() for kind, stage in load_recipe(LANGUAGES[language][1]).stages if kind in KINDS}
+    settings["c4"] = {"name": "c4", **C4_SETTINGS, "line_ends": None if language == "zh" else C4_SETTINGS["line_ends"]}
+    settings["gopher_repetition"]["count_first_copies"] = False
     for kind, published in PUBLISHED.get(language, {}).items():
-        given[kind] |= published if compat or language == "de" else {}
-    return [KINDS[kind](**given[kind] | {"compat": "datatrove" if compat else None}) for kind in KINDS]
+        settings[kind] |= published if compat or language == "de" else {}
+    return [KINDS[kind](**settings[kind] | {"compat": "datatrove" if compat else None}) for kind in KINDS]
 
 
 def measure(texts: Sequence[str], configs: Sequence[StageConfig]) -> dict[str, pa.Array]:
-    """All metrics of the stages, each on the texts as they came, and `c4.text`, what `c4` makes of them."""
+    """All metrics of the stages, each measured on the original texts, and `c4.text`, the text that `c4` leaves."""
     batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
     columns = {}
     for config in configs:
@@ -145,14 +152,14 @@ def measure(texts: Sequence[str], configs: Sequence[StageConfig]) -> dict[str, p
 
 
 def peers_verdicts(
-    given: Sequence[Document], cases: Sequence[Case], *, our_words: bool
+    pages: Sequence[Document], cases: Sequence[Case], *, our_words: bool
 ) -> tuple[list[bool | None], list[dict[str, str]]]:
-    """(whether datatrove drops, by case; the texts that it makes, by document); see `benchmarks/peers/filters.py`."""
-    of_document: dict[int, list[Case]] = defaultdict(list)
+    """(whether datatrove drops, by case; its edited texts, by document), from `benchmarks/peers/filters.py`."""
+    cases_of: dict[int, list[Case]] = defaultdict(list)
     for case in cases:
-        of_document[case.document].append(case)
+        cases_of[case.document].append(case)
     lines = []
-    for number, document in enumerate(given):
+    for number, document in enumerate(pages):
         quality, fineweb, c4 = (stages(document.language, compat=True)[i] for i in (1, 2, 3))
         line = {
             "text": document.text,
@@ -166,23 +173,23 @@ def peers_verdicts(
                 "c4_terminal_punctuation": c4.line_ends is not None,
                 "c4_min_words_per_line": c4.min_words_per_line,
             },
-            "cases": [[case.rule, case.threshold] for case in of_document[number]],
+            "cases": [[case.rule, case.threshold] for case in cases_of[number]],
         }
         lines.append(line)
     answers = peers_answers(lines)
     verdicts = {
         case: drops
         for number, answer in enumerate(answers)
-        for case, drops in zip(of_document[number], answer.pop("drops"), strict=True)
+        for case, drops in zip(cases_of[number], answer.pop("drops"), strict=True)
     }
     return [verdicts[case] for case in cases], answers
 
 
 def peers_answers(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What `benchmarks/peers/filters.py` answers, by line."""
+    """The answers of `benchmarks/peers/filters.py`, one a line."""
     script = ROOT / "benchmarks" / "peers" / "filters.py"
-    given = "\n".join(map(json.dumps, lines))
-    done = subprocess.run([require_peers(), script], input=given, capture_output=True, text=True, check=False)
+    requests = "\n".join(map(json.dumps, lines))
+    done = subprocess.run([require_peers(), script], input=requests, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{script}: exit {done.returncode}\n{done.stderr[-2000:]}")
     answers = [json.loads(line) for line in done.stdout.splitlines()]
@@ -191,7 +198,7 @@ def peers_answers(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def word_spans(text: str, split: Callable[[pa.Array], Words] = tokens_of) -> list[list[int]]:
-    """[start, end) of our words in characters, by default those of `compat`."""
+    """[start, end) in characters of our words, by default those of `compat`."""
     array = pa.array([text], pa.large_string())
     words = split(array)
     data, _ = text_buffers(array)
@@ -200,7 +207,7 @@ def word_spans(text: str, split: Callable[[pa.Array], Words] = tokens_of) -> lis
 
 
 def _sentences(text: str) -> dict[str, int]:
-    """Our number of sentences of all lines that C4's filter may ask for."""
+    """Our number of sentences in each line that C4's filter may ask for."""
     citation = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
     lines = sorted({citation.sub("", line.strip()) for line in text.splitlines()})
     array = pa.array(lines, pa.large_string())
@@ -208,11 +215,11 @@ def _sentences(text: str) -> dict[str, int]:
 
 
 def main() -> None:
-    given = documents(real_crawl())
+    pages = documents(real_crawl())
     rows = []
     print(f"{'rule, language':62} pages     peer     ours   compat  equal  equal with compat")
     for language in LANGUAGES:
-        some = [document for document in given if document.language == language]
+        some = [page for page in pages if page.language == language]
         texts = [document.text for document in some]
         rules = {rule.reason: rule for config in stages(language, compat=True) for rule in config.rules()}
         rules = {reason: rule for reason, rule in rules.items() if reason != "c4.bad_word"}
@@ -248,14 +255,14 @@ def main() -> None:
 
 
 def _compare_words(language: str, texts: Sequence[str], theirs: Sequence[list[str]]) -> dict[str, Any]:
-    """Words a document, and how many of datatrove's are also ours: with the same begin and end."""
+    """The number of words per document, and the share of datatrove's that are ours, too, with equal start and end."""
     numbers, equal = np.zeros(3, np.int64), np.zeros(2, np.int64)
     for text, words in zip(texts, theirs, strict=True):
-        spans, at = set(), 0
+        spans, end = set(), 0
         for word in words:
-            start = text.index(word, at)
-            at = start + len(word)
-            spans.add((start, at))
+            start = text.index(word, end)
+            end = start + len(word)
+            spans.add((start, end))
         ours = [{(start, end) for start, end in word_spans(text, split)} for split in (words_of, tokens_of)]
         numbers += (len(spans), *map(len, ours))
         equal += [len(spans & some) for some in ours]

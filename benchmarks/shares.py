@@ -1,7 +1,7 @@
-"""What each built-in recipe drops of the real crawl, by rule and language, as Markdown: `make bench-shares`.
+"""Prints the share of the real crawl that each built-in recipe drops, by rule and language: `make bench-shares`.
 
-A page counts for the first rule that drops it. Languages are those that lid.176 finds; pages that fall before have
-none. With --out, runs are kept there and those that are done are not made again.
+The output is Markdown. A page counts for the first rule that drops it. Languages are those of lid.176; pages that are
+dropped before have none. With --out, runs are kept there, and finished ones are not made again.
 """
 
 import argparse
@@ -21,10 +21,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
     parser.add_argument("recipes", nargs="*", default=builtin_names())
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        for name in given.recipes or builtin_names():
-            folder = (given.out or Path(temporary)) / name
+        for name in options.recipes or builtin_names():
+            folder = (options.out or Path(temporary)) / name
             paths = f"source.paths={real_crawl() / 'crawl'}"
             run_on("0,1", [GRISTMILL, "run", name, "--set", paths, "--out", folder])
             print("\n".join(table(name, folder)), flush=True)
@@ -33,8 +33,8 @@ def main() -> None:
 def table(name: str, run: Path) -> list[str]:
     ledger = Ledger.open(run)
     fates, reasons = ledger.fates()
-    found = ledger.column("language").to_pylist()
-    languages = [language if language in LANGUAGES or language is None else "others" for language in found]
+    known = ledger.column("language").to_pylist()
+    languages = [language if language in LANGUAGES or language is None else "others" for language in known]
     counts = Counter(zip((reasons[f] if f >= 0 else "kept" for f in fates.tolist()), languages, strict=True))
     columns = (*LANGUAGES, "others", None)
     totals = {column: sum(n for (_, language), n in counts.items() if language == column) for column in columns}

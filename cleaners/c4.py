@@ -1,11 +1,11 @@
 """C4's rules (arXiv 1910.10683, section 2.2, and its published code): keep the lines that are sentences.
 
-A line stays when it ends in terminal punctuation (an ellipsis is none), has enough words, none of them endless, and no
-word of scripts and cookie notices. Citations like [1] and [edit] go from the lines. The page goes for "lorem ipsum" or
-a curly bracket in a line that stays, for a bad word, and when too few sentences are left.
+A line is kept when it ends in terminal punctuation other than an ellipsis, has enough words, none of them too long,
+and no phrase of scripts and cookie notices. Citations like [1] and [edit] are cut from the lines. A page is dropped
+for "lorem ipsum" or a curly bracket in a line that is kept, for a bad word, and when too few sentences are left.
 
-The defaults are the numbers of the authors' code (TFDS), which DCLM has too; datatrove's are min_words_per_line = 3,
-min_sentences = 5 and ' among the line ends. Sentences are those of `kernels.sentences`, where theirs are punkt's.
+The defaults are the numbers of the authors' code (TFDS), which DCLM has too. datatrove has min_words_per_line = 3,
+min_sentences = 5 and ' among the line ends. Sentences are those of `kernels.sentences`; theirs are punkt's.
 """
 
 from pathlib import Path
@@ -16,25 +16,25 @@ import pyarrow as pa
 from pydantic import field_validator
 
 from cleaners.assets.wordlist import WordFinder, entries
-from cleaners.bounds import Bound, BoundedConfig, with_metrics
+from cleaners.thresholds import Threshold, ThresholdConfig, with_metrics
 from shards.compiled import kernel
 from shards.spans import SPAN_LISTS, Spans, add_span, as_lists, compose, cut
 from shards.stage import Batch, Stage, with_columns
 
 
-class C4Config(BoundedConfig):
-    """Kind `c4`. The text becomes its lines that stay, without white space around them and without empty lines.
+class C4Config(ThresholdConfig):
+    """Kind `c4`. The text becomes its kept lines, without white space around them and without empty lines.
 
-    `<name>.cut_spans` says what went: start, end, start, end, ... in bytes of the text as it was;
-    null under `compat`, where a line end may become another character.
+    `<name>.cut_spans` holds what was cut: start, end, start, end, ... in bytes of the text as it was. It is null under
+    `compat`, where a line end may become another character.
     """
 
     version: ClassVar[int] = 2
 
-    line_ends: Bound[str] = '.!?"'  # characters; without the bound a line may end in any
+    line_ends: Threshold[str] = '.!?"'  # characters; when off, a line may end in any
     min_words_per_line: int = 5
-    max_word_chars: int = 1000  # a line with a longer word goes
-    # Anywhere in a line, which then goes, whatever their case.
+    max_word_chars: int = 1000  # a line with a longer word is removed
+    # A line that holds one of these, in any case, is removed.
     line_phrases: tuple[str, ...] = (
         "javascript",
         "terms of use",
@@ -47,10 +47,10 @@ class C4Config(BoundedConfig):
     remove_citations: bool = True
     segmented: bool = False  # Chinese and Japanese words by a segmenter instead of single characters
     bad_words: str | None = None  # path of a list: one entry a line, `#` begins a comment, `.gz` is read
-    max_lorem_ipsum_lines: Bound[int] = 0
-    max_curly_bracket_lines: Bound[int] = 0
-    max_bad_words: Bound[int] = 0
-    min_sentences: Bound[int] = 3
+    max_lorem_ipsum_lines: Threshold[int] = 0
+    max_curly_bracket_lines: Threshold[int] = 0
+    max_bad_words: Threshold[int] = 0
+    min_sentences: Threshold[int] = 3
     compat: Literal["datatrove"] | None = None  # "datatrove": lines are kept as in `cleaners.datatrove.c4`
 
     METRICS: ClassVar[dict[str, pa.DataType]] = {
@@ -59,7 +59,7 @@ class C4Config(BoundedConfig):
         "citations_removed": pa.int64(),
         "lorem_ipsum_lines": pa.int64(),
         "curly_bracket_lines": pa.int64(),
-        "bad_words": pa.int64(),  # occurrences in what stays
+        "bad_words": pa.int64(),  # occurrences in the kept lines
         "sentence_count": pa.int64(),
     }
     RULES = (
@@ -87,7 +87,7 @@ class C4Config(BoundedConfig):
         return phrases
 
     def build(self) -> Stage:
-        from cleaners.datatrove import c4 as datatrove
+        from cleaners.datatrove.c4 import keep_sentences
         from cleaners.kernels import lines
         from cleaners.kernels.phrases import PhraseFinder
         from shards.unicode import text_buffers
@@ -97,7 +97,7 @@ class C4Config(BoundedConfig):
         phrases = PhraseFinder(("lorem ipsum",), self.line_phrases, ("{",))
         bad_words = None if self.bad_words is None else WordFinder(entries(self.bad_words))
 
-        def keep_sentences(batch: Batch) -> Batch:
+        def keep_lines(batch: Batch) -> Batch:
             text = batch["text"]
             citations = Spans(*_citations(*text_buffers(text), self.remove_citations))
             bare = cut(text, *citations)
@@ -105,31 +105,31 @@ class C4Config(BoundedConfig):
             table = lines.lines_of(bare, words_of(bare, segmented=self.segmented))
             rows, starts, ends = table[lines.ROW], table[lines.START], table[lines.END]
 
-            stays = table[lines.WORDS] >= self.min_words_per_line
-            stays &= table[lines.LONGEST_WORD] <= self.max_word_chars
+            is_kept = table[lines.WORDS] >= self.min_words_per_line
+            is_kept &= table[lines.LONGEST_WORD] <= self.max_word_chars
             if line_ends is not None:
-                stays &= np.isin(table[lines.LAST], line_ends) & (table[lines.ENDS_IN_DOTS] == 0)
-            found = phrases.find(data, starts, ends, stays)
-            # In the order of the published code: a line that goes for a phrase has no curly bracket to count.
-            lorem_ipsum = found & 1 > 0
-            stays &= lorem_ipsum | (found & 2 == 0)
-            curly_bracket = (found & 4 > 0) & stays & ~lorem_ipsum
+                is_kept &= np.isin(table[lines.LAST], line_ends) & (table[lines.ENDS_IN_DOTS] == 0)
+            groups = phrases.find(data, starts, ends, is_kept)
+            # The order is that of the published code: a line that a phrase removes has no curly bracket to count.
+            lorem_ipsum = groups & 1 > 0
+            is_kept &= lorem_ipsum | (groups & 2 == 0)
+            curly_bracket = (groups & 4 > 0) & is_kept & ~lorem_ipsum
 
-            between = Spans(*_between(data, offsets, rows[stays], starts[stays], ends[stays]))
+            between = Spans(*_between(data, offsets, rows[is_kept], starts[is_kept], ends[is_kept]))
             edited = cut(bare, *between)
 
-            def number(lines: np.ndarray) -> np.ndarray:
-                return np.bincount(rows[lines], minlength=len(text))
+            def per_text(is_counted: np.ndarray) -> np.ndarray:
+                return np.bincount(rows[is_counted], minlength=len(text))
 
             num_lines = np.bincount(rows, minlength=len(text))
-            removed = number(~stays)
-            sentences = np.bincount(rows, table[lines.SENTENCES] * stays, len(text))
+            removed = per_text(~is_kept)
+            sentences = np.bincount(rows, table[lines.SENTENCES] * is_kept, len(text))
             metrics = {
                 "lines_removed": removed,
                 "removed_line_fraction": removed / np.maximum(num_lines, 1),
                 "citations_removed": np.bincount(citations.rows, minlength=len(text)),
-                "lorem_ipsum_lines": number(lorem_ipsum),
-                "curly_bracket_lines": number(curly_bracket),
+                "lorem_ipsum_lines": per_text(lorem_ipsum),
+                "curly_bracket_lines": per_text(curly_bracket),
                 "bad_words": _count(bad_words, edited),
                 "sentence_count": sentences.astype(np.int64),
             }
@@ -137,8 +137,8 @@ class C4Config(BoundedConfig):
             measured = with_metrics(batch, self.name, metrics)
             return with_columns(measured, {f"{self.name}.cut_spans": spans, "text": edited})
 
-        def keep_as_datatrove(batch: Batch) -> Batch:
-            kept, metrics = datatrove.keep_sentences(
+        def keep_lines_as_datatrove(batch: Batch) -> Batch:
+            kept, metrics = keep_sentences(
                 batch["text"].to_pylist(),
                 line_ends=self.line_ends,
                 min_words_per_line=self.min_words_per_line,
@@ -152,13 +152,13 @@ class C4Config(BoundedConfig):
             spans = pa.nulls(len(edited), SPAN_LISTS)
             return with_columns(measured, {f"{self.name}.cut_spans": spans, "text": edited})
 
-        return keep_as_datatrove if self.compat else keep_sentences
+        return keep_lines_as_datatrove if self.compat else keep_lines
 
 
 def _count(bad_words: WordFinder | None, text: pa.Array) -> np.ndarray:
     if bad_words is None:
         return np.zeros(len(text), np.int64)
-    return np.array([bad_words.count(left) if left else 0 for left in text.to_pylist()], np.int64)
+    return np.array([bad_words.count(value) if value else 0 for value in text.to_pylist()], np.int64)
 
 
 @kernel
@@ -186,7 +186,7 @@ def _citations(data, offsets, remove):
 
 @kernel
 def _end_of_citation(data, start, end):
-    """The offset behind the bracket that closes what begins at `start`; 0 where that is no citation."""
+    """The end of the citation whose first byte after the bracket is at `start`; 0 if there is none."""
     i = start
     while i < end and 0x30 <= data[i] <= 0x39:
         i += 1
@@ -204,22 +204,22 @@ def _end_of_citation(data, start, end):
 
 @kernel
 def _between(data, offsets, rows, starts, ends):
-    """(rows, starts, ends) of all that lies around the given lines but one newline between two, in bytes of the row."""
+    """(rows, starts, ends), in bytes of the row, of all text outside the lines but one newline between two lines."""
     out = np.empty((3, 2 * len(rows) + len(offsets)), np.int64)
     n = line = 0
     for row in range(len(offsets) - 1):
-        at, begin = offsets[row], offsets[row]
+        position, begin = offsets[row], offsets[row]
         first = True
         while line < len(rows) and rows[line] == row:
             if not first:
-                newline = at
+                newline = position
                 while data[newline] != 10:
                     newline += 1
-                n = add_span(out, n, row, at - begin, newline - begin)
-                at = newline + 1
-            n = add_span(out, n, row, at - begin, starts[line] - begin)
-            at = ends[line]
+                n = add_span(out, n, row, position - begin, newline - begin)
+                position = newline + 1
+            n = add_span(out, n, row, position - begin, starts[line] - begin)
+            position = ends[line]
             first = False
             line += 1
-        n = add_span(out, n, row, at - begin, offsets[row + 1] - begin)
+        n = add_span(out, n, row, position - begin, offsets[row + 1] - begin)
     return out[0, :n], out[1, :n], out[2, :n]

@@ -1,10 +1,9 @@
-"""What the makers of Chinese corpora ask of a page: MAP-NEO's Matrix (arXiv 2405.19327) and ChineseWebText
-(arXiv 2311.01149).
+"""Quality rules of two Chinese corpora: MAP-NEO's Matrix (arXiv 2405.19327) and ChineseWebText (arXiv 2311.01149).
 
-MAP-NEO counts characters where the rules for English count words; only its mean length is one of words, those of a
-segmenter, without their punctuation. Its n-gram limits are settings of `gopher_repetition`. Its line rule is one of
-`c4`: `line_ends = "。！？….!?"`, `min_words_per_line = 3`, `segmented = true`. Texts are measured as they are, without
-NFKC: full-width digits count as digits all the same.
+MAP-NEO counts characters where the rules for English count words. Only its mean length is one of words: a segmenter's,
+without punctuation. Its n-gram limits are settings of `gopher_repetition`. Its line rule is a setting of `c4`:
+`line_ends = "。！？….!?"`, `min_words_per_line = 3`, `segmented = true`. Texts are measured as they are, without NFKC;
+full-width digits count as digits.
 """
 
 from pathlib import Path
@@ -14,34 +13,34 @@ import numpy as np
 import pyarrow as pa
 
 from cleaners.assets.wordlist import WordFinder, entries
-from cleaners.bounds import Bound, BoundedConfig, with_metrics
+from cleaners.thresholds import Threshold, ThresholdConfig, with_metrics
 from shards.stage import Batch, Stage
 
 
-class ChineseQualityConfig(BoundedConfig):
+class ChineseQualityConfig(ThresholdConfig):
     """Kind `chinese_quality`. Characters are code points without white space; fractions of an empty text are 0."""
 
     version: ClassVar[int] = 2
 
     # MAP-NEO
-    min_sentences: Bound[int] = 2
-    min_chars: Bound[int] = 200  # ChineseWebText's; MAP-NEO's is 50
-    max_chars: Bound[int] = 10_000
-    min_mean_word_length: Bound[float] = 1.3  # letters, marks, numbers and ideographs of a segmenter's word
-    max_mean_word_length: Bound[float] = 10.0
-    max_hash_ratio: Bound[float] = 0.1  # runs of "#" per character
-    max_ellipsis_ratio: Bound[float] = 0.1  # runs of "…" and of two or more full stops per character
-    max_digit_fraction: Bound[float] = 0.3  # of letters, ideographs and digits
-    max_bracketed_fraction: Bound[float] = 0.1  # characters between 【 and 】 in one line
-    max_read_more_line_fraction: Bound[float] = 0.3
-    max_bullet_line_fraction: Bound[float] = 0.9
-    min_unique_fraction: Bound[float] = 0.1  # different characters
-    min_entropy: Bound[float] = 3.0  # of the distribution of characters, in nats
-    read_more: tuple[str, ...] = ("readmore", "展开", "更多", "。。。")  # line ends
+    min_sentences: Threshold[int] = 2
+    min_chars: Threshold[int] = 200  # ChineseWebText's; MAP-NEO's is 50
+    max_chars: Threshold[int] = 10_000
+    min_mean_word_length: Threshold[float] = 1.3  # letters, marks, numbers and ideographs of a segmenter's word
+    max_mean_word_length: Threshold[float] = 10.0
+    max_hash_ratio: Threshold[float] = 0.1  # runs of "#" / characters
+    max_ellipsis_ratio: Threshold[float] = 0.1  # runs of "…" and of two or more full stops / characters
+    max_digit_fraction: Threshold[float] = 0.3  # of letters, ideographs and digits
+    max_bracketed_fraction: Threshold[float] = 0.1  # characters between 【 and 】 in one line
+    max_read_more_line_fraction: Threshold[float] = 0.3
+    max_bullet_line_fraction: Threshold[float] = 0.9
+    min_unique_fraction: Threshold[float] = 0.1  # different characters
+    min_entropy: Threshold[float] = 3.0  # of the distribution of characters, in nats
+    read_more: tuple[str, ...] = ("readmore", "展开", "更多", "。。。")  # ends of lines
     # ChineseWebText
-    min_mean_line_chars: Bound[float] = 10.0
-    min_han_fraction: Bound[float] = 0.3  # Han characters
-    max_sensitive_words_per_line: Bound[float] = 0.5
+    min_mean_line_chars: Threshold[float] = 10.0
+    min_han_fraction: Threshold[float] = 0.3  # Han characters
+    max_sensitive_words_per_line: Threshold[float] = 0.5
     sensitive_words: str | None = None  # path of a list: one entry a line, `#` begins a comment, `.gz` is read
 
     METRICS: ClassVar[dict[str, pa.DataType]] = {

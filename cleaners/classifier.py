@@ -1,10 +1,10 @@
-"""A model filter: fastText's probability that a document is like the ones that somebody chose.
+"""A model filter: fastText's probability that a document resembles a chosen set of texts.
 
 DCLM-baseline (arXiv 2406.11794, section 4.4) trains fastText on instruction-like texts against web texts, with word
-bigrams, and keeps the tenth with the best scores. `gristmill classifier train` makes such a model; this stage scores.
-Model and stage see a text by one function, `word_lines`: its words (`shards.words`) on one line, a space between, so
+bigrams, and keeps the tenth with the best scores. `gristmill classifier train` trains such a model; this stage scores
+with it. Both read a text through `word_lines`: its words (`shards.words`) on one line with a space between them, so
 line breaks count for nothing and each ideograph is a word. Case and punctuation stay, as in DCLM's code
-(`baselines/mappers/enrichers/quality_prediction_enrichers_calc_fasttext.py`), whose published model can be named too:
+(`baselines/mappers/enrichers/quality_prediction_enrichers_calc_fasttext.py`). DCLM's published model works here with
 `label = "hq"`.
 """
 
@@ -17,8 +17,8 @@ import pyarrow as pa
 from pydantic import field_validator
 
 from cleaners.assets.fasttext_file import load_fasttext
-from cleaners.bounds import Bound
 from cleaners.language import LABEL, model_sha256
+from cleaners.thresholds import Threshold
 from shards.compiled import kernel
 from shards.errors import UserError
 from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
@@ -29,12 +29,12 @@ POSITIVE, NEGATIVE = "positive", "negative"  # labels of the models that `gristm
 
 
 class ClassifierConfig(StageConfig):
-    """Kind `classifier`. The score goes along with the text, for `top_share` to rank by and for readers of shards."""
+    """Kind `classifier`. The score goes along with the text: `top_share` ranks by it, and shards hold it."""
 
     name: str = "classifier"
     model: str  # path of a fastText model
     label: str = POSITIVE
-    min_score: Bound[float] = None  # of 0..1
+    min_score: Threshold[float] = None  # from 0 to 1
 
     @field_validator("min_score")
     @classmethod
@@ -65,6 +65,7 @@ class ClassifierConfig(StageConfig):
 
 
 def load_classifier(path: Path, label: str, where: str) -> Any:
+    """The fastText model at `path`. Raise a UserError that begins with `where` if it lacks `label`."""
     model = load_fasttext(path)
     known = [name.removeprefix(LABEL) for name in model.get_labels()]
     if label not in known:
@@ -75,19 +76,19 @@ def load_classifier(path: Path, label: str, where: str) -> Any:
 def scores(model: Any, label: str, texts: pa.Array) -> pa.Array:
     """float64[rows] in 0..1: the probability of `label`; null for a text without words."""
     lines = word_lines(texts)
-    found: list[float | None] = [None] * len(lines)
+    scored: list[float | None] = [None] * len(lines)
     rows = [i for i, line in enumerate(lines) if line]
     predicted = zip(*model.predict([lines[i] for i in rows], k=-1), strict=True) if rows else ()
     for row, (names, probabilities) in zip(rows, predicted, strict=True):
-        at = names.index(LABEL + label)
-        found[row] = min(1.0, float(probabilities[at]))  # a softmax in float32 can end a little above 1
-    return pa.array(found, pa.float64())
+        probability = float(probabilities[names.index(LABEL + label)])
+        scored[row] = min(1.0, probability)  # a softmax in float32 can end a little above 1
+    return pa.array(scored, pa.float64())
 
 
 def word_lines(texts: pa.Array, *, segmented: bool = False) -> list[str]:
-    """The words of each text with one space between; "" for a null one.
+    """The words of each text with one space between them; "" for a null text.
 
-    fastText takes a word that begins with its prefix for a label, so a page could name its own: those lose it.
+    fastText takes a word with its label prefix for a label, so a page could name its own. Such words lose the prefix.
     """
     words = words_of(texts, segmented=segmented)
     data, _ = text_buffers(texts)
@@ -99,17 +100,17 @@ def word_lines(texts: pa.Array, *, segmented: bool = False) -> list[str]:
 
 @kernel
 def _joined(data, rows, starts, ends):
-    """(bytes of all lines, end of each)."""
+    """(bytes of all lines, end of each line)."""
     out = np.empty((ends - starts).sum() + len(starts), np.uint8)
     line_ends = np.empty(len(rows) - 1, np.int64)
-    at = 0
+    size = 0
     for row in range(len(rows) - 1):
         for word in range(rows[row], rows[row + 1]):
             if word > rows[row]:
-                out[at] = 32
-                at += 1
+                out[size] = 32
+                size += 1
             for i in range(starts[word], ends[word]):
-                out[at] = data[i]
-                at += 1
-        line_ends[row] = at
-    return out[:at], line_ends
+                out[size] = data[i]
+                size += 1
+        line_ends[row] = size
+    return out[:size], line_ends

@@ -1,12 +1,12 @@
-"""Main-text extraction: bytes of a page in, clean text out.
+"""Main-text extraction: turns the bytes of a page into clean text.
 
     payload ──charset──▶ HTML ──refuse bombs──┬▶ gristmill, whole batches ─────────┬──tidy──▶ text
                                               └▶ child: trafilatura, resiliparse ──┘
 
-Refusals come first and are the same on every machine: too many elements, too deep. Our own engine needs no more: its
-time is linear. With the others, what still kills the child is tried once more alone; then (id, cause) goes to the run's
-`kills.jsonl`, synced before the unit goes on, and every rerun takes it from there. So a time limit, which depends on
-the machine, never makes two runs of one folder differ.
+Refusals come first and are the same on every machine: pages with too many elements or too deep nesting. Our own engine
+needs no other limit, since its time is linear. With the others, a page that kills the child is tried once more, alone.
+If it kills the child again, its id and the cause go to the run's `kills.jsonl`, synced before the unit goes on, and
+every rerun reads them there. So a time limit, which depends on the machine, never makes two runs of one folder differ.
 """
 
 import datetime
@@ -31,13 +31,13 @@ from shards.schema import TEXT
 from shards.stage import Batch, Rule, Stage, StageConfig, null_where, with_columns
 
 _TITLE, _DATE = pa.field("title", pa.string()), pa.field("page_date", pa.string())
-# The last three by the engine gristmill alone.
+# Only the engine gristmill gives the last three.
 METADATA = pa.schema(
     [_TITLE, _DATE, *(pa.field(name, pa.string()) for name in ("author", "canonical_url", "declared_language"))]
 )
 _BEFORE_REFUSAL = ("num_elements", "depth", "charset", "num_replaced")  # metrics of pages that are refused
 METRICS = ("num_elements", "depth", "num_replaced", "killed", "failed", "num_chars")
-# Of the engine gristmill: see `extraction.engine.Extracted`.
+# Of the engine gristmill; `extraction.engine.Extracted` defines them.
 OWN_METRICS = {
     "num_blocks": pa.int64(),
     "share_kept": pa.float64(),
@@ -45,6 +45,9 @@ OWN_METRICS = {
     "from_scripts": pa.int64(),
 }
 _CHUNK_BYTES = 16 << 20  # of HTML that our engine works on at a time
+_ENTRY = re.compile(rb'^\{"id": "([0-9a-f]{32})", [^\n]*\}$', re.MULTILINE)  # of the journal
+
+Row = dict[str, str | int | float | None]  # by column, without the stage's name
 
 
 class ExtractConfig(StageConfig):
@@ -56,14 +59,15 @@ class ExtractConfig(StageConfig):
 
     name: str = "extract"
     engine: Literal["gristmill", "trafilatura", "resiliparse"] = "trafilatura"
-    favour: Literal["balanced", "precision", "recall"] = "balanced"  # of trafilatura
-    comments: bool = False  # these three of gristmill: keep what readers wrote below,
-    markdown: bool = False  # Markdown for plain lines,
-    links: bool = False  # links as [text](address)
+    favour: Literal["balanced", "precision", "recall"] = "balanced"  # only for trafilatura
+    # Only the engine gristmill has these three.
+    comments: bool = False  # keep what readers wrote below the text
+    markdown: bool = False  # write Markdown instead of plain lines
+    links: bool = False  # write links as [text](address)
     max_elements: int = 200_000  # the largest of 3,013 real pages has 16,000
-    max_depth: int = 512  # where browsers stop; the deepest real page has 358
+    max_depth: int = 512  # browsers stop here; the deepest of these pages has 358
     min_chars: int = 1
-    max_newlines: int = 2  # longer runs of line ends become this many (RefinedWeb, App. G.1)
+    max_newlines: int = 2  # longer runs of line ends are cut to this length (RefinedWeb, App. G.1)
     remove_urls: bool = True  # from the text (RefinedWeb, App. G.1)
     metadata: bool = False  # `title`, `page_date` (YYYY-MM-DD, never after the record's date) and more as columns
 
@@ -132,12 +136,8 @@ class ExtractConfig(StageConfig):
         return self
 
 
-_ENTRY = re.compile(rb'^\{"id": "([0-9a-f]{32})", [^\n]*\}$', re.MULTILINE)
-Row = dict[str, str | int | float | None]
-
-
 class _Extract:
-    """What all engines share: decoding, refusing, tidying."""
+    """Decodes pages, refuses bombs and tidies text, for every engine."""
 
     def __init__(self, config: ExtractConfig) -> None:
         self._config = config
@@ -153,11 +153,11 @@ class _Extract:
         return with_columns(batch, columns)
 
     def _rows(self, batch: Batch) -> Iterator[Row]:
-        """One dict a row, in order."""
+        """One dict for each row, in order."""
         raise NotImplementedError
 
-    def _prepare(self, page: "_Page") -> tuple[Row, bytes | None]:
-        """The row so far and, where extraction is to be tried, the HTML as UTF-8."""
+    def _prepare(self, page: "_InputPage") -> tuple[Row, bytes | None]:
+        """(the row so far, the HTML as UTF-8); the second is None where there is nothing to extract."""
         if page.payload is None:
             return self._with_text({}, page.text), None
         decoded = decode(page.payload, page.http_charset)
@@ -182,12 +182,12 @@ class _Extract:
 
 
 class ExtractHere(_Extract):
-    """Our own engine, in this process, many pages at a time."""
+    """Extracts with our own engine, in this process, many pages at a time."""
 
     def _rows(self, batch: Batch) -> Iterator[Row]:
-        waiting: list[tuple[_Page, Row, bytes | None]] = []
+        waiting: list[tuple[_InputPage, Row, bytes | None]] = []
         num_bytes = 0
-        for page in _pages(batch):
+        for page in _input_pages(batch):
             row, html = self._prepare(page)
             waiting.append((replace(page, payload=None), row, html))
             num_bytes += len(html or b"")
@@ -196,25 +196,27 @@ class ExtractHere(_Extract):
                 waiting, num_bytes = [], 0
         yield from self._extracted(waiting)
 
-    def _extracted(self, waiting: Sequence[tuple["_Page", Row, bytes | None]]) -> Iterator[Row]:
+    def _extracted(self, waiting: Sequence[tuple["_InputPage", Row, bytes | None]]) -> Iterator[Row]:
         from cleaners.extraction.engine import Options, declared, extract
 
         options = Options(self._config.markdown, self._config.links, self._config.comments)
-        found = iter(extract([html for _, _, html in waiting if html is not None], options))
+        results = iter(extract([html for _, _, html in waiting if html is not None], options))
         for page, row, html in waiting:
             if html is None:
                 yield row
                 continue
-            one = next(found)
-            metrics = one._asdict() | {"from_scripts": int(one.from_scripts)}
+            extracted = next(results)
+            metrics = extracted._asdict() | {"from_scripts": int(extracted.from_scripts)}
             if self._config.metadata:
                 data = declared(html, page.url, page.date)
                 row |= {"title": data.title, "page_date": data.date, "author": data.author}
                 row |= {"canonical_url": data.canonical_url, "declared_language": data.declared_language}
-            yield self._with_text(row | metrics | {"failed": 0}, one.text)
+            yield self._with_text(row | metrics | {"failed": 0}, extracted.text)
 
 
 class ExtractInChild(_Extract):
+    """Extracts with an engine of others, in a child process that may be killed."""
+
     def __init__(self, config: ExtractConfig, journal: Path | None) -> None:
         super().__init__(config)
         self._journal = journal
@@ -223,8 +225,8 @@ class ExtractInChild(_Extract):
 
     def _rows(self, batch: Batch) -> Iterator[Row]:
         """The child works on a page while the next one is decoded."""
-        in_flight: _Page | None = None
-        for page in _pages(batch):
+        in_flight: _InputPage | None = None
+        for page in _input_pages(batch):
             row, html = self._prepare(page)
             if html is not None and page.id in self._kills:
                 row, html = row | {"killed": 1}, None
@@ -239,7 +241,7 @@ class ExtractInChild(_Extract):
         if in_flight is not None:
             yield self._finish(in_flight)
 
-    def _finish(self, page: "_Page") -> Row:
+    def _finish(self, page: "_InputPage") -> Row:
         try:
             text, metadata = self._child.receive()
         except Killed:
@@ -256,7 +258,7 @@ class ExtractInChild(_Extract):
         row = page.row | {"failed": 0, "title": metadata.title, "page_date": metadata.date}
         return self._with_text(row, text)
 
-    def _remember(self, page: "_Page", cause: str) -> None:
+    def _remember(self, page: "_InputPage", cause: str) -> None:
         self._kills.add(page.id)
         if self._journal is not None:
             line = {"id": page.id, "url": page.url, "reason": f"{self._config.name}.killed", "cause": cause}
@@ -264,7 +266,7 @@ class ExtractInChild(_Extract):
 
 
 @dataclass(frozen=True)
-class _Page:
+class _InputPage:
     id: str
     url: str
     text: str | None
@@ -275,13 +277,13 @@ class _Page:
     row: Row = field(default_factory=dict)
 
 
-def _pages(batch: Batch) -> Iterator[_Page]:
+def _input_pages(batch: Batch) -> Iterator[_InputPage]:
     crawled = "payload" in batch.schema.names
     for i in range(batch.num_rows):
         payload = batch["payload"][i].as_py() if crawled else None
         charset = batch["http_charset"][i].as_py() if crawled else None
         id_, url, text, date = (batch[name][i].as_py() for name in ("id", "url", "text", "date"))
-        yield _Page(id_, url, text, payload, charset, _day(date or ""))
+        yield _InputPage(id_, url, text, payload, charset, _day(date or ""))
 
 
 def _day(date: str) -> str:
@@ -292,8 +294,11 @@ def _day(date: str) -> str:
 
 
 def _read_journal(journal: Path | None) -> set[str]:
-    """The entries of the journal. A line that a kill or a full disk cut short is none, and neither is what was then
-    appended to it: that page is tried again."""
+    """The ids of the pages in the journal.
+
+    A line that a kill or a full disk cut short is no entry, and neither is what was then appended to it. Those pages
+    are tried again.
+    """
     if journal is None or not journal.exists():
         return set()
     return {match[1].decode() for match in _ENTRY.finditer(journal.read_bytes())}

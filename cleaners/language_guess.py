@@ -1,14 +1,14 @@
-"""A guess at the language before extraction, which costs fifty times as much: who is surely not wanted leaves here.
+"""A guess at the language before extraction, at a fiftieth of its cost: drops pages that are surely in other languages.
 
     first bytes ──charset──▶ HTML ──drop tags, scripts, comments──▶ crude text ──lid.176──▶ Σ scores of wanted languages
 
-Crude text has menus and footers in it, so the bound is far below the one of `language`, which decides later what stays.
-A page with too little text is not judged. No published recipe has this stage.
+Crude text includes menus and footers, so the threshold is far below that of `language`, which decides later. A page
+with too little text is not judged. No published recipe has this stage.
 
-What it costs is measured in every run. Pages whose id falls into the audit sample are never dropped: their score
-stands in `audited_score`, at which no rule looks, instead of `wanted_score`. Later stages decide them, and the report
-tells how many of those that the bound would have dropped were kept in the end (`pipelines.report.audit`). The sample
-does not depend on the bound, so `whatif` can move it.
+Every run measures what the guess costs. Pages whose id is in the audit sample are never dropped: their score is in
+`audited_score`, which no rule reads, instead of `wanted_score`. Later stages decide these pages, and the report states
+how many of those below the threshold were kept in the end (`pipelines.report.audit`). The sample does not depend on
+the threshold, so `whatif` can move it.
 """
 
 import html
@@ -20,16 +20,16 @@ import numpy as np
 import pyarrow as pa
 from pydantic import field_validator
 
-from cleaners.bounds import Bound
 from cleaners.crawl.charset import decode
 from cleaners.language import LABEL, check_known, language_model_path, load_model, model_sha256
+from cleaners.thresholds import Threshold
 from shards.compiled import kernel
 from shards.stage import Audit, Batch, Rule, Stage, StageConfig, with_columns
 
-# Bytes of a page that are looked at; more only where scripts fill the first, on one page in ten.
+# Bytes of a page that are read. The second number applies where scripts fill the first, on one page in ten.
 _HEADS_BYTES = (128 << 10, 2 << 20)
-_TEXT_BYTES = 2048  # of crude text that are enough
-_LEAST_BYTES = 200  # of crude text below which there is no guess
+_TEXT_BYTES = 2048  # of crude text that are enough for a guess
+_LEAST_BYTES = 200  # of crude text that a guess needs
 
 
 class LanguageGuessConfig(StageConfig):
@@ -40,8 +40,8 @@ class LanguageGuessConfig(StageConfig):
 
     name: str = "language_guess"
     languages: tuple[str, ...] = ("en",)  # codes of lid.176 that are wanted
-    min_wanted_score: Bound[float] = 0.01  # sum over the wanted languages
-    audit_fraction: float = 0.01  # of all pages, chosen by id: never dropped here
+    min_wanted_score: Threshold[float] = 0.01  # sum over the wanted languages
+    audit_fraction: float = 0.01  # of all pages, chosen by id and never dropped here
     model: str | None = None  # path of another fastText model
 
     @property
@@ -50,7 +50,7 @@ class LanguageGuessConfig(StageConfig):
 
     @field_validator("languages")
     @classmethod
-    def _some(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+    def _not_empty(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
         if not languages:
             raise ValueError("name the languages that are wanted; without any, leave the stage out")
         return languages
@@ -100,17 +100,17 @@ class LanguageGuessConfig(StageConfig):
 
 
 def is_audited(id: str, fraction: float) -> bool:
-    """By the lower half of the id: samples of the report go by the upper one."""
+    """Whether the page is in the sample, by the lower half of its id; samples of the report go by the upper half."""
     return int(id[16:], 16) < fraction * 2.0**64
 
 
 def crude_text(payload: bytes, http_charset: str | None) -> str:
-    """Some 2 kB of what a page says, on one line; "" where there is too little for a guess."""
+    """Up to 2 kB of a page's text on one line; "" where there is too little for a guess."""
     text = b""
     for num_bytes in _HEADS_BYTES:
         head = payload[:num_bytes]
         if len(payload) > num_bytes:
-            head = head[: head.rfind(b"<") + 1]  # no charset has this byte inside a character
+            head = head[: head.rfind(b"<") + 1]  # no charset has this byte within a character
         decoded = decode(head, http_charset)
         if decoded.charset != "utf-8" or decoded.num_replaced:
             head = decoded.text.encode("utf-8", "replace")
@@ -119,8 +119,8 @@ def crude_text(payload: bytes, http_charset: str | None) -> str:
             break
     if len(text) < _LEAST_BYTES:
         return ""
-    found = text.decode("utf-8", "ignore")  # the last character may be cut
-    return " ".join(html.unescape(found).split()) if "&" in found else found
+    line = text.decode("utf-8", "ignore")  # the last character may be cut
+    return " ".join(html.unescape(line).split()) if "&" in line else line
 
 
 def strip_tags(utf8: np.ndarray, max_bytes: int) -> bytes:
@@ -131,9 +131,9 @@ def strip_tags(utf8: np.ndarray, max_bytes: int) -> bytes:
 @kernel
 def _strip_tags(data, max_bytes):
     out = np.empty(max_bytes, np.uint8)
-    at, i, n = 0, 0, len(data)
-    space = True  # at the begin, and behind a space that is written already
-    while i < n and at < max_bytes:
+    size, i, n = 0, 0, len(data)
+    space = True  # at the beginning, and after a space that is in `out` already
+    while i < n and size < max_bytes:
         b = data[i]
         if b == 60 and i + 1 < n:  # "<"
             c = data[i + 1]
@@ -156,19 +156,19 @@ def _strip_tags(data, max_bytes):
             i += 1
         if b <= 32:
             if not space:
-                out[at] = 32
-                at += 1
+                out[size] = 32
+                size += 1
             space = True
         else:
-            out[at] = b
-            at += 1
+            out[size] = b
+            size += 1
             space = False
-    return out[:at]
+    return out[:size]
 
 
 @kernel
 def _raw_text_end(data, i):
-    """Where the end tag begins of the script or style that begins at data[i]; 0 for another tag."""
+    """The offset of the end tag of the script or style that begins at data[i]; 0 for another tag."""
     n = len(data)
     if i + 7 >= n or (data[i + 1] | 32) != 115:
         return 0
@@ -208,7 +208,7 @@ def _wanted_scores(model: Any, wanted: set[str], texts: list[str]) -> list[float
     scores: list[float | None] = [None] * len(texts)
     rows = [i for i, text in enumerate(texts) if text]
     if rows:
-        for row, labels, found in zip(rows, *model.predict([texts[i] for i in rows], k=-1), strict=True):
-            total = sum(float(score) for label, score in zip(labels, found, strict=True) if label in wanted)
+        for row, labels, values in zip(rows, *model.predict([texts[i] for i in rows], k=-1), strict=True):
+            total = sum(float(score) for label, score in zip(labels, values, strict=True) if label in wanted)
             scores[row] = min(1.0, total)
     return scores

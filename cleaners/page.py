@@ -1,7 +1,7 @@
-"""Is this record a page that is worth extracting? Asked before extraction, the costly step.
+"""Records that are worth extracting, chosen before extraction, the costly step.
 
-A record passes when the server answered with success, the body is HTML, and its size is sane. Rows that bring text
-along already (WET, shards, JSON lines) have no payload and pass.
+A record passes when the server answered with success, the body is HTML, and its size is sane. Rows that bring their
+text (WET, shards, JSON lines) have no payload and pass.
 """
 
 import re
@@ -11,23 +11,22 @@ import pyarrow as pa
 
 from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
 
-# Media types that browsers render as HTML. Under another declared type a page is taken for HTML when its first bytes
-# look so; XML only with an <html> element, since feeds use the names of HTML elements too.
+# Media types that browsers render as HTML. A page declared as _UNDECLARED is HTML when its first bytes hold a tag of
+# HTML, and XML only when they hold an <html> element, since feeds use the names of HTML elements too.
 _HTML = {"text/html", "application/xhtml+xml"}
 _XML = {"text/xml", "application/xml"}
-_UNTOLD = {None, "", "text/plain", "application/octet-stream", "unknown/unknown"}
+_UNDECLARED = {None, "", "text/plain", "application/octet-stream", "unknown/unknown"}
 _TAG = re.compile(
     rb"<(?:!doctype\s+html|html|head|body|title|meta|div|table|script|style|h[1-6]|p|a|br|b|ul|span)[\s>]", re.I
 )
 _ROOT = re.compile(rb"<html[\s>]", re.I)
 _SNIFF_BYTES = 1024
 
-
 METRICS = ("is_revisit", "status", "is_html", "num_bytes")
 
 
 class PageConfig(StageConfig):
-    """Kind `page`."""
+    """Kind `page`. Rules on the HTTP status, the media type and the size of a payload."""
 
     stops: ClassVar[bool] = True
     reads_pages: ClassVar[bool] = True
@@ -36,7 +35,7 @@ class PageConfig(StageConfig):
     min_status: int = 200
     max_status: int = 299
     min_bytes: int = 1
-    max_bytes: int = 20_000_000  # crawlers cut at 1 to 5 MB; what is larger is data, not prose
+    max_bytes: int = 20_000_000  # crawlers cut bodies at 1 to 5 MB; larger ones are data, not prose
 
     def columns(self) -> pa.Schema:
         metrics = [pa.field(f"{self.name}.{n}", pa.int64()) for n in METRICS]
@@ -53,10 +52,10 @@ class PageConfig(StageConfig):
         )
 
     def build(self) -> Stage:
-        return Page(self.name, self.columns())
+        return PageStage(self.name, self.columns())
 
 
-class Page:
+class PageStage:
     def __init__(self, name: str, columns: pa.Schema) -> None:
         self._name, self._columns = name, columns
 
@@ -86,4 +85,4 @@ def _is_html(payload: pa.Buffer, content_type: str | None) -> bool:
     is_xml = content_type in _XML or head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<?xml")
     if is_xml:
         return _ROOT.search(head) is not None
-    return content_type in _UNTOLD and _TAG.search(head) is not None
+    return content_type in _UNDECLARED and _TAG.search(head) is not None

@@ -1,11 +1,11 @@
-"""RefinedWeb's line-wise corrections (arXiv 2306.01116, appendix G.2): take out what is page furniture, not text.
+"""RefinedWeb's line-wise corrections (arXiv 2306.01116, appendix G.2): remove boilerplate between lines of text.
 
-A line goes when it is mainly in upper case, only a number, a counter ("3 likes") or a single word. From lines of at
-most 10 words go "sign-in" at the beginning, "Read more..." at the end and "items in cart" anywhere. A document that
-loses more than 5 % of its words this way is furniture for the most part, and the rule drops it.
+A line is removed when it is mainly in upper case, only a number, a counter ("3 likes") or a single word. Lines of at
+most 10 words lose "sign-in" at the beginning, "Read more..." at the end and "items in cart" anywhere. A document that
+loses more than 5 % of its words this way is mostly boilerplate, and the rule drops it.
 
-A single ideograph is a word and a line of them is not, so Chinese and Japanese lines stay; a Thai, Lao, Tibetan,
-Burmese or Khmer line is never taken for a single word.
+Each ideograph is a word of its own, so a line of several is not a single word, and Chinese and Japanese lines stay. A
+Thai, Lao, Tibetan, Burmese or Khmer line never counts as a single word.
 """
 
 import re
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import field_validator
 
-from cleaners.bounds import Bound, BoundedConfig, with_metrics
+from cleaners.thresholds import Threshold, ThresholdConfig, with_metrics
 from shards.compiled import kernel
 from shards.spans import SPAN_LISTS, Spans, add_span, as_lists, compose, cut
 from shards.stage import Batch, Stage, with_columns
@@ -28,31 +28,31 @@ _COUNTER = re.compile(
 )
 _LETTER = re.compile(r"[^\W\d_]")
 _SPACE = re.compile(r"\s")
-_SAME = (("ſ", "s"), ("ı", "i"), ("İ", "i"))  # that re.IGNORECASE takes for one another, besides upper and lower case
+_SAME = (("ſ", "s"), ("ı", "i"), ("İ", "i"))  # equal under re.IGNORECASE, besides upper and lower case
 
 
-class RefinedWebLinesConfig(BoundedConfig):
-    """Kind `refinedweb_lines`. `<name>.cut_spans` says what went: start, end, ... in bytes of the text as it was.
+class RefinedWebLinesConfig(ThresholdConfig):
+    """Kind `refinedweb_lines`. `<name>.cut_spans` holds what was cut: start, end, ... in bytes of the text as it was.
 
-    A text that loses a line or a phrase also loses newlines: at both ends, and behind the second of a row.
+    A text that loses a line or a phrase also loses newlines: those at both ends, and all after the second in a row.
     """
 
-    # 2: a phrase leaves the white space before it as it was, and not a blank; behind a last line that goes no lines of
-    # white space stay.
+    # Version 2 keeps the white space before a phrase as it was, where version 1 left a blank. After a removed last line
+    # it leaves no lines of white space.
     version: ClassVar[int] = 2
 
-    max_uppercase_fraction: float = 0.5  # of a line's characters; a line with more goes
+    max_uppercase_fraction: float = 0.5  # of a line's characters; a line with more is removed
     max_words_for_phrases: int = 10  # longer lines keep the phrases below
-    # Case, hyphen or space, and the punctuation after a phrase do not matter.
+    # Phrases match in any case, with a hyphen or a space, and with any punctuation after them.
     line_starts: tuple[str, ...] = ("sign-in",)
     line_ends: tuple[str, ...] = ("Read more...",)
     anywhere: tuple[str, ...] = ("items in cart",)
-    max_removed_word_fraction: Bound[float] = 0.05
+    max_removed_word_fraction: Threshold[float] = 0.05
 
     METRICS: ClassVar[dict[str, pa.DataType]] = {
-        "removed_word_fraction": pa.float64(),  # 0 for a text without words
+        "removed_word_fraction": pa.float64(),  # words removed / words before; 0 without words
         "lines_removed": pa.int64(),
-        "lines_edited": pa.int64(),  # lost a phrase and stayed
+        "lines_edited": pa.int64(),  # that lost a phrase and stayed
     }
     RULES = (("too_many_words_removed", "removed_word_fraction", "max_removed_word_fraction"),)
 
@@ -76,9 +76,9 @@ class RefinedWebLinesConfig(BoundedConfig):
         from shards.unicode import classes, text_buffers
         from shards.words import words_of
 
-        given = (*self.line_starts, *self.line_ends, *self.anywhere)
+        all_phrases = (*self.line_starts, *self.line_ends, *self.anywhere)
         phrases = _phrases(self.line_starts, self.line_ends, self.anywhere)
-        suspects = PhraseFinder([max(re.findall(r"\w+", phrase), key=len) for phrase in given], same=_SAME)
+        suspects = PhraseFinder([max(re.findall(r"\w+", phrase), key=len) for phrase in all_phrases], same=_SAME)
 
         def correct(batch: Batch) -> Batch:
             text = batch["text"]
@@ -93,19 +93,19 @@ class RefinedWebLinesConfig(BoundedConfig):
 
             short = ~bad & (table[lines.WORDS] <= self.max_words_for_phrases)
             suspicious = short & ((table[lines.NUMBER_CHARS] > 0) | (suspects.find(data, starts, ends, short) > 0))
-            left: dict[int, list[tuple[int, int]]] = {}  # line -> bytes of the line that stay, where not all do
+            stays: dict[int, list[tuple[int, int]]] = {}  # line → spans of its bytes that stay, where not all do
             for k in np.flatnonzero(suspicious).tolist():
                 line = data[starts[k] : ends[k]].tobytes().decode()
                 if _COUNTER.fullmatch(line):
                     bad[k] = True
                 elif phrases.search(line):
-                    left[k] = _what_stays(phrases, line)
-                    bad[k] = not left[k]
-            edited = np.array([k for k in left if not bad[k]], np.int64)
+                    stays[k] = _spans_without(phrases, line)
+                    bad[k] = not stays[k]
+            edited = np.array([k for k in stays if not bad[k]], np.int64)
 
             touched = bad.copy()
             touched[edited] = True
-            kept = [(k, starts[k] + a, starts[k] + b) for k in edited.tolist() for a, b in left[k]]
+            kept = [(k, starts[k] + a, starts[k] + b) for k in edited.tolist() for a, b in stays[k]]
             keep = np.array(kept, np.int64).reshape(-1, 3).T
             spans = Spans(*_cut_lines(data, offsets, rows, starts, ends, touched, *keep))
             shortened = cut(text, *spans)
@@ -119,9 +119,9 @@ class RefinedWebLinesConfig(BoundedConfig):
                 "lines_removed": np.bincount(rows[bad], minlength=len(text)),
                 "lines_edited": np.bincount(rows[edited], minlength=len(text)),
             }
-            told = as_lists(compose(spans, holes), text)
+            cut_spans = as_lists(compose(spans, holes), text)
             measured = with_metrics(batch, self.name, metrics)
-            return with_columns(measured, {f"{self.name}.cut_spans": told, "text": corrected})
+            return with_columns(measured, {f"{self.name}.cut_spans": cut_spans, "text": corrected})
 
         return correct
 
@@ -137,10 +137,10 @@ def _pattern(phrase: str) -> str:
     return r"\b" + r"[\W_]+".join(re.findall(r"\w+", phrase)) + r"\b"
 
 
-def _what_stays(phrases: re.Pattern[str], line: str) -> list[tuple[int, int]]:
-    """Spans in bytes of what is left of `line` without the phrases; none when no letter is left.
+def _spans_without(phrases: re.Pattern[str], line: str) -> list[tuple[int, int]]:
+    """Spans, in bytes, of `line` without the phrases; none when no letter is left.
 
-    The first white space of a phrase stays, so that the words around it do not grow together.
+    The first white space of a phrase stays, so that the words around it are not joined.
     """
     stays = bytearray(b"\1") * len(line)
     for phrase in phrases.finditer(line):
@@ -160,34 +160,34 @@ def _what_stays(phrases: re.Pattern[str], line: str) -> list[tuple[int, int]]:
 
 @kernel
 def _cut_lines(data, offsets, rows, starts, ends, touched, kept_lines, kept_starts, kept_ends):
-    """(rows, starts, ends), in bytes of the row, of the touched lines but what of them is kept.
+    """(rows, starts, ends), in bytes of the row, of the touched lines, except the spans of them that are kept.
 
-    A line goes with the white space around it, and with its newline when nothing of it is kept.
+    A line is cut with the white space around it, and with its newline when nothing of it is kept.
     """
     out = np.empty((3, len(rows) + len(kept_lines)), np.int64)
     n = k = 0
     for line in np.flatnonzero(touched):
         row = rows[line]
-        at, end = starts[line], ends[line]
-        while at > offsets[row] and data[at - 1] != 10:
-            at -= 1
+        start, end = starts[line], ends[line]
+        while start > offsets[row] and data[start - 1] != 10:
+            start -= 1
         while end < offsets[row + 1] and data[end] != 10:
             end += 1
         if (k == len(kept_lines) or kept_lines[k] != line) and end < offsets[row + 1]:
             end += 1
         while k < len(kept_lines) and kept_lines[k] == line:
-            n = add_span(out, n, row, at - offsets[row], kept_starts[k] - offsets[row])
-            at = kept_ends[k]
+            n = add_span(out, n, row, start - offsets[row], kept_starts[k] - offsets[row])
+            start = kept_ends[k]
             k += 1
-        n = add_span(out, n, row, at - offsets[row], end - offsets[row])
+        n = add_span(out, n, row, start - offsets[row], end - offsets[row])
     return out[0, :n], out[1, :n], out[2, :n]
 
 
 @kernel
 def _surplus_newlines(data, offsets, classes, chosen):
-    """(rows, starts, ends), in bytes of the row, of what leaves two newlines of more in a row, and none at either end.
+    """(rows, starts, ends), in bytes of the row, of newlines after the second in a row, and of those at either end.
 
-    A line of white space alone is an empty line. Only in the `chosen` rows.
+    A line of white space alone is an empty line. Only the `chosen` rows are looked at.
     """
     num_newlines = 0
     for i in range(offsets[0], offsets[-1]):
@@ -196,7 +196,7 @@ def _surplus_newlines(data, offsets, classes, chosen):
     n = 0
     for row in np.flatnonzero(chosen):
         begin, end = offsets[row], offsets[row + 1]
-        last = end  # where the newlines at the end begin
+        last = end  # offset of the newlines at the end
         while last > begin and data[last - 1] == 10:
             last -= 1
         i = begin
@@ -206,19 +206,19 @@ def _surplus_newlines(data, offsets, classes, chosen):
                 leading = False
                 i += 1
                 continue
-            newlines, behind, j = 1, i + 1, i + 1  # behind the last newline of the run
+            newlines, run_end, j = 1, i + 1, i + 1  # run_end: after the last newline of the run
             while j < end:
                 c, after = decode(data, j)
                 if classes[c] != SPACE:
                     break
                 if c == 10:
                     newlines += 1
-                    behind = after
+                    run_end = after
                 j = after
             if newlines > 2:
-                whole = leading or behind == end
-                n = add_span(out, n, row, i + (not whole) - begin, behind - (not whole) - begin)
-                i = behind
+                whole = leading or run_end == end
+                n = add_span(out, n, row, i + (not whole) - begin, run_end - (not whole) - begin)
+                i = run_end
             elif leading or i >= last:
                 n = add_span(out, n, row, i - begin, i + 1 - begin)
                 i += 1

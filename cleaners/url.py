@@ -1,13 +1,13 @@
-"""Pages to leave out by their address alone: RefinedWeb's URL filter (arXiv 2306.01116, appendix G.1).
+"""RefinedWeb's URL filter (arXiv 2306.01116, appendix G.1): drops pages by their address alone.
 
-A host on the block list or below it ("a.b.example" when "b.example" is listed), one of the curated sources that a
-mixture takes from better copies, and words in the address:
+It drops hosts on the block list or below an entry of it ("a.b.example" when "b.example" is listed), curated sources,
+which a mixture takes from better copies, and addresses that contain listed words:
 
-    strict  anywhere, with "-" and "." taken out     one is enough
+    strict  anywhere, after "-" and "." are removed  one is enough
     hard    as a whole word                          one is enough
     soft    as a whole word                          two are needed
 
-The built-in lists are short; a real run names larger ones: `blocked_domains = "ut1"` is the 4.6 million of UT1.
+The built-in lists are short; a real run names larger ones. `blocked_domains = "ut1"` is the 4.6 million domains of UT1.
 """
 
 import re
@@ -21,27 +21,27 @@ import pyarrow as pa
 from cleaners.assets.domains import Domains, host_of
 from cleaners.assets.listfile import open_list
 from cleaners.assets.wordlist import entries
-from cleaners.bounds import Bound, BoundedConfig
+from cleaners.thresholds import Threshold, ThresholdConfig
 from shards.errors import UserError
 from shards.stage import Batch, Rule, Stage, with_columns
 
 _BUILT_IN = Path(__file__).parent / "assets" / "lists"
 _LISTS = ("blocked_domains", "strict_words", "hard_words", "soft_words")
-
-# Scheme, user info, then the host as group 1: a bracketed IPv6 address or everything up to port, path, query, fragment.
 _WORD = re.compile(r"[^\W_]+")
 
 
-class UrlConfig(BoundedConfig):
+class UrlConfig(ThresholdConfig):
+    """Kind `url`."""
+
     stops: ClassVar[bool] = True
 
-    # One's own lists, by the references of `assets.listfile`: a path, a file of an archive or a package, `ut1`. One
-    # entry a line, `#` begins a comment. By default the built-in ones.
+    # Lists by the references of `assets.listfile`: a path, a file of an archive or a package, or `ut1`. They hold one
+    # entry a line, and `#` begins a comment. None is the built-in list.
     blocked_domains: str | None = None
     strict_words: str | None = None
     hard_words: str | None = None
     soft_words: str | None = None
-    # RefinedWeb's; exact hosts, "www." ignored. DCLM-baseline has none.
+    # RefinedWeb's: exact hosts, without "www.". DCLM-baseline has none.
     curated_sources: tuple[str, ...] = (
         "arxiv.org",
         "askubuntu.com",
@@ -60,9 +60,9 @@ class UrlConfig(BoundedConfig):
         "statmt.org",
         "uspto.gov",
     )
-    max_strict_words: Bound[int] = 0
-    max_hard_words: Bound[int] = 0
-    max_soft_words: Bound[int] = 1
+    max_strict_words: Threshold[int] = 0
+    max_hard_words: Threshold[int] = 0
+    max_soft_words: Threshold[int] = 1
 
     METRICS: ClassVar[dict[str, pa.DataType]] = {
         "blocked_domain": pa.int64(),  # 0 or 1
@@ -118,5 +118,5 @@ class UrlConfig(BoundedConfig):
         return measure
 
     def _list(self, setting: str) -> str | Path:
-        own: str | None = getattr(self, setting)
-        return own if own is not None else _BUILT_IN / f"{setting}.txt"
+        reference: str | None = getattr(self, setting)
+        return reference if reference is not None else _BUILT_IN / f"{setting}.txt"

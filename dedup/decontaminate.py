@@ -23,6 +23,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from dedup.evaluation.eval_index import Index
 from dedup.evaluation.sets import EvaluationSet, read_set
 from shards.atomic import write_json
+from shards.config import table_like
 from shards.errors import UserError
 from shards.spans import SPAN_LISTS, Spans, as_lists, cut, in_lists
 from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
@@ -32,16 +33,10 @@ FOUND_CHARS = 200  # of a passage that was found, for people to see
 _STRINGS = pa.list_(pa.string())
 
 
-def _pairs(value: object) -> object:
-    if isinstance(value, dict):
-        return tuple(value.items())
-    if not isinstance(value, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
-        raise ValueError('expected a table like { arc = "arc.jsonl" }')
-    return value
-
-
-# A table in TOML; pairs in Python, so that settings can be hashed.
-Sets = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs), PlainSerializer(dict)]
+_table = table_like('{ arc = "arc.jsonl" }')
+Sets = Annotated[
+    tuple[tuple[str, str], ...], BeforeValidator(lambda value: tuple(_table(value).items())), PlainSerializer(dict)
+]
 
 
 class DecontaminateConfig(StageConfig):

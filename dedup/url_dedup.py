@@ -28,7 +28,7 @@ from shards.replay import FinishedRun
 from shards.schema import COPIES
 
 
-class UrlConfig(GlobalStageConfig):
+class UrlDedupConfig(GlobalStageConfig):
     version: ClassVar[int] = 2
     reason: ClassVar[str] = "dedup.url"
     reads_text: ClassVar[bool] = False

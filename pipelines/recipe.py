@@ -25,7 +25,8 @@ from cleaners.chinese_quality import ChineseQualityConfig
 from cleaners.classifier import ClassifierConfig
 from cleaners.extract import ExtractConfig
 from cleaners.fineweb import FineWebConfig
-from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
+from cleaners.gopher_quality import GopherQualityConfig
+from cleaners.gopher_repetition import GopherRepetitionConfig
 from cleaners.language import LanguageConfig
 from cleaners.language_guess import LanguageGuessConfig
 from cleaners.page import PageConfig
@@ -42,7 +43,7 @@ from dedup.paragraphs import ParagraphsConfig
 from dedup.same_record import SAME_RECORD
 from dedup.substring import SubstringConfig
 from dedup.top_share import TopShareConfig
-from dedup.url_dedup import UrlConfig as UrlDedupConfig
+from dedup.url_dedup import UrlDedupConfig
 from shards.config import Config, load_toml
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
@@ -136,7 +137,7 @@ class Recipe:
         return (stage for _, stage in self.stages if isinstance(stage, GlobalStageConfig))
 
     def resolved(self, *, paths: bool = True) -> dict[str, Any]:
-        """Every setting with its value, defaults filled in, as plain data; without paths of files if `paths` is False."""
+        """Every setting with its value, defaults filled in, as plain data; without paths if `paths` is False."""
         stages = [{"kind": kind} | _plain(stage) for kind, stage in self.stages]
         sources = {name: _plain(source) for name, source in self.sources.items()}
         if not paths:

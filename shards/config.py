@@ -7,6 +7,7 @@ defaults. An unknown key or a wrong type is the user's mistake and is told as on
 """
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +29,22 @@ class Config(BaseModel):
             return cls.model_validate(_tuples(values, where))
         except ValidationError as error:
             raise UserError(_one_line(error, where, cls)) from None
+
+
+def table_like(example: str) -> Callable[[object], dict[Any, Any]]:
+    """A validator of settings that are a table in TOML and pairs in Python, where they can be hashed.
+
+    It gives the table of either form, or a ValueError that shows `example`.
+    """
+
+    def table(value: object) -> dict[Any, Any]:
+        if isinstance(value, dict):
+            return value
+        if not isinstance(value, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
+            raise ValueError(f"expected a table like {example}")
+        return dict(value)
+
+    return table
 
 
 def load_toml(path: Path) -> dict[str, Any]:

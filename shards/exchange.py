@@ -75,7 +75,7 @@ class ExchangeUnit:
         return alive
 
     def batches(self, columns: list[str]) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
-        """(row numbers int64[n], n live rows) of the text file, batch by batch, without spans that earlier stages cut."""
+        """(row numbers int64[n], n live rows) of the text file, batch by batch, without the spans that were cut."""
         alive, first = self.alive(), 0
         spans = [path for path in map(spans_path, self.verdicts) if path.exists()] if "text" in columns else []
         cuts = [read_table(path, ["row", "start", "end"]) for path in spans]

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from crawl import RECIPE, Crawl, article, sentences
 
+from pipelines.recipe import KINDS
+from shards.stage import StageConfig
+
 ROOT = Path(__file__).parents[1]
 _COMPILED = {"kernel", "intrinsic"}
 PACKAGES = ("shards", "cleaners", "dedup", "pipelines", "pretrain")
@@ -47,6 +50,33 @@ def test_every_function_but_kernels_is_annotated() -> None:
     """mypy asks it of pipelines alone: one override lets kernels of the other packages go without."""
     found = [name for package in PACKAGES for path in (ROOT / package).rglob("*.py") for name in unannotated(path)]
     assert found == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_implemented_in_the_module_of_its_name(kind: str) -> None:
+    assert KINDS[kind].__module__ in (f"cleaners.{kind}", f"dedup.{kind}")
+
+
+def test_cleaners_holds_local_kinds_and_dedup_those_that_compare_documents_with_others() -> None:
+    packages = {kind: config.__module__.partition(".")[0] for kind, config in KINDS.items()}
+    local = {kind for kind, config in KINDS.items() if issubclass(config, StageConfig)}
+    compares_with_evaluation_sets = {"decontaminate"}
+    assert {
+        kind for kind, package in packages.items() if package == "cleaners"
+    } == local - compares_with_evaluation_sets
+    assert {kind for kind, package in packages.items() if package == "dedup"} == (
+        packages.keys() - local | compares_with_evaluation_sets
+    )
+
+
+def test_every_test_that_docs_divergences_names_exists() -> None:
+    text = (ROOT / "docs" / "divergences.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+/test_\w+\.py)(?:::(test_\w+))?`", text)
+    assert len(named) > 40
+    for path, test in named:
+        assert f"def {test}" in (ROOT / "tests" / path).read_text(encoding="utf-8"), f"{path}::{test}"
+    documents = (ROOT / "tests/conformance/test_divergences.py").read_text(encoding="utf-8")
+    assert [name for name in re.findall(r"\[([^\]]+)\](?!\()", text) if f'"{name}": ' not in documents] == []
 
 
 def documented_commands() -> list[tuple[str, str]]:

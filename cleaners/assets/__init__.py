@@ -1,1 +1,1 @@
-"""Lists and models as files."""
+"""Word lists, domain lists and fastText models: finding, checking and searching the files."""

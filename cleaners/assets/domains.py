@@ -1,10 +1,10 @@
-"""A large set of domains: millions of lines in a second, 8 bytes each, and no Python string made of any.
+"""A large set of domains: reads millions of lines in a second, takes 8 bytes each, and makes no Python strings of them.
 
     list ──4 MiB──▶ kernel: a line, from its end ──▶ u64 ──▶ buckets by its upper bits, about 16 in each
     host "a.b.example" ──kernel, from its end──▶ u64 of "example", "b.example", "a.b.example" ──▶ in its bucket?
 
-Hashing from the end makes one pass over a host give the hash of each domain above it. With 64 bits, one host in 10^12
-is taken for a member of a set of 5 million.
+Hashes run from the end, so one pass over a host gives the hash of each domain above it. With 64 bits, one host in
+10^12 is wrongly found in a set of 5 million.
 """
 
 import re
@@ -16,12 +16,21 @@ import numpy as np
 from shards.compiled import kernel
 
 _HOST = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?[/\\]{2}(?:[^/?#\\]*@)?(\[[^\]]*\]|[^/?#\\:]*)", re.IGNORECASE)
-
 _PIECE = 4 << 20
+
+# What a byte is to the kernel: part of a plain name, a line end, "#", a blank, or one that Python must read: "%",
+# letters beyond ASCII, and control characters, which may end lines ("\r" does, except in "\r\n").
+_PLAIN, _LINE_END, _COMMENT, _BLANK, _OTHER = range(5)
+_KINDS = np.full(256, _PLAIN, np.uint8)
+_KINDS[[*range(32), 37, *range(127, 256)]] = _OTHER
+_KINDS[10], _KINDS[35], _KINDS[[9, 32]] = _LINE_END, _COMMENT, _BLANK
+
+_SEED = np.uint64(0xCBF29CE484222325)  # FNV-1a, 64 bits
+_PRIME = np.uint64(0x100000001B3)
 
 
 class Domains:
-    """The entries of a list, a line each, as `wordlist.entries` reads them, in ASCII form."""
+    """The set of a list's entries, one a line as `wordlist.entries` reads them, in ASCII form."""
 
     def __init__(self, stream: BinaryIO) -> None:
         parts, rest = [np.zeros(0, np.uint64)], b""
@@ -31,12 +40,12 @@ class Domains:
                 parts.append(_hashes(whole))
             rest = last
         parts.append(_hashes(rest))
-        number = sum(map(len, parts))
-        self._bits = np.uint64(max(1, number.bit_length() - 4))
+        num_domains = sum(map(len, parts))
+        self._bits = np.uint64(max(1, num_domains.bit_length() - 4))
         self._hashes, self._starts = _bucketed(np.concatenate(parts), self._bits)
 
     def cover(self, hosts: list[str]) -> np.ndarray:
-        """bool[hosts]: whether the host is in the set or is a subdomain of a member."""
+        """bool[hosts]: whether the host is in the set or below a member of it."""
         encoded = [host.encode("utf-8", "surrogatepass") for host in hosts]
         ends = np.cumsum([0, *map(len, encoded)])
         return _cover(np.frombuffer(b"".join(encoded), np.uint8), ends, self._hashes, self._starts, self._bits)
@@ -49,7 +58,7 @@ def host_of(url: str) -> str:
 
 
 def ascii_host(host: str) -> str:
-    """In lower case, without final dot, an international name in its ASCII form."""
+    """`host` in lower case and without its final dot; an international name in its ASCII form."""
     if "%" in host:
         host = unquote(host)
     host = host.strip().lower().rstrip(".")
@@ -74,17 +83,9 @@ def _hashes(lines: bytes) -> np.ndarray:
     return np.concatenate([out[:number], np.array(slow, np.uint64)])
 
 
-# What a byte is to the kernel: of a plain name, a line end, "#", a blank, or something that Python must look at: "%",
-# letters beyond ASCII, and control characters, which may end lines ("\r" does, but for that of "\r\n").
-_PLAIN, _LINE_END, _COMMENT, _BLANK, _OTHER = range(5)
-_KINDS = np.full(256, _PLAIN, np.uint8)
-_KINDS[[*range(32), 37, *range(127, 256)]] = _OTHER
-_KINDS[10], _KINDS[35], _KINDS[[9, 32]] = _LINE_END, _COMMENT, _BLANK
-
-
 @kernel
 def _hash_lines(text: np.ndarray, kinds: np.ndarray, out: np.ndarray, others: np.ndarray) -> tuple[int, int]:
-    """Fills `out` with the hashes of plain lines, `others` with (begin, end) of those that Python must look at."""
+    """Fill `out` with the hashes of plain lines, and `others` with (begin, end) of those that Python must read."""
     number = num_others = 0
     end = len(text)
     state = _SEED
@@ -110,7 +111,7 @@ def _hash_lines(text: np.ndarray, kinds: np.ndarray, out: np.ndarray, others: np
             end = i
             state = _SEED
             has_name = has_blank = is_other = ends_in_dot = False
-        elif kind == _COMMENT:  # what stands behind it was not meant
+        elif kind == _COMMENT:  # what was read so far is the comment
             state = _SEED
             has_name = has_blank = ends_in_dot = False
         elif kind == _BLANK:
@@ -120,10 +121,6 @@ def _hash_lines(text: np.ndarray, kinds: np.ndarray, out: np.ndarray, others: np
     return number, num_others
 
 
-_SEED = np.uint64(0xCBF29CE484222325)  # FNV-1a, 64 bits
-_PRIME = np.uint64(0x100000001B3)
-
-
 @kernel(inline="always")
 def _step(state: np.uint64, c: int) -> np.uint64:
     return (state ^ np.uint64(c | 32 if 65 <= c <= 90 else c)) * _PRIME
@@ -131,7 +128,7 @@ def _step(state: np.uint64, c: int) -> np.uint64:
 
 @kernel(inline="always")
 def _mixed(state: np.uint64) -> np.uint64:
-    """MurmurHash3's fmix64, since FNV leaves the upper bits of short names alike."""
+    """MurmurHash3's fmix64: with FNV alone the upper bits of short names are similar."""
     state = (state ^ (state >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     state = (state ^ (state >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
     return state ^ (state >> np.uint64(33))
@@ -147,7 +144,7 @@ def _hash_name(name: np.ndarray) -> np.uint64:
 
 @kernel
 def _bucketed(hashes: np.ndarray, bits: np.uint64) -> tuple[np.ndarray, np.ndarray]:
-    """(hashes by bucket, where each bucket begins). Half the time of sorting them."""
+    """(hashes by bucket, offset of each bucket), in half the time of a sort."""
     shift = np.uint64(64) - bits
     starts = np.zeros((1 << bits) + 1, np.int64)
     for value in hashes:

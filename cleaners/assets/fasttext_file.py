@@ -1,11 +1,12 @@
-"""fastText model files, looked over before fastText opens them: it believes a file, and one cut short gives it scores
-of 1.0, a crash, or minutes of spinning.
+"""Checks fastText model files before fastText opens them.
+
+fastText trusts a file. One that is cut short gives scores of 1.0, a crash, or minutes of spinning.
 
     magic version │ settings │ counts, words and labels, pruned n-grams │ flag, input matrix │ flag, output matrix
 
-The layout is that of `FastText::saveModel` and of what it calls (github.com/facebookresearch/fastText, src/fasttext.cc,
-args.cc, dictionary.cc, densematrix.cc, quantmatrix.cc, productquantizer.cc), little-endian and without padding. Only
-what stands between the matrices is read, so a model of 126 MB costs as little as its words: .2 s for a million.
+The layout is that of `FastText::saveModel` and the functions that it calls (github.com/facebookresearch/fastText,
+src/fasttext.cc, args.cc, dictionary.cc, densematrix.cc, quantmatrix.cc, productquantizer.cc), little-endian and without
+padding. The matrices are not read, so the cost depends on the number of words alone: .2 s for a million.
 """
 
 import mmap
@@ -21,7 +22,7 @@ _CENTROIDS = 256  # productquantizer.h: ksub_
 
 
 def load_fasttext(path: Path) -> Any:
-    """The model. UserError for a file that is none, is cut short, or holds no classifier."""
+    """The model at `path`. UserError for a file that is not a model, is cut short, or holds no classifier."""
     check_whole(path)
     import fasttext
 
@@ -32,7 +33,7 @@ def load_fasttext(path: Path) -> Any:
 
 
 def check_whole(path: Path) -> None:
-    """UserError where `path` is no whole model of a classifier."""
+    """Raise a UserError if `path` is not a whole model of a classifier."""
     num_bytes, needed, exact = _lengths(path)
     if num_bytes < needed:
         least = "" if exact else "at least "
@@ -40,13 +41,13 @@ def check_whole(path: Path) -> None:
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes the model lacks at least; 0 for a whole one."""
+    """The least number of bytes that the model lacks; 0 for a whole one."""
     num_bytes, needed, _ = _lengths(path)
     return max(0, needed - num_bytes)
 
 
 def _lengths(path: Path) -> tuple[int, int, bool]:
-    """(bytes of the file, bytes that it needs, whether these are all and not the least)."""
+    """(bytes of the file, bytes that it needs, whether that number is exact and not a minimum)."""
     try:
         with path.open("rb") as file:
             num_bytes = file.seek(0, 2)
@@ -61,37 +62,37 @@ def _lengths(path: Path) -> tuple[int, int, bool]:
 
 
 class _NoModel(Exception):
-    """What the file says cannot be."""
+    """The file contradicts itself or the format."""
 
 
 class _CutShort(Exception):
-    """The file ends before something that tells how long the rest is."""
+    """The file ends before a number that states the length of the rest."""
 
 
 class _Cursor:
-    """A place in the file; `skip` goes beyond its end, `read` does not."""
+    """A position in the file. `skip` may pass the end of the file, `read` may not."""
 
     def __init__(self, data: mmap.mmap) -> None:
-        self.data, self.at = data, 0
+        self.data, self.offset = data, 0
 
     def read(self, layout: str) -> tuple[Any, ...]:
-        start = self.at
-        self.at += struct.calcsize("<" + layout)
-        if self.at > len(self.data):
+        start = self.offset
+        self.offset += struct.calcsize("<" + layout)
+        if self.offset > len(self.data):
             raise _CutShort
         return struct.unpack_from("<" + layout, self.data, start)
 
     def skip(self, num_bytes: int) -> None:
-        self.at += num_bytes
+        self.offset += num_bytes
 
     def flag(self) -> bool:
         (value,) = self.read("B")
-        _must(value <= 1, f"a flag at byte {self.at - 1:,} is {value}")
+        _must(value <= 1, f"a flag at byte {self.offset - 1:,} is {value}")
         return bool(value)
 
 
 def _needed_bytes(data: mmap.mmap) -> tuple[int, bool]:
-    """(length that the model must have, True), or (a length that it exceeds, False) where the file does not tell."""
+    """(length that the model must have, True); (a length that it exceeds, False) if the file does not state it."""
     cursor = _Cursor(data)
     try:
         _must(_MAGIC.startswith(data[:4]), "it does not begin like one")
@@ -114,30 +115,30 @@ def _needed_bytes(data: mmap.mmap) -> tuple[int, bool]:
             cursor.skip(1)  # no output matrix is compressed where the input matrix is not
             _dense(cursor, num_labels, dim)
     except _CutShort:
-        return cursor.at, False
-    return cursor.at, True
+        return cursor.offset, False
+    return cursor.offset, True
 
 
 def _dictionary(cursor: _Cursor) -> tuple[int, int, int]:
-    """(words, labels, pruned n-grams or -1 for none); the cursor goes behind all of them."""
+    """(words, labels, pruned n-grams or -1 for none). The cursor moves past all of them."""
     size, num_words, num_labels, _, num_pruned = cursor.read("iiiqq")
     _must(size == num_words + num_labels, f"{num_words} words and {num_labels} labels are not {size}")
     _must(num_words >= 0 and num_labels > 0, f"{num_words} words, {num_labels} labels")
     _must(-1 <= num_pruned <= 1 << 31, f"{num_pruned} pruned n-grams")
-    find, at = cursor.data.find, cursor.at
+    find, offset = cursor.data.find, cursor.offset
     for left in range(size, 0, -1):
-        end = find(b"\0", at)
+        end = find(b"\0", offset)
         if end < 0:
-            cursor.at = len(cursor.data) + 10 * left  # an end of the word, an int64 and a byte for each
+            cursor.offset = len(cursor.data) + 10 * left  # for each the end of the word, an int64 and a byte
             raise _CutShort
-        at = end + 10
-    cursor.at = at
+        offset = end + 10
+    cursor.offset = offset
     cursor.skip(8 * max(0, num_pruned))
     return num_words, num_labels, num_pruned
 
 
 def _dense(cursor: _Cursor, num_rows: int, dim: int) -> None:
-    if cursor.at + 16 <= len(cursor.data):
+    if cursor.offset + 16 <= len(cursor.data):
         rows, columns = cursor.read("qq")
         _must_fit(rows, columns, num_rows, dim)
         num_rows = rows
@@ -160,20 +161,20 @@ def _quantized(cursor: _Cursor, num_rows: int, dim: int) -> None:
 
 
 def _product_quantizer(cursor: _Cursor, dim: int) -> int:
-    """Codes a row."""
+    """The number of codes per row."""
     num_parts: int
-    found, num_parts, part, last = cursor.read("iiii")
-    whole = found == dim and num_parts > 0 and 0 < last <= part and (num_parts - 1) * part + last == dim
+    quantized_dim, num_parts, part, last = cursor.read("iiii")
+    whole = quantized_dim == dim and num_parts > 0 and 0 < last <= part and (num_parts - 1) * part + last == dim
     _must(whole, f"a quantizer of {num_parts} parts of {part} and {last} for vectors of {dim}")
     cursor.skip(4 * _CENTROIDS * dim)
     return num_parts
 
 
 def _must_fit(rows: int, columns: int, num_rows: int, dim: int) -> None:
-    """More rows than there are words and buckets do no harm; fewer would be read beyond."""
+    """Refuse fewer rows than words and buckets, since fastText would read beyond them. More rows do no harm."""
     _must(num_rows <= rows < 1 << 40 and columns == dim, f"a matrix {rows} × {columns} for {num_rows} × {dim}")
 
 
-def _must(holds: bool, found: str) -> None:
+def _must(holds: bool, contradiction: str) -> None:
     if not holds:
-        raise _NoModel(found)
+        raise _NoModel(contradiction)

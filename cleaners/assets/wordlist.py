@@ -1,4 +1,4 @@
-"""Lists of words: one entry a line, `#` begins a comment."""
+"""Reads lists of words and counts them in texts. A list has one entry a line, and `#` begins a comment."""
 
 import re
 from pathlib import Path
@@ -12,9 +12,9 @@ _UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\U0
 
 
 class WordFinder:
-    """Counts where words and phrases of a list occur in a text, whatever their case.
+    """Counts occurrences of the words and phrases of a list in a text, in any case.
 
-    An entry must stand between characters that are no letters, digits or underscores; one in a script without spaces,
+    An entry counts between characters that are not letters, digits or underscores. An entry in a script without spaces,
     or without a letter, counts anywhere.
     """
 
@@ -27,19 +27,19 @@ class WordFinder:
                 self._anywhere.append(entry)
             else:
                 by_first.setdefault(first[0], []).append(re.escape(entry))
-        # One pattern for all entries would be tried at each character; a set of first words is asked once a text.
+        # One pattern for all entries would be tried at each character. The set of first words is used once a text.
         self._by_first = {
             first: re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)") for first, patterns in by_first.items()
         }
 
     def count(self, text: str) -> int:
         text = text.lower()
-        found = self._by_first.keys() & set(_WORD.findall(text)) if self._by_first else set()
-        return sum(len(self._by_first[first].findall(text)) for first in found) + sum(map(text.count, self._anywhere))
+        firsts = self._by_first.keys() & set(_WORD.findall(text)) if self._by_first else set()
+        return sum(len(self._by_first[first].findall(text)) for first in firsts) + sum(map(text.count, self._anywhere))
 
 
 def entries(reference: str | Path) -> list[str]:
-    """The entries in lower case, without blank lines and comments; `assets.listfile` says what a reference is."""
+    """The entries in lower case, without blank lines and comments; `assets.listfile` defines references."""
     with open_list(reference) as stream:
         data = stream.read()
     try:

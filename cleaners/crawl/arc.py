@@ -1,11 +1,11 @@
-"""ARC, the Internet Archive's format before WARC (https://archive.org/web/researcher/ArcFileFormat.php).
+"""ARC, the format of the Internet Archive before WARC (https://archive.org/web/researcher/ArcFileFormat.php).
 
     v1   URL IP-address Archive-date Content-type Archive-length
     v2   URL IP-address Archive-date Content-type Result-code Checksum Location Offset Filename Archive-length
 
-The head is that one line; the content follows at once. A file begins with a record `filedesc://…` about itself. An ARC
-record is given as the WARC record that says the same, so that nobody behind this module asks which it was. ARC has no
-record ids, no request and no revisit records.
+The head is that one line; the content follows directly. A file begins with a record `filedesc://…` about itself. An ARC
+record is returned as the equivalent WARC record, so no other module asks for the format. ARC has no record ids, no
+request records and no revisit records.
 """
 
 import re
@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 
 from cleaners.crawl.framing import Format
 
-# The schemes are a list: some crawlers wrote no line end behind the content, and a length that is one too great would
-# make "ttp:" of the next URL.
+# The schemes are a list because some crawlers wrote no line end after the content: a length that is one too great would
+# leave "ttp:" of the next URL.
 _SCHEMES = rb"(?:https?|ftp|dns|filedesc|whois|gopher|news|nntp|mailto|rtsp|mms|metadata|screenshot)"
-# From the right, since crawlers wrote URLs with spaces. The date tells the fields apart: 14 digits; 12 and 17 are seen.
-# Lengths that are none are let in here and refused, by name, where they are read.
+# Matched from the right, since crawlers wrote URLs with spaces. The date separates the fields: it has 14 digits, and 12
+# and 17 occur. A length that is not a number matches, and is refused with its reason where it is read.
 _LINE = (
     rb"(?i:"
     + _SCHEMES
@@ -50,7 +50,7 @@ def _read_arc(head: bytes) -> tuple[dict[str, str], bytes]:
 
 
 def _iso(date: str) -> str:
-    """ "" for digits that are no time; 12 of them lack the seconds."""
+    """The date in ISO 8601; "" for digits that are not a time. 12 digits lack the seconds."""
     try:
         return datetime.strptime(date[:14].ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC).isoformat()[:19] + "Z"
     except ValueError:

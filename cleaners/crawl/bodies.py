@@ -1,7 +1,7 @@
-"""Bodies of HTTP messages, their transfer and content encodings undone as far as they can be.
+"""Undoes the transfer and content encodings of HTTP bodies as far as possible.
 
-Crawlers cut long bodies, which leaves the part that inflates. Some archives store bodies decoded under headers that
-still declare an encoding, which leaves the body as it is stored. An encoding that nobody here knows leaves it too.
+Crawlers cut long bodies; the part that inflates is kept. Some archives store decoded bodies under headers that still
+declare an encoding; the body is kept as stored, and so is one of an unknown encoding.
 """
 
 import io
@@ -14,11 +14,11 @@ import brotli
 from fastwarc.stream_io import ZstdReader
 from isal import isal_zlib
 
-MAX_BODY = 64 << 20  # a body is inflated up to here; `page.max_bytes` refuses what is far smaller
+MAX_BODY = 64 << 20  # a body is inflated up to this size; `page.max_bytes` refuses far smaller ones
 
 State = Literal["whole", "cut", "untrue"]  # untrue: an encoding is declared that the bytes do not have
 _PIECE = 64 << 10
-_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # stands in compressed bytes and not in text
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # occurs in compressed bytes and not in text
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
@@ -37,10 +37,10 @@ def undo_encodings(body: bytes, transfer: str, content: str) -> tuple[bytes, Sta
 
 
 def _join_chunks(body: bytes) -> tuple[bytes, State]:
-    """RFC 9112, section 7.1, without trailers. What is cut in or behind its first chunk is a part of a body."""
+    """Join the chunks of RFC 9112, section 7.1, without trailers. A body cut in or after its first chunk is "cut"."""
     parts: list[bytes] = []
-    at = 0
-    while (line := _CHUNK_SIZE.match(body, at)) is not None:
+    offset = 0
+    while (line := _CHUNK_SIZE.match(body, offset)) is not None:
         size, begin = int(line[1], 16), line.end()
         if size == 0:
             return b"".join(parts), "whole"
@@ -48,7 +48,7 @@ def _join_chunks(body: bytes) -> tuple[bytes, State]:
         if not parts and end < len(body) and body[end : end + 1] not in (b"\r", b"\n"):
             return body, "untrue"  # text that begins like a number
         parts.append(body[begin:end])
-        at = end + (2 if body[end : end + 2] == b"\r\n" else 1)
+        offset = end + (2 if body[end : end + 2] == b"\r\n" else 1)
     if not parts:
         return body, "untrue" if body else "whole"
     return b"".join(parts), "cut"
@@ -77,11 +77,11 @@ def _gzip(body: bytes) -> Iterator[bytes]:
         yield from _pieces(inflate, body)
         body = inflate.unused_data
         if not body.startswith(b"\x1f\x8b"):
-            return  # zeros and line ends that servers put behind it
+            return  # zeros and line ends that servers append
 
 
 def _deflate(body: bytes) -> Iterator[bytes]:
-    """In zlib's wrapping, as RFC 9110 has it, or without, as servers have it."""
+    """Inflate with zlib's wrapping, as RFC 9110 says, or without it, as servers send."""
     is_wrapped = len(body) > 1 and body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0
     return _pieces(isal_zlib.decompressobj(15 if is_wrapped else -15), body)
 

@@ -1,9 +1,9 @@
-"""Records in a stream of bytes: where one ends and the next begins, whatever the format of their heads.
+"""Splits a stream of bytes into records, for heads of any format.
 
     ┌ head ┐ ┌ n bytes ┐ line ends ┌ head ┐ …        n: the length that the head declares
 
-What is no whole record is named as damage, and reading goes on at the next line that begins one. `WARC` is the format
-of WARC files; that of ARC files is in `cleaners.crawl.arc`.
+Bytes that are not a whole record are reported as damage, and reading goes on at the next line that begins a record.
+`WARC` is the format of WARC files; that of ARC files is in `cleaners.crawl.arc`.
 """
 
 import re
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-MAX_CONTENT = 128 << 20  # crawlers cut bodies at 1 to 5 MB; what is larger is refused, not held
+MAX_CONTENT = 128 << 20  # crawlers cut bodies at 1 to 5 MB; larger content is refused and not held in memory
 _MAX_HEADER = 1 << 20
-_PIECE = 16 << 10  # what is looked through for a head
+_PIECE = 16 << 10  # bytes of one read in the search for a head
 _CHUNK = 1 << 20
 _BLANK = re.compile(rb"[\r\n]*")
 
@@ -22,30 +22,29 @@ Damaged = Callable[[int, str], None]  # offset in the file, cause
 
 @dataclass(slots=True)
 class Record:
-    offset: int  # byte of the file at which the record, or the gzip member that holds it, begins
+    offset: int  # byte of the file at which the record, or the gzip member that contains it, begins
     length: int  # bytes of the file up to its end; -1 where it shares its gzip member with other records
     opens_unit: bool  # reading can begin at `offset`
-    headers: dict[str, str]  # names in lower case; of repeated ones the first
-    head: bytes  # version line and headers as stored; for an ARC record those of the WARC record that says the same
+    headers: dict[str, str]  # names in lower case; the first value of a repeated name
+    head: bytes  # version line and headers as stored; for an ARC record those of the equivalent WARC record
     content: bytes
 
 
 @dataclass(frozen=True)
 class Format:
-    """How the heads of a file look."""
+    """The form of the heads in a file."""
 
     name: str
     begins: re.Pattern[bytes]  # matches a head, or its first line, of at most `longest` bytes
     next: re.Pattern[bytes]  # the same at the beginning of a line
-    head_end: re.Pattern[bytes]  # what stands between head and content
+    head_end: re.Pattern[bytes]  # the bytes between head and content
     longest: int
-    read: Callable[
-        [bytes], tuple[dict[str, str], bytes]
-    ]  # stored head to headers, `content-length` among them, and head
+    # Gives (headers, `content-length` among them; `Record.head`) of a stored head.
+    read: Callable[[bytes], tuple[dict[str, str], bytes]]
 
 
 class Source(Protocol):
-    """Inflated bytes of a file. `encloses`: records have no offset of their own, the source has one."""
+    """Inflated bytes of a file. With `encloses`, all records have the offset of the source and none of their own."""
 
     encloses: bool
     error: str
@@ -61,31 +60,33 @@ class Stream:
 
     def __init__(self, form: Format, start: int, source: Source, damaged: Damaged) -> None:
         self._form, self._start, self._source, self._damaged = form, start, source, damaged
-        self._buffer, self._next, self._at = b"", 0, 0  # _next indexes the buffer; _at counts bytes taken in all
+        # `_next` is an index into the buffer, `_num_taken` the number of bytes taken so far.
+        self._buffer, self._next, self._num_taken = b"", 0, 0
 
     def records(self) -> Iterator[Record]:
-        """All whole records. One that is alone in its gzip member is given out when the member is seen to be whole."""
+        """All whole records. One that is alone in its gzip member is yielded once the whole member has been read."""
         alone: Record | None = None
         first = True
         while self._skip_blank():
-            begin = self._at
-            found = self._record()
+            begin = self._num_taken
+            record = self._record()
             if alone is not None:
                 yield alone
                 alone = None
-            if isinstance(found, str):
-                if not self._source.error:  # else that is the cause, and it is named below
-                    self._damaged(self._start if self._source.encloses else self._start + begin, found)
+            if isinstance(record, str):
+                if not self._source.error:  # else that error is the cause, reported below
+                    self._damaged(self._start if self._source.encloses else self._start + begin, record)
                 if not self._seek_next():
                     break
             elif not self._source.encloses:
-                found.offset, found.length, found.opens_unit = self._start + begin, self._at - begin, True
-                yield found
+                record.offset, record.length = self._start + begin, self._num_taken - begin
+                record.opens_unit = True
+                yield record
             elif first:
-                found.opens_unit = True
-                alone = found
+                record.opens_unit = True
+                alone = record
             else:
-                yield found
+                yield record
             first = False
         if self._source.error:
             self._damaged(self._start, self._source.error)
@@ -94,8 +95,8 @@ class Stream:
             yield alone
 
     def _record(self) -> Record | str:
-        """The record at this place, as one of several in its gzip member; or why there is none."""
-        opens_file = self._at == self._start == 0
+        """The next record, as one of several in its gzip member; or the reason why there is none."""
+        opens_file = self._num_taken == self._start == 0
         head = self._head()
         if head is None:
             nothing = f"not {self._form.name} file: it does not begin with a record"
@@ -123,15 +124,15 @@ class Stream:
     def _drop(self, size: int) -> bytes:
         taken = self._buffer[self._next : self._next + size]
         self._next += len(taken)
-        self._at += len(taken)
+        self._num_taken += len(taken)
         return taken
 
     def _give_back(self, content: bytes) -> None:
         self._buffer, self._next = content + self._buffer[self._next :], 0
-        self._at -= len(content)
+        self._num_taken -= len(content)
 
     def _skip_blank(self) -> bool:
-        """Pass over line ends; is there anything behind them?"""
+        """Skip line ends. Whether anything follows them."""
         while True:
             blank = _BLANK.match(self._buffer, self._next)
             assert blank is not None
@@ -159,18 +160,18 @@ class Stream:
         missing = size - len(parts[0])
         while missing and (more := self._source.read(min(missing, _CHUNK))):  # past the buffer: one copy less
             parts.append(more)
-            self._at += len(more)
+            self._num_taken += len(more)
             missing -= len(more)
         return b"".join(parts)
 
     def _seek_next(self) -> bool:
-        """Go to the next line that begins a record."""
+        """Go to the next line that begins a record. Whether there is one."""
         self._drop(1)
-        while (found := self._form.next.search(self._buffer, self._next)) is None:
+        while (match := self._form.next.search(self._buffer, self._next)) is None:
             self._drop(max(0, len(self._buffer) - self._next - self._form.longest))
             if not self._fill():
                 return False
-        self._drop(found.start() - self._next)
+        self._drop(match.start() - self._next)
         return True
 
 

@@ -1,12 +1,12 @@
-"""WARC and ARC records as they lie in a file: where each begins, how long it is, its headers and its content.
+"""Reads the records of a WARC or ARC file: the offset, length, headers and content of each.
 
     gzip file ──▶ member ──inflate──▶ ┌ WARC/1.0 … Content-Length: n ┐ CR LF CR LF ┌ n bytes ┐ CR LF CR LF ┌ WARC/1.0 …
     plain file ─────────────────────▶ └ headers                      ┘             └ content ┘
 
-Nothing a file says is believed until it is seen. A record ends at its Content-Length or at its gzip member, whichever
-comes first; content is read piece by piece, so that a length of 400 GB allocates nothing; and what is no whole record
-is named as damage, with its offset. Reading goes on behind it, at the next gzip member or the next line that begins a
-record (`cleaners.crawl.framing`). In memory is one record of at most `MAX_CONTENT` bytes.
+Nothing that a file declares is trusted. A record ends at its Content-Length or with its gzip member, whichever comes
+first. Content is read piece by piece, so that a length of 400 GB allocates nothing. Bytes that are not a whole record
+are reported as damage, with their offset, and reading goes on after them, at the next gzip member or the next line that
+begins a record (`cleaners.crawl.framing`). Memory holds one record of at most `MAX_CONTENT` bytes.
 """
 
 import re
@@ -20,16 +20,16 @@ from cleaners.crawl.arc import ARC
 from cleaners.crawl.framing import WARC, Damaged, Format, Record, Stream
 from shards.storage import InputFile, open_input
 
-_PIECE = 64 << 10  # read at once from a gzip member
+_PIECE = 64 << 10  # bytes of a gzip member that one read takes
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b\x08"
 _MEMBER = re.compile(re.escape(_GZIP))
 
 
 def read_records(file: InputFile, start: int, damaged: Damaged) -> Iterator[Record]:
-    """The records from byte `start` on: 0, the offset of a record that `opens_unit`, or what `next_record` gave.
+    """The records from byte `start` on: 0, the offset of a record that `opens_unit`, or a result of `next_record`.
 
-    `damaged` is called for each place that is not a whole record.
+    `damaged` is called for each run of bytes that is not a whole record.
     """
     with open_input(file) as stream:
         magic = stream.read(4)
@@ -47,7 +47,7 @@ def read_records(file: InputFile, start: int, damaged: Damaged) -> Iterator[Reco
 
 
 def next_record(file: InputFile, offset: int) -> int | None:
-    """Where, at or after `offset`, a record or its gzip member begins; None if nowhere."""
+    """The first offset, not before `offset`, at which a record or its gzip member begins; None if there is none."""
     form = _format(file)
     if _is_gzip(file, form):
         return next(_members(file, form, offset), None)
@@ -55,7 +55,7 @@ def next_record(file: InputFile, offset: int) -> int | None:
 
 
 def _format(file: InputFile) -> Format:
-    """By what the file begins with; where that is no record, by the name."""
+    """The format by the first bytes; by the name where they do not begin a record."""
     with open_input(file) as stream:
         opening = stream.read(ARC.longest)
     if opening.startswith(_GZIP):
@@ -72,7 +72,7 @@ def _gzip_records(file: InputFile, form: Format, start: int, damaged: Damaged) -
     while offset is not None and offset < file.num_bytes:
         with open_input(file, offset) as stream:
             rest = stream.read(_PIECE)
-            while rest:  # members, one behind the other
+            while rest:  # member after member
                 member = _Member(stream, rest)
                 yield from Stream(form, offset, member, damaged).records()
                 if member.error:
@@ -87,7 +87,7 @@ def _gzip_records(file: InputFile, form: Format, start: int, damaged: Damaged) -
 
 
 class _Plain:
-    """The bytes of an uncompressed file; its records have offsets of their own."""
+    """The bytes of an uncompressed file, in which each record has an offset of its own."""
 
     encloses = False
     error = ""
@@ -98,23 +98,23 @@ class _Plain:
 
 
 class _Member:
-    """The inflated bytes of one gzip member. Read to its end it knows its length in the file, or its error."""
+    """The inflated bytes of one gzip member. After the last read, its length in the file or its error is known."""
 
     encloses = True
 
     def __init__(self, stream: BinaryIO, pending: bytes = b"") -> None:
-        """`pending` are its first bytes, where these have been read from `stream` already."""
+        """`pending` holds the first bytes of the member that have been read from `stream` already."""
         self._stream, self._inflate = stream, isal_zlib.decompressobj(31)
-        self._given, self._pending = len(pending), pending
+        self._num_taken, self._pending = len(pending), pending
         self.error = ""
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes, b"" at the end of the member, of the file, or of what inflates."""
+        """At most `size` bytes; b"" at the end of the member or of the file, or where the data do not inflate."""
         while not self._inflate.eof and not self.error:
             data = self._pending
             if not data:
                 data = self._stream.read(_PIECE)
-                self._given += len(data)
+                self._num_taken += len(data)
             if not data:
                 self.error = "the file ends in the middle of a gzip member; fetch it again"
                 break
@@ -130,16 +130,16 @@ class _Member:
 
     @property
     def num_bytes(self) -> int:
-        return self._given - len(self._inflate.unused_data)
+        return self._num_taken - len(self._inflate.unused_data)
 
     def rest(self) -> bytes:
-        """What is behind it: b"" at the end of the file, else enough to know another member by."""
-        behind: bytes = self._inflate.unused_data
-        return behind if len(behind) >= len(_GZIP) else behind + self._stream.read(_PIECE)
+        """The bytes after the member: b"" at the end of the file, else enough to recognize another member."""
+        after: bytes = self._inflate.unused_data
+        return after if len(after) >= len(_GZIP) else after + self._stream.read(_PIECE)
 
 
 class _Frames:
-    """The inflated bytes of a zstd or lz4 file as a whole: it cannot be entered in the middle."""
+    """The inflated bytes of a whole zstd or lz4 file, which cannot be entered in the middle."""
 
     encloses = True
 
@@ -162,13 +162,15 @@ _READERS: dict[bytes, Callable[[BinaryIO], WarcReader]] = {
 
 
 def _find(file: InputFile, offset: int, pattern: re.Pattern[bytes], longest: int) -> Iterator[int]:
-    """Where `pattern`, of at most `longest` bytes, begins in the raw file from `offset` on; near the seam of two reads
-    the same place can come twice."""
+    """Offsets, from `offset` on, at which `pattern` of at most `longest` bytes matches in the raw file.
+
+    An offset near the seam of two reads can come twice.
+    """
     with open_input(file, offset) as stream:
         window = stream.read(_CHUNK)
         while window:
-            for found in pattern.finditer(window):
-                yield offset + found.start()
+            for match in pattern.finditer(window):
+                yield offset + match.start()
             more = stream.read(_CHUNK)
             if not more:
                 return
@@ -178,7 +180,7 @@ def _find(file: InputFile, offset: int, pattern: re.Pattern[bytes], longest: int
 
 
 def _is_gzip(file: InputFile, form: Format) -> bool:
-    """By its first bytes; where these are neither gzip nor a record, by whether a member with a record is in it."""
+    """Whether the file begins like gzip, or begins with neither gzip nor a record and has a member with a record."""
     with open_input(file) as stream:
         opening = stream.read(form.longest)
     if opening.startswith(_GZIP[:2]):
@@ -187,10 +189,11 @@ def _is_gzip(file: InputFile, form: Format) -> bool:
 
 
 def _members(file: InputFile, form: Format, offset: int) -> Iterator[int]:
-    return (at for at in _find(file, offset, _MEMBER, len(_GZIP)) if _is_member(file, form, at))
+    candidates = _find(file, offset, _MEMBER, len(_GZIP))
+    return (candidate for candidate in candidates if _is_member(file, form, candidate))
 
 
 def _is_member(file: InputFile, form: Format, offset: int) -> bool:
-    """Does a gzip member with a record begin here? The three bytes of its magic occur in compressed data too."""
+    """Whether a gzip member with a record begins here: the three bytes of its magic occur in compressed data, too."""
     with open_input(file, offset) as stream:
         return form.begins.match(_Member(stream).read(form.longest)) is not None

@@ -1,11 +1,11 @@
-"""Read WARC, ARC and WET files: batches of rows out, every record accounted for.
+"""Reads WARC, ARC and WET files as batches of rows, and accounts for every record.
 
     file ──records──▶ response, resource, conversion, revisit ──▶ a row each
                   ├─▶ request, metadata, warcinfo, …          ──▶ counted by type
-                  └─▶ bytes that are no whole record          ──▶ `Damage`: offset, cause; reading goes on behind them
+                  └─▶ bytes that are not a whole record       ──▶ `Damage`: offset, cause; reading goes on after them
 
-A unit ends at `UNIT_RECORDS` records or `UNIT_BYTES` of content; the next begins at the offset of the next record, so
-one huge WARC is many units and a rerun seeks.
+A unit ends at `UNIT_RECORDS` records or `UNIT_BYTES` of content. The next unit begins at the offset of the next record,
+so one huge WARC file is many units, and a rerun seeks.
 """
 
 import re
@@ -30,15 +30,13 @@ SCHEMA = pa.unify_schemas([ROWS, PAYLOAD, RECORD])
 
 _DOCUMENTS = ("response", "resource", "conversion", "revisit")
 _OTHERS = ("warcinfo", "request", "metadata", "continuation", "filedesc")
-
-
 _HTTP_END = re.compile(rb"\r?\n\r?\n")
 
 
 class WarcReader:
     """One unit of a WARC or WET file, from the record at byte `start`.
 
-    A file that is not compressed record by record cannot be entered in the middle: it is one unit, and its rows give
+    A file that is not compressed record by record cannot be entered in the middle. It is one unit, and its rows have
     the offset of their gzip member and length -1.
     """
 
@@ -63,7 +61,7 @@ class WarcReader:
             yield _batch(rows)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The unit's documents one by one, by the names of `SCHEMA`."""
+        """The unit's documents one by one, keyed by the names of `SCHEMA`."""
         records = num_bytes = 0
         for record in read_records(self._file, self._start, self._damaged):
             if record.opens_unit and (records >= UNIT_RECORDS or num_bytes >= UNIT_BYTES):
@@ -110,7 +108,7 @@ class WarcReader:
         }
 
     def _http(self, content: bytes) -> tuple[WarcRecord | None, bytes | memoryview]:
-        """The parsed head of the HTTP message (None if there is none) and its body without encodings."""
+        """(parsed head of the HTTP message or None, its body without encodings)."""
         if not content.startswith((b"HTTP", b"ICY ")):  # HTTP/0.9 has no head, radio stations say "ICY 200 OK"
             return None, content
         end = _HTTP_END.search(content)
@@ -133,13 +131,13 @@ class WarcReader:
 
 
 def _batch(rows: list[dict[str, Any]]) -> Batch:
-    """The rows as Arrow, which takes over their payloads."""
+    """The rows as Arrow, which takes their payloads over from the rows."""
     payloads = [row.pop("payload") for row in rows]
     batch = pa.RecordBatch.from_pylist(rows, SCHEMA)
     missing = np.array([payload is None for payload in payloads])
     offsets = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([0 if payload is None else len(payload) for payload in payloads], out=offsets[1:])
-    # Joined at once: an array that grows page by page copies each of them several times.
+    # Joined in one step: an array that grows page by page copies each of them several times.
     data = b"".join(payload for payload in payloads if payload is not None)
     validity = pa.array(~missing).buffers()[1] if missing.any() else None
     buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(data)]
@@ -147,6 +145,6 @@ def _batch(rows: list[dict[str, Any]]) -> Batch:
 
 
 def _original(headers: dict[str, str]) -> str | None:
-    """What a revisit record is a copy of: its address, else its record, else its bytes, as far as they are named."""
+    """The original of a revisit record: its address, else its record, else its digest, whichever is named first."""
     names = ("warc-refers-to-target-uri", "warc-refers-to", "warc-payload-digest")
     return next((headers[name] for name in names if headers.get(name)), None)

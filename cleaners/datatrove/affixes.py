@@ -1,8 +1,9 @@
-"""What spaCy 3.8 cuts off words, as tables for the kernel of `cleaners.datatrove.words`.
+"""The prefixes, suffixes and exceptions of spaCy 3.8, as tables for the kernel of `cleaners.datatrove.words`.
 
-The facts are those of `spacy.lang.char_classes`, `.punctuation` and `.tokenizer_exceptions`, with English infixes and
-contractions. Exceptions of English, German and Russian stand together, without those of one that are words of another:
-"im" is "i'm" to English and a German preposition, "so." and "do." are no days of the week.
+They are those of `spacy.lang.char_classes`, `.punctuation` and `.tokenizer_exceptions`, with English infixes and
+contractions. The exceptions of English, German and Russian are in one table, without those that are words of another of
+these languages: "im" is an English "i'm" and a German preposition; "so." and "do." are German days of the week, but
+English words at the end of a sentence.
 """
 
 import unicodedata
@@ -28,8 +29,8 @@ _UNCASED = (
     (0xFE30, 0xFE4F), (0xFE70, 0xFEFC), (0x1F200, 0x1F2FF), (0x20000, 0x2EBEF), (0x2F800, 0x2FA1F),
 )  # fmt: skip
 
-# What is cut off behind a digit.
-BEHIND_DIGITS = (
+# Suffixes that are cut off after a digit.
+AFTER_DIGITS = (
     *CURRENCIES,
     *"+ US$ C$ A$ km km² km³ m m² m³ dm dm² dm³ cm cm² cm³ mm mm² mm³ ha µm nm yd in ft kg g mg µg t lb oz".split(),
     *"m/s km/h kmh mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K % км км² км³ м м² м³ дм дм² дм³ см см² см³".split(),
@@ -71,7 +72,7 @@ _WORDS_OF_THEIR_OWN = set("ill hell shell shed its were well im whore".split())
 
 @cache
 def traits() -> np.ndarray:
-    """uint16[0x110000]: the bits of each code point; nothing is cut off a word of PLAIN ones."""
+    """uint16[0x110000]: the bits of each code point. Nothing is cut off a word of PLAIN characters."""
     table = np.zeros(0x110000, np.uint16)
     bits = {"Ll": ALPHA | LOWER, "Lu": ALPHA | UPPER, "Lt": ALPHA | UPPER, "So": SYMBOL | PREFIX | SUFFIX}
     for c in range(0x2_0000):
@@ -94,7 +95,7 @@ def traits() -> np.ndarray:
 
 @cache
 def exceptions() -> dict[str, tuple[str, ...]]:
-    """Words with the pieces that they are cut into, each also with ’ for '."""
+    """The pieces that each exception is cut into, by word; every word also stands with ’ for '."""
     cut: dict[str, tuple[str, ...]] = {}
     for word in _WHOLE.split():
         cut[word] = (word,)
@@ -118,15 +119,15 @@ def exceptions() -> dict[str, tuple[str, ...]]:
 
 
 def _contractions() -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = [("can", "not"), ("gon", "na"), ("got", "ta"), ("not", "'ve"), ("i", "'m")]
-    found += [("i", "'m", "a")]
+    contractions: list[tuple[str, ...]] = [("can", "not"), ("gon", "na"), ("got", "ta"), ("not", "'ve"), ("i", "'m")]
+    contractions += [("i", "'m", "a")]
     for verb in _VERBS:
-        found += [(verb, "n't"), (verb, "n't", "'ve")]
-    found += [(verb, "n't") for verb in "ai are is was were have has dare".split()]
-    found += [(verb, "'ve") for verb in "could might must should would".split()]
+        contractions += [(verb, "n't"), (verb, "n't", "'ve")]
+    contractions += [(verb, "n't") for verb in "ai are is was were have has dare".split()]
+    contractions += [(verb, "'ve") for verb in "could might must should would".split()]
     for word in (*_PRONOUNS, *_ASKING):
-        found += [(word, "'ll"), (word, "'ll", "'ve"), (word, "'d"), (word, "'d", "'ve")]
-    found += [(word, "'ve") for word in ("i", "you", "we", "they", *_ASKING) if word not in ("that", "this")]
-    found += [(word, "'re") for word in ("you", "we", "they", *_ASKING) if word not in ("that", "this")]
-    found += [(word, "'s") for word in ("he", "she", "it", *_ASKING) if word not in ("these", "those")]
-    return found
+        contractions += [(word, "'ll"), (word, "'ll", "'ve"), (word, "'d"), (word, "'d", "'ve")]
+    contractions += [(word, "'ve") for word in ("i", "you", "we", "they", *_ASKING) if word not in ("that", "this")]
+    contractions += [(word, "'re") for word in ("you", "we", "they", *_ASKING) if word not in ("that", "this")]
+    contractions += [(word, "'s") for word in ("he", "she", "it", *_ASKING) if word not in ("these", "those")]
+    return contractions

@@ -1,11 +1,14 @@
-"""The lines that datatrove's `C4QualityFilter` keeps, and what it counts in them.
+"""The lines that datatrove's `C4QualityFilter` keeps, and its counts of them.
 
-It differs from `cleaners.c4` in these: lines are those of `str.splitlines` and words of lines those of `str.split`; a
-citation goes after the white space around the line went and the words were counted, so "So it is. [1]" ends in a blank
-and not in punctuation; a bracket drops the page where a policy phrase stands in the line, too, but not where
-"javascript" does; a kept line without a sentence has one.
+It differs from `cleaners.c4` in four points:
 
-Plain Python does what a kernel would hardly do faster: most of it is `str.splitlines`, `split` and `lower`.
+* Lines are those of `str.splitlines`, and their words those of `str.split`.
+* A citation is removed after white space was stripped and words were counted, so "So it is. [1]" ends in a blank and
+  not in punctuation.
+* A curly bracket drops the page even in a line with a policy phrase, but not in one with "javascript".
+* A kept line without a sentence counts as one sentence.
+
+It is plain Python, since a kernel would hardly be faster: most of the time is `str.splitlines`, `split` and `lower`.
 """
 
 import re
@@ -30,11 +33,11 @@ def keep_sentences(
     line_phrases: tuple[str, ...],
     remove_citations: bool,
 ) -> tuple[list[str | None], dict[str, np.ndarray]]:
-    """(the texts, their metrics of `C4Config` without bad words), with the settings of that class."""
+    """(the edited texts, the metrics of `C4Config` without bad words), with the settings of that class."""
     ends = None if line_ends is None else tuple(line_ends)
     phrases = tuple(phrase for phrase in line_phrases if phrase != _JAVASCRIPT)
     suspects = (_LOREM_IPSUM, "{", *line_phrases)
-    left: list[str | None] = list(texts)
+    edited: list[str | None] = list(texts)
     lines, kept_lines, citations, lorem_ipsum, brackets = np.zeros((5, len(texts)), np.int64)
     kept: list[str] = []  # of all texts
     kept_rows: list[int] = []
@@ -43,7 +46,7 @@ def keep_sentences(
             continue
         begin = len(kept)
         lowered = text.lower()
-        # Without its citation "java[1]script" is a suspect.
+        # "java[1]script" is a suspect once its citation is removed.
         suspicious = (remove_citations and "[" in text) or any(suspect in lowered for suspect in suspects)
         for line in map(str.strip, text.splitlines()):
             words = line.split()
@@ -51,8 +54,8 @@ def keep_sentences(
             if len(line) > max_word_chars and any(len(word) > max_word_chars for word in words):
                 continue
             if remove_citations and "[" in line:
-                line, found = _CITATION.subn("", line)
-                citations[row] += found
+                line, num_citations = _CITATION.subn("", line)
+                citations[row] += num_citations
             if ends is not None and (not line.endswith(ends) or line.endswith("...")):
                 continue
             if len(words) < min_words_per_line:
@@ -68,10 +71,10 @@ def keep_sentences(
             kept_lines[row] += bool(words)
             kept.append(line)
         kept_rows += [row] * (len(kept) - begin)
-        left[row] = "\n".join(kept[begin:]).strip()
+        edited[row] = "\n".join(kept[begin:]).strip()
 
     sentences = line_sentences(*text_buffers(pa.array(kept, pa.large_string())), classes(), lowercase())
-    return left, {
+    return edited, {
         "lines_removed": lines - kept_lines,
         "removed_line_fraction": (lines - kept_lines) / np.maximum(lines, 1),
         "citations_removed": citations,

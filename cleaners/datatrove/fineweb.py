@@ -1,4 +1,4 @@
-"""What datatrove's `FineWebQualityFilter` measures."""
+"""The metrics of datatrove's `FineWebQualityFilter`."""
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +24,9 @@ ALL_LINES, PUNCTUATED, SHORT, COPIED_CHARS, TEXT_CHARS, NEWLINES = range(6)
 
 
 def fineweb(text: pa.Array, words: Words, short_line_chars: int, line_ends: str | None) -> dict[str, np.ndarray]:
-    """The metrics of `FineWebConfig` as `FineWebQualityFilter` has them; a text without lines has no punctuated ones.
+    """The metrics of `FineWebConfig` as `FineWebQualityFilter` has them. A text without lines has no punctuated ones.
 
-    Lines are all that is not blank, with the white space around it: "An end. " is not punctuated.
+    A line is not blank, and includes the white space around it: "An end. " is not punctuated.
     """
     marks = TERMINAL_PUNCTUATION if line_ends is None else line_ends
     c = _lines(*text_buffers(text), traits(), short_line_chars, np.array(sorted({*map(ord, marks)}), np.uint32))
@@ -52,7 +52,7 @@ def _lines(data, offsets, traits, short_line_chars, marks):
     units = new_set(room)
     for row in range(len(offsets) - 1):
         n = 0
-        # Blank lines are left out, so it is all one whether there are empty ones.
+        # Blank lines are left out, so empty lines make no difference.
         for line in range(split_at_newlines(data, offsets[row], offsets[row + 1], 1, starts, ends)):
             start, end = stripped(data, starts[line], ends[line], traits, SPACE)
             if start == end:

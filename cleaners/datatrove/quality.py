@@ -1,6 +1,6 @@
-"""What datatrove's `GopherQualityFilter` measures.
+"""The metrics of datatrove's `GopherQualityFilter`.
 
-Words of punctuation only do not count for the number of words and their mean length; they do where ratios are by word.
+Words of punctuation only are left out of the number of words and of their mean length. They count in ratios per word.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ WORDS, CHARS, ALL_WORDS, HASHES, ELLIPSES, LINES, BULLET_LINES, ELLIPSIS_LINES, 
 def quality(text: pa.Array, words: Words, stop_words: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The metrics of `GopherQualityConfig` as `GopherQualityFilter` has them.
 
-    A stop word is met by a word that equals it, so "The" is none. Lines are those of `str.splitlines`, empty ones, too.
+    Only a word that equals a stop word counts, so "The" does not. Lines are those of `str.splitlines`, with empty ones.
     """
     packed = sorted({word.encode() for word in stop_words})
     c = _quality(
@@ -44,12 +44,12 @@ def quality(text: pa.Array, words: Words, stop_words: tuple[str, ...]) -> dict[s
 @kernel
 def _quality(data, offsets, rows, starts, ends, traits, stop_words, stop_offsets):
     out = np.zeros((len(offsets) - 1, 10), np.int64)
-    found = np.empty(len(stop_offsets) - 1, np.bool_)
-    begins = np.zeros(256, np.bool_)  # bytes that a stop word begins with
-    for s in range(len(found)):
+    occurs = np.empty(len(stop_offsets) - 1, np.bool_)
+    begins = np.zeros(256, np.bool_)  # the first bytes of stop words
+    for s in range(len(occurs)):
         begins[stop_words[stop_offsets[s]]] = True
     for row in range(len(offsets) - 1):
-        found[:] = False
+        occurs[:] = False
         for w in range(rows[row], rows[row + 1]):
             alpha, symbols = False, True
             i = starts[w]
@@ -63,9 +63,9 @@ def _quality(data, offsets, rows, starts, ends, traits, stop_words, stop_offsets
                 out[row, WORDS] += 1
                 out[row, CHARS] += count_chars(data, starts[w], ends[w])
             if begins[data[starts[w]]]:
-                for s in range(len(found)):
-                    found[s] |= _equal(data, starts[w], ends[w], stop_words, stop_offsets[s], stop_offsets[s + 1])
-        out[row, STOP_WORDS] = found.sum()
+                for s in range(len(occurs)):
+                    occurs[s] |= _equal(data, starts[w], ends[w], stop_words, stop_offsets[s], stop_offsets[s + 1])
+        out[row, STOP_WORDS] = occurs.sum()
         _count_symbols_and_lines(data, offsets[row], offsets[row + 1], traits, out[row])
     return out
 
@@ -82,7 +82,7 @@ def _count_symbols_and_lines(data, start, end, traits, out):
             ellipses += 1
             dots = 0
         after = i + 1
-        if b < 0x20 or b == 0xC2 or b == 0xE2:  # what a break can begin with
+        if b < 0x20 or b == 0xC2 or b == 0xE2:  # the first bytes of breaks
             c, after = decode(data, i)
             if traits[c] & BREAK:
                 _count_line(data, first, i, traits, out)

@@ -1,14 +1,14 @@
-"""What datatrove's `GopherRepetitionFilter` measures, for a whole batch in one kernel.
+"""The metrics of datatrove's `GopherRepetitionFilter`: a whole batch in one kernel.
 
-It differs from `cleaners.kernels.repetition` in what the thresholds of FineWeb and FineWeb2 were tuned on:
+The thresholds of FineWeb and FineWeb2 were tuned on them. They differ from `cleaners.kernels.repetition`:
 
-* lines and paragraphs are what stands between newlines and between pairs of them, white space and all;
-* of equal ones the later count, and so of n-grams of 5 to 10 words; behind a repeated n-gram the next one that is
-  looked at begins after its end;
-* the top n-gram is the first of the most frequent ones, even where each occurs once; its words are joined by blanks
-  and each occurrence counts in full, so in Chinese the fraction may exceed 1;
-* n-grams of 5 to 10 words are joined by nothing: "ab c" is "a bc";
-* all fractions of characters are of `len(text)`.
+* Lines are the text between newlines, and paragraphs that between pairs of newlines, with all white space.
+* Of equal lines, paragraphs and n-grams of 5 to 10 words, the later ones count. After a repeated n-gram, the next one
+  begins at its end.
+* The top n-gram is the first of the most frequent ones, even where each occurs once. Its words are joined by blanks,
+  and each occurrence counts in full, so in Chinese the fraction may exceed 1.
+* The words of n-grams of 5 to 10 are joined by nothing: "ab c" equals "a bc".
+* All fractions of characters are of `len(text)`.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ _NUM_METRICS = len(METRICS)
 
 
 @kernel
-def repetition(data, offsets, rows, starts, ends, traits):
+def datatrove_repetition(data, offsets, rows, starts, ends, traits):
     """float64[rows, len(METRICS)] in the order of `cleaners.kernels.repetition.METRICS`, NaN for empty texts.
 
     rows, starts and ends are those of `shards.words.Words` for the texts in data[offsets[r]:offsets[r + 1]].
@@ -50,8 +50,8 @@ def repetition(data, offsets, rows, starts, ends, traits):
     units = new_set(room)
     ngrams = new_set(word_room)
     counts = np.empty(word_room, np.int64)
-    joined = np.empty(longest + word_room, np.uint8)  # the words, each with a blank behind it or none
-    places = np.empty(word_room + 1, np.int64)  # where each word begins there
+    joined = np.empty(longest + word_room, np.uint8)  # the words, each followed by a blank or by nothing
+    word_starts = np.empty(word_room + 1, np.int64)  # offset of each word in `joined`
     sums = np.empty(word_room + 1, np.uint64)  # polynomial over the bytes before it, and the inverse of its power
     inverses = np.empty(word_room + 1, np.uint64)
     chars = np.zeros(word_room + 1, np.int64)  # characters of the words before it
@@ -76,7 +76,7 @@ def repetition(data, offsets, rows, starts, ends, traits):
             chars[w + 1] = chars[w] + count_chars(data, starts[first + w], ends[first + w])
         for size in range(2, 11):
             if size == 2 or size == 5:
-                _join(data, starts, ends, first, num_words, size == 2, joined, places, sums, inverses)
+                _join(data, starts, ends, first, num_words, size == 2, joined, word_starts, sums, inverses)
             m = max(num_words - size + 1, 0)
             _look_for_repeats(sums, inverses, size, m, keys, met)
             mask = emptied(ngrams, m)
@@ -85,7 +85,7 @@ def repetition(data, offsets, rows, starts, ends, traits):
                 if met[keys[w] >> _MET_SHIFT] < 2:  # no other n-gram equals it
                     w += 1
                     continue
-                k = find(joined, places[w], places[w + size], keys[w], ngrams, mask, distinct)
+                k = find(joined, word_starts[w], word_starts[w + size], keys[w], ngrams, mask, distinct)
                 new = k == distinct
                 distinct += new
                 if size <= 4:
@@ -100,34 +100,34 @@ def repetition(data, offsets, rows, starts, ends, traits):
                 covered = chars[size] + size - 1
                 top = np.argmax(counts[:distinct]) if distinct else 0
                 if distinct and counts[top] > 1:
-                    # The blank behind the last word is in `joined`, but no part of the n-gram.
+                    # The blank after the last word is in `joined`, but not part of the n-gram.
                     covered = (count_chars(joined, ngrams[2][top], ngrams[3][top]) - 1) * counts[top]
             fractions[row, size + 2] = covered / text_chars
     return fractions
 
 
 @kernel
-def _join(data, starts, ends, first, num_words, blank, joined, places, sums, inverses):
-    """Sets sums[w] = Σ byte[i] · base^i over i < places[w] and inverses[w] = base^-places[w]; see `repetition`."""
-    at = 0
+def _join(data, starts, ends, first, num_words, blank, joined, word_starts, sums, inverses):
+    """Set sums[w] = Σ byte[i] · base^i over i < word_starts[w], and inverses[w] = base^-word_starts[w]."""
+    size = 0
     total, power, inverse = np.uint64(0), np.uint64(1), np.uint64(1)
-    places[0], sums[0], inverses[0] = at, total, inverse
+    word_starts[0], sums[0], inverses[0] = size, total, inverse
     for w in range(num_words):
         for i in range(starts[first + w], ends[first + w] + blank):
             b = data[i] if i < ends[first + w] else np.uint8(32)
-            joined[at] = b
-            at += 1
+            joined[size] = b
+            size += 1
             total += np.uint64(b) * power
             power *= _BASE
             inverse *= _INVERSE
-        places[w + 1], sums[w + 1], inverses[w + 1] = at, total, inverse
+        word_starts[w + 1], sums[w + 1], inverses[w + 1] = size, total, inverse
 
 
 @kernel
 def _look_for_repeats(sums, inverses, size, m, keys, met):
-    """Sets keys[w] to the hash of the n-gram at word w, and met[its upper 16 bits] to 1, or 2 where several have them.
+    """Set keys[w] to the hash of the n-gram at word w, and met[its upper 16 bits] to 1, to 2 where several have them.
 
-    So most n-grams of a page are known to be unlike all others without being entered in a set.
+    So most n-grams of a page are known to differ from all others before any is entered in a set.
     """
     met[:] = 0
     for w in range(m):

@@ -1,6 +1,6 @@
-"""How datatrove's filters see a text: characters, lines, and which spans are equal.
+"""Characters, lines and equal spans of a text as datatrove's filters count them.
 
-Equal hashes are followed by a comparison of the bytes, so counts of copies are datatrove's and not only likely to be.
+Where hashes are equal the bytes are compared, so counts of copies are exactly datatrove's.
 """
 
 from functools import cache
@@ -11,7 +11,7 @@ from cleaners.kernels.sentences import SENTENCE_ENDS
 from shards.compiled import kernel
 from shards.unicode import decode
 
-# datatrove.utils.text: TERMINAL_PUNCTUATION, and what else of PUNCTUATION is no control character.
+# Of datatrove.utils.text: TERMINAL_PUNCTUATION, and the rest of PUNCTUATION without control characters.
 TERMINAL_PUNCTUATION = SENTENCE_ENDS + (
     "𐩖𐩗𐽕𐽖𐽗𐽘𐽙𐾆𐾇𐾈𐾉𑁇𑁈𑂾𑂿𑃀𑃁𑅁𑅂𑅃𑇅𑇆𑇍𑇞𑇟𑈸𑈹𑈻𑈼𑊩𑑋𑑌𑗂𑗃𑗉𑗊𑗋𑗌𑗍𑗎𑗏𑗐𑗑𑗒𑗓𑗔𑗕𑗖𑗗𑙁𑙂𑜼𑜽𑜾𑥄𑥆𑩂𑩃𑪛𑪜𑱁𑱂𑻷𑻸\U00011f43\U00011f44𖩮𖩯𖫵𖬷𖬸𖭄𖺘𛲟𝪈"
 )
@@ -28,7 +28,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 def traits() -> np.ndarray:
     """uint8[0x110000]: bits for white space, letters, their PUNCTUATION_SET, the breaks of `str.splitlines`."""
     table = np.zeros(0x110000, np.uint8)
-    for c in range(0x3_2400):  # above lie neither letters nor white space
+    for c in range(0x3_2400):  # there are neither letters nor white space above
         table[c] = chr(c).isspace() * SPACE | chr(c).isalpha() * ALPHA
     controls = [*range(9), *range(11, 32), *range(127, 160)]
     table[[*map(ord, TERMINAL_PUNCTUATION + PUNCTUATION), *controls]] |= SYMBOL
@@ -38,7 +38,7 @@ def traits() -> np.ndarray:
 
 @kernel
 def split_at_newlines(data, start, end, least, starts, ends):
-    r"""Writes the spans of `re.split(r"\n{least,}", text)`, whose first and last may be empty; returns their number."""
+    r"""Write the spans of `re.split(r"\n{least,}", text)` and return their number; the first and last may be empty."""
     n = 0
     first = i = start
     while i < end:
@@ -58,7 +58,7 @@ def split_at_newlines(data, start, end, least, starts, ends):
 
 @kernel
 def later_copies(data, starts, ends, n, units):
-    """(how many of the n spans of data equal an earlier one, their characters); `units` is a set for n."""
+    """(number of the n spans of data that equal an earlier one, their characters); `units` is a set for n spans."""
     mask = emptied(units, n)
     distinct, copies, chars = 0, 0, 0
     for u in range(n):
@@ -75,7 +75,7 @@ def later_copies(data, starts, ends, n, units):
 
 @kernel
 def new_set(room):
-    """An open-addressing set of spans: (slots, keys, starts, ends); a slot holds the number of a span plus 1."""
+    """An open-addressing set of spans: (slots, keys, starts, ends). A slot holds the index of a span plus 1."""
     size = 4
     while size < 2 * room:
         size *= 2
@@ -84,7 +84,7 @@ def new_set(room):
 
 @kernel(inline="always")
 def emptied(spans, room):
-    """The mask for a table that `room` spans leave at most half full; its slots are free."""
+    """Empty the set, and return the mask for a table that `room` spans leave at most half full."""
     size = 4
     while size < 2 * room:
         size *= 2
@@ -94,7 +94,7 @@ def emptied(spans, room):
 
 @kernel
 def find(data, start, end, key, spans, mask, num_spans):
-    """The number of the span that equals data[start:end], which is entered as `num_spans` where none does."""
+    """The index of the span that equals data[start:end]. If there is none, the span is entered at `num_spans`."""
     slots, keys, starts, ends = spans
     # The high half of the product depends on every bit of the key.
     slot = np.int64((key * _MULTIPLIER) >> np.uint64(32)) & mask
@@ -122,15 +122,15 @@ def count_chars(data, start, end):
 
 @kernel(inline="always")
 def count_byte(data, start, end, byte):
-    found = 0
+    count = 0
     for i in range(start, end):
-        found += data[i] == byte
-    return found
+        count += data[i] == byte
+    return count
 
 
 @kernel
 def stripped(data, start, end, table, space):
-    """The span of `str.strip`, where table[c] & space says that c is white space."""
+    """The span of `str.strip`. c is white space where table[c] & space is not 0."""
     while start < end and table[decode(data, start)[0]] & space:
         start = decode(data, start)[1]
     while end > start:
@@ -143,7 +143,7 @@ def stripped(data, start, end, table, space):
 
 @kernel(inline="always")
 def last_start(data, end):
-    """Where the character before `end` begins."""
+    """The offset of the character before `end`."""
     i = end - 1
     while data[i] & 0xC0 == 0x80:
         i -= 1

@@ -1,18 +1,18 @@
-r"""Words as datatrove has them: tokens of spaCy's rules, without a model.
+r"""Words as datatrove counts them: tokens by spaCy's rules, without a model.
 
     "Don't (really) pay $3.50, e.g. 5km..."  ->  Do | n't | ( | really | ) | pay | $ | 3.50 | , | e.g. | 5 | km | ...
 
-FineWeb and FineWeb2 counted these. The rules are spaCy's: from a word between white space prefixes and suffixes are cut
-one by one until an exception ("U.S.", ":)", "don't") or nothing is left to cut; what remains is a URL, or is cut at
-infixes ("well-known", "end.Start"). See `cleaners.datatrove.affixes` for what is cut.
+FineWeb and FineWeb2 counted these. The rules are spaCy's. Prefixes and suffixes are cut one by one from a word between
+white space, until an exception ("U.S.", ":)", "don't") is left or nothing can be cut. The rest is a URL, or is cut at
+infixes ("well-known", "end.Start"). `cleaners.datatrove.affixes` has the tables.
 
 One kernel serves all languages that spaCy splits this way, with English affixes: German keeps "E-Mail" and "1." whole,
-here they are three and two. Emoticons right behind a word, IP addresses in URLs and Russian exceptions of several words
-are not known. Of spaCy's tokens on the conformance documents these are 99.98 % in English, 99.99 % in Russian and
-Chinese, 97.8 % in German (`make bench-conformance`).
+and here they are three and two tokens. Emoticons directly after a word, IP addresses in URLs and Russian exceptions of
+several words are not known. On the conformance documents, 99.98 % of spaCy's tokens in English, 99.99 % in Russian and
+Chinese and 97.8 % in German are tokens here (`make bench-conformance`).
 
-A text with many ideographs is cut by its segmenter, Latin words, digits and punctuation, too, as by spaCy's `zh` and
-`ja`; in any other text ideographs are letters. Tokens of white space are none, as in datatrove.
+A text with many ideographs is cut by its segmenter, including Latin words, digits and punctuation, as by spaCy's `zh`
+and `ja`. In any other text ideographs are letters. White space is never a token, as in datatrove.
 """
 
 from functools import cache
@@ -21,9 +21,9 @@ import numpy as np
 import pyarrow as pa
 
 from cleaners.datatrove.affixes import (
+    AFTER_DIGITS,
     ALPHA,
     BEFORE_DOT,
-    BEHIND_DIGITS,
     HOST,
     HYPHEN,
     LOWER,
@@ -42,22 +42,22 @@ from shards.segmenters import cutter
 from shards.unicode import IDEOGRAPH, classes, decode, text_buffers
 from shards.words import Words, identity
 
-# datatrove is told the language, we look. Of the conformance documents the Chinese one with fewest ideographs among its
-# letters has .30, the other with most .13.
-IDEOGRAPH_SHARE = 0.2
+# The least fraction of ideographs among the letters of a text that a segmenter cuts. datatrove takes the language as a
+# setting. Of the conformance documents, the Chinese one with fewest ideographs has .30, the other one with most .13.
+IDEOGRAPH_FRACTION = 0.2
 
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
-_last: list[tuple[pa.Array, Words]] = []  # as in `shards.words`
+_last: list[tuple[pa.Array, Words]] = []  # the last text with its words, as in `shards.words`
 
 
 def tokens_of(text: pa.Array) -> Words:
-    """The tokens of a large_string array; null rows have none. Asked again for the same text, they are at hand."""
+    """The tokens of a large_string array; null rows have none. They are computed once for the same text."""
     if _last and identity(_last[0][0]) == identity(text):
         return _last[0][1]
     data, offsets = text_buffers(text)
     segmented = _segmented(data, offsets)
-    starts, ends, rows = _tokens(data, offsets, traits(), *_exceptions(), _behind_digits(), *segmented)
+    starts, ends, rows = _tokens(data, offsets, traits(), *_exceptions(), _units(), *segmented)
     words = Words(rows, starts, ends)
     for part in (words.rows, words.starts, words.ends):
         part.flags.writeable = False
@@ -66,24 +66,24 @@ def tokens_of(text: pa.Array) -> Words:
 
 
 def _segmented(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(int64[rows + 1], int64[words + rows]): where a segmenter's words begin in each row, and a last end."""
+    """(int64[rows + 1], int64[words + rows]): the offsets of a segmenter's words in each row, and a last end."""
     counts = _letters(data, offsets, classes())
     rows, begins = np.zeros(len(offsets), np.int64), [np.zeros(0, np.int64)]
     for row, (letters, ideographs, kana) in enumerate(counts.tolist()):
         rows[row + 1] = rows[row]
-        if ideographs <= IDEOGRAPH_SHARE * letters:
+        if ideographs <= IDEOGRAPH_FRACTION * letters:
             continue
         part = data[offsets[row] : offsets[row + 1]]
         lengths = cutter(ideographs, kana)(part.tobytes().decode())
-        places = np.append(np.flatnonzero((part & 0xC0) != 0x80), len(part)) + offsets[row]
-        begins.append(places[np.cumsum([0, *lengths])])
+        characters = np.append(np.flatnonzero((part & 0xC0) != 0x80), len(part)) + offsets[row]
+        begins.append(characters[np.cumsum([0, *lengths])])
         rows[row + 1] += len(lengths) + 1
     return rows, np.concatenate(begins)
 
 
 @cache
 def _exceptions() -> tuple[np.ndarray, np.ndarray]:
-    """(uint64[slots] of hashes, int64[slots, 2] of the bytes of the first two pieces, 0 where there is none more)."""
+    """(uint64[slots] of hashes, int64[slots, 2] of the bytes of the first two pieces, 0 after the last piece)."""
     words = exceptions()
     keys = _hash_table([word.encode() for word in words])
     cuts = np.zeros((len(keys), 2), np.int64)
@@ -95,14 +95,14 @@ def _exceptions() -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def _behind_digits() -> np.ndarray:
-    keys = _hash_table([unit.encode() for unit in BEHIND_DIGITS])
+def _units() -> np.ndarray:
+    keys = _hash_table([unit.encode() for unit in AFTER_DIGITS])
     keys.flags.writeable = False
     return keys
 
 
 _LONGEST_EXCEPTION = max(len(word.encode()) for word in exceptions())
-_LONGEST_UNIT = max(len(unit) for unit in BEHIND_DIGITS)  # in characters
+_LONGEST_UNIT = max(len(unit) for unit in AFTER_DIGITS)  # in characters
 
 
 def _hash_table(words: list[bytes]) -> np.ndarray:
@@ -123,7 +123,7 @@ def _hash(word):
 
 @kernel(inline="always")
 def _slot(keys, h):
-    """The slot that holds the hash, or the free one where it would be."""
+    """The slot that holds the hash, or the free slot for it."""
     slot = np.int64(h & np.uint64(len(keys) - 1))
     while keys[slot] != 0 and keys[slot] != h:
         slot = (slot + 1) & (len(keys) - 1)
@@ -137,13 +137,13 @@ def _is_key(h, keys):
 
 @kernel(inline="always")
 def _is_mark(b):
-    """Whether a plain word with this mark behind it is no exception."""
+    """Whether a plain word followed by this mark is never an exception."""
     return b == 0x2C or b == 0x3A or b == 0x3B or b == 0x21 or b == 0x3F or b == 0x29  # , : ; ! ? )
 
 
 @kernel
 def _find(data, start, end, keys):
-    """The slot of data[start:end], -1 where it is none of the keys."""
+    """The slot of data[start:end]; -1 if it is not a key."""
     h = _FNV_OFFSET
     for i in range(start, end):
         h = (h ^ np.uint64(data[i])) * _FNV_PRIME
@@ -153,13 +153,13 @@ def _find(data, start, end, keys):
 
 @kernel
 def _letters(data, offsets, classes):
-    """int64[rows, 3]: letters (all that is no ASCII, too), ideographs, kana."""
+    """int64[rows, 3]: letters (ASCII letters and all other characters beyond ASCII), ideographs, kana."""
     counts = np.zeros((len(offsets) - 1, 3), np.int64)
     for row in range(len(offsets) - 1):
         letters, ideographs, kana = 0, 0, 0
         for i in range(offsets[row], offsets[row + 1]):
             b = data[i]
-            letters += b >= 0xC0 or 0x61 <= b | 0x20 <= 0x7A  # 0x80 to 0xBF are none
+            letters += b >= 0xC0 or 0x61 <= b | 0x20 <= 0x7A  # not 0x80 to 0xBF, which continue a character
             if b >= 0xE2:  # the first ideograph, U+2E80, is E2 BA 80
                 c = decode(data, i)[0]
                 ideographs += classes[c] == IDEOGRAPH
@@ -169,8 +169,8 @@ def _letters(data, offsets, classes):
 
 
 @kernel
-def _tokens(data, offsets, traits, keys, cuts, units, given_rows, given):
-    """(starts, ends, rows) of the tokens; rows with `given` begins have those."""
+def _tokens(data, offsets, traits, keys, cuts, units, segmented_rows, segmented):
+    """(starts, ends, rows) of the tokens. `segmented` holds the offsets of rows that a segmenter has cut."""
     longest = 1
     for row in range(len(offsets) - 1):
         longest = max(longest, offsets[row + 1] - offsets[row])
@@ -182,13 +182,13 @@ def _tokens(data, offsets, traits, keys, cuts, units, given_rows, given):
     n = 0
     for row in range(len(offsets) - 1):
         i, end = offsets[row], offsets[row + 1]
-        first, last = given_rows[row], given_rows[row + 1]
+        first, last = segmented_rows[row], segmented_rows[row + 1]
         if first < last:
             i = end
-            starts, ends = _with_room(starts, ends, n, given[last - 1] - given[first])
+            starts, ends = _with_room(starts, ends, n, segmented[last - 1] - segmented[first])
         for k in range(first, last - 1):
-            if not traits[decode(data, given[k])[0]] & SPACE:
-                n = _add_segmented(data, given[k], given[k + 1], starts, ends, n)
+            if not traits[decode(data, segmented[k])[0]] & SPACE:
+                n = _add_segmented(data, segmented[k], segmented[k + 1], starts, ends, n)
         while i < end:
             start = i
             lower = False  # whether the last character is
@@ -222,7 +222,7 @@ def _tokens(data, offsets, traits, keys, cuts, units, given_rows, given):
             if n + i - start + 2 > len(starts):
                 starts, ends = _with_room(starts, ends, n, i - start + 2)
             mark = data[plain_end] if plain_end + 1 == i else 0
-            # Most words are plain ones, or plain ones with a mark behind them: one token, or two.
+            # Most words are plain, or plain with a mark after them: one token, or two.
             if start < plain_end and (plain_end == i or _is_mark(mark) or (mark == 0x2E and lower)):
                 if mark == 0x2E and _is_key((h ^ np.uint64(mark)) * _FNV_PRIME, keys):  # "etc."
                     plain_end = i
@@ -243,7 +243,7 @@ def _tokens(data, offsets, traits, keys, cuts, units, given_rows, given):
 
 @kernel
 def _add_segmented(data, start, end, starts, ends, n):
-    """Adds a segmenter's word; ASCII ones in jieba's pieces, "2019|-|09", "3.5%", which rjieba leaves in one."""
+    """Add a segmenter's word; ASCII words in the pieces of jieba, "2019|-|09" and "3.5%", which rjieba leaves whole."""
     i = start
     while i < end and data[i] < 0x80:
         i += 1
@@ -296,60 +296,60 @@ def _add_exception(start, end, cut, starts, ends, n):
 
 @kernel
 def _cut(data, start, end, traits, keys, cuts, units, word, tails, starts, ends, n):
-    """Adds the tokens of one word between white space. Its characters a to b are those not yet cut off."""
-    chars, places, bits = word
+    """Add the tokens of one word between white space. Its characters a to b are not cut off yet."""
+    chars, positions, bits = word
     size = 0
     i = start
     while i < end:
-        places[size] = i
+        positions[size] = i
         chars[size], i = decode(data, i)
         bits[size] = traits[chars[size]]
         size += 1
-    places[size] = end
+    positions[size] = end
     a, b, num_tails, slot = 0, size, 0, -1
     while a < b:
-        slot = _exception(data, places, a, b, keys)
+        slot = _exception(data, positions, a, b, keys)
         if slot >= 0:
             break
         prefix = _prefix(chars, bits, a, b)
-        if prefix and _exception(data, places, a + prefix, b, keys) >= 0:
-            starts[n], ends[n] = places[a], places[a + prefix]
+        if prefix and _exception(data, positions, a + prefix, b, keys) >= 0:
+            starts[n], ends[n] = positions[a], positions[a + prefix]
             n += 1
             a += prefix
             continue
-        suffix = _suffix(data, chars, bits, places, a + prefix, b, units)
+        suffix = _suffix(data, chars, bits, positions, a + prefix, b, units)
         if suffix:
             num_tails += 1
             tails[num_tails - 1] = b - suffix
             b -= suffix
-            if _exception(data, places, a, b, keys) >= 0:
+            if _exception(data, positions, a, b, keys) >= 0:
                 continue
         if prefix:
-            starts[n], ends[n] = places[a], places[a + prefix]
+            starts[n], ends[n] = positions[a], positions[a + prefix]
             n += 1
             a += prefix
         if not prefix and not suffix:
             break
     if slot >= 0:
-        n = _add_exception(places[a], places[b], cuts[slot], starts, ends, n)
+        n = _add_exception(positions[a], positions[b], cuts[slot], starts, ends, n)
     elif a < b:
-        n = _cut_at_infixes(chars, bits, places, a, b, starts, ends, n)
+        n = _cut_at_infixes(chars, bits, positions, a, b, starts, ends, n)
     for k in range(num_tails - 1, -1, -1):
-        starts[n], ends[n] = places[tails[k]], places[tails[k - 1]] if k else end
+        starts[n], ends[n] = positions[tails[k]], positions[tails[k - 1]] if k else end
         n += 1
     return n
 
 
 @kernel(inline="always")
-def _exception(data, places, a, b, keys):
-    if a >= b or places[b] - places[a] > _LONGEST_EXCEPTION:
+def _exception(data, positions, a, b, keys):
+    if a >= b or positions[b] - positions[a] > _LONGEST_EXCEPTION:
         return -1
-    return _find(data, places[a], places[b], keys)
+    return _find(data, positions[a], positions[b], keys)
 
 
 @kernel
 def _prefix(chars, bits, a, b):
-    """How many characters at the front are a prefix."""
+    """The number of characters at the front that are a prefix."""
     c = chars[a]
     if c == 0x2E:
         dots = _dots(chars, a, b)
@@ -364,8 +364,8 @@ def _prefix(chars, bits, a, b):
 
 
 @kernel
-def _suffix(data, chars, bits, places, a, b, units):
-    """How many characters at the end are a suffix, the longest one."""
+def _suffix(data, chars, bits, positions, a, b, units):
+    """The number of characters at the end that are a suffix, the longest one."""
     if a >= b:
         return 0
     c = chars[b - 1]
@@ -387,7 +387,7 @@ def _suffix(data, chars, bits, places, a, b, units):
         if 0x30 <= chars[b - size] <= 0x39:
             break
         if 0x30 <= chars[b - size - 1] <= 0x39:
-            if _find(data, places[b - size], places[b], units) >= 0:
+            if _find(data, positions[b - size], positions[b], units) >= 0:
                 return size
             break
     if bits[b - 1] & SUFFIX:
@@ -396,7 +396,7 @@ def _suffix(data, chars, bits, places, a, b, units):
 
 
 @kernel
-def _cut_at_infixes(chars, bits, places, a, b, starts, ends, n):
+def _cut_at_infixes(chars, bits, positions, a, b, starts, ends, n):
     first = a
     i = a + 1 if not _is_url(chars, bits, a, b) else b
     while i < b:
@@ -405,21 +405,21 @@ def _cut_at_infixes(chars, bits, places, a, b, starts, ends, n):
             i += 1
             continue
         if first < i:
-            starts[n], ends[n] = places[first], places[i]
+            starts[n], ends[n] = positions[first], positions[i]
             n += 1
-        starts[n], ends[n] = places[i], places[i + size]
+        starts[n], ends[n] = positions[i], positions[i + size]
         n += 1
         i += size
         first = i
     if first < b:
-        starts[n], ends[n] = places[first], places[b]
+        starts[n], ends[n] = positions[first], positions[b]
         n += 1
     return n
 
 
 @kernel
 def _infix(chars, bits, a, i, b):
-    """How many characters at i, behind at least one, are an infix."""
+    """The number of characters at i, after at least one other, that are an infix."""
     c = chars[i]
     if c == 0x2026 or bits[i] & SYMBOL:
         return 1
@@ -473,7 +473,7 @@ def _is_url(chars, bits, a, b):
 
 @kernel
 def _is_host(chars, bits, a, b):
-    labels, label, i = 0, a, a  # label: where the open one begins
+    labels, label, i = 0, a, a  # label: start of the current label
     while i < b and (bits[i] & HOST or chars[i] in (0x2D, 0x2E, 0x5F)):
         if chars[i] == 0x2E:
             if i == label or i - label > 64 or not bits[label] & bits[i - 1] & HOST:

@@ -1,11 +1,11 @@
-"""What can be refused by looking: pages with too many elements, or too deep, which take engines hours or gigabytes."""
+"""Counts elements and nesting depth of HTML, to refuse pages that would take engines hours or gigabytes."""
 
 import numpy as np
 
 from shards.compiled import kernel
 
-# Elements without content, and those whose end tag authors leave out: neither makes a tree deeper. A name is packed
-# into a u64, eight letters at most.
+# Elements without content, and those whose end tag authors leave out. Neither makes a tree deeper. A name is a u64 of
+# at most eight letters.
 _FLAT = np.array(
     sorted(
         int.from_bytes(name.encode(), "little")
@@ -51,8 +51,8 @@ def _count_tags(html: np.ndarray, flat: np.ndarray) -> tuple[int, int]:
             i += 1
         if letters == 0:
             continue
-        at = np.searchsorted(flat, name)
-        nests = not (at < len(flat) and flat[at] == name)
+        index = np.searchsorted(flat, name)
+        nests = not (index < len(flat) and flat[index] == name)
         if closing:
             depth -= 1 if nests and depth > 0 else 0
             continue

@@ -1,15 +1,15 @@
-"""A child process that extracts pages and may be killed at any moment.
+"""A child process that extracts pages and may be killed at any time.
 
     worker ──page k──▶ child                 one page in flight; the worker decodes page k+1 meanwhile
            ◀──text k──
 
-Extraction runs C code (libxml2) over hostile input: it can loop, crash or eat memory, and no Python timeout interrupts
-C. So the kernel does: a CPU-time timer and an address-space limit, set by the child on itself, kill it; the worker
-sees the pipe close, starts another child and goes on. The limits are a backstop: what can be refused by looking
-(size, elements, depth) is refused before.
+Extraction runs C code (libxml2) over hostile input. It can loop, crash or exhaust memory, and no Python timeout
+interrupts C code. The kernel does: a CPU-time timer and an address-space limit, which the child sets on itself, kill
+it. The worker sees the pipe close, starts another child and goes on. The limits are a last resort: pages with too many
+bytes or elements or too deep nesting are refused before.
 
-A frame on the pipes is two lengths (8 bytes each, little endian), a pickle, and bytes that are not copied into it: of a
-page its UTF-8.
+A frame on the pipes is two lengths (8 bytes each, little endian), a pickle, and bytes that are not copied into the
+pickle: the UTF-8 of a page.
 """
 
 import fcntl
@@ -23,20 +23,20 @@ from typing import IO, Any
 from cleaners.engines.page_metadata import Metadata, page_metadata
 from shards.errors import RunError
 
-PAGES_PER_CHILD = 5_000  # then a new one: libxml2 and Python keep what they once allocated
-CPU_SECONDS = 30.0  # a page; the slowest of 3,013 real pages takes under 1 s
+PAGES_PER_CHILD = 5_000  # then a new child: libxml2 and Python keep memory that they once allocated
+CPU_SECONDS = 30.0  # for one page; the slowest of 3,013 real pages takes under 1 s
 MEMORY_BYTES = 4 << 30  # address space; the interpreter with trafilatura maps .4 GB
 
-
-_PIPE_BYTES = 1 << 20  # what Linux gives to anyone: a page fits in, and the worker goes on while the child reads
+_PIPE_BYTES = 1 << 20  # Linux gives this to any user: a page fits in, and the worker goes on while the child reads
+_OUT_OF_MEMORY = 77  # exit code of the child
 
 
 class Killed(Exception):
-    """The child died on this page; the message says of what."""
+    """The child died on this page; the message is the cause."""
 
 
 class ExtractionChild:
-    """Starts its process at the first page. Use `send` and then `receive`, in turn."""
+    """Extracts one page at a time in a process that starts with the first page. Call `send` and `receive` in turn."""
 
     def __init__(self, engine: str, favour: str, *, metadata: bool = False, cpu_seconds: float = CPU_SECONDS) -> None:
         self._arguments = (engine, favour, int(metadata), cpu_seconds)
@@ -44,7 +44,7 @@ class ExtractionChild:
         self._pages = 0
 
     def send(self, html: bytes, url: str, date: str = "") -> None:
-        """`html` is UTF-8, `date` the day it was fetched."""
+        """Send a page. `html` is UTF-8, `date` the day on which it was fetched."""
         if self._process is None or self._pages == PAGES_PER_CHILD:
             self.close()
             self._start()
@@ -54,11 +54,14 @@ class ExtractionChild:
         try:
             _write(self._process.stdin, (url, date), html)
         except BrokenPipeError:
-            pass  # it died on reading; `receive` tells
+            pass  # the child died while reading; `receive` raises
 
     def receive(self) -> tuple[str, Metadata]:
-        """Text and metadata of the page sent last. Killed: the child died on it; ValueError: the engine failed on it;
-        RunError: the engine does not start at all."""
+        """Text and metadata of the page sent last.
+
+        Raises Killed if the child died on it, ValueError if the engine failed on it, and RunError if the engine does
+        not start at all.
+        """
         assert self._process is not None
         assert self._process.stdout is not None
         frame = _read(self._process.stdout)
@@ -87,7 +90,7 @@ class ExtractionChild:
             try:
                 fcntl.fcntl(self._process.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
             except OSError:
-                pass  # the user's pipes are at their limit; a smaller one is only slower
+                pass  # the user's pipes are at their limit; a smaller pipe is only slower
         self._pages = 0
 
 
@@ -95,9 +98,6 @@ def _cause(code: int) -> str:
     if code == -signal.SIGPROF:
         return "cpu_time"
     return "memory" if code in (_OUT_OF_MEMORY, -signal.SIGKILL) else "crash"
-
-
-_OUT_OF_MEMORY = 77
 
 
 def _write(pipe: IO[bytes], value: Any, data: bytes) -> None:
@@ -117,14 +117,14 @@ def _read(pipe: IO[bytes]) -> tuple[Any, bytes] | None:
 
 
 def _serve(engine: str, favour: str, with_metadata: bool, cpu_seconds: float, parent: int) -> None:
-    """The child's life: limits, then page after page until the pipe closes."""
+    """Run the child: set limits, then extract page after page until the pipe closes."""
     import ctypes
     import logging
     import resource
 
     from cleaners.engines import ENGINES
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which still wants this page
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which still needs this page
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the worker …
         if os.getppid() != parent:  # … also if it died before this line
@@ -156,7 +156,7 @@ def _serve(engine: str, favour: str, with_metadata: bool, cpu_seconds: float, pa
         try:
             _write(answers, (metadata, error_text), text.encode("utf-8", "surrogatepass"))
         except BrokenPipeError:
-            return  # the worker is gone
+            return  # the worker has ended
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Compiled loops over text that several rules share."""
+"""Compiled loops over the text of a whole batch, which the kinds of `cleaners` share."""

@@ -1,6 +1,6 @@
-"""Counts of characters for a whole batch in one kernel: what the rules for Chinese look at, where others ask for words.
+"""Counts of characters for the rules for Chinese, where others count words: a whole batch in one kernel.
 
-Characters are code points that are no white space.
+Characters are code points that are not white space.
 """
 
 import numpy as np
@@ -16,14 +16,14 @@ CHARS, WORD_CHARS, DIGITS, HAN, UNIQUE, HASH_RUNS, ELLIPSIS_RUNS, BRACKETED = ra
 def character_counts(data, offsets, classes):
     """(int64[rows, 8], entropy in nats float64[rows]) of each text in data[offsets[r]:offsets[r + 1]].
 
-    WORD_CHARS are letters, ideographs, marks and numbers, DIGITS the numbers of them, UNIQUE different characters.
-    An ellipsis run is one of "…" or of two or more full stops. BRACKETED stand between 【 and the next 】 of a line.
+    WORD_CHARS are letters, ideographs, marks and numbers, DIGITS only the numbers, UNIQUE the different characters. An
+    ellipsis run is one of "…" or of two or more full stops. BRACKETED are between 【 and the next 】 in a line.
     """
     rows = len(offsets) - 1
     out = np.zeros((rows, 8), np.int64)
     entropy = np.zeros(rows)
     counts = np.zeros(len(classes), np.int32)
-    different = np.empty(len(classes), np.uint32)  # those counted, in the order of the text
+    different = np.empty(len(classes), np.uint32)  # the characters counted, in the order of the text
     for row in range(rows):
         chars, word_chars, digits, han, unique, hashes, ellipses, bracketed = 0, 0, 0, 0, 0, 0, 0, 0
         in_brackets = -1  # characters since 【, or -1
@@ -57,10 +57,10 @@ def character_counts(data, offsets, classes):
             elif c == 0x3010:
                 in_brackets = 0
 
-        spread = 0.0
+        nats = 0.0
         for c in different[:unique]:
-            share = counts[c] / chars
-            spread -= share * np.log(share)
+            probability = counts[c] / chars
+            nats -= probability * np.log(probability)
             counts[c] = 0
         out[row, CHARS] = chars
         out[row, WORD_CHARS] = word_chars
@@ -70,13 +70,13 @@ def character_counts(data, offsets, classes):
         out[row, HASH_RUNS] = hashes
         out[row, ELLIPSIS_RUNS] = ellipses
         out[row, BRACKETED] = bracketed
-        entropy[row] = spread
+        entropy[row] = nats
     return out, entropy
 
 
 @kernel
 def word_lengths(data, rows, starts, ends, classes):
-    """int64[texts, 2]: words that hold one of WORD_CHARS, and how many of these they hold; punctuation is no part."""
+    """int64[texts, 2]: the words with at least one of WORD_CHARS, and the WORD_CHARS in them."""
     out = np.zeros((len(rows) - 1, 2), np.int64)
     for row in range(len(rows) - 1):
         for w in range(rows[row], rows[row + 1]):

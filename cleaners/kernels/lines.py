@@ -1,6 +1,6 @@
-"""What the rules look at in a line, for all lines of a batch in one kernel.
+"""A table of all lines of a batch with what the rules read of a line, made in one kernel.
 
-A line ends at a newline and holds a word (`shards.words`); it runs from its first word to the end of its last.
+A line ends at a newline and holds a word (`shards.words`). It begins at its first word and ends after its last.
 """
 
 import numpy as np
@@ -11,21 +11,21 @@ from shards.compiled import kernel
 from shards.unicode import NUMBER, PUNCTUATION, SYMBOL, classes, decode, lowercase, text_buffers
 from shards.words import Words
 
-# Rows of `line_table`. START and END are byte offsets into the batch, FIRST and LAST code points.
+# Rows of `line_table`. START and END are byte offsets into the batch, FIRST and LAST are code points.
 ROW, START, END, WORDS, LONGEST_WORD, FIRST, LAST, ENDS_IN_DOTS, SENTENCES, HASH = range(10)
 # Counts of code points: CHARS with the white space inside the line, the others without. UPPERCASE_CHARS have a
-# lower-case form; NUMERIC_CHARS are numbers, punctuation and symbols. UNSPACED_CHARS are of scripts that write words
-# without spaces and whose characters are no words: Thai, Lao, Tibetan, Burmese, Khmer.
+# lower-case form. NUMERIC_CHARS are numbers, punctuation and symbols. UNSPACED_CHARS are of Thai, Lao, Tibetan, Burmese
+# and Khmer, which write words without spaces and whose characters are not words.
 CHARS, WORD_CHARS, UPPERCASE_CHARS, NUMBER_CHARS, NUMERIC_CHARS, UNSPACED_CHARS = range(10, 16)
 
-_last: list[tuple[Words, np.ndarray]] = []  # of the last text, as `shards.words` keeps its words
+_last: list[tuple[Words, np.ndarray]] = []  # the table of the last text, as `shards.words` keeps its words
 
 
 def lines_of(text: pa.Array, words: Words) -> np.ndarray:
-    """int64[16, lines]: all lines of the batch in order, read-only; asked again for the same `words`, it is at hand.
+    """int64[16, lines], read-only: all lines of the batch in order. It is computed once for the same `words`.
 
-    `words` are those of `text`. HASH is of the line's characters, LONGEST_WORD is in code points, ENDS_IN_DOTS says
-    that the line ends in "...".
+    `words` are those of `text`. HASH is of the line's characters, LONGEST_WORD is in code points, ENDS_IN_DOTS is 1
+    where the line ends in "...".
     """
     if _last and _last[0][0] is words:
         return _last[0][1]
@@ -91,15 +91,15 @@ def _measure(data, starts, ends, classes, lowercase, out):
 
 @kernel(inline="always")
 def newline_in(data, start, end):
-    found = False
+    has_newline = False
     for i in range(start, end):
-        found |= data[i] == 10
-    return found
+        has_newline |= data[i] == 10
+    return has_newline
 
 
 def later_copies(lines: np.ndarray) -> np.ndarray:
-    """bool[lines]: whether an equal line stands before it in the same text."""
-    # A sort of single 64-bit keys is ten times faster than one of pairs; a multiple of the row keeps rows apart.
+    """bool[lines]: whether the same text has an equal line before this one."""
+    # Sorting single 64-bit keys is ten times as fast as sorting pairs; a multiple of the row keeps rows apart.
     keys = lines[HASH] + lines[ROW] * np.int64(-0x61C8864680B583EB)
     later = np.ones(len(keys), np.bool_)
     later[np.unique(keys, return_index=True)[1]] = False
@@ -111,13 +111,13 @@ def ends_in(lines: np.ndarray, text: pa.Array, endings: tuple[str, ...]) -> np.n
     packed = [ending.encode() for ending in endings]
     offsets = np.cumsum([0, *map(len, packed)])
     data, _ = text_buffers(text)
-    found: np.ndarray = _ends_in(data, lines[START], lines[END], np.frombuffer(b"".join(packed), np.uint8), offsets)
-    return found
+    ends: np.ndarray = _ends_in(data, lines[START], lines[END], np.frombuffer(b"".join(packed), np.uint8), offsets)
+    return ends
 
 
 @kernel
 def _ends_in(data, starts, ends, endings, offsets):
-    found = np.zeros(len(starts), np.bool_)
+    out = np.zeros(len(starts), np.bool_)
     for line in range(len(starts)):
         for k in range(len(offsets) - 1):
             size = offsets[k + 1] - offsets[k]
@@ -127,10 +127,10 @@ def _ends_in(data, starts, ends, endings, offsets):
             while same and i < size:
                 same = data[begin + i] == endings[offsets[k] + i]
                 i += 1
-            found[line] |= same
-    return found
+            out[line] |= same
+    return out
 
 
 def code_points(characters: str) -> np.ndarray:
-    """What FIRST and LAST can be compared with by `np.isin`."""
+    """The characters as code points, for `np.isin` with FIRST and LAST."""
     return np.array([ord(c) for c in characters], np.int64)

@@ -1,7 +1,7 @@
-"""Which lines hold which phrases, whatever their case, for a whole batch in one kernel.
+"""Finds the lines that contain phrases, in any case, for a whole batch in one kernel.
 
 Text and phrase are compared character by character in the lower case of `shards.unicode.lowercase`. At each character
-a table of pairs of characters says whether a phrase may begin there; hardly any other character is looked at twice.
+a table of pairs of characters says whether a phrase may begin there. Hardly any other character is read twice.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ _PAIRS = 4096
 
 
 class PhraseFinder:
-    """Looks for groups of phrases; no phrase is empty."""
+    """Searches for groups of phrases; no phrase is empty."""
 
     def __init__(self, *groups: Sequence[str], same: Sequence[tuple[str, str]] = ()) -> None:
-        """`same`: (character, other) where the first counts as the second."""
+        """`same` holds pairs (character, other); the first counts as the second."""
         assert len(groups) <= 8
         assert all(phrase for group in groups for phrase in group)
         self._fold = lowercase().copy()
@@ -35,20 +35,20 @@ class PhraseFinder:
                 self._pairs[_pair(code[0], code[1])] = True
 
     def find(self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """uint8[spans]: bit k says that the span data[start:end] holds a phrase of group k; 0 where not `chosen`."""
+        """uint8[spans]: bit k is set where data[start:end] contains a phrase of group k; 0 where not `chosen`."""
         tables = (self._fold, self._phrases, self._offsets, self._bits, self._pairs)
-        found: np.ndarray = _find(data, starts, ends, chosen, *tables)
-        return found
+        groups: np.ndarray = _find(data, starts, ends, chosen, *tables)
+        return groups
 
 
 @kernel
 def _find(data, starts, ends, chosen, fold, phrases, offsets, bits, pairs):
-    found = np.zeros(len(starts), np.uint8)
+    groups = np.zeros(len(starts), np.uint8)
     single = np.flatnonzero(np.diff(offsets) == 1)
     for k in range(len(starts)):
         if not chosen[k]:
             continue
-        before, at = np.uint32(0xFFFFFFFF), starts[k]  # the character before, and where it begins
+        before, start = np.uint32(0xFFFFFFFF), starts[k]  # the previous character and its offset
         i = starts[k]
         while i < ends[k]:
             here = i
@@ -56,21 +56,21 @@ def _find(data, starts, ends, chosen, fold, phrases, offsets, bits, pairs):
             c = fold[c]
             for s in single:
                 if phrases[offsets[s]] == c:
-                    found[k] |= bits[s]
+                    groups[k] |= bits[s]
             if pairs[_pair(before, c)]:
                 for p in range(len(bits)):
-                    if _begins(data, at, ends[k], fold, phrases[offsets[p] : offsets[p + 1]]):
-                        found[k] |= bits[p]
-            before, at = c, here
-    return found
+                    if _begins(data, start, ends[k], fold, phrases[offsets[p] : offsets[p + 1]]):
+                        groups[k] |= bits[p]
+            before, start = c, here
+    return groups
 
 
 @kernel
-def _begins(data, at, end, fold, phrase):
+def _begins(data, i, end, fold, phrase):
     for wanted in phrase:
-        if at >= end:
+        if i >= end:
             return False
-        c, at = decode(data, at)
+        c, i = decode(data, i)
         if fold[c] != wanted:
             return False
     return True

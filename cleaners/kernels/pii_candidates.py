@@ -1,13 +1,14 @@
-"""Where a text may hold an address or a number: the few places where `cleaners.pii` tries its patterns.
+"""Candidates for personal data: the few regions of a text in which `cleaners.pii` searches its patterns.
 
-A place is a maximal run of the characters that a pattern and its conditions on both sides look at, and holds what no
-match can do without:
+A candidate is a maximal run of the characters that a pattern and its conditions on both sides look at. It contains the
+clue that every match has:
 
-    EMAILS     run of letters, digits, "." and !#$%&'*+/=?^_`{|}~-@    an "@"
-    ADDRESSES  run of letters, digits, "." and ":"                      1.1.1 or 2abc:
-    NUMBERS    run of digits and +() .-, with a byte before, two behind  a digit and eight of 0-9() -
+    bit        run of                                                clue
+    EMAILS     letters, digits, "." and !#$%&'*+/=?^_`{|}~-@         an "@"
+    ADDRESSES  letters, digits, "." and ":"                          1.1.1 or 2abc:
+    NUMBERS    digits and +() .-, with 1 byte before and 2 after it  a digit and eight of 0-9() -
 
-All of them are ASCII, so no place begins or ends inside of a character that matters.
+All of these are ASCII, so no candidate begins or ends within a character that matters.
 """
 
 import numpy as np
@@ -34,11 +35,11 @@ _BIT_OF_CLUE = EMAILS * _table(b"@") + ADDRESSES * _table(b".:") + NUMBERS * _ta
 
 
 @kernel
-def suspicious_places(data, offsets, wanted):
-    """int64 (rows, starts, ends, bits), ascending for each bit; bytes of `data`. `wanted` is a sum of bits."""
+def candidates(data, offsets, wanted):
+    """int64 (rows, starts, ends, bits), ascending for each bit, in bytes of `data`. `wanted` is a sum of bits."""
     out = np.empty((4, 64), np.int64)
     n = 0
-    seen = np.zeros(NUMBERS + 1, np.int64)  # by bit: the end of its last run
+    seen = np.zeros(NUMBERS + 1, np.int64)  # the end of the last run, by bit
     for row in range(len(offsets) - 1):
         begin, end = offsets[row], offsets[row + 1]
         seen[:] = begin
@@ -46,19 +47,19 @@ def suspicious_places(data, offsets, wanted):
             bit = _BIT_OF_CLUE[data[i]] & wanted
             if bit == 0 or i < seen[bit] or not _is_clue(data, i, begin, end, bit):
                 continue
-            first, behind = i, i + 1
-            while first > begin and _belongs(data[first - 1], bit):
-                first -= 1
-            while behind < end and _belongs(data[behind], bit):
-                behind += 1
-            seen[bit] = behind
+            run_start, run_end = i, i + 1
+            while run_start > begin and _belongs(data[run_start - 1], bit):
+                run_start -= 1
+            while run_end < end and _belongs(data[run_end], bit):
+                run_end += 1
+            seen[bit] = run_end
             if bit == NUMBERS:
-                first, behind = max(first - 1, begin), min(behind + 2, end)
+                run_start, run_end = max(run_start - 1, begin), min(run_end + 2, end)
             if n == out.shape[1]:
                 grown = np.empty((4, 2 * n), np.int64)
                 grown[:, :n] = out
                 out = grown
-            out[0, n], out[1, n], out[2, n], out[3, n] = row, first, behind, bit
+            out[0, n], out[1, n], out[2, n], out[3, n] = row, run_start, run_end, bit
             n += 1
     return out[0, :n], out[1, :n], out[2, :n], out[3, :n]
 
@@ -74,7 +75,7 @@ def _belongs(b, bit):
 
 @kernel(inline="always")
 def _is_clue(data, i, begin, end, bit):
-    """Whether data[i] is an "@", the first dot of 1.1.1, the colon of 2abc:, a digit with eight of a number behind."""
+    """Whether data[i] is an "@", the first dot of 1.1.1, the colon of 2abc:, or a digit before eight of a number."""
     b = data[i]
     if bit == EMAILS:
         return b == 0x40

@@ -1,21 +1,21 @@
-"""How much of a text repeats: the measures of Gopher table A1, for a whole batch in one kernel.
+"""The fractions of a text that repeat, by Gopher's table A1: a whole batch in one kernel.
 
-A text is a sequence of words (`shards.words`) with line and paragraph breaks between some of them. Everything is
-counted in words and in the characters (code points) of words, so white space never counts and no fraction exceeds 1.
+A text is a sequence of words (`shards.words`) with line and paragraph breaks between some of them. All counts are of
+words and of the characters (code points) of words, so white space never counts and no fraction exceeds 1.
 
-* A line ends at a newline, a paragraph where two newlines follow each other with at most white space between.
-  Lines without words do not exist. Two lines (or paragraphs) are equal when their words are.
-* A *duplicate* is a line, paragraph or n-gram that stands in the text more than once. All its copies count, for the
-  paper asks for the part of a document contained within duplicates; without `first_copies` only the later ones do.
-* The *top* n-gram is the most frequent one, of those the one with most characters, of those the first. One that
-  occurs only once is no repetition and gives 0.
-* Characters in overlapping n-grams count once, for the top n-gram as for the duplicate ones.
+* A line ends at a newline, a paragraph at two newlines with nothing but white space between them. Lines without words
+  do not exist. Two lines, or two paragraphs, are equal when their words are.
+* A *duplicate* is a line, paragraph or n-gram that occurs in the text more than once. All its copies count, since the
+  paper asks for the part of a document contained within duplicates. Without `first_copies` only the later ones count.
+* The *top* n-gram is the most frequent one; of several, the one with most characters; of several such, the first. An
+  n-gram that occurs only once is not a repetition and gives 0.
+* Characters in overlapping n-grams count once, both for the top n-gram and for duplicate ones.
 
-datatrove's code differs: it counts the later copies, divides by all characters with white space, jumps over n-grams
-that overlap a duplicate, takes a top n-gram that occurs once, and counts overlapping occurrences of it twice.
+datatrove's code differs. It counts the later copies, divides by all characters with white space, skips n-grams that
+overlap a duplicate, accepts a top n-gram that occurs once, and counts its overlapping occurrences twice.
 
-Equality is that of 64-bit hashes. An n-gram can only repeat where both its (n-1)-grams repeat, so after the 2-grams
-few positions are left to look at, and the nine sizes cost little more than one.
+Two words or n-grams are equal when their 64-bit hashes are. An n-gram can only repeat where both its (n-1)-grams
+repeat, so few positions are left after the 2-grams, and the nine sizes cost little more than one.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ METRICS = (
     *(f"duplicate_{n}gram_fraction" for n in (5, 6, 7, 8, 9, 10)),
 )
 
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying loses nothing modulo 2^64
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplication modulo 2^64 is invertible
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
 
@@ -107,9 +107,9 @@ def _table_size(num_keys):
 
 @kernel
 def _tally(keys, num_keys, table, counts, slots, later):
-    """Counts equal keys: afterwards counts[slots[k]] is how often keys[k] occurs among the first `num_keys`.
+    """Count equal keys: counts[slots[k]] becomes the number of times that keys[k] occurs in the first `num_keys`.
 
-    later[k] says that an equal key stands before keys[k].
+    later[k] becomes True where an equal key comes before keys[k].
     """
     size = _table_size(num_keys)
     counts[:size] = 0
@@ -128,7 +128,7 @@ def _tally(keys, num_keys, table, counts, slots, later):
 
 @kernel
 def _hash_words(data, starts, ends, num_words, words, before):
-    """Sets words[w] to the FNV-1a hash of each word's bytes and before[w + 1] to the characters up to its end."""
+    """Set words[w] to the FNV-1a hash of each word's bytes, and before[w + 1] to the characters up to its end."""
     for w in range(num_words):
         h = _FNV_OFFSET
         chars = 0
@@ -142,16 +142,16 @@ def _hash_words(data, starts, ends, num_words, words, before):
 
 @kernel
 def _hash_units(data, starts, ends, num_words, words, newlines, keys, unit_ends):
-    """Joins words to lines (newlines = 1) or paragraphs (2): a hash and the index after the last word of each."""
+    """Join words to lines (newlines = 1) or paragraphs (2): a hash and the index after the last word of each."""
     units = 0
     h = np.uint64(1)
     for w in range(num_words):
         h = h * _MULTIPLIER + words[w]
-        found = 0
+        num_newlines = 0
         if w + 1 < num_words:
             for i in range(ends[w], starts[w + 1]):
-                found += data[i] == 10
-        if found >= newlines or w + 1 == num_words:
+                num_newlines += data[i] == 10
+        if num_newlines >= newlines or w + 1 == num_words:
             keys[units] = h
             unit_ends[units] = w + 1
             units += 1

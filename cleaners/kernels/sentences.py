@@ -1,9 +1,9 @@
-"""Where sentences end, in all scripts: the marks, and a count that needs no model.
+"""Ends of sentences in all scripts: the marks, and a count that needs no model.
 
-A sentence ends after a full-width or other mark of its own script wherever that stands ("。", "।"), and after one of
-. ! ? … where white space follows (closing quotes and brackets may stand between) and what comes then is no lower-case
-letter. A full stop after a single capital is an initial: "J. S. Bach" ends nothing; "Dr. Smith" is taken for an end.
-Only what holds a letter, a number or an ideograph is a sentence. What is left at the end of a line is one, too.
+A full-width mark, or one of another script ("。", "।"), ends a sentence anywhere. One of . ! ? … ends it where white
+space follows, perhaps after closing quotes and brackets, and then anything but a lower-case letter. A full stop after a
+single capital is an initial: "J. S. Bach" has no end in it, and "Dr. Smith" wrongly has one. A sentence contains a
+letter, a number or an ideograph. The rest of a line after its last end is a sentence, too.
 """
 
 import numpy as np
@@ -21,8 +21,8 @@ _CLOSERS = np.array([ord(c) for c in "\"')]}’”»」』）】》〉"], np.uin
 def count_sentences(data, start, end, classes, lowercase):
     """Sentences of the line data[start:end]; the tables are those of `shards.unicode`."""
     n = 0
-    open_ = False  # the sentence holds a letter, a number or an ideograph
-    ending, spaced = False, False  # a mark was met, and white space after it
+    open_ = False  # the sentence contains a letter, a number or an ideograph
+    ending, spaced = False, False  # after a mark; after white space that follows a mark
     previous, before = np.uint32(0x20), np.uint32(0x20)
     i = start
     while i < end:
@@ -52,10 +52,10 @@ def count_sentences(data, start, end, classes, lowercase):
 
 @kernel(inline="always")
 def _is_in(c, characters):
-    found = False
+    is_in = False
     for other in characters:
-        found |= c == other
-    return found
+        is_in |= c == other
+    return is_in
 
 
 @kernel(inline="always")
@@ -65,5 +65,5 @@ def _in_word(c, classes):
 
 @kernel(inline="always")
 def _is_lower(c, lowercase):
-    """Of Latin, Greek, Cyrillic and Armenian, whose letters have case; elsewhere a sentence may begin with any."""
+    """Whether `c` is lower case in Latin, Greek, Cyrillic or Armenian, where a sentence begins with a capital."""
     return lowercase[c] == c and (c < 0x590 or 0x1E00 <= c < 0x2000)

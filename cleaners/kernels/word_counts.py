@@ -1,6 +1,6 @@
-"""Counts of words, symbols and lines, for a whole batch in one kernel: what Gopher's rules for quality look at.
+"""Counts of words, symbols and lines for Gopher's rules for quality: a whole batch in one kernel.
 
-Words are those of `shards.words`, characters are code points of words, lines end at newlines and hold a word.
+Words are those of `shards.words`. Characters are code points of words. A line ends at a newline and holds a word.
 """
 
 import numpy as np
@@ -13,67 +13,74 @@ from shards.words import words_of
 
 BULLETS = np.array([ord(c) for c in "•‣⁃◦●○▪▫■□►▶·*-"], np.uint32)  # no dashes: they also open speech
 
-# Columns of `document_counts`.
-WORDS, CHARS, ALPHA_WORDS, HASHES, ELLIPSES, LINES, BULLET_LINES, ELLIPSIS_LINES, STOP_WORDS = range(9)
+# One record a document.
+COUNTS = np.dtype(
+    [
+        ("words", np.int64),
+        ("chars", np.int64),  # of words
+        ("hashes", np.int64),  # "#"
+        ("ellipses", np.int64),  # "…", and "..." as `str.count` finds it
+        ("alpha_words", np.int64),  # words with a letter or an ideograph
+        ("lines", np.int64),
+        ("bullet_lines", np.int64),  # that begin with one of BULLETS
+        ("ellipsis_lines", np.int64),  # that end with "…" or "..."
+        ("stop_words", np.int64),  # different ones that occur
+    ]
+)
 
 
 @kernel
 def document_counts(data, rows, starts, ends, classes, lowercase, stop_words, stop_offsets):
-    """int64[texts, 9] of the texts in `data` with the words `rows`, `starts`, `ends` of `shards.words.Words`.
+    """COUNTS[texts] of the texts in `data` with the words `rows`, `starts`, `ends` of `shards.words.Words`.
 
-    An ellipsis is "…" or "..." as `str.count` finds it. An alpha word holds a letter or an ideograph. STOP_WORDS counts
-    how many different stop words occur; they come from `hash_stop_words`.
+    `stop_words` and `stop_offsets` come from `hash_stop_words`.
     """
-    out = np.zeros((len(rows) - 1, 9), np.int64)
+    counts = np.zeros(len(rows) - 1, COUNTS)
     cores = np.empty(len(starts), np.uint64)
     num_stop_words = len(stop_offsets) - 1
-    found = np.empty(num_stop_words, np.bool_)
+    met = np.empty(num_stop_words, np.bool_)
 
     for row in range(len(rows) - 1):
-        begin, behind = rows[row], rows[row + 1]
-        chars, alpha, hashes, ellipses, lines, bullets, ellipsis_lines = 0, 0, 0, 0, 0, 0, 0
-        for w in range(begin, behind):
+        first, end = rows[row], rows[row + 1]
+        count = counts[row]  # a view
+        for w in range(first, end):
             has_letter = False
-            dots = 0
+            dots, chars, hashes, ellipses = 0, 0, 0, 0  # counted here and not in `count`: 7 % faster
             i = starts[w]
             while i < ends[w]:
                 c, i = decode(data, i)
-                chars += 1
                 kind = classes[c]
                 has_letter |= kind in (LETTER, IDEOGRAPH)
                 dots = dots + 1 if c == 0x2E else 0
-                if c == 0x2026 or dots == 3:
-                    ellipses += 1
+                is_ellipsis = c == 0x2026 or dots == 3
+                if is_ellipsis:
                     dots = 0
+                chars += 1
                 hashes += c == 0x23
-            alpha += has_letter
-            if w == begin or newline_in(data, ends[w - 1], starts[w]):
-                lines += 1
-                bullets += _is_bullet(decode(data, starts[w])[0])
-            if w + 1 == behind or newline_in(data, ends[w], starts[w + 1]):
-                ellipsis_lines += _ends_in_ellipsis(data, starts[w], ends[w])
+                ellipses += is_ellipsis
+            opens_line = w == first or newline_in(data, ends[w - 1], starts[w])
+            ends_line = w + 1 == end or newline_in(data, ends[w], starts[w + 1])
+            count.words += 1
+            count.chars += chars
+            count.hashes += hashes
+            count.ellipses += ellipses
+            count.alpha_words += has_letter
+            count.lines += opens_line
+            count.bullet_lines += opens_line and _is_bullet(decode(data, starts[w])[0])
+            count.ellipsis_lines += ends_line and _ends_in_ellipsis(data, starts[w], ends[w])
             cores[w] = core_hash(data, starts[w], ends[w], classes, lowercase)
 
-        found[:] = False
-        for w in range(begin, behind):
+        met[:] = False
+        for w in range(first, end):
             for s in range(num_stop_words):
-                first, last = stop_offsets[s], stop_offsets[s + 1]
-                if cores[w] == stop_words[first] and w + last - first <= behind:
+                a, b = stop_offsets[s], stop_offsets[s + 1]
+                if cores[w] == stop_words[a] and w + b - a <= end:
                     same = True
-                    for k in range(1, last - first):
-                        same &= cores[w + k] == stop_words[first + k]
-                    found[s] |= same
-
-        out[row, WORDS] = behind - begin
-        out[row, CHARS] = chars
-        out[row, ALPHA_WORDS] = alpha
-        out[row, HASHES] = hashes
-        out[row, ELLIPSES] = ellipses
-        out[row, LINES] = lines
-        out[row, BULLET_LINES] = bullets
-        out[row, ELLIPSIS_LINES] = ellipsis_lines
-        out[row, STOP_WORDS] = found.sum()
-    return out
+                    for k in range(1, b - a):
+                        same &= cores[w + k] == stop_words[a + k]
+                    met[s] |= same
+        count.stop_words += met.sum()
+    return counts
 
 
 @kernel
@@ -104,7 +111,7 @@ def core_hash(data, start, end, classes, lowercase):
 def hash_stop_words(stop_words: tuple[str, ...], *, segmented: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """(core hashes uint64[words], offsets int64[stop words + 1]).
 
-    A stop word is the sequence of words it splits into, so "as well" works; without a segmenter "因为" is 因 and 为.
+    A stop word is the sequence of words that it splits into: "as well" is two, and so is "因为" without a segmenter.
     """
     text = pa.array(stop_words, pa.large_string())
     data, _ = text_buffers(text)
@@ -116,10 +123,10 @@ def hash_stop_words(stop_words: tuple[str, ...], *, segmented: bool = False) -> 
 
 @kernel(inline="always")
 def _is_bullet(c):
-    found = False
+    is_bullet = False
     for bullet in BULLETS:
-        found |= c == bullet
-    return found
+        is_bullet |= c == bullet
+    return is_bullet
 
 
 @kernel(inline="always")

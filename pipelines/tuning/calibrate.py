@@ -22,11 +22,12 @@ import numpy as np
 import pyarrow.compute as pc
 import tomli_w
 
-from cleaners.bounds import BoundedConfig
 from cleaners.classifier import word_lines
 from cleaners.fineweb import FineWebConfig
-from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
+from cleaners.gopher_quality import GopherQualityConfig
+from cleaners.gopher_repetition import GopherRepetitionConfig
 from cleaners.language import LanguageConfig, check_known, language_model_path, load_model
+from cleaners.thresholds import ThresholdConfig
 from pipelines.report.aggregate import OTHER, Sketch, TopCounter
 from pipelines.tuning.inputs import given_texts
 from shards.errors import UserError
@@ -48,7 +49,7 @@ _FINEWEB_CHARS = 0.1  # FineWeb2's bound on characters in duplicated lines, for 
 _PROSE = ("min_words", "max_words")  # no property of a language
 
 
-T = TypeVar("T", bound=BoundedConfig)
+T = TypeVar("T", bound=ThresholdConfig)
 
 
 def _config(kind: type[T], language: str, **settings: object) -> T:
@@ -147,7 +148,7 @@ class Calibration:
 
     def _loosened(self, kind: str) -> Iterator[Value]:
         config = next(config for config, _ in self._stages if config.name == kind)
-        assert isinstance(config, BoundedConfig)
+        assert isinstance(config, ThresholdConfig)
         for _, metric, setting in config.RULES:
             published = getattr(config, setting)
             if f"{kind}.{setting}" in _OFF:

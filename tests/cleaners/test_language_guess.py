@@ -31,7 +31,7 @@ def pages(*payloads: bytes | None, id: str = NOT_AUDITED) -> Batch:
 
 
 def plain_strip(html: str) -> str:
-    """The text between tags by regular expressions: the oracle."""
+    """The text between tags by regular expressions."""
     html = re.sub(r"<!--.*?(?:-->|\Z)", " ", html, flags=re.DOTALL)
     html = re.sub(r"<script\b.*?(?:</script[^>]*>|\Z)", " ", html, flags=re.DOTALL | re.IGNORECASE)
     html = re.sub(r"<style\b.*?(?:</style[^>]*>|\Z)", " ", html, flags=re.DOTALL | re.IGNORECASE)
@@ -45,13 +45,13 @@ parts = st.sampled_from(
 
 
 @given(html=st.lists(parts, max_size=30).map("".join))
-def test_tags_scripts_and_comments_go_as_by_regular_expressions(html: str) -> None:
+def test_tags_scripts_and_comments_are_removed_as_by_regular_expressions(html: str) -> None:
     data = np.frombuffer(html.encode(), np.uint8)
     assert strip_tags(data, 1 << 16).decode() == plain_strip(html)
 
 
 @given(st.text(alphabet="<>!-/scripty le&;\nа", max_size=80))
-def test_no_markup_however_broken_breaks_it(html: str) -> None:
+def test_broken_markup_does_no_harm(html: str) -> None:
     text = strip_tags(np.frombuffer(html.encode(), np.uint8), 50)
     assert len(text) <= 50
     assert b"\n" not in text
@@ -65,7 +65,7 @@ def test_unwanted() -> None:
     assert reasons(LanguageGuessConfig(min_wanted_score=None), batch) == [[], []]
 
 
-def test_the_bound_itself_is_kept() -> None:
+def test_a_page_at_the_threshold_is_kept() -> None:
     batch = pages(page(GERMAN))
     score = LanguageGuessConfig().build()(batch)["language_guess.wanted_score"][0].as_py()
     assert reasons(LanguageGuessConfig(min_wanted_score=score), batch) == [[]]
@@ -80,7 +80,7 @@ def test_an_audited_page_is_scored_and_never_dropped() -> None:
     assert reasons(LanguageGuessConfig(), pages(page(GERMAN), id=AUDITED)) == [[]]
 
 
-def test_the_audit_takes_its_fraction_of_ids() -> None:
+def test_the_audit_sample_has_its_fraction_of_ids() -> None:
     ids = [f"{i * 0x9E3779B97F4A7C15 % 2**128:032x}" for i in range(20_000)]
     assert sum(is_audited(id, 0.01) for id in ids) == pytest.approx(200, rel=0.2)
     assert not any(is_audited(id, 0.0) for id in ids)
@@ -100,7 +100,7 @@ def test_rows_that_bring_their_text_pass() -> None:
     assert reasons(LanguageGuessConfig(), batch) == [[]]
 
 
-def test_text_behind_a_megabyte_of_scripts_is_found() -> None:
+def test_text_after_a_megabyte_of_scripts_is_found() -> None:
     script = "<script>" + "var x = '<p>'; " * 80_000 + "</script>"
     assert GERMAN.strip()[:80] in crude_text(page(GERMAN, script), None)
 
@@ -112,7 +112,7 @@ def test_references_and_charsets_are_read() -> None:
     assert russian.strip()[:70] in crude_text(f"<p>{russian}</p>".encode("cp1251"), "windows-1251")
 
 
-def test_languages_that_nobody_can_want_are_the_users_errors() -> None:
+def test_unknown_languages_and_none_are_the_users_errors() -> None:
     with pytest.raises(UserError, match="the model has no eng"):
         LanguageGuessConfig(languages=("eng",)).build()
     with pytest.raises(UserError, match="name the languages"):
@@ -122,8 +122,8 @@ def test_languages_that_nobody_can_want_are_the_users_errors() -> None:
 
 
 @pytest.mark.real
-def test_a_kept_english_page_is_never_guessed_out(real_data: Path) -> None:
-    """Real pages that lid.176 takes for English by their whole text, at the bound that the stage has."""
+def test_no_page_that_is_english_by_its_whole_text_is_dropped(real_data: Path) -> None:
+    """Real pages, at the default threshold of the stage."""
     from cleaners.crawl.warc import WarcReader
     from cleaners.extract import ExtractConfig
     from cleaners.language import LanguageConfig
@@ -134,9 +134,7 @@ def test_a_kept_english_page_is_never_guessed_out(real_data: Path) -> None:
     batch = next(reader).slice(0, 200)
     guess = LanguageGuessConfig(audit_fraction=0.0).build()(batch)["language_guess.wanted_score"].to_pylist()
     extract = ExtractConfig(engine="resiliparse").build()
-    found = LanguageConfig(name="language").build()(extract(batch)).to_pylist()
-    english = [
-        g for g, row in zip(guess, found, strict=True) if row["language"] == "en" and row["language_score"] > 0.8
-    ]
+    rows = LanguageConfig(name="language").build()(extract(batch)).to_pylist()
+    english = [g for g, row in zip(guess, rows, strict=True) if row["language"] == "en" and row["language_score"] > 0.8]
     assert len(english) > 20
     assert all(score is None or score >= 0.01 for score in english)

@@ -1,5 +1,3 @@
-from itertools import cycle
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,12 +102,12 @@ def test_identity_numbers_have_their_check_digits(country: str, number: str, nea
 
 
 @pytest.mark.parametrize("piece", ["-", "a.", "a@", "1.", "2a00:", "1-", "8 "])
-def test_a_megabyte_of_anything_is_no_trap(piece: str) -> None:
+def test_a_megabyte_of_any_piece_is_searched_quickly_and_stays(piece: str) -> None:
     text = "@" + piece * (1_000_000 // len(piece))
     assert replaced(text, ALL) == text
 
 
-def test_what_was_replaced_is_counted() -> None:
+def test_replacements_are_counted() -> None:
     batch = texts("a@b.cd 8.8.8.8 2a00::1 13800138000 112-233-445 95", None, "")
     assert ALL.build()(batch).to_pylist() == [
         {
@@ -144,27 +142,8 @@ def test_a_second_run_changes_nothing(text: str) -> None:
     assert replaced(once, ALL) == once
 
 
-def one_search_after_the_other(text: str) -> str:
-    """Every pattern over the whole text, each on what the ones before have made of it."""
-    for search in ALL._searches():
-        following = cycle(search.replacements)
-        text = search.pattern.sub(
-            lambda match, search=search, following=following: (
-                next(following).encode() if search.is_valid(match[0].decode()) else match[0]
-            ),
-            text.encode(),
-        ).decode()
-    return text
-
-
-@given(st.lists(st.one_of(pieces, any_text), max_size=8).map("，".join))
-def test_places_and_patterns_find_what_patterns_find_in_the_whole_text(text: str) -> None:
-    row = ALL.build()(texts("padding", None, text)).to_pylist()[2]
-    assert row["text"] == one_search_after_the_other(text)
-
-
 @given(st.lists(st.one_of(pieces, any_text), max_size=8).map(" ".join))
-def test_spans_say_what_was_replaced(text: str) -> None:
+def test_spans_and_kinds_are_those_of_the_replacements(text: str) -> None:
     row = ALL.build()(texts("padding", text)).to_pylist()[1]
     utf8, spans = text.encode(), row["pii.spans"]
     at = 0
@@ -185,11 +164,11 @@ def test_spans_say_what_was_replaced(text: str) -> None:
     assert [row["pii.replaced_kinds"].count(kind) for kind in KINDS] == [row[f"pii.{m}"] for m in PiiConfig.METRICS]
 
 
-def test_an_address_is_found_that_touches_another() -> None:
+def test_an_address_directly_after_another_is_found() -> None:
     assert replaced("2a00:1450::a.b@c.de") == "2001:db8::1email@example.com"
 
 
-def test_thousands_of_addresses_in_one_text_take_no_square_of_the_time() -> None:
+def test_time_is_linear_in_the_number_of_addresses() -> None:
     addresses = "write to a@b.cd or 8.8.8.8 or 13800138000\n" * 20_000
     row = ALL.build()(texts(addresses)).to_pylist()[0]
     assert [row["pii.emails"], row["pii.ip_addresses"], row["pii.phones"]] == [20_000] * 3

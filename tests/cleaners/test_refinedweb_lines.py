@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from stage_cases import reasons_of, texts
 from word_oracle import split
 
-from cleaners import refinedweb_lines as refinedweb
+from cleaners import refinedweb_lines
 from cleaners.refinedweb_lines import RefinedWebLinesConfig
 from shards.errors import UserError
 
@@ -41,7 +41,7 @@ def test_a_line_that_is(rule: str, inside: str, outside: str) -> None:
     "line",
     ["这是一行中文没有空格", "これは日本語の行です", "ภาษาไทยไม่มีช่องว่าง", "ភាសាខ្មែរ", "မြန်မာဘာသာ", "ພາສາລາວ"],
 )
-def test_a_line_in_a_script_without_spaces_is_no_single_word(line: str) -> None:
+def test_a_line_in_a_script_without_spaces_is_not_a_single_word(line: str) -> None:
     assert corrected(line) == line
 
 
@@ -59,7 +59,7 @@ def test_a_line_in_a_script_without_spaces_is_no_single_word(line: str) -> None:
         ("0 items in cart", ""),
     ],
 )
-def test_phrases_go_from_the_start_the_end_and_anywhere(line: str, left: str) -> None:
+def test_phrases_are_cut_at_the_start_at_the_end_and_anywhere(line: str, left: str) -> None:
     assert corrected(line) == left
 
 
@@ -105,7 +105,7 @@ furniture = st.lists(st.sampled_from(PIECES + BLANKS), max_size=24).map("".join)
 
 def corrected_plainly(text: str) -> str:
     """Line by line, with the patterns on every line."""
-    phrases = refinedweb._phrases(CONFIG.line_starts, CONFIG.line_ends, CONFIG.anywhere)
+    phrases = refinedweb_lines._phrases(CONFIG.line_starts, CONFIG.line_ends, CONFIG.anywhere)
     lines, edited = [], False
     for line in text.split("\n"):
         left = _left(phrases, line.strip()) if line.strip() else line
@@ -120,7 +120,7 @@ def corrected_plainly(text: str) -> str:
 
 def _left(phrases: re.Pattern[str], line: str) -> str:
     chars = "".join(split(line))
-    if sum(c.lower() != c for c in chars) > 0.5 * len(chars) or refinedweb._COUNTER.fullmatch(line):
+    if sum(c.lower() != c for c in chars) > 0.5 * len(chars) or refinedweb_lines._COUNTER.fullmatch(line):
         return ""
     if re.search(r"\d", chars) and not re.search(r"[^\W\d_]|\u0e32", chars):
         return ""
@@ -133,8 +133,8 @@ def _left(phrases: re.Pattern[str], line: str) -> str:
 
 
 @given(st.lists(st.one_of(st.none(), furniture), max_size=3))
-def test_spans_cut_from_the_text_what_plain_python_takes_out(given: list[str | None]) -> None:
-    for text, row in zip(given, CONFIG.build()(texts(*given)).to_pylist(), strict=True):
+def test_the_text_without_the_cut_spans_is_that_of_plain_python(values: list[str | None]) -> None:
+    for text, row in zip(values, CONFIG.build()(texts(*values)).to_pylist(), strict=True):
         spans = row["refinedweb_lines.cut_spans"]
         assert (text is None) == (spans is None)
         if text is not None:
@@ -148,7 +148,7 @@ def test_a_phrase_leaves_the_white_space_before_it() -> None:
     assert corrected("You have\u00a03\titems in cart, dear") == "You have\u00a03\tdear"
 
 
-def test_lines_taken_out_leave_no_hole() -> None:
+def test_removed_lines_leave_no_hole() -> None:
     text = "a b\n\nGONE\n\nc d\n\n\ngone\n"
     measured = CONFIG.build()(texts(text, "a b\n\n\n\nc d")).to_pylist()
     assert measured[0]["text"] == "a b\n\nc d"

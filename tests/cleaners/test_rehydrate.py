@@ -1,4 +1,4 @@
-"""Weights by group size, from a recipe into the shards."""
+"""Weights by cluster size, from a recipe into the shards."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_the_default_is_the_table_of_fineweb2() -> None:
 @given(
     st.dictionaries(st.integers(2, 40), st.integers(0, 9)), st.integers(0, 9), st.lists(st.integers(0, 50), max_size=20)
 )
-def test_a_group_has_the_weight_of_the_largest_size_that_it_reaches(
+def test_a_cluster_has_the_weight_of_the_largest_size_that_it_reaches(
     table: dict[int, int], first: int, copies: list[int]
 ) -> None:
     table |= {1: first}
@@ -59,19 +59,19 @@ def test_a_group_has_the_weight_of_the_largest_size_that_it_reaches(
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"2": 2}, "no weight for group size 1"),
-        ({"1": 1, "few": 2}, "expected group sizes from 1 on, not 'few'"),
-        ({"1": 1, "-2": 2}, "expected group sizes from 1 on, not '-2'"),
-        ({"1": 1, "0": 2}, "expected group sizes from 1 on, not '0'"),
-        ({"1": 1, "2": -1}, "expected weights of 0 … 1000 for group sizes, not 2 = -1"),
+        ({"2": 2}, "no weight for cluster size 1"),
+        ({"1": 1, "few": 2}, "expected cluster sizes of at least 1, not 'few'"),
+        ({"1": 1, "-2": 2}, "expected cluster sizes of at least 1, not '-2'"),
+        ({"1": 1, "0": 2}, "expected cluster sizes of at least 1, not '0'"),
+        ({"1": 1, "2": -1}, "expected weights of 0 … 1000 for cluster sizes, not 2 = -1"),
         ({"1": 1, "2": 1.5}, "not 2 = 1.5"),
         ({"1": 1, "2": True}, "not 2 = True"),
         ({"1": 1, "2": 1001}, "not 2 = 1001"),
-        ({"1": 1, "2": 2, "02": 3}, "group size 2 has two weights"),
+        ({"1": 1, "2": 2, "02": 3}, "cluster size 2 has two weights"),
         ([1, 2], "expected a table"),
     ],
 )
-def test_a_table_that_cannot_be_meant_is_refused(weights: Any, message: str) -> None:
+def test_a_table_that_makes_no_sense_is_refused(weights: Any, message: str) -> None:
     with pytest.raises(UserError, match=rf"r\.toml: stage\[1\] rehydrate\.weights: .*{message}") as error:
         config_of(weights=weights)
     assert "\n" not in str(error.value)

@@ -1,35 +1,26 @@
-"""What every rule stage owes the runner, on texts of every script."""
+"""What every local kind promises the pipeline (`shards.stage`), on texts and pages of every script."""
 
 import pickle
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stage_cases import BAD, GOOD, QUESTION, cases, write_assets
 from word_oracle import any_text
 
-from cleaners.c4 import C4Config
-from cleaners.chinese_quality import ChineseQualityConfig
-from cleaners.fineweb import FineWebConfig
-from cleaners.gopher import GopherQualityConfig, GopherRepetitionConfig
-from cleaners.language import LanguageConfig
-from cleaners.pii import PiiConfig
-from cleaners.refinedweb_lines import RefinedWebLinesConfig
-from cleaners.url import UrlConfig
+from cleaners.crawl.warc import RECORD
+from pipelines.recipe import KINDS
+from shards.schema import COPIES, LANGUAGE, PAYLOAD, PROVENANCE, TEXT
 from shards.stage import Batch, Stage, StageConfig
 
-CONFIGS: tuple[StageConfig, ...] = (
-    UrlConfig(name="url"),
-    LanguageConfig(name="language"),
-    GopherRepetitionConfig(name="gopher_repetition"),
-    GopherQualityConfig(name="gopher_quality"),
-    RefinedWebLinesConfig(name="refinedweb_lines"),
-    FineWebConfig(name="fineweb"),
-    C4Config(name="c4"),
-    ChineseQualityConfig(name="chinese_quality"),
-    PiiConfig(name="pii", phones=("zh", "ru"), identity_numbers=("zh", "ru")),
-)
-EDITS = ("refinedweb_lines", "c4", "pii")
+LOCAL = [kind for kind, config in KINDS.items() if issubclass(config, StageConfig)]
+VARIANTS = {kind: len(cases(Path()).get(kind, [{}])) for kind in LOCAL}
+NAME = "named"  # no kind may take its own name for the stage's
+READS_TEXT_ALONE = set(LOCAL) - {"url", "page", "language_guess", "extract", "rehydrate"}
+MAKES_TEXT = {"extract"}
 EXTREMES = [
     "",
     None,
@@ -41,12 +32,36 @@ EXTREMES = [
     "字" * 50,
     "x" * 1_000_000,
     "\n" * 1000,
+    GOOD,
+    BAD,
+    f"Before. {QUESTION} After.",
+    "caf\u00c3\u00a9 | menu\n| | |\nmail miller@mill.ru or call +7 495 123-45-67 [1]",
 ]
 
 
-@pytest.fixture(scope="module", params=CONFIGS, ids=lambda config: config.name)
-def config(request: pytest.FixtureRequest, language_model: object) -> StageConfig:
-    return request.param
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_assets(tmp_path_factory.mktemp("assets"))
+
+
+@pytest.fixture(scope="module", params=[(kind, i) for kind in LOCAL for i in range(VARIANTS[kind])], ids=str)
+def case(request: pytest.FixtureRequest, assets: Path, language_model: object) -> tuple[str, StageConfig]:
+    kind, variant = request.param
+    if kind not in cases(assets):
+        pytest.fail(f"kind {kind!r} has no settings in `cases` of tests/cleaners/stage_cases.py")
+    config = KINDS[kind].parse({"name": NAME} | cases(assets)[kind][variant], f"recipe.toml: {kind}")
+    assert isinstance(config, StageConfig)
+    return kind, config
+
+
+@pytest.fixture(scope="module")
+def kind(case: tuple[str, StageConfig]) -> str:
+    return case[0]
+
+
+@pytest.fixture(scope="module")
+def config(case: tuple[str, StageConfig]) -> StageConfig:
+    return case[1]
 
 
 @pytest.fixture(scope="module")
@@ -54,47 +69,123 @@ def stage(config: StageConfig) -> Stage:
     return config.build()
 
 
-def batch_of(texts: list[str | None]) -> Batch:
-    ids = [f"{i:032x}" for i in range(len(texts))]
-    urls = [f"http://a.example/{i}" if i % 3 else "" for i in range(len(texts))]
-    return pa.record_batch(
-        {"id": ids, "url": urls, "text": pa.array(texts, pa.large_string())},
-        pa.schema([("id", pa.string()), ("url", pa.string()), ("text", pa.large_string())]),
-    )
+def batch_for(config: StageConfig, texts: list[str | None], *, crawled: bool = False) -> Batch:
+    """All columns that a stage may find, without those that this one adds; `crawled` rows are pages, not texts."""
+    fields = [*PROVENANCE, TEXT, *LANGUAGE, COPIES, *([*PAYLOAD, *RECORD] if crawled else [])]
+    added = set(config.columns().names) - {"text"}
+    rows = [_page(i, text) if crawled else _document(i, text) for i, text in enumerate(texts)]
+    return pa.RecordBatch.from_pylist(rows, pa.schema([field for field in fields if field.name not in added]))
 
 
-@settings(max_examples=30)
-@given(texts=st.lists(st.one_of(st.none(), any_text, st.sampled_from(EXTREMES)), max_size=8))
-def test_rows_order_and_columns(config: StageConfig, stage: Stage, texts: list[str | None]) -> None:
-    batch = batch_of(texts)
+def _document(number: int, text: str | None) -> dict[str, Any]:
+    url = f"http://a.example/{number}" if number % 3 else ""
+    facts = {"id": f"{number:032x}", "url": url, "date": "2024-05-06T07:08:09Z" if number % 2 else "", "source": "web"}
+    return facts | {"text": text, "language": "en", "language_score": 0.9, "copies": number}
+
+
+def _page(number: int, text: str | None) -> dict[str, Any]:
+    """The text as the body of a page; a revisit has neither."""
+    html = None if text is None else f"<html><body><p>{text}</p></body></html>".encode()
+    head = {"http_status": 200, "content_type": "text/html", "record_type": "response" if html else "revisit"}
+    return _document(number, None) | head | {"payload": html, "http_charset": "utf-8" if number % 2 else None}
+
+
+some_texts = st.lists(st.one_of(st.none(), any_text, st.sampled_from(EXTREMES)), max_size=6)
+
+
+@settings(max_examples=25)
+@given(texts=some_texts, crawled=st.booleans())
+def test_rows_stay_in_order_and_columns_are_those_that_the_config_names(
+    config: StageConfig, stage: Stage, texts: list[str | None], crawled: bool
+) -> None:
+    batch = batch_for(config, texts, crawled=crawled)
     measured = stage(batch)
-    assert measured.schema.names == [*batch.schema.names, *config.columns().names]
+    measured.validate(full=True)
+    added = config.columns()
+    assert measured.schema.names == [*batch.schema.names, *(name for name in added.names if name != "text")]
+    assert [measured.schema.field(field.name).type for field in added] == added.types
+    for name in batch.schema.names:
+        if name != "text" or not config.edits:
+            assert measured[name].equals(batch[name]), name
+
+
+@pytest.mark.parametrize("crawled", [False, True])
+def test_an_empty_batch_gets_the_columns_too(config: StageConfig, stage: Stage, crawled: bool) -> None:
+    measured = stage(batch_for(config, [], crawled=crawled))
+    assert measured.num_rows == 0
     assert [measured.schema.field(field.name).type for field in config.columns()] == config.columns().types
-    for name in ("id", "url") if config.name in EDITS else ("id", "url", "text"):
-        assert measured[name].equals(batch[name])
 
 
-def test_a_null_text_has_null_metrics_and_stays_null(config: StageConfig, stage: Stage) -> None:
-    if config.name == "url":
-        pytest.skip("looks at no text")
-    row = stage(batch_of(["some words", None])).to_pylist()[1]
-    assert row["text"] is None
-    assert {row[name] for name in config.columns().names} == {None}
+def test_a_null_text_is_not_measured_or_makes_no_difference(kind: str, config: StageConfig, stage: Stage) -> None:
+    with_text, without = stage(batch_for(config, ["some words", None])), stage(batch_for(config, [None, None]))
+    if kind not in MAKES_TEXT:
+        assert with_text["text"].is_valid().to_pylist() == [True, False]
+    for name in config.columns().names:
+        if kind in READS_TEXT_ALONE:
+            assert with_text[name][1].as_py() is None
+        elif kind not in MAKES_TEXT:
+            assert with_text[name].equals(without[name])
 
 
-def test_a_row_is_measured_alike_in_any_batch(config: StageConfig, stage: Stage) -> None:
-    whole = stage(batch_of(EXTREMES * 2).slice(2, 12))
-    for row in range(0, 12, 5):
-        alone = stage(batch_of(EXTREMES * 2).slice(2 + row, 1))
-        assert alone.to_pylist() == whole.slice(row, 1).to_pylist()
+@pytest.mark.parametrize("crawled", [False, True])
+def test_a_row_is_measured_the_same_in_any_batch(config: StageConfig, stage: Stage, crawled: bool) -> None:
+    batch = batch_for(config, EXTREMES * 2, crawled=crawled).slice(2, 16)
+    whole = stage(batch).to_pylist()
+    for row in (0, 5, 10, 15):
+        assert stage(batch.slice(row, 1)).to_pylist() == [whole[row]]
 
 
-def test_rules_look_at_columns_of_the_stage_and_name_its_settings(config: StageConfig) -> None:
+@pytest.mark.parametrize("crawled", [False, True])
+def test_a_stage_gives_the_same_again_and_in_another_worker(config: StageConfig, stage: Stage, crawled: bool) -> None:
+    batch = batch_for(config, EXTREMES, crawled=crawled)
+    sent = pickle.loads(pickle.dumps(config))
+    assert sent == config
+    measured = stage(batch)
+    assert stage(batch).equals(measured)
+    assert sent.build()(batch).equals(measured)
+
+
+def test_rules_compare_numeric_columns_of_the_stage_and_name_its_settings(config: StageConfig) -> None:
     for rule in config.rules():
-        assert rule.metric in config.columns().names
-        assert rule.reason.startswith(f"{config.name}.")
-        assert rule.setting in type(config).model_fields
+        metric = config.columns().field(rule.metric).type
+        assert pa.types.is_integer(metric) or pa.types.is_floating(metric)
+        assert rule.reason.startswith(f"{NAME}.")
+        assert rule.setting in ("", *type(config).model_fields)
+        assert rule.min_kept is not None or rule.max_kept is not None
 
 
-def test_a_config_can_be_sent_to_a_worker(config: StageConfig) -> None:
-    assert pickle.loads(pickle.dumps(config)) == config
+def test_columns_that_go_along_with_the_text_are_columns_of_the_stage(config: StageConfig) -> None:
+    for field in config.carried():
+        assert config.columns().field(field.name) == field
+
+
+def test_columns_are_named_after_the_stage_or_shared_by_all(config: StageConfig) -> None:
+    shared = {
+        "text",
+        "language",
+        "language_score",
+        "title",
+        "page_date",
+        "author",
+        "canonical_url",
+        "declared_language",
+    }
+    for name in config.columns().names:
+        assert name.startswith(f"{NAME}.") or name in shared
+
+
+def test_a_stage_adds_no_column_that_it_needs(config: StageConfig) -> None:
+    assert not set(config.needs()) & set(config.columns().names)
+    assert set(config.needs()) <= set(batch_for(config, []).schema.names)
+
+
+def test_a_stage_that_does_not_edit_adds_no_text(config: StageConfig) -> None:
+    assert config.edits or "text" not in config.columns().names
+
+
+def test_facts_for_the_fingerprint_are_named_after_the_stage(config: StageConfig) -> None:
+    assert all(name.startswith(f"{NAME}.") for name in (*config.digests(), *config.lists()))
+
+
+def test_a_config_survives_the_way_through_a_manifest(config: StageConfig) -> None:
+    assert type(config).parse(config.model_dump(mode="json"), "manifest") == config

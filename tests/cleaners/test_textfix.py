@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from word_oracle import any_text
 
+from cleaners import textfix
 from cleaners.crawl.charset import decode
 from cleaners.crawl.warc import WarcReader
-from cleaners.textfix import _URL as URL
 from cleaners.textfix import TextFixConfig, break_symbol_lines, fix_encoding, limit_newlines, remove_urls
 from shards.storage import find_inputs
 
@@ -27,11 +27,11 @@ from shards.storage import find_inputs
         ("www. is no address, nor is http: or a.example", "www. is no address, nor is http: or a.example"),
     ],
 )
-def test_a_url_goes_and_its_sentence_stays(text: str, left: str) -> None:
+def test_a_url_is_removed_and_its_sentence_stays(text: str, left: str) -> None:
     assert remove_urls(text) == left
 
 
-def test_long_texts_without_an_end_take_no_long_time() -> None:
+def test_long_addresses_without_an_end_are_removed_quickly() -> None:
     for text in ("http://" + "(" * 300_000, "www." * 200_000, "http://" * 100_000, "http://" + "." * 300_000):
         remove_urls(text)
 
@@ -42,7 +42,7 @@ def test_more_than_two_newlines_become_two() -> None:
 
 
 @given(any_text)
-def test_limiting_newlines_changes_nothing_but_white_space_and_is_done_at_once(text: str) -> None:
+def test_limiting_newlines_changes_white_space_alone_and_once(text: str) -> None:
     limited = limit_newlines(text)
     assert limited.split() == text.split()
     assert "\n\n\n" not in limited
@@ -50,8 +50,8 @@ def test_limiting_newlines_changes_nothing_but_white_space_and_is_done_at_once(t
 
 
 @given(any_text | st.lists(st.sampled_from(["WWW.a.b", "http://c.d/e", "Www.", "x", " ", "\n", "://"])).map("".join))
-def test_urls_go_line_by_line_as_they_go_from_the_whole(text: str) -> None:
-    assert remove_urls(text) == URL.sub("", text)
+def test_urls_are_removed_line_by_line_as_from_the_whole_text(text: str) -> None:
+    assert remove_urls(text) == textfix._URL.sub("", text)
 
 
 # What FineWeb2's FTFYFormatter and SymbolLinesFormatter set (datatrove 0.10).
@@ -91,12 +91,12 @@ BROKEN += ["привет", "天地玄黄，", "“fine”", "ﬁ", "\n", " ", "|
 
 @given(any_text | st.lists(st.sampled_from(BROKEN), max_size=12).map("".join))
 @example("a\nÂ b")
-def test_lines_that_ftfy_would_leave_are_all_that_it_is_not_asked_for(text: str) -> None:
+def test_encodings_are_fixed_as_by_ftfy_on_the_whole_text(text: str) -> None:
     assert fix_encoding(text) == ftfy.fix_text(text, FINEWEB2)
 
 
 @given(st.lists(st.sampled_from(BROKEN), max_size=12).map("".join) | any_text)
-def test_symbol_lines_are_broken_up_as_published(text: str) -> None:
+def test_symbol_lines_become_empty_as_published(text: str) -> None:
     assert break_symbol_lines(text, "|") == symbol_lines_as_published(text)
 
 

@@ -1,4 +1,4 @@
-"""datatrove's own filters with our words and sentences put in: with `compat = "datatrove"` nothing is left to differ.
+"""datatrove's own filters with our words and sentences in them: with `compat = "datatrove"` nothing differs.
 
 Needs `make bench-peers` and GRISTMILL_REAL_DATA, and skips without either of them.
 """
@@ -24,7 +24,7 @@ pytestmark = [
 LEAST_DOCUMENTS = 1000
 LEAST_EQUAL = 0.999
 LEAST_EQUAL_PII = 0.97
-# What datatrove does not have in these filters.
+# Rules that datatrove does not have in these filters.
 NOT_THEIRS = {"c4.bad_word"}
 WITHOUT_THRESHOLD = {"c4.lorem_ipsum", "c4.curly_bracket"}
 
@@ -56,8 +56,8 @@ def test_each_rule_gives_the_verdicts_of_datatrove_on_real_pages(
     cases, ours = [], []
     for number, page in enumerate(pages):
         for reason, rule in rules_of(page.language).items():
-            bound = rule.min_kept if rule.min_kept is not None else rule.max_kept
-            cases.append(Case(number, reason, bound))
+            threshold = rule.min_kept if rule.min_kept is not None else rule.max_kept
+            cases.append(Case(number, reason, threshold))
             ours.append(bool(failing(pa.array([measured[rule.metric][number]]), rule)[0]))
     theirs, texts = peers_verdicts(pages, cases, our_words=True)
 
@@ -76,18 +76,18 @@ def test_each_rule_gives_the_verdicts_of_datatrove_on_real_pages(
 def test_each_metric_is_that_of_datatrove_to_the_last_bit(
     pages: list[Document], measured: dict[str, list[object]]
 ) -> None:
-    """A threshold at the metric keeps the page, and the next number beyond it drops the page."""
+    """A threshold equal to the metric keeps the page, and the next number beyond it drops the page."""
     some = range(0, len(pages), 5)
     cases, expected = [], []
-    for place, number in enumerate(some):
+    for index, number in enumerate(some):
         for reason, rule in rules_of(pages[number].language).items():
             value = measured[rule.metric][number]
             if reason in WITHOUT_THRESHOLD or value is None:
                 continue
             beyond = _beyond(value, upwards=rule.min_kept is not None)
             for threshold, drops in ((value, False), (beyond, True)):
-                if threshold or not drops:  # datatrove takes a threshold of 0 for none
-                    cases.append(Case(place, reason, threshold))
+                if threshold or not drops:  # datatrove treats a threshold of 0 as none
+                    cases.append(Case(index, reason, threshold))
                     expected.append(drops)
     theirs, _ = peers_verdicts([pages[number] for number in some], cases, our_words=True)
 
@@ -97,7 +97,7 @@ def test_each_metric_is_that_of_datatrove_to_the_last_bit(
 
 
 def test_personal_data_is_replaced_as_by_datatrove_on_real_pages(pages: list[Document]) -> None:
-    """But for addresses that can belong to nobody, and those right behind an ideograph: docs/divergences.md."""
+    """Except for addresses that can belong to nobody, and those directly after an ideograph: docs/divergences.md."""
     address = re.compile(r"@|[0-9]\.[0-9]+\.[0-9]+\.[0-9]")
     some = [page for page in pages if address.search(page.text) and "example" not in page.text]
     some = [page for page in some if page.language != "zh"]

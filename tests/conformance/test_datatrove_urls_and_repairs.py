@@ -38,7 +38,7 @@ LEAST_EQUAL = 0.999
 
 @pytest.fixture(scope="module")
 def url_config(tmp_path_factory: pytest.TempPathFactory) -> UrlConfig:
-    """`url` with datatrove's lists of words as it reads them: letters and digits only."""
+    """`url` with datatrove's lists of words, reduced to letters and digits as datatrove reads them."""
     folder = tmp_path_factory.mktemp("lists")
     (assets,) = PEERS.parent.parent.glob("lib/python3*/site-packages/datatrove/assets")
     for name, theirs in WORD_LISTS.items():
@@ -62,11 +62,11 @@ def theirs(urls: list[str]) -> list[str | None]:
 
 @pytest.fixture(scope="module")
 def crawl_urls(real_data: Path) -> list[str]:
-    found = set()
+    urls = set()
     for file in sorted((real_data / "crawl").glob("*.warc.gz")):
         with gzip.open(file) as lines:
-            found |= {line[17:].strip() for line in lines if line.startswith(b"WARC-Target-URI: http")}
-    return [url.decode() for url in sorted(found)]
+            urls |= {line[17:].strip() for line in lines if line.startswith(b"WARC-Target-URI: http")}
+    return [url.decode() for url in sorted(urls)]
 
 
 def test_the_words_of_real_addresses_are_judged_as_by_datatrove(url_config: UrlConfig, crawl_urls: list[str]) -> None:
@@ -75,7 +75,7 @@ def test_the_words_of_real_addresses_are_judged_as_by_datatrove(url_config: UrlC
     assert sum(same) / len(same) >= LEAST_EQUAL, [url for url, equal in zip(crawl_urls, same, strict=True) if not equal]
 
 
-def test_every_listed_word_is_met_in_an_address_as_by_datatrove(url_config: UrlConfig) -> None:
+def test_every_listed_word_is_found_in_an_address_as_by_datatrove(url_config: UrlConfig) -> None:
     urls = []
     for name in WORD_LISTS:
         words = Path(getattr(url_config, name)).read_text().split()
@@ -95,7 +95,7 @@ def test_every_listed_word_is_met_in_an_address_as_by_datatrove(url_config: UrlC
         ("http://mill.example/sex/sex/", "url.soft_words", None),  # one soft word twice
     ],
 )
-def test_addresses_that_are_judged_otherwise(
+def test_addresses_that_are_judged_differently(
     url_config: UrlConfig, url: str, here: str | None, there: str | None
 ) -> None:
     assert (ours(url_config, [url])[0], theirs([url])[0]) == (here, there)

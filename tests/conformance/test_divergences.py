@@ -1,7 +1,7 @@
-"""The lines of docs/divergences.md: documents on which a rule of ours and datatrove's filter as it ships disagree.
+"""Documents for the lines of docs/divergences.md, on which our rule and datatrove's filter as it ships disagree.
 
-Each has a threshold between the two values, the same for both. Where the formula or words make the difference,
-`compat = "datatrove"` ends it; where sentences do (datatrove's are spaCy's), it cannot.
+Each has a threshold between the two values, the same for both. `compat = "datatrove"` removes a difference in formulas
+or words. It cannot remove one in sentences, since datatrove's are spaCy's.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Divergence:
     text: str
     theirs: bool  # datatrove drops
     language: str = "en"
-    by_sentences: bool = False  # they make the difference, not the formula or the words
+    by_sentences: bool = False  # sentences make the difference, not the formula or the words
 
 
 PROSE = "The mill stands by the river and grinds the corn of the valley"
@@ -33,7 +33,9 @@ DIVERGENCES = {
     "punctuation is a word": Divergence(
         "gopher_quality.too_few_alpha_words", "alpha_word_fraction", 0.8, "Yes, no, yes, no.", True
     ),
-    "a word of punctuation is none": Divergence("gopher_quality.too_few_words", "word_count", 3, "one - two", True),
+    "a word of punctuation does not count": Divergence(
+        "gopher_quality.too_few_words", "word_count", 3, "one - two", True
+    ),
     "words without their punctuation are shorter": Divergence(
         "gopher_quality.words_too_short", "mean_word_length", 3.0, "ab, cd, ef, gh.", True
     ),
@@ -46,7 +48,7 @@ DIVERGENCES = {
     "stop words as they stand": Divergence(
         "gopher_quality.too_few_stop_words", "stop_word_count", 2, "The mill: of corn", True
     ),
-    "words without spaces are not met in Chinese": Divergence(
+    "words without spaces do not occur in Chinese": Divergence(
         "gopher_quality.too_few_stop_words", "stop_word_count", 2, "人们都说中国很大", True, "zh"
     ),
     "white space at the end of a line": Divergence(
@@ -84,7 +86,7 @@ DIVERGENCES = {
         False,
         "zh",
     ),
-    "white space behind the end mark": Divergence(
+    "white space after the end mark": Divergence(
         "fineweb.too_few_punctuated_lines", "punctuated_line_fraction", 0.5, "It ends here. \nand this not", True
     ),
     "white space is part of a short line": Divergence(
@@ -113,9 +115,9 @@ DIVERGENCES = {
 
 @pytest.fixture(scope="module")
 def theirs() -> dict[str, bool | None]:
-    given = [Document(case.language, case.text) for case in DIVERGENCES.values()]
+    pages = [Document(case.language, case.text) for case in DIVERGENCES.values()]
     cases = [Case(n, case.rule, case.threshold) for n, case in enumerate(DIVERGENCES.values())]
-    return dict(zip(DIVERGENCES, peers_verdicts(given, cases, our_words=False)[0], strict=True))
+    return dict(zip(DIVERGENCES, peers_verdicts(pages, cases, our_words=False)[0], strict=True))
 
 
 def dropped(case: Divergence, *, compat: bool) -> bool:

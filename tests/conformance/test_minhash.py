@@ -1,5 +1,6 @@
-"""datatrove's four MinHash stages as they ship against ours on the same texts: the same duplicates where documents are
-alike, and where they are not the lines of docs/divergences.md, each with its reason.
+"""datatrove's four MinHash stages as they ship against ours on the same texts.
+
+Both find the same duplicates where documents are similar. The other cases are lines of docs/divergences.md.
 """
 
 import json
@@ -25,13 +26,13 @@ Kept = set[str]
 
 
 def random_text(seed: object, count: int = 200) -> list[str]:
-    """Words of letters alone, of which no two seeds share a shingle."""
+    """Words of letters alone; no two seeds share a shingle."""
     rng = random.Random(str(seed))
     return ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=7)) for _ in range(count)]
 
 
 def edited(words: list[str], seed: object, changes: int) -> list[str]:
-    """With that many words replaced, each far from the next: 5 shingles a word."""
+    """`words` with `changes` of them replaced, far from each other, so that each changes 5 shingles."""
     rng, words = random.Random(str(seed)), list(words)
     for k in range(changes):
         words[10 + k * (len(words) - 10) // changes] = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=7))
@@ -57,8 +58,8 @@ def _urls(path: Path) -> list[str]:
     return urls
 
 
-def test_copies_and_strangers_have_the_same_verdicts(tmp_path: Path) -> None:
-    """Pairs of similarity 1, .95, .5 and 0: nothing is left to chance (.95 is missed once in 10^7, .5 found by .05)."""
+def test_copies_and_unrelated_texts_have_the_same_verdicts(tmp_path: Path) -> None:
+    """Pairs of similarity 1, .95, .5 and 0, with little chance: .95 is missed once in 10^7, .5 is found by .05."""
     texts = {}
     for k in range(60):
         words = random_text(k)
@@ -82,14 +83,14 @@ class Divergence:
     theirs: int
 
 
-def _unlike() -> list[str]:
-    """Forty pairs of similarity .63, of which each shares a band with probability .29."""
+def _dissimilar() -> list[str]:
+    """Forty pairs of similarity .63; each shares a band with probability .29."""
     pairs = [(random_text(f"unlike {k}"), k) for k in range(40)]
     return [" ".join(words) for base, k in pairs for words in (base, edited(base, k, 9))]
 
 
 def _chain() -> list[str]:
-    """Each like the next (.9), the first and the last unlike (.2)."""
+    """Each text is similar to the next (.9), the first and the last are not (.2)."""
     words = random_text("chain", 500)
     return [" ".join(words[k : k + 300]) for k in range(0, 200, 15)]
 
@@ -104,11 +105,11 @@ def _accents(accent: str) -> str:
 
 CHINESE = "磨坊在河边，一直为山谷里的人磨面。秋天农民把麦子带给磨坊主，他用铁秤称重。水落在大轮上，轮子转动石磨。"
 DIVERGENCES = {
-    "pairs that share a band are not compared": Divergence(_unlike(), 80, 71),
+    "pairs that share a band are not compared": Divergence(_dissimilar(), 80, 71),
     "a chain of near-duplicates is one cluster": Divergence(_chain(), 4, 1),
     "all numbers are one": Divergence([_numbers(1000), _numbers(5000)], 2, 1),
     "accents do not count": Divergence([_accents("e"), _accents("è")], 2, 1),
-    "a text of fewer than five words is like none": Divergence(["quzvel brontik", "Quzvel, brontik!"], 1, 2),
+    "a text of fewer than five words is similar to no other": Divergence(["quzvel brontik", "Quzvel, brontik!"], 1, 2),
     "Chinese is one word up to the next mark": Divergence([CHINESE, CHINESE.replace("秋天", "冬天")], 1, 2),
 }
 
@@ -125,7 +126,7 @@ def test_datatrove_differs(diverging: tuple[Kept, Kept], name: str) -> None:
     assert (ours, theirs) == (DIVERGENCES[name].ours, DIVERGENCES[name].theirs)
 
 
-def test_ours_keeps_the_longest_of_a_group_and_theirs_the_root_of_its_tree(tmp_path: Path) -> None:
+def test_ours_keeps_the_longest_of_a_cluster_and_theirs_the_root_of_its_tree(tmp_path: Path) -> None:
     words = random_text("longest")
     texts = {"short": " ".join(words), "long": " ".join([*words, "x" * 9]), "middle": " ".join([*words, "x"])}
     assert verdicts(texts, tmp_path) == ({"long"}, {"short"})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dedup.documents import format_ids, parse_ids
 from dedup.exact import ExactConfig
 from dedup.same_record import SameRecordConfig
-from dedup.url_dedup import UrlConfig
+from dedup.url_dedup import UrlDedupConfig
 from dedup.url_keys import normalized
 from shards.errors import RunError
 from shards.sink import open_arrow
@@ -86,13 +86,13 @@ def test_of_one_url_the_policy_names_the_one_that_stays(make_units: Make, resolv
     dates = {"front": "2021", "old": "2020-01-01T00:00:00Z", "new": "2022-05-05", "undated": ""}
     rows = [make_row(name, url="http://e.org/", date=date) for name, date in dates.items()]
     rows += [make_row("other", url="http://e.org/2"), make_row("no url"), make_row("none either")]
-    fates = resolve(UrlConfig(name="url", keep=keep), make_units(rows, 2))
+    fates = resolve(UrlDedupConfig(name="url", keep=keep), make_units(rows, 2))
     assert fates == {make_id(name): (make_id(kept), 1.0) for name in dates if name != kept}
 
 
 def test_ties_fall_by_id_and_not_by_place(make_units: Make, resolve: Resolve) -> None:
     rows = [make_row(k, "text", url="http://e.org/") for k in range(50)]
-    for config in (UrlConfig(name="url"), ExactConfig(name="exact")):
+    for config in (UrlDedupConfig(name="url"), ExactConfig(name="exact")):
         first = resolve(config, make_units(rows, 7, "some"), f"{config.name}-some")
         shuffled = make_units(random.Random(1).sample(rows, 50), 50, "one")
         assert resolve(config, shuffled, f"{config.name}-one") == first

@@ -25,7 +25,7 @@ KINDS = ("dense", "dense, single words", *QUANTIZED)
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Real models of every shape that fastText writes; a quantizer wants 256 rows, of the output 256 labels."""
+    """Real models of every shape that fastText writes. A quantizer needs 256 rows, one of the output 256 labels."""
     import fasttext
 
     folder = tmp_path_factory.mktemp("models")
@@ -47,7 +47,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_model_of_any_shape_is_whole_and_no_shorter_piece_of_it_is(
+def test_a_model_of_any_shape_is_whole_and_any_shorter_piece_is_cut_short(
     kind: str, models: dict[str, bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "model"
@@ -59,13 +59,13 @@ def test_a_model_of_any_shape_is_whole_and_no_shorter_piece_of_it_is(
     exactly = 0
     for num_bytes in range(whole - 1, -1, -1):
         os.truncate(path, num_bytes)
-        with pytest.raises(UserError, match=f"cut short: {num_bytes:,} of ") as told:
+        with pytest.raises(UserError, match=f"cut short: {num_bytes:,} of ") as error:
             check_whole(path)
         assert missing_bytes(path) <= whole - num_bytes
-        exactly += f"of {whole:,} bytes; fetch or train it again" in str(told.value)
+        exactly += f"of {whole:,} bytes; fetch or train it again" in str(error.value)
     if kind in QUANTIZED:
         assert exactly > 0
-    else:  # behind the flag of the first matrix, two heads, the rows of 4 float32, the second flag, 2 labels
+    else:  # after the flag of the first matrix: two heads, the rows of 4 float32, the second flag, 2 labels
         assert exactly == 2 * 16 + 16 * (_num_rows(models[kind]) + 2) + 1
 
 
@@ -97,7 +97,7 @@ def test_no_number_in_the_file_breaks_the_check(
         check_whole(path)
 
 
-def test_what_is_no_model_of_a_classifier_is_told_apart(models: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_classifier_is_refused_with_the_reason(models: dict[str, bytes], tmp_path: Path) -> None:
     import fasttext
 
     path = tmp_path / "model"

@@ -44,14 +44,14 @@ def archives(tmp_path: Path) -> Path:
         "a.whl!lists/a.tar.gz!in/words.gz",
     ],
 )
-def test_one_list_has_one_content_and_one_digest_wherever_it_lies(archives: Path, reference: str) -> None:
+def test_a_list_has_the_same_entries_and_digest_in_any_container(archives: Path, reference: str) -> None:
     where = f"{archives}/{reference}"
     assert entries(where) == entries(Path(where)) == ["stone", "wheel", "dam"]
     facts = list_facts(where)
     assert (facts.sha256, facts.licence, facts.entries) == (hashlib.sha256(WORDS).hexdigest(), "CC0-1.0", 3)
 
 
-def test_a_list_that_an_installed_package_brought_is_named_by_the_package() -> None:
+def test_a_list_of_an_installed_package_is_named_by_the_package() -> None:
     assert "from _pytest import version_tuple" in entries("package:pytest/pytest/__init__.py")
     facts = list_facts("package:pytest/pytest/py.typed")
     assert (facts.entries, facts.licence) == (0, "unknown")
@@ -71,19 +71,21 @@ def test_a_list_that_an_installed_package_brought_is_named_by_the_package() -> N
         ("{}", "the list cannot be read: .*directory"),
     ],
 )
-def test_what_is_not_there_is_told_with_its_reference(archives: Path, reference: str, message: str) -> None:
-    with pytest.raises(UserError, match=message) as told:
+def test_a_missing_list_is_reported_with_its_reference(archives: Path, reference: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
         entries(reference.format(archives))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
-def test_a_list_that_was_not_fetched_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_list_that_was_not_fetched_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(UserError, match="run `gristmill lists`"):
         entries("ut1")
 
 
-def test_entries_are_counted_across_pieces_as_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counted_entries_are_the_entries_that_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listfile, "_PIECE", 7)
     for text in ("", "a", "a\n", "\na\n\n#b\n c \n", "abcdefghijkl\nm\n\n\n#\n \nn", "a.example\n" * 40):
         path = tmp_path / f"{len(text)}.txt"
@@ -100,7 +102,7 @@ def test_built_in_lists_state_their_licence() -> None:
 @pytest.mark.slow
 @pytest.mark.real
 def test_ut1_loads_in_two_seconds_and_200_mb(real_data: Path, tmp_path: Path) -> None:
-    """On one core it takes .6 s and 126 MB; the bound leaves room for other work on the machine."""
+    """On one core it takes .6 s and 126 MB; the limit leaves room for other work on the machine."""
     target = ut1_target()
     if not target.is_file():
         fetch_ut1(target)

@@ -7,7 +7,7 @@ from cleaners.assets.pypi_file import downloaded_wheel
 from shards.errors import RunError
 
 
-def test_a_wheel_is_there_as_long_as_the_block_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wheel_exists_for_the_length_of_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     def leave_a_wheel(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
         folder, requirement = command[-2:]
         (Path(folder) / f"{requirement}.whl").write_bytes(b"wheel")
@@ -19,7 +19,7 @@ def test_a_wheel_is_there_as_long_as_the_block_lasts(monkeypatch: pytest.MonkeyP
     assert not wheel.parent.exists()
 
 
-def test_what_pip_says_is_told_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_pip_is_reported_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess("pip", 1, "", "ERROR: no\n  such thing\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with (

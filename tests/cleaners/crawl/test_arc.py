@@ -45,7 +45,7 @@ def read(path: Path, start: int = 0) -> tuple[list[dict[str, object]], WarcReade
 
 @pytest.mark.parametrize("gzipped", [True, False])
 @pytest.mark.parametrize("version", [1, 2])
-def test_rows_say_where_their_record_lies(tmp_path: Path, gzipped: bool, version: int) -> None:
+def test_rows_have_the_offset_and_length_of_their_record(tmp_path: Path, gzipped: bool, version: int) -> None:
     path = write(tmp_path / "a.arc", small_arc(version=version), gzipped)
     rows, reader = read(path)
     assert [row["url"] for row in rows] == [f"http://a.example/{i}" for i in range(6)]
@@ -83,9 +83,7 @@ def test_units_tile_the_file(tmp_path: Path, gzipped: bool, monkeypatch: pytest.
 
 @pytest.mark.parametrize("gzipped", [True, False])
 @pytest.mark.parametrize("length", ["-1", "abc", "400000000000", "9" * 19])
-def test_a_length_that_is_not_true_costs_its_own_record_and_no_other(
-    tmp_path: Path, gzipped: bool, length: str
-) -> None:
+def test_a_wrong_length_costs_its_own_record_and_no_other(tmp_path: Path, gzipped: bool, length: str) -> None:
     records = small_arc()
     records[3] = arc_record("http://a.example/2", page(2), length=length)
     rows, reader = read(write(tmp_path / "a.arc", records, gzipped))

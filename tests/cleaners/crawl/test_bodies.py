@@ -1,4 +1,4 @@
-"""Each encoding of a body, whole, cut, and declared of bytes that do not have it."""
+"""Each encoding of a body: whole, cut, and declared for bytes that do not have it."""
 
 import gzip
 import zlib
@@ -47,7 +47,7 @@ def chunked(data: bytes, size: int = 4_000) -> bytes:
 
 @pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize("is_chunked", [True, False])
-def test_a_whole_body_comes_out_as_it_was(name: str, is_chunked: bool) -> None:
+def test_a_whole_body_is_restored(name: str, is_chunked: bool) -> None:
     body = ENCODERS[name](PAGE)
     body, transfer = (chunked(body), "Chunked") if is_chunked else (body, "")
     assert undo_encodings(body, transfer, name) == (PAGE, "whole")
@@ -55,7 +55,7 @@ def test_a_whole_body_comes_out_as_it_was(name: str, is_chunked: bool) -> None:
 
 @pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize("is_chunked", [True, False])
-def test_of_a_cut_body_the_part_that_inflates_comes_out(name: str, is_chunked: bool) -> None:
+def test_the_part_of_a_cut_body_that_inflates_is_kept(name: str, is_chunked: bool) -> None:
     body = ENCODERS[name](PAGE)
     body, transfer = (chunked(body), "chunked") if is_chunked else (body, "")
     found, state = undo_encodings(body[: len(body) * 9 // 10], transfer, name)
@@ -66,7 +66,7 @@ def test_of_a_cut_body_the_part_that_inflates_comes_out(name: str, is_chunked: b
 
 @pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize("transfer", ["chunked", ""])
-def test_a_body_stored_decoded_under_headers_that_declare_an_encoding_stays(name: str, transfer: str) -> None:
+def test_a_body_stored_decoded_under_headers_of_an_encoding_stays(name: str, transfer: str) -> None:
     assert undo_encodings(PAGE, transfer, name) == (PAGE, "untrue")
     assert undo_encodings(ENCODERS[name](PAGE), "chunked", name) == (PAGE, "untrue")
 
@@ -76,25 +76,25 @@ def test_encodings_are_undone_from_the_last_to_the_first() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "identity", "utf-8", "aes128gcm"])
-def test_what_is_no_known_encoding_leaves_the_body(name: str) -> None:
+def test_an_unknown_encoding_leaves_the_body(name: str) -> None:
     assert undo_encodings(PAGE, "", name) == (PAGE, "whole")
 
 
-def test_text_that_begins_like_a_chunk_is_none() -> None:
+def test_text_that_begins_like_a_chunk_is_not_chunked() -> None:
     assert undo_encodings(b"1984\r\n" + b"is a novel by George Orwell. " * 500, "chunked", "")[1] == "untrue"
 
 
-def test_several_gzip_members_are_one_body_and_zeros_behind_them_are_none() -> None:
+def test_several_gzip_members_are_one_body_and_zeros_after_them_are_ignored() -> None:
     assert undo_encodings(gzip.compress(b"a") + gzip.compress(b"b") + bytes(9), "", "gzip") == (b"ab", "whole")
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd"])
-def test_a_compressed_body_cut_before_anything_inflates_is_empty_and_never_taken_for_text(name: str) -> None:
+def test_a_compressed_body_cut_before_anything_inflates_is_empty(name: str) -> None:
     assert undo_encodings(ENCODERS[name](PAGE)[:12], "", name) == (b"", "cut")
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_inflating_stops_at_a_bound(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inflating_stops_at_a_limit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "MAX_BODY", 1 << 20)
     found, state = undo_encodings(ENCODERS[name](bytes(50 << 20)), "", name)
     assert state == "cut"
@@ -138,9 +138,7 @@ def test_one_real_page_fetched_as_brotli_as_gzip_and_plain_is_one_page(real_data
         ("webarchive-discovery/wikipedia-mona-lisa__flashfrozen-jwat-recompressed.warc.gz", 12, 0, 0),
     ],
 )
-def test_real_bodies_are_counted_by_what_was_done_to_them(
-    real_data: Path, file: str, number: int, cut: int, untrue: int
-) -> None:
+def test_cut_and_untrue_real_bodies_are_counted(real_data: Path, file: str, number: int, cut: int, untrue: int) -> None:
     rows, reader = rows_of(real_data / "warc" / file)
     assert len(rows) >= number
     assert reader.stats["bodies/cut"] == cut
@@ -150,7 +148,7 @@ def test_real_bodies_are_counted_by_what_was_done_to_them(
 
 
 @pytest.mark.real
-def test_real_revisits_name_what_they_are_copies_of(real_data: Path) -> None:
+def test_real_revisits_name_their_originals(real_data: Path) -> None:
     dupes = [row for row in rows_of(real_data / "warc/pywb/dupes.warc.gz")[0] if row["record_type"] == "revisit"]
     assert {row["refers_to"] for row in dupes} >= {"http://www.iana.org/", "http://example.com"}
     (folder,) = (real_data / "warc/webarchive-discovery").glob("gov.uk-revisit*BL-20140325122341434*")
@@ -159,7 +157,7 @@ def test_real_revisits_name_what_they_are_copies_of(real_data: Path) -> None:
     assert all(str(name).startswith("sha1:") for name in by_digest)
 
 
-def test_a_body_cut_before_anything_comes_out_is_empty_and_text_stays_text() -> None:
+def test_a_brotli_body_cut_before_anything_inflates_is_empty_and_text_stays() -> None:
     packed = brotli.compress(b"<p>The mill stands by the river.</p>" * 200)
     assert undo_encodings(packed[:8], "", "br") == (b"", "cut")
     assert undo_encodings(b"<p>plain</p>", "", "br") == (b"<p>plain</p>", "untrue")

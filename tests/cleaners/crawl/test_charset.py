@@ -81,7 +81,9 @@ def test_codec_of_a_label(label: str, codec: str | None) -> None:
         (page("utf-32-le", "plain", ""), None, "utf-32-le", "detector"),
     ],
 )
-def test_who_names_the_charset(payload: bytes, http_charset: str | None, charset: str, source: str) -> None:
+def test_the_charset_comes_from_the_first_source_that_names_it(
+    payload: bytes, http_charset: str | None, charset: str, source: str
+) -> None:
     decoded = decode(payload, http_charset)
     assert (decoded.charset, decoded.source, decoded.num_replaced) == (charset, source, 0)
 
@@ -94,7 +96,7 @@ def test_who_names_the_charset(payload: bytes, http_charset: str | None, charset
         (b"<p>LES \xd5UVRES", False),
     ],
 )
-def test_curly_quotes_of_macroman_are_told_from_capital_letters(payload: bytes, is_taken: bool) -> None:
+def test_curly_quotes_of_macroman_are_distinguished_from_capital_letters(payload: bytes, is_taken: bool) -> None:
     assert (decode(payload).charset == "mac-roman") is is_taken
 
 
@@ -106,7 +108,7 @@ def test_curly_quotes_of_macroman_are_told_from_capital_letters(payload: bytes, 
         ("한글 문서는".encode("johab"), False),  # too little of it to be sure
     ],
 )
-def test_johab_is_told_by_its_syllables(payload: bytes, is_taken: bool) -> None:
+def test_johab_is_recognized_by_its_syllables(payload: bytes, is_taken: bool) -> None:
     assert (decode(payload).charset == "johab") is is_taken
 
 
@@ -143,12 +145,12 @@ def _codec(folder: str) -> str:
 
 
 def _is_same_text(found: str, wanted: str) -> bool:
-    """Equal but for 2 % of the characters beyond ASCII: supersets read a few signs differently."""
+    """Equal except for 2 % of the characters beyond ASCII: supersets read a few signs differently."""
     a, b = (Counter(c for c in text if c > "\x7f" and c not in "\ufffd\ufeff") for text in (found, wanted))
     return (a & b).total() >= 0.98 * max(a.total(), b.total())
 
 
-def test_zero_bytes_in_the_text_make_no_wide_charset() -> None:
+def test_zero_bytes_in_the_text_do_not_make_a_wide_charset() -> None:
     page = b"<html><body>" + b"".join(bytes([c, 0]) for c in b"some text" * 50)
     assert decode(page, "utf-8").charset == "utf-8"
     assert decode("<html><body>some text".encode("utf-16-le"), "utf-8").charset == "utf-16-le"

@@ -1,4 +1,4 @@
-"""Every record of every file is a row, counted by type, or named as damaged with its offset."""
+"""Every record of every file is a row, counted by type, or reported as damage with its offset."""
 
 import gzip
 from collections import Counter
@@ -26,7 +26,7 @@ def small_crawl(gzip: bool = True) -> Crawl:
 
 
 @pytest.mark.parametrize("gzipped", [True, False])
-def test_rows_say_where_their_record_lies(tmp_path: Path, gzipped: bool) -> None:
+def test_rows_have_the_offset_and_length_of_their_record(tmp_path: Path, gzipped: bool) -> None:
     path = small_crawl(gzipped).write(tmp_path / "a.warc.gz")
     rows, reader = read(path)
     assert [row["url"] for row in rows] == [f"https://example.org/{i}" for i in range(6)]
@@ -101,7 +101,7 @@ def _records(data: bytes) -> list[object]:
 
 
 @pytest.mark.parametrize("gzipped", [True, False])
-def test_reading_goes_on_behind_damage(tmp_path: Path, gzipped: bool) -> None:
+def test_reading_goes_on_after_damage(tmp_path: Path, gzipped: bool) -> None:
     crawl = small_crawl(gzipped)
     whole, _ = read(crawl.write(tmp_path / "whole.warc"))
     at, length = whole[2]["warc_offset"], whole[2]["warc_length"]
@@ -156,9 +156,7 @@ def plain_record(i: int, *, length: int | str | None = None, newline: bytes = b"
     ["", "400000000000", str(2**63), "9" * 20, "9" * 5000, "²", "-5", "abc", "50000"],
     ids=lambda v: f"{v[:6]}~{len(v)}",
 )
-def test_a_length_that_is_not_true_costs_its_own_record_and_no_other(
-    tmp_path: Path, gzipped: bool, length: str
-) -> None:
+def test_a_wrong_length_costs_its_own_record_and_no_other(tmp_path: Path, gzipped: bool, length: str) -> None:
     records = [plain_record(i, length=length if i == 2 else None) for i in range(6)]
     path = tmp_path / "a.warc"
     path.write_bytes(b"".join(gzip.compress(r, mtime=0) if gzipped else r for r in records))
@@ -169,7 +167,7 @@ def test_a_length_that_is_not_true_costs_its_own_record_and_no_other(
     ]
 
 
-def test_a_record_longer_than_it_says_is_kept_as_long_and_its_rest_is_named(tmp_path: Path) -> None:
+def test_a_record_longer_than_declared_is_kept_to_that_length_and_its_rest_is_damage(tmp_path: Path) -> None:
     records = [gzip.compress(plain_record(i, length=20 if i == 2 else None), mtime=0) for i in range(5)]
     path = tmp_path / "a.warc.gz"
     path.write_bytes(b"".join(records))
@@ -212,7 +210,7 @@ def test_several_records_in_a_member_share_its_offset_and_are_not_cut_into_units
     assert first + read(path, reader.next_start)[0] == whole
 
 
-def test_a_compressed_body_is_inflated_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compressed_body_is_inflated_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "MAX_BODY", 1 << 20)
     body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(
         bytes(50 << 20)
@@ -228,8 +226,8 @@ def test_a_compressed_body_is_inflated_up_to_a_bound(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("gzipped", [True, False])
-def test_mutated_files_never_crash_and_lose_no_record_in_silence(tmp_path: Path, gzipped: bool) -> None:
-    """Random bytes flipped, cut out, doubled: what is not read is named, and every untouched member is read."""
+def test_mutated_files_never_crash_and_every_lost_record_is_reported(tmp_path: Path, gzipped: bool) -> None:
+    """Random bytes are flipped, removed or added. Unreadable bytes are reported; every untouched member is read."""
     import random
 
     records = [plain_record(i, body=b"<p>" + bytes([97 + i]) * 400 + b"</p>") for i in range(12)]
@@ -271,7 +269,7 @@ def test_ids_come_from_the_record_id_or_else_from_what_is_stored(tmp_path: Path)
 
 @pytest.mark.real
 def test_every_record_of_other_projects_files_is_accounted_for(real_data: Path) -> None:
-    """170 files of other test suites: what warcio reads as whole records, we read too, or name the place."""
+    """170 files of other test suites: each record that warcio reads whole is read here, too, or reported as damage."""
     paths = [
         p
         for p in sorted((real_data / "warc").glob("*/*"))

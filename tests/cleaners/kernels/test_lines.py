@@ -57,7 +57,7 @@ def test_the_table_of_lines_is_that_of_plain_python(texts: list[str | None]) -> 
     assert lines.later_copies(table).tolist() == copies
 
 
-def test_asked_again_for_the_same_words_the_table_is_at_hand() -> None:
+def test_the_table_of_the_same_words_is_computed_once() -> None:
     text = pa.array(["a b\nc"], pa.large_string())
     assert lines.lines_of(text, words_of(text)) is lines.lines_of(text, words_of(text))
     other = pa.array(["a b c"], pa.large_string())
@@ -69,6 +69,6 @@ def test_asked_again_for_the_same_words_the_table_is_at_hand() -> None:
 )
 def test_ends_of_lines_are_those_of_str_endswith(texts: list[str], endings: list[str]) -> None:
     array = pa.array(texts, pa.large_string())
-    found = lines.ends_in(lines.lines_of(array, words_of(array)), array, tuple(endings))
+    is_ended = lines.ends_in(lines.lines_of(array, words_of(array)), array, tuple(endings))
     whole = [line.strip() for text in texts for line in text.split("\n") if split(line)]
-    assert found.tolist() == [line.endswith(tuple(endings)) for line in whole]
+    assert is_ended.tolist() == [line.endswith(tuple(endings)) for line in whole]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from word_oracle import any_text, split
 
-from cleaners.kernels import word_counts as counts
+from cleaners.kernels.word_counts import BULLETS, COUNTS, document_counts, hash_stop_words
 from shards.unicode import IDEOGRAPH, LETTER, classes, lowercase, text_buffers
 from shards.words import words_of
 
@@ -23,21 +23,21 @@ def kind_of(character: str) -> int:
 def test_document_counts_are_those_of_plain_python(text: str) -> None:
     words = split(text)
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    bullets = {chr(c) for c in counts.BULLETS}
+    bullets = {chr(c) for c in BULLETS}
     cores = [re.sub(r"^[\W_]+|[\W_]+$", "", word).lower() for word in words]
-    stop_words = counts.hash_stop_words(("the", "x"))
+    stop_words = hash_stop_words(("the", "x"))
     array = pa.array(["padding", text], pa.large_string())
     w = words_of(array)
     data, _ = text_buffers(array)
-    found = counts.document_counts(data, w.rows, w.starts, w.ends, classes(), lowercase(), *stop_words)[1].tolist()
-    assert found == [
-        len(words),
-        sum(map(len, words)),
-        sum(any(kind_of(c) in (LETTER, IDEOGRAPH) for c in word) for word in words),
-        text.count("#"),
-        text.count("...") + text.count("…"),
-        len(lines),
-        sum(line[0] in bullets for line in lines),
-        sum(line.endswith(("...", "…")) for line in lines),
-        len({"the", "x"} & set(cores)),
-    ]
+    counts = document_counts(data, w.rows, w.starts, w.ends, classes(), lowercase(), *stop_words)[1]
+    assert {name: int(counts[name]) for name in COUNTS.names} == {
+        "words": len(words),
+        "chars": sum(map(len, words)),
+        "hashes": text.count("#"),
+        "ellipses": text.count("...") + text.count("…"),
+        "alpha_words": sum(any(kind_of(c) in (LETTER, IDEOGRAPH) for c in word) for word in words),
+        "lines": len(lines),
+        "bullet_lines": sum(line[0] in bullets for line in lines),
+        "ellipsis_lines": sum(line.endswith(("...", "…")) for line in lines),
+        "stop_words": len({"the", "x"} & set(cores)),
+    }

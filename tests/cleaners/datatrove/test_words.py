@@ -20,8 +20,8 @@ def tokens(texts: list[str | None]) -> list[list[str]]:
     array = pa.array(texts, pa.large_string())
     words = tokens_of(array)
     data, _ = text_buffers(array)
-    found = [data[a:b].tobytes().decode() for a, b in zip(words.starts, words.ends, strict=True)]
-    return [found[a:b] for a, b in itertools.pairwise(words.rows)]
+    spans = [data[a:b].tobytes().decode() for a, b in zip(words.starts, words.ends, strict=True)]
+    return [spans[a:b] for a, b in itertools.pairwise(words.rows)]
 
 
 def _set(bit: int) -> str:
@@ -30,7 +30,7 @@ def _set(bit: int) -> str:
 
 _PREFIX = re.compile(rf"US\$|[CA]\$|\.\.+|\+(?![0-9])|(?!\+){_set(affixes.PREFIX)}")
 _SUFFIX = re.compile(
-    rf"\.\.+$|(?<=[0-9])(?:{'|'.join(map(re.escape, affixes.BEHIND_DIGITS))})$|['’][sS]$|……$|{_set(affixes.SUFFIX)}$"
+    rf"\.\.+$|(?<=[0-9])(?:{'|'.join(map(re.escape, affixes.AFTER_DIGITS))})$|['’][sS]$|……$|{_set(affixes.SUFFIX)}$"
     rf"|(?<={_set(affixes.BEFORE_DOT)})\.$|(?<={_set(affixes.UPPER)}{_set(affixes.UPPER)})\.$|(?<=°[FfCcKk])\.$"
 )
 _ALPHA = _set(affixes.ALPHA)
@@ -101,7 +101,7 @@ def without_ideographs(text: str) -> str:
 
 @settings(max_examples=500)
 @given(st.one_of(crowded, any_text.map(without_ideographs), st.text(st.characters(max_codepoint=126), max_size=40)))
-def test_the_kernel_cuts_as_the_oracle_does(text: str) -> None:
+def test_the_kernel_cuts_words_as_the_oracle_does(text: str) -> None:
     assert tokens(["padding", text, "behind."])[1] == plain_tokens(text)
 
 
@@ -153,9 +153,9 @@ def test_a_word_of_a_megabyte_is_cut_in_linear_time() -> None:
     tokens(["warm."])
     for word in ("x" * 1_000_000, "!" * 1_000_000, "." * 1_000_000, "a-" * 500_000, "a@a." * 250_000, "é" * 500_000):
         began = time.perf_counter()
-        found = tokens([word])[0]
+        pieces_of_word = tokens([word])[0]
         assert time.perf_counter() - began < 2
-        assert "".join(found) == word
+        assert "".join(pieces_of_word) == word
     assert len(tokens(["!" * 1_000_000])[0]) == 1_000_000
 
 

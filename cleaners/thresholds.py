@@ -1,7 +1,7 @@
-"""Stages whose rules are plain bounds over their own metrics, told by two tables; any bound can be switched off.
+"""Stages whose rules compare metrics of their own with thresholds, stated in two tables. Any threshold can be off.
 
-TOML has no null, so a bound that does not apply is written `false` there: `max_top_2gram_fraction = false`. It is
-None in Python and has no rule; its metric is measured all the same.
+TOML has no null, so a threshold that does not apply is written `false` there: `max_top_2gram_fraction = false`. It is
+None in Python and has no rule. Its metric is measured all the same.
 """
 
 from typing import Annotated, ClassVar, TypeVar
@@ -13,15 +13,17 @@ from pydantic import BeforeValidator, PlainSerializer
 from shards.stage import Batch, Rule, StageConfig, with_columns
 
 T = TypeVar("T")
-Bound = Annotated[
+Threshold = Annotated[
     T | None,
     BeforeValidator(lambda value: None if value is False else value),
     PlainSerializer(lambda value: False if value is None else value),
 ]
 
 
-class BoundedConfig(StageConfig):
-    METRICS: ClassVar[dict[str, pa.DataType]]
+class ThresholdConfig(StageConfig):
+    """A local stage that adds the columns of METRICS and drops by RULES."""
+
+    METRICS: ClassVar[dict[str, pa.DataType]]  # without the stage's name
     RULES: ClassVar[tuple[tuple[str, str, str], ...]]  # (reason, metric, setting)
 
     def columns(self) -> pa.Schema:
