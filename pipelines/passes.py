@@ -33,8 +33,8 @@ from shards.errors import RunError
 from shards.exchange import VERDICTS, ExchangeUnit, GlobalStageConfig
 from shards.lock import locked
 from shards.manifest import Manifest, read_manifest
+from shards.reader import Damage, only_error
 from shards.sink import ArrowSink, open_arrow, read_batches
-from shards.source import Damage, only_error
 from shards.stats import Stats
 
 SAME_RECORD = SameRecordConfig(name="same_record")

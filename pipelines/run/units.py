@@ -27,8 +27,10 @@ from pipelines.run.extracted_texts import TEXTS, Keeper, Recorded, SavedReader, 
 from pipelines.run.unit_files import DROPPED, facts_schema, text_schema, work_file
 from shards.exchange import ExchangeUnit
 from shards.manifest import Manifest, WrittenFile, write_manifest
+from shards.reader import Damage, Reader
+from shards.row_reader import RowReader
 from shards.sink import ArrowSink
-from shards.source import Damage, Reader, RowReader, SourceConfig
+from shards.source import SourceConfig
 from shards.stage import Batch, Stage, StageConfig, with_columns
 from shards.stats import Stats
 from shards.storage import InputFile
