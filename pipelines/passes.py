@@ -32,8 +32,8 @@ from shards.errors import RunError
 from shards.exchange import ALARMS_FILE, EDGES_FILE, VERDICTS, ExchangeUnit, GlobalStageConfig
 from shards.lock import locked
 from shards.manifest import Manifest, read_manifest
+from shards.reader import Damage, only_error
 from shards.sink import open_arrow, read_batches
-from shards.source import Damage, only_error
 from shards.stats import Stats
 from shards.unit_key import UnitKey
 

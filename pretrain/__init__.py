@@ -1,1 +1,6 @@
-"""Training: tokenizer, mixture, packing, model and loop. Reads shards and nothing else of ours."""
+"""Training: tokenizer, order of training, model and loop. It reads shards and imports no other package but `shards`.
+
+tokenizing/   text shards → token shards; the tokenizer
+order/        which rows a step is trained on: mixture, packing, plan, batches, trace
+here          settings, model, loss, optimizer, checkpoints, evaluation, and the loop (`train.py`)
+"""

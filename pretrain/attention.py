@@ -1,6 +1,6 @@
-"""Causal attention that never crosses a document: one function, two kernels.
+"""Causal attention within documents: one function, two kernels.
 
-    CUDA   varlen_attn over all rows laid end to end; documents are given by where they begin
+    CUDA   varlen_attn over all rows laid end to end, with the offsets at which segments begin
     CPU    scaled_dot_product_attention with a boolean mask (varlen_attn has no CPU kernel)
 
 Shapes: B rows, T positions, H query heads, K key-value heads, D width of a head.
@@ -16,16 +16,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Documents:
-    """Where documents lie in a batch, in the form that the device's kernel takes; made once, used by every layer."""
+    """The segments of a batch in the form that the device's kernel takes; made once, used by every layer."""
 
-    mask_B1TT: Tensor | None  # bool, CPU: query may see key
-    cu_seqlens: (
-        Tensor | None
-    )  # int32, CUDA: where segments begin in the flattened batch, its end repeated to fixed length
+    mask_B1TT: Tensor | None
+    """CPU: bool, whether the query may see the key."""
+
+    cu_seqlens: Tensor | None
+    """CUDA: int32, offsets of the segments in the flattened batch; its end is repeated up to a fixed length."""
 
     @classmethod
     def of(cls, positions_BT: np.ndarray, max_segments: int, device: torch.device) -> "Documents":
-        """`max_segments` bounds the segments of a row; a position of 0 begins one."""
+        """The segments of int64 `positions_BT`: a position of 0 begins one, and a row has at most `max_segments`."""
         if device.type == "cuda":
             starts = np.flatnonzero(positions_BT == 0)
             cu_seqlens = np.full(len(positions_BT) * max_segments + 1, positions_BT.size, np.int32)
@@ -37,7 +38,7 @@ class Documents:
 
 
 def attend(q_BTHD: Tensor, k_BTKD: Tensor, v_BTKD: Tensor, documents: Documents) -> Tensor:
-    """[B, T, H, D]: each position attends to itself and what precedes it in its own segment."""
+    """[B, T, H, D]: each position attends to itself and to the earlier positions of its segment."""
     B, T, H, D = q_BTHD.shape
     if documents.cu_seqlens is None:
         q, k, v = (x.transpose(1, 2) for x in (q_BTHD, k_BTKD, v_BTKD))
@@ -48,7 +49,7 @@ def attend(q_BTHD: Tensor, k_BTKD: Tensor, v_BTKD: Tensor, documents: Documents)
 
     q, k, v = (x.flatten(0, 1) for x in (q_BTHD, k_BTKD, v_BTKD))
     causal = (-1, 0)
-    starts = documents.cu_seqlens
-    flat = varlen_attn(q, k, v, starts, starts, T, T, window_size=causal, enable_gqa=k.shape[1] != H)
+    offsets = documents.cu_seqlens
+    flat = varlen_attn(q, k, v, offsets, offsets, T, T, window_size=causal, enable_gqa=k.shape[1] != H)
     assert isinstance(flat, Tensor)  # no auxiliary output was asked for
     return flat.view(B, T, H, D)

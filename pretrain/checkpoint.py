@@ -1,12 +1,12 @@
-"""Checkpoints: all that is needed to go on as if nothing had happened.
+"""Checkpoints: everything that is needed to continue a training as if it had not stopped.
 
     OUT/checkpoints/step-00000400/model.safetensors    weights
                                   training.pt          optimizer and random-number state
                                   state.json           step, tokens and plan; written last
 
-A checkpoint exists when its state.json does, and loses that file first when it is deleted or written again. Older ones
-are deleted only after a new one exists, so a kill at any moment leaves a whole checkpoint. One that the disk has
-damaged since is passed over for the one before it.
+A checkpoint exists when its state.json does, and loses that file first when it is deleted or written again. Older
+checkpoints are deleted only after a new one exists, so a kill at any moment leaves a whole one. A checkpoint that does
+not load is passed over for the one before it.
 """
 
 import logging
@@ -31,25 +31,25 @@ _WEIGHTS, _TRAINING = "model.safetensors", "training.pt"
 def save_checkpoint(
     folder: Path, state: TrainState, model: nn.Module, optimizer: torch.optim.Optimizer, *, keep: int
 ) -> None:
-    """Write the checkpoint of `state.step` and delete all but the newest `keep`."""
+    """Write the checkpoint of `state.step` and delete all but the newest `keep` up to that step."""
     path = folder / f"step-{state.step:08d}"
-    (path / STATE).unlink(missing_ok=True)  # there only where this one did not load
+    (path / STATE).unlink(missing_ok=True)  # it exists only where this checkpoint did not load
     write_bytes(path / _WEIGHTS, save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
     with atomic_file(path / _TRAINING) as file:
         torch.save({"optimizer": optimizer.state_dict(), "rng": torch.get_rng_state()}, file)
     write_json(path / STATE, state.model_dump())
-    # Later ones than this did not load: training would have gone on from them.
+    # Checkpoints of later steps did not load; otherwise training would have continued from them.
     kept = [other for other in checkpoint_paths(folder) if other.name <= path.name][-keep:]
     for other in folder.glob("step-*"):
-        if other not in kept:  # an older one, or what a kill left of one
+        if other not in kept:  # an older one, or the rest of one that a kill left
             (other / STATE).unlink(missing_ok=True)
             shutil.rmtree(other)
 
 
 def load_newest(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainState | None:
-    """Put the newest checkpoint that loads in place, its random-number state included; None where there is none yet.
+    """Load the newest checkpoint that loads, with its random-number state; None where there is no checkpoint.
 
-    `RunError` where there are checkpoints and none loads: training anew over them is the user's decision.
+    RunError where there are checkpoints and none loads: to train anew over them is the user's decision.
     """
     newest_first = checkpoint_paths(folder)[::-1]
     problems = []
@@ -66,8 +66,8 @@ def load_newest(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
             return state
     if problems:
         raise RunError(
-            f"{folder}: none of its {len(problems)} checkpoints loads; the newest: {problems[0]}; restore one from a "
-            f"copy, or delete {folder} to train from the beginning"
+            f"{folder}: none of its checkpoints loads ({len(problems)} tried); the newest: {problems[0]}; "
+            f"restore one from a copy, or delete {folder} to train from the beginning"
         )
     return None
 
@@ -79,7 +79,7 @@ def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Non
         raise RunError(f"{path / _WEIGHTS}: not readable ({_first_line(error)})") from None
     try:
         training = torch.load(path / _TRAINING, map_location="cpu", weights_only=True)
-        # What torch raises depends on where the file is cut or damaged.
+        # The error that torch raises depends on where the file is cut or damaged.
     except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
         raise RunError(f"{path / _TRAINING}: not readable ({_first_line(error)})") from None
     try:

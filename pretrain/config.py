@@ -1,4 +1,4 @@
-"""TRAIN.toml: what is trained, on what, and how. Paths in it are relative to the file.
+"""TRAIN.toml: the settings of a training. Paths in it are relative to the file.
 
 out = "../runs/small"
 steps = 400                       # or: tokens = 10_000_000
@@ -24,72 +24,10 @@ from pydantic import Field
 from shards.config import Config, load_toml
 from shards.errors import UserError
 
-
-class SourceConfig(Config):
-    """A token folder and its share of the training rows."""
-
-    tokens: str
-    weight: float = Field(default=1.0, gt=0, le=1e15)  # any scale, a source's size for example; they are summed
-    # Up to four epochs are nearly as good as new data (Muennighoff et al., "Scaling Data-Constrained LMs", 2023).
-    max_epochs: float = Field(default=4.0, gt=0)
-
-
-class ModelConfig(Config):
-    """A Llama-shaped decoder."""
-
-    preset: str | None = None  # a name of PRESETS, whose values stand where the file gives none
-    width: int = Field(gt=0, le=1 << 16)
-    num_layers: int = Field(gt=0, le=1 << 10)
-    num_heads: int = Field(gt=0, le=1 << 10)
-    num_kv_heads: int = Field(gt=0, le=1 << 10)  # fewer than num_heads: grouped-query attention
-    feed_forward_width: int = Field(gt=0, le=1 << 20)
-    rope_theta: float = Field(default=10_000.0, gt=0)
-    norm_epsilon: float = Field(default=1e-5, gt=0)
-    qk_norm: bool = False  # RMSNorm on each head's queries and keys: steadier at high learning rates
-    tied_embeddings: bool = False  # the output matrix is the embedding
-
-
-class OptimizerConfig(Config):
-    """AdamW with linear warm-up, then a cosine or a constant-and-linear-decay ("wsd") schedule."""
-
-    lr: float = Field(default=6e-4, gt=0)
-    min_lr_fraction: float = Field(default=0.1, ge=0, le=1)  # of lr, reached at the last step
-    warmup_steps: int = Field(default=100, ge=0, le=1 << 40)
-    schedule: Literal["cosine", "wsd"] = "cosine"
-    decay_fraction: float = Field(default=0.2, gt=0, le=1)  # of all steps; wsd decays over these
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    beta2: float = Field(default=0.95, ge=0, lt=1)
-    epsilon: float = Field(default=1e-8, gt=0)
-    weight_decay: float = Field(default=0.1, ge=0)  # of matrices; norms have none
-    max_grad_norm: float = Field(default=1.0, gt=0)
-
-
-class TrainConfig(Config):
-    out: str
-    # The bounds keep the places of the training order, steps times batch_size, within 64 bits.
-    steps: int = Field(gt=0, le=1 << 40)
-    sequence_length: int = Field(gt=0, le=1 << 20)
-    batch_size: int = Field(gt=0, le=1 << 20)  # sequences in one step, over all devices and micro-batches
-    micro_batch_size: int | None = Field(default=None, gt=0)  # sequences in memory at once; None: the whole batch
-    seed: int = Field(default=0, ge=0, lt=1 << 63)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    compile: bool = False  # torch.compile: faster steps, a minute of start-up
-    checkpoint_every: int = Field(default=500, gt=0)  # steps
-    keep_checkpoints: int = Field(default=2, gt=0)
-    eval_every: int | None = Field(default=None, gt=0)  # steps; None: only before the first and after the last
-    eval_max_tokens: int = Field(
-        default=1_000_000, gt=0, lt=1 << 63
-    )  # held-out tokens of each source that are measured
-    model: ModelConfig
-    optimizer: OptimizerConfig = OptimizerConfig()
-    source: dict[str, SourceConfig] = Field(min_length=1)
-
-
 _WIDTHS = ("width", "num_layers", "num_heads", "num_kv_heads", "feed_forward_width")
 _SMALL: dict[str, Any] = {"qk_norm": True, "tied_embeddings": True}
-# The name says how many parameters there are without embeddings. Two CPU cores train "1m" at about 8,000 tokens/s and
-# "3m" at about 4,000 (vocabulary 4,096, rows of 256).
-# 1b and 3b have the shapes of Llama 3.2.
+# A name is the number of parameters without embeddings. Two CPU cores train "1m" at about 8,000 tokens/s and "3m" at
+# about 4,000 (vocabulary 4,096, rows of 256). "1b" and "3b" have the shapes of Llama 3.2.
 PRESETS: dict[str, dict[str, Any]] = {
     "1m": dict(zip(_WIDTHS, (128, 4, 4, 2, 384), strict=True)) | _SMALL,
     "3m": dict(zip(_WIDTHS, (256, 4, 4, 2, 640), strict=True)) | _SMALL,
@@ -101,27 +39,156 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+class TokenSourceConfig(Config):
+    """A token folder and its share of the training rows."""
+
+    tokens: str
+    """Token folder of the source, as `gristmill tokenize` makes it."""
+
+    weight: float = Field(default=1.0, gt=0, le=1e15)
+    """Share of the training rows, on any scale (such as the size of a source); weights are divided by their sum."""
+
+    max_epochs: float = Field(default=4.0, gt=0)
+    """Most epochs of the source; a plan that needs more is refused. Up to four are nearly as good as new data
+    (Muennighoff et al., "Scaling Data-Constrained Language Models", 2023)."""
+
+
+class ModelConfig(Config):
+    """A Llama-shaped decoder."""
+
+    preset: str | None = None
+    """Name in `PRESETS`, whose values stand where the file has none."""
+
+    width: int = Field(gt=0, le=1 << 16)
+    """Width of the residual stream; an even multiple of `num_heads`."""
+
+    num_layers: int = Field(gt=0, le=1 << 10)
+
+    num_heads: int = Field(gt=0, le=1 << 10)
+    """Query heads; a multiple of `num_kv_heads`."""
+
+    num_kv_heads: int = Field(gt=0, le=1 << 10)
+    """Key-value heads. Fewer than `num_heads` is grouped-query attention (Ainslie et al., 2023)."""
+
+    feed_forward_width: int = Field(gt=0, le=1 << 20)
+    """Inner width of SwiGLU (Shazeer, "GLU Variants Improve Transformer", 2020)."""
+
+    rope_theta: float = Field(default=10_000.0, gt=0)
+    """Base of the rotary wavelengths (Su et al., "RoFormer", 2021); larger for longer sequences."""
+
+    norm_epsilon: float = Field(default=1e-5, gt=0)
+    """Added to the mean square in RMSNorm."""
+
+    qk_norm: bool = False
+    """RMSNorm on each head's queries and keys, which keeps training stable at high learning rates."""
+
+    tied_embeddings: bool = False
+    """Use the embedding as the output matrix."""
+
+
+class OptimizerConfig(Config):
+    """AdamW with linear warm-up, then a cosine or a constant-and-linear-decay ("wsd") schedule."""
+
+    lr: float = Field(default=6e-4, gt=0)
+    """Peak learning rate."""
+
+    min_lr_fraction: float = Field(default=0.1, ge=0, le=1)
+    """Learning rate of the last step, as a fraction of `lr`."""
+
+    warmup_steps: int = Field(default=100, ge=0, le=1 << 40)
+    """Steps of linear warm-up."""
+
+    schedule: Literal["cosine", "wsd"] = "cosine"
+    """After the warm-up: half a cosine, or constant and then linear decay (Hu et al., "MiniCPM", 2024)."""
+
+    decay_fraction: float = Field(default=0.2, gt=0, le=1)
+    """Fraction of all steps in which "wsd" decays."""
+
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    """AdamW's decay of the mean gradient, a step (Loshchilov and Hutter, 2019)."""
+
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    """AdamW's decay of the mean squared gradient, a step; 0.95 as in GPT-3 (Brown et al., 2020)."""
+
+    epsilon: float = Field(default=1e-8, gt=0)
+    """AdamW's addition to the denominator."""
+
+    weight_decay: float = Field(default=0.1, ge=0)
+    """Of matrices; norms have none."""
+
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients of a larger norm over all parameters are scaled down to this one."""
+
+
+class TrainConfig(Config):
+    """A training. Bounds of `steps` and `batch_size` keep their product, the places of the order, within 64 bits."""
+
+    out: str
+    """Folder of the training: metrics and checkpoints."""
+
+    steps: int = Field(gt=0, le=1 << 40)
+    """Optimizer steps. The file may give `tokens` in their place, rounded up to whole steps."""
+
+    sequence_length: int = Field(gt=0, le=1 << 20)
+    """Predictions in a row."""
+
+    batch_size: int = Field(gt=0, le=1 << 20)
+    """Rows in one step, over all devices and micro-batches."""
+
+    micro_batch_size: int | None = Field(default=None, gt=0)
+    """Rows in memory at once, a divisor of `batch_size`; None: all of them."""
+
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
+    """Of initial weights and of the order of rows."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` is CUDA where there is a device."""
+
+    compile: bool = False
+    """torch.compile: faster steps after a minute of start-up."""
+
+    checkpoint_every: int = Field(default=500, gt=0)
+    """Steps between checkpoints."""
+
+    keep_checkpoints: int = Field(default=2, gt=0)
+    """Newest checkpoints that stay on disk."""
+
+    eval_every: int | None = Field(default=None, gt=0)
+    """Steps between evaluations; None: only before the first step and after the last one."""
+
+    eval_max_tokens: int = Field(default=1_000_000, gt=0, lt=1 << 63)
+    """Held-out tokens of each source that are evaluated."""
+
+    model: ModelConfig
+    optimizer: OptimizerConfig = OptimizerConfig()
+    source: dict[str, TokenSourceConfig] = Field(min_length=1)
+    """Sources by name."""
+
+    @property
+    def micro_batch_rows(self) -> int:
+        """Rows in memory at once."""
+        return self.micro_batch_size or self.batch_size
+
+
 def load_config(path: Path, overrides: Mapping[str, str]) -> TrainConfig:
-    """The settings of TRAIN.toml with `overrides` ("optimizer.lr" → "1e-3") put in, and its paths made absolute."""
+    """The settings of TRAIN.toml after `overrides` ("optimizer.lr" → "1e-3"), with absolute paths.
+
+    UserError, with the key path, for a file that cannot be read, an unknown key, a value of another type or range, and
+    settings that do not fit together.
+    """
     values = load_toml(path)
     for key, text in overrides.items():
         _set(values, key, text)
     _fill_in_preset(values, path)
     _fill_in_steps(values, path)
-    sources = values.get("source")
-    for table, key in [
-        (values, "out"),
-        *((s, "tokens") for s in (sources.values() if isinstance(sources, dict) else ())),
-    ]:
-        if isinstance(table, dict) and isinstance(table.get(key), str):
-            table[key] = str((path.parent / table[key]).resolve())
+    _make_paths_absolute(values, path.parent)
     config = TrainConfig.parse(values, str(path))
     _check(config, path)
     return config
 
 
 def _set(values: dict[str, Any], key: str, text: str) -> None:
-    """Put `text`, read as a TOML value or else as a string, at a dotted key."""
+    """Set the dotted key to `text`, read as a TOML value or otherwise as a string."""
     *tables, last = key.split(".")
     for name in tables:
         values = values.setdefault(name, {})
@@ -134,6 +201,7 @@ def _set(values: dict[str, Any], key: str, text: str) -> None:
 
 
 def _fill_in_preset(values: dict[str, Any], path: Path) -> None:
+    """Add the values of `model.preset` where the file has none."""
     model = values.get("model")
     if isinstance(model, dict) and "preset" in model:
         if not isinstance(model["preset"], str) or model["preset"] not in PRESETS:
@@ -142,17 +210,26 @@ def _fill_in_preset(values: dict[str, Any], path: Path) -> None:
 
 
 def _fill_in_steps(values: dict[str, Any], path: Path) -> None:
-    """Turn `tokens` into `steps`."""
+    """Replace `tokens` by `steps`."""
     if ("steps" in values) == ("tokens" in values):
-        raise UserError(f"{path}: give either steps or tokens")
+        raise UserError(f"{path}: expected either steps or tokens; set one of them")
     if "tokens" in values:
         sizes = [values.pop("tokens"), values.get("batch_size"), values.get("sequence_length")]
         if not all(type(size) is int and size > 0 for size in sizes):
             raise UserError(f"{path}: tokens, batch_size, sequence_length: expected positive integers, found {sizes}")
-        values["steps"] = -(-sizes[0] // (sizes[1] * sizes[2]))  # in integers: 10**400 is no float
+        values["steps"] = -(-sizes[0] // (sizes[1] * sizes[2]))  # with integers: 10**400 is too large for a float
+
+
+def _make_paths_absolute(values: dict[str, Any], folder: Path) -> None:
+    sources = values.get("source")
+    tables = list(sources.values()) if isinstance(sources, dict) else []
+    for table, key in [(values, "out"), *((table, "tokens") for table in tables)]:
+        if isinstance(table, dict) and isinstance(table.get(key), str):
+            table[key] = str((folder / table[key]).resolve())
 
 
 def _check(config: TrainConfig, path: Path) -> None:
+    """UserError for settings that do not fit together."""
     model, micro = config.model, config.micro_batch_size
     if model.width % model.num_heads or model.width // model.num_heads % 2:
         raise UserError(f"{path}: model.width {model.width} must be an even multiple of num_heads {model.num_heads}")

@@ -1,10 +1,10 @@
-"""Bits per byte on held-out documents, by source: what a document costs to store with the model as compressor.
+"""Bits per byte on held-out documents, by source: the cost of storing a document with the model as compressor.
 
     -log2 p(all tokens of all documents) / UTF-8 bytes of all documents         masked tokens count in neither
 
-Unlike loss or perplexity it does not depend on the tokenizer, so runs with different vocabularies compare. Held-out
-documents are packed as training rows are: each token is predicted once, the end of a document included, and the first
-tokens of a document's further segments without what stood before.
+Unlike loss or perplexity it does not depend on the tokenizer, so trainings with different vocabularies compare.
+Held-out documents are packed as training rows are. Each token is predicted once, the end of a document included. Where
+a document is split over rows, the first tokens of a later segment are predicted without the segments before.
 """
 
 import math
@@ -18,38 +18,40 @@ import xxhash
 from pretrain.attention import Documents
 from pretrain.loss import token_losses
 from pretrain.model import Model
+from pretrain.order.batch import fill
 from pretrain.order.mixture import permute
-from pretrain.order.packing import Packing, fill, pack
+from pretrain.order.packing import Packing, pack
 from shards.tokens import TokenDocuments
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The held-out documents of a source that are measured."""
+    """The held-out documents of a source that are evaluated."""
 
     source: str
-    documents: TokenDocuments
-    packing: Packing
-    num_bytes: int
+    documents: TokenDocuments  # all of the split
+    packing: Packing  # of the evaluated ones
+    num_bytes: int  # of UTF-8 text in the evaluated ones, without masked tokens
 
 
 def choose_held_out(source: str, documents: TokenDocuments, row_length: int, max_tokens: int) -> HeldOut:
-    """All held-out documents, or where they have more than `max_tokens`, a sample of that size; always the same."""
+    """All held-out documents, or a sample of about `max_tokens` where they have more; the same in every call."""
     key = np.array(xxhash.xxh3_64_intdigest(source.encode()), np.uint64)
     order = permute(np.arange(len(documents)), len(documents), key)
-    taken = order[: 1 + int(np.searchsorted(np.cumsum(documents.num_tokens[order]), max_tokens))]
-    lengths = np.zeros(len(documents), np.int64)
-    lengths[taken] = documents.num_tokens[taken] - 1
-    return HeldOut(source, documents, pack(lengths, row_length), int(documents.num_bytes[taken].sum()))
+    chosen = order[: 1 + int(np.searchsorted(np.cumsum(documents.num_tokens[order]), max_tokens))]
+    num_predictions = np.zeros(len(documents), np.int64)
+    num_predictions[chosen] = documents.num_tokens[chosen] - 1
+    return HeldOut(source, documents, pack(num_predictions, row_length), int(documents.num_bytes[chosen].sum()))
 
 
 @torch.inference_mode()
 def bits_per_byte(model: Model, held_out: Sequence[HeldOut], num_rows: int) -> dict[str, float]:
-    """By source; `num_rows` rows go through the model at once."""
+    """Bits per byte by source; `num_rows` rows go through the model at once."""
     return {h.source: _nats(model, h, num_rows) / math.log(2) / h.num_bytes for h in held_out}
 
 
 def _nats(model: Model, held_out: HeldOut, num_rows: int) -> float:
+    """-ln p of all evaluated tokens."""
     device = model.head_VC.device
     total = torch.zeros((), dtype=torch.float64, device=device)
     for first in range(0, held_out.packing.num_rows, num_rows):

@@ -1,7 +1,9 @@
-"""Cross entropy for each token, without logits for all tokens at once.
+"""Cross entropy of each token, without the logits of all tokens at once.
 
-The logits of 32 rows of 2,048 tokens over 128,000 words are 33 GB in float32. So the output matrix is applied to a
-chunk of tokens at a time, and the backward pass computes each chunk's logits again.
+The logits of 32 rows of 2,048 tokens over a vocabulary of 128,000 are 33 GB in float32. So the output matrix is applied
+to a chunk of tokens at a time, and the backward pass computes each chunk's logits again.
+
+Shapes: N tokens, C model width, V vocabulary.
 """
 
 import torch
@@ -9,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from pretrain.order.packing import NO_LABEL
+from pretrain.order.batch import NO_LABEL
 
 MAX_LOGITS = 1 << 26  # in one chunk; 256 MB in float32
 

@@ -1,8 +1,9 @@
-"""JSON lines of a training run, in which each step stands once however often the run was killed and resumed."""
+"""JSON lines of a training, in which each step stands once however often the training was killed and resumed."""
 
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,10 +15,15 @@ Record = dict[str, Any]
 
 
 class MetricsFile:
-    """Records with a `step`, appended to `path`; those after `last_step` are of a lost stretch of the run and go."""
+    """Records with a `step`, appended to `path`.
 
-    def __init__(self, path: Path, last_step: int) -> None:
+    Opening deletes the records after `last_step`: they are of steps that no checkpoint holds. `num_kept` counts the
+    others. `progress` is called with each record that is appended.
+    """
+
+    def __init__(self, path: Path, last_step: int, progress: Callable[[Record], None]) -> None:
         self.path = path
+        self._progress = progress
         kept = [record for record in read_records(path) if record["step"] <= last_step]
         self.num_kept = len(kept)
         write_bytes(path, b"".join(map(_line, kept)))
@@ -29,9 +35,10 @@ class MetricsFile:
             self._file.flush()
         except OSError as error:
             raise disk_error(self.path, error) from error
+        self._progress(record)
 
     def sync(self) -> None:
-        """On return all records are on disk: called before a checkpoint says that their steps are done."""
+        """Put all records on disk. Called before a checkpoint says that their steps are done."""
         os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
@@ -42,7 +49,10 @@ class MetricsFile:
 
 
 def read_records(path: Path) -> list[Record]:
-    """The records of the file; no file is no records. A kill may have torn the last line; what else is none is told."""
+    """The records of the file, none if it does not exist.
+
+    Lines that are no record are left out with a warning, except the last one, which a kill may have torn.
+    """
     records: list[Record] = []
     lines = path.read_bytes().splitlines() if path.exists() else []
     for number, line in enumerate(lines, 1):

@@ -1,7 +1,7 @@
 """A Llama-shaped decoder: RMSNorm, rotary positions, grouped-query attention, SwiGLU; no biases.
 
-Module names and the rotary layout are Llama's as `transformers` has it, so weights carry over one to one. The model
-ends before the output matrix: the loss applies it in chunks (`pretrain.loss`), and never holds logits for everything.
+Module names and the rotary layout are those of Llama in `transformers`, so weights carry over one to one. The model
+ends before the output matrix: the loss applies it in chunks (`pretrain.loss`) and never holds all logits at once.
 
 Shapes: B rows, T positions, C model width, H query heads, K key-value heads, D width of a head, V vocabulary.
 """
@@ -29,7 +29,7 @@ class Model(nn.Module):
         self._initialise()
 
     def forward(self, tokens_BT: Tensor, positions_BT: Tensor, documents: Documents) -> Tensor:
-        """Hidden states [B, T, C]; times `head_VC` they are the logits."""
+        """Hidden states [B, T, C]; their product with `head_VC` is the logits."""
         rotation = rotations(positions_BT, self.config.width // self.config.num_heads, self.config.rope_theta)
         x_BTC = self.embed_tokens(tokens_BT)
         for layer in self.layers:
@@ -39,6 +39,7 @@ class Model(nn.Module):
 
     @property
     def head_VC(self) -> Tensor:
+        """The output matrix."""
         return self.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
 
     def num_parameters(self) -> int:
@@ -47,7 +48,8 @@ class Model(nn.Module):
     def training_flops(self, num_tokens: int, sum_squared_lengths: int) -> int:
         """Floating-point operations of a forward and backward pass (PaLM, appendix B, with causal attention halved).
 
-        6 for each weight that multiplies and each token; 6 C a layer for each pair of positions in a segment.
+        They are 6 for each multiplying weight and each token, and 6 C in each layer for each pair of positions in a
+        segment.
         """
         multiplying = self.num_parameters() - (self.embed_tokens.weight.numel() if self.lm_head is not None else 0)
         attention = 6 * self.config.num_layers * self.config.width * sum_squared_lengths
@@ -109,7 +111,7 @@ class FeedForward(nn.Module):
 
 
 def rotations(positions_BT: Tensor, head_width: int, theta: float) -> tuple[Tensor, Tensor]:
-    """(cos, sin), each float32[B, T, 1, D / 2], of position · theta^(-2i / D)."""
+    """(cos, sin), each float32[B, T, 1, D / 2], of position · theta^(-2i / D) for i = 0 … D / 2 - 1."""
     exponents = torch.arange(0, head_width, 2, device=positions_BT.device) / head_width
     angles = positions_BT[:, :, None, None] * theta**-exponents
     return angles.cos(), angles.sin()

@@ -1,4 +1,4 @@
-"""Where a training stands, read without torch.
+"""The state of a training, as its checkpoints record it; read without torch.
 
     OUT/checkpoints/step-00000400/state.json    step, tokens and plan; written last
 
@@ -19,21 +19,22 @@ CHECKPOINTS, STATE = "checkpoints", "state.json"
 
 
 class TrainState(Config):
-    """Where training stands."""
+    """The state after a number of steps."""
 
     step: int  # steps done
     tokens: int  # labels trained on
     plan_hash: str
     identity: dict[str, Any]  # of the plan
-    loss: float | None = None  # of the last step; None before the first
+    loss: float | None = None  # of the last step; None before the first step
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:
-    """Oldest first."""
+    """The checkpoints in `folder`, oldest first."""
     return sorted(path.parent for path in folder.glob(f"step-*/{STATE}"))
 
 
 def read_state(checkpoint: Path) -> TrainState:
+    """RunError where the state of the checkpoint is missing or damaged."""
     path = checkpoint / STATE
     try:
         return TrainState.parse(json.loads(path.read_bytes()), str(path))
@@ -42,7 +43,7 @@ def read_state(checkpoint: Path) -> TrainState:
 
 
 def recorded_identity(folder: Path) -> dict[str, Any]:
-    """The identity of the plan that the newest readable checkpoint was trained by; empty where there is none."""
+    """The plan's identity in the newest checkpoint whose state is readable; empty where there is none."""
     for path in reversed(checkpoint_paths(folder)):
         try:
             return read_state(path).identity

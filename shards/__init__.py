@@ -1,1 +1,1 @@
-"""The floor: what two packages must agree on. Imports none of ours, and neither torch nor ray."""
+"""Contracts and file formats that two packages must agree on. It imports none of them, and neither torch nor ray."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all.
+"""Atomic writes: a file exists whole or not at all.
 
 Data goes to `<path>.part`, is synced, and takes its name by a rename that is synced too. A kill at any moment leaves
 the old file, the new file, or a `.part` that nobody reads and the next writer replaces.
@@ -18,7 +18,10 @@ from shards.errors import RunError, UserError
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file to write that becomes `path` when the block ends well and disappears when it does not."""
+    """A binary file to write. It becomes `path` when the block ends, and is deleted when the block raises.
+
+    Folders are made as needed. UserError or RunError, with the remedy, where writing fails.
+    """
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +32,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         part.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        with suppress(OSError):  # where its folder is a file or may not be written to, there is no part either
+        with suppress(OSError):  # no part exists where the folder is a file or may not be written to
             part.unlink(missing_ok=True)
         raise disk_error(path, error) from error
     except BaseException:
@@ -38,17 +41,18 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
+    """Write the file atomically."""
     with atomic_file(path) as file:
         file.write(data)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Keys keep their order, so equal values give equal bytes."""
+    """Write the value atomically as indented JSON. Keys keep their order, so equal values give equal bytes."""
     write_bytes(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n")
 
 
 def append_synced(path: Path, line: bytes) -> None:
-    """Add one line to a journal; on return it is on disk."""
+    """Append a line to a journal; on return it is on disk."""
     try:
         with path.open("ab") as file:
             file.write(line)
@@ -59,14 +63,14 @@ def append_synced(path: Path, line: bytes) -> None:
 
 
 def try_folder(folder: Path) -> None:
-    """Make a folder and write to it: OSError before the work that would be lost, not after it."""
+    """Make a folder and write to it, so that an OSError comes before long work and not after it."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as probe:
         probe.write(b"probe")
 
 
 def disk_error(path: Path, error: OSError) -> UserError | RunError:
-    """Our error for a failed write, with the remedy."""
+    """The error to raise for a failed write to `path`, with the remedy."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
         return UserError(f"{path}: cannot be written: {error.strerror}; choose a folder that you may write to")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -1,7 +1,7 @@
-"""Settings: frozen, typed, and refused at load with the key path of what is wrong.
+"""Settings: frozen, typed, and refused at load with the key path of the mistake.
 
 Every configurable thing is a `Config` subclass beside the code that it configures, with the published values as
-defaults. An unknown key or a wrong type is the user's mistake and is told as one line:
+defaults. An unknown key or a wrong type is the user's mistake and is reported in one line:
 
     recipe.toml: stage[3] gopher_quality.min_words: Input should be a valid integer, found 'fifty'
 """
@@ -15,15 +15,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shards.errors import UserError
 
+# Messages for those errors of pydantic that speak of Python's types.
+_IN_TOML = {
+    "tuple_type": 'expected an array like ["en"]',
+    "dict_type": "expected a table like { key = value }",
+}
+
 
 class Config(BaseModel):
-    """Base of all settings: immutable, picklable, no unknown keys, no silent conversion of types, no inf and no nan."""
+    """Base of all settings: immutable and picklable, without unknown keys, type conversions, inf and nan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
     def parse(cls, values: dict[str, Any], where: str) -> Self:
-        """The settings in `values`; `where` names their place in the message of the `UserError` for bad ones."""
+        """The settings in `values`. UserError for bad ones, whose message names the key after `where`."""
         try:
             # TOML has arrays only; strict mode would refuse a list for a tuple field.
             return cls.model_validate(_tuples(values, where))
@@ -48,10 +54,11 @@ def table_like(example: str) -> Callable[[object], dict[Any, Any]]:
 
 
 def load_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; UserError where it cannot be read or parsed."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise UserError(f"{path}: no such file; check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid TOML: {error}") from None
     except OSError as error:
@@ -64,28 +71,21 @@ def _tuples(value: Any, where: str) -> Any:
     if isinstance(value, dict):
         return {k: _tuples(v, f"{where}.{k}") for k, v in value.items()}
     if isinstance(value, int) and abs(value) >= 1 << 63:
-        raise UserError(f"{where}: the number {str(value)[:24]} is too large; 64 bits hold whole numbers")
+        raise UserError(f"{where}: the number {str(value)[:24]} is too large; whole numbers have 64 bits")
     return value
-
-
-# pydantic's names of errors, where it speaks of Python's types.
-_IN_TOML = {
-    "tuple_type": 'expected an array like ["en"]',
-    "dict_type": "expected a table like { key = value }",
-}
 
 
 def _one_line(error: ValidationError, where: str, cls: type[BaseModel]) -> str:
     problems = []
     for e in error.errors():
         path = ".".join(str(part) for part in e["loc"])
-        place = f"{where}.{path}" if path else where
+        key = f"{where}.{path}" if path else where
         if e["type"] == "extra_forbidden":
-            problems.append(f"{place}: unknown key; known are {', '.join(sorted(cls.model_fields))}")
+            problems.append(f"{key}: unknown key; known are {', '.join(sorted(cls.model_fields))}")
         elif e["type"] == "missing":
-            problems.append(f"{place}: required and not given")
+            problems.append(f"{key}: required and missing; set it")
         elif e["type"] in _IN_TOML:
-            problems.append(f"{place}: {_IN_TOML[e['type']]}, found {e['input']!r}")
+            problems.append(f"{key}: {_IN_TOML[e['type']]}, found {e['input']!r}")
         else:
-            problems.append(f"{place}: {e['msg'].removeprefix('Value error, ')}, found {e['input']!r}")
+            problems.append(f"{key}: {e['msg'].removeprefix('Value error, ')}, found {e['input']!r}")
     return "; ".join(problems)

@@ -1,12 +1,12 @@
-"""Every error that a user can see, as a tree.
+"""The errors that a user can see, as a tree.
 
     GristmillError        one line, no traceback
     ├── UserError         the user's mistake: recipe, path, rights, another run's folder     exit code 2
-    └── RunError          the run cannot go on: damaged input, full disk, dead worker        exit code 1
+    └── RunError          the run cannot continue: damaged input, full disk, dead worker     exit code 1
         └── Interrupted   Ctrl-C; finished units stay and a rerun resumes                    exit code 130
 
-A bad *document* is none of these: it gets a drop reason and the run goes on. A broken *invariant* is an `assert`.
-A message says where (file, offset, stage), what was found, and what to do about it, on one line.
+A bad *document* is none of these: it gets a drop reason and the run continues. A broken *invariant* is an `assert`.
+A message is one line: the place (file, offset, stage), what was expected and found, and the remedy.
 """
 
 

@@ -1,4 +1,4 @@
-"""One process at a time works in a folder."""
+"""Locks on folders, in which one process works at a time."""
 
 import fcntl
 from collections.abc import Iterator
@@ -11,9 +11,10 @@ from shards.errors import UserError
 
 @contextmanager
 def locked(folder: Path, *, elsewhere: str = "--out") -> Iterator[None]:
-    """Keep other processes out of `folder`, which is made if need be; the lock ends with the process, however it ends.
+    """Keep other processes out of `folder`, which is made if it does not exist.
 
-    `elsewhere` is what the user sets to work in another folder.
+    The lock ends with the block or the process, however that ends. UserError where another process holds it, or the
+    folder cannot be written; `elsewhere` names the setting of the folder in the message.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""The proof of a unit: what it read, what it wrote, and what was counted. Written last, by rename.
+"""The manifest of a unit: the proof of what it read, wrote and counted. It is written last, by rename.
 
-A file without a manifest does not exist; a manifest whose files differ from it is found by `gristmill verify`.
+A file without a manifest counts as missing. `gristmill verify` finds files that differ from their manifest.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -12,15 +12,17 @@ from typing import Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from shards.atomic import write_json
-from shards.errors import RunError
+from shards.errors import GristmillError, RunError, UserError
 from shards.sink import ArrowSink
 from shards.unit_key import UnitKey
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # of the manifest's fields
 
 
 @dataclass(frozen=True)
 class WrittenFile:
+    """The contents of a file that a unit wrote."""
+
     rows: int
     num_bytes: int
     sha256: str
@@ -38,8 +40,8 @@ class Manifest:
     start: int  # where in the input the unit begins
     next_start: int | None  # where the next unit of the file begins; None at its end
     fingerprint: str  # of everything that the bytes depend on
-    stats: dict[str, int]
-    damage: list[dict[str, Any]]  # file, offset, cause of every unreadable place
+    stats: dict[str, int]  # counts by path, as `shards.stats.Stats` has them
+    damage: list[dict[str, Any]]  # file, offset and cause of every place that could not be read
     files: dict[str, WrittenFile]  # by path relative to the run (in work folders: to the manifest)
     recipe: str = ""  # resolved, as TOML
     schema_version: int = field(default=SCHEMA_VERSION)
@@ -53,6 +55,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(path: Path) -> Manifest:
+    """RunError where the file is missing, damaged or not a manifest."""
     try:
         return _MANIFEST.validate_json(path.read_bytes(), strict=True)
     except (OSError, ValidationError) as error:
@@ -62,15 +65,10 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
 
 
-def _cause(error: OSError | ValidationError) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    first = error.errors(include_url=False, include_input=False)[0]
-    return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
-
-
 @dataclass(frozen=True)
 class MissingUnit:
+    """The first unit that a broken chain lacks."""
+
     source: str
     key: str
     file: str  # input file, relative to its source
@@ -78,15 +76,15 @@ class MissingUnit:
 
 @dataclass(frozen=True)
 class Chains:
-    """Each input file of a run is a chain of units, from one that starts at 0 to one without a next."""
+    """The chains of a run: each input file is a chain of units, from one that starts at 0 to one without a next."""
 
-    units: frozenset[str]  # keys of those that stand in a chain
-    missing: tuple[MissingUnit, ...]  # the first that each broken chain lacks
+    units: frozenset[str]  # keys of the units that are linked to the start of their file
+    missing: tuple[MissingUnit, ...]  # one for each broken chain
 
     @classmethod
     def of(cls, inputs: Iterable[str], manifests: Iterable[Manifest]) -> Self:
-        """`inputs` are names as a run's fingerprint has them, `source/00003/name`."""
-        made = {manifest.key: manifest for manifest in manifests}
+        """The chains of these manifests, in any order; `inputs` are `source/00003/name`, as in a run's fingerprint."""
+        by_key = {manifest.key: manifest for manifest in manifests}
         units: set[str] = set()
         missing: list[MissingUnit] = []
         for name in inputs:
@@ -95,7 +93,7 @@ class Chains:
             start: int | None = 0
             while start is not None:
                 key = str(UnitKey(source, int(index), part))
-                unit = made.get(key)
+                unit = by_key.get(key)
                 if unit is None or (unit.source, unit.file, unit.start) != (source, file, start):
                     missing.append(MissingUnit(source, key, file))
                     break
@@ -104,6 +102,37 @@ class Chains:
         return cls(frozenset(units), tuple(missing))
 
 
+def check_shards(paths: Sequence[str], where: str) -> None:
+    """UserError where a folder lacks a shard that a manifest in it names, or has one of another size.
+
+    Otherwise a source would silently have fewer documents. `where` begins the message; URLs and files are not checked.
+    """
+    for path in paths:
+        for json_file in sorted(Path(path).rglob("*.json")) if "://" not in path and Path(path).is_dir() else ():
+            try:
+                manifest = read_manifest(json_file)
+            except GristmillError:
+                continue  # another program's JSON
+            shard = json_file.with_suffix(".arrow")
+            written = manifest.files.get(f"shards/{manifest.source}/{manifest.key}.arrow")
+            num_bytes = shard.stat().st_size if shard.exists() else None
+            if written is not None and num_bytes != written.num_bytes:
+                cause = (
+                    "missing"
+                    if num_bytes is None
+                    else f"{num_bytes:,} bytes, where its manifest says {written.num_bytes:,}"
+                )
+                raise UserError(f"{where}: {shard}: {cause}; put it back, or make its run again")
+
+
 def file_sha256(path: Path) -> str:
+    """64 hex digits: the sha256 of the file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cause(error: OSError | ValidationError) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)

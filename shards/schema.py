@@ -5,7 +5,7 @@ All types are ones that `datasets.load_dataset` opens: string, large_string, int
 
 import pyarrow as pa
 
-# Who a row is and where its record lies; set by the source, never changed after.
+# The identity of a row and the place of its record; set by the source, never changed after.
 PROVENANCE = pa.schema(
     [
         pa.field("id", pa.string()),  # 32 hex digits: xxh3-128 of the WARC-Record-ID, else of URL, date and body
@@ -22,18 +22,18 @@ TEXT = pa.field("text", pa.large_string())
 # Set by the `language` stage; null before it.
 LANGUAGE = pa.schema([pa.field("language", pa.string()), pa.field("language_score", pa.float64())])
 
-# The verdict. `drop_reasons` lists every failing rule of the first stage that failed, in recipe order; [] is kept.
+# The verdict. `drop_reasons` lists every failing rule of the first stage that failed, in recipe order; [] means kept.
 VERDICT = pa.schema(
     [
         pa.field("drop_reasons", pa.list_(pa.string())),
-        pa.field("twin", pa.string()),  # id of the kept document that a duplicate was compared with
+        pa.field("twin", pa.string()),  # id of the representative that a duplicate was compared with
         pa.field("similarity", pa.float64()),  # Jaccard to the twin; 1.0 for exact and URL duplicates
     ]
 )
 
 KEPT = "kept"  # the fate of a document that stays, where fates are shown as text
 
-# What a crawl record carries until extraction has read it.
+# The columns of a crawl record until extraction has read it.
 PAYLOAD = pa.schema(
     [
         pa.field("payload", pa.large_binary()),  # HTTP body, transfer and content encodings undone
@@ -43,6 +43,6 @@ PAYLOAD = pa.schema(
     ]
 )
 
-# What deduplication tells of a document that stays.
-COPIES = pa.field("copies", pa.int64())  # documents removed as its copies, by all stages so far; their copies included
+# The columns that deduplication adds to a document that stays.
+COPIES = pa.field("copies", pa.int64())  # documents removed as its copies by all stages so far, with their own copies
 MASKED = pa.field("masked", pa.list_(pa.int64()))  # start, end, … in bytes of the text: read by a model, not learned

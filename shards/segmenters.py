@@ -8,8 +8,9 @@
 Chinese is cut by jieba with its HMM for unknown words, Japanese by Sudachi in mode A, its shortest units. FineWeb2
 (arXiv 2506.20920) used both, Sudachi through spaCy, whose default is mode A, and chose its thresholds by their words.
 
-A text is Japanese when at least KANA_SHARE of its ideographs are kana. That is far from both: of the 412 Japanese
-sentences of lingua's test data the one with fewest kana has .22, its 729 Chinese ones have none at all.
+A text is Japanese when at least KANA_SHARE of its ideographs are kana. That threshold is far from both languages: of
+the 412 Japanese sentences in lingua's test data the one with the fewest kana has .22, and its 729 Chinese ones have
+none.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,26 +23,29 @@ from shards.compiled import kernel
 from shards.unicode import IDEOGRAPH, classes, decode
 from shards.words import Words
 
-KANA_SHARE = 0.1
-MAX_WORD_CHARS = 32  # a longer "word" (a line of unknown kana) is no word and stays single characters
+KANA_SHARE = 0.1  # smallest share of kana among the ideographs of a Japanese text
+MAX_WORD_CHARS = 32  # a longer "word" (a line of unknown kana) stays single characters
 _SUDACHI_BYTES = 49_149  # Sudachi refuses a longer input
 
 
 def joined(data: np.ndarray, words: Words) -> Words:
     """`words` with neighbouring ideographs joined where the segmenter of their text sees no boundary between them."""
-    runs, ends, ideographs, kana = _runs(data, words.rows, words.starts, words.ends, classes())
+    runs, offsets, ideographs, kana = _runs(data, words.rows, words.starts, words.ends, classes())
     if not len(runs):
         return words
     begins = [np.zeros(0, np.bool_)]
     for row in np.flatnonzero(ideographs):
-        text = runs[ends[row] : ends[row + 1]].tobytes().decode()
+        text = runs[offsets[row] : offsets[row + 1]].tobytes().decode()
         begins.append(_begins(np.array(cutter(ideographs[row], kana[row])(text), np.int64), len(text)))
     return Words(*_join(data, words.rows, words.starts, words.ends, classes(), np.concatenate(begins)))
 
 
 def cutter(ideographs: int, kana: int) -> Callable[[str], list[int]]:
-    """What cuts a text with that many ideographs, kana among them: from the text to the characters of its words, in
-    order. Where Sudachi is not installed, Japanese stays single characters."""
+    """The segmenter for a text with these numbers of ideographs, kana included, and of kana.
+
+    It takes a text and returns the number of characters of each word, in order. Where Sudachi is not installed,
+    Japanese stays single characters.
+    """
     if kana < KANA_SHARE * ideographs:
         return _jieba()
     return _sudachi() if cuts_japanese() else lambda text: [1] * len(text)
@@ -49,6 +53,7 @@ def cutter(ideographs: int, kana: int) -> Callable[[str], list[int]]:
 
 @cache
 def cuts_japanese() -> bool:
+    """Whether Sudachi and its dictionary are installed."""
     return find_spec("sudachipy") is not None and find_spec("sudachidict_core") is not None
 
 
@@ -86,7 +91,7 @@ def _sudachi() -> Callable[[str], list[int]]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """`text` in pieces that Sudachi takes, cut at line ends where it has any."""
+    """`text` in pieces that Sudachi accepts, cut at line ends where there are any."""
     limit = _SUDACHI_BYTES // 4  # characters of up to 4 bytes
     while len(text) > limit:
         end = text.rfind("\n", 0, limit) + 1 or limit
@@ -97,7 +102,7 @@ def _parts(text: str) -> Iterator[str]:
 
 @kernel
 def _runs(data, rows, starts, ends, classes):
-    """(bytes of all runs of ideographs, a newline behind each; by row: their offsets, ideographs, kana)."""
+    """(bytes of all runs of ideographs, each with a newline after it; by row: their offsets, ideographs, kana)."""
     room = np.int64(0)
     for w in range(len(starts)):
         if _is_ideograph(data, starts[w], classes):
@@ -110,20 +115,20 @@ def _runs(data, rows, starts, ends, classes):
     )
     n = np.int64(0)
     for row in range(len(rows) - 1):
-        behind = np.int64(-1)  # the end of the open run
+        run_end = np.int64(-1)  # of the open run; -1: there is none
         for w in range(rows[row], rows[row + 1]):
             if not _is_ideograph(data, starts[w], classes):
                 continue
-            if behind >= 0 and behind != starts[w]:
+            if run_end >= 0 and run_end != starts[w]:
                 runs[n] = 10
                 n += 1
-            behind = ends[w]
-            size = behind - starts[w]
-            runs[n : n + size] = data[starts[w] : behind]
+            run_end = ends[w]
+            size = run_end - starts[w]
+            runs[n : n + size] = data[starts[w] : run_end]
             n += size
             ideographs[row] += 1
             kana[row] += _is_kana(decode(data, starts[w])[0])
-        if behind >= 0:
+        if run_end >= 0:
             runs[n] = 10
             n += 1
         offsets[row + 1] = n
@@ -132,34 +137,34 @@ def _runs(data, rows, starts, ends, classes):
 
 @kernel
 def _join(data, rows, starts, ends, classes, begins):
-    """(rows, starts, ends) of the words; `begins` is by characters of what `_runs` gave."""
+    """(rows, starts, ends) of the joined words; `begins` says for each character of all runs whether a word begins."""
     out_rows, out_starts, out_ends = np.zeros_like(rows), np.empty_like(starts), np.empty_like(ends)
     n = 0
-    at = np.int64(0)
+    character = np.int64(0)  # index in `begins`
     for row in range(len(rows) - 1):
-        behind = np.int64(-1)
+        run_end = np.int64(-1)
         for w in range(rows[row], rows[row + 1]):
             if not _is_ideograph(data, starts[w], classes):
                 out_starts[n], out_ends[n] = starts[w], ends[w]
                 n += 1
                 continue
-            at += behind >= 0 and behind != starts[w]  # the newline between two runs
-            if behind == starts[w] and not begins[at]:
+            character += run_end >= 0 and run_end != starts[w]  # the newline between two runs
+            if run_end == starts[w] and not begins[character]:
                 out_ends[n - 1] = ends[w]
             else:
                 out_starts[n], out_ends[n] = starts[w], ends[w]
                 n += 1
-            behind = ends[w]
+            run_end = ends[w]
             for i in range(starts[w], ends[w]):
-                at += (data[i] & 0xC0) != 0x80
-        at += behind >= 0
+                character += (data[i] & 0xC0) != 0x80
+        character += run_end >= 0
         out_rows[row + 1] = n
     return out_rows, out_starts[:n].copy(), out_ends[:n].copy()
 
 
 @kernel(inline="always")
 def _is_ideograph(data, i, classes):
-    return data[i] >= 0xE2 and classes[decode(data, i)[0]] == IDEOGRAPH  # the first of them, U+2E80, is E2 BA 80
+    return data[i] >= 0xE2 and classes[decode(data, i)[0]] == IDEOGRAPH  # the first ideograph, U+2E80, is E2 BA 80
 
 
 @kernel(inline="always")

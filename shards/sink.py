@@ -1,6 +1,6 @@
 """Arrow IPC files: written atomically in record batches of equal size, read by memory map.
 
-Incoming batches are re-cut to `BATCH_ROWS` rows, so that a file of many small batches reads as fast as any other.
+Incoming batches are re-cut to `BATCH_ROWS` rows, so that rows from many small batches are read as fast as any others.
 """
 
 import hashlib
@@ -15,15 +15,15 @@ import pyarrow as pa
 from shards.atomic import atomic_file, disk_error
 from shards.errors import RunError
 
-BATCH_ROWS = 4096
+BATCH_ROWS = 4096  # of a record batch in a file
 BATCH_BYTES = 64 << 20  # a batch ends earlier at this many bytes, which bounds memory for very long documents
 
 
 class ArrowSink:
-    """Writes rows of one schema to `path`; the file appears when the `with` block ends well.
+    """Writes rows of one schema to `path`; the file appears when the `with` block ends without an error.
 
-    After the block `num_rows`, `num_bytes` and `sha256` describe the file. Compression is zstd level 1 (measured:
-    286 MB/s, 41 % of the raw size) or none.
+    After the block, `num_rows`, `num_bytes` and `sha256` describe the file. Compression is zstd level 1 (measured:
+    286 MB/s, 41 % of the raw size) or none. UserError or RunError where writing fails.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, *, compressed: bool = True) -> None:
@@ -41,6 +41,7 @@ class ArrowSink:
         return self
 
     def write(self, batch: pa.RecordBatch) -> None:
+        """Append the rows of a batch that has the schema's columns, in any order, and perhaps others."""
         while batch.num_rows:
             room = BATCH_ROWS - self._pending_rows
             head, batch = batch.slice(0, room), batch.slice(room)
@@ -52,8 +53,8 @@ class ArrowSink:
 
     def _flush(self) -> None:
         if self._pending_rows:
-            # The empty slice makes Arrow copy also where one batch is pending: a slice of a larger batch is written
-            # with other padding, and the file's bytes shall depend on its rows alone.
+            # The empty slice makes Arrow copy a single pending batch too: a slice of a larger batch is written with
+            # other padding, and the file's bytes must depend on its rows alone.
             table = pa.Table.from_batches([*self._pending, self._pending[0].slice(0, 0)]).combine_chunks()
             self._writer.write_table(table)
             self.num_rows += self._pending_rows
@@ -72,7 +73,7 @@ class ArrowSink:
 
 
 class _Hashed:
-    """A write-only file that keeps the sha256 of what went through it."""
+    """A write-only file that keeps the sha256 of its bytes."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -97,23 +98,25 @@ class _Hashed:
 
 
 def open_arrow(path: Path, columns: list[str] | None = None) -> pa.ipc.RecordBatchFileReader:
-    """The file at `path`, memory-mapped; a missing or broken one is a `RunError` that names it.
+    """The file at `path`, memory-mapped; RunError where it is missing, damaged, or lacks one of `columns`.
 
     With `columns` only those are decompressed: ids without their texts are read nine times as fast. Batches are read
-    later, and a broken one is an error of Arrow's: `read_table` and `read_batches` name the file then too.
+    later, and a damaged one raises Arrow's error; `read_table` and `read_batches` turn it into a RunError.
     """
     with _whole(path):
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
         if columns is None:
             return reader
         if missing := [name for name in columns if name not in reader.schema.names]:
-            raise RunError(f"{path}: has no column {', '.join(missing)}: another version made it; make it anew")
+            raise RunError(
+                f"{path}: has no column {', '.join(missing)}; another version of gristmill made it, make it anew"
+            )
         fields = [reader.schema.get_field_index(name) for name in columns]
         return pa.ipc.open_file(pa.memory_map(str(path)), options=pa.ipc.IpcReadOptions(included_fields=fields))
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """The whole file; the columns in the order of `columns`."""
+    """The whole file, with the columns in the order of `columns`. RunError as of `open_arrow`."""
     reader = open_arrow(path, columns)
     with _whole(path):
         table = reader.read_all()
@@ -123,7 +126,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
 def read_batches(
     path: Path, columns: list[str] | None = None, numbers: Iterable[int] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The batches of these numbers, in their order; all if none are given."""
+    """The batches with these numbers in their order, or all batches. RunError as of `open_arrow`."""
     reader = open_arrow(path, columns)
     for i in range(reader.num_record_batches) if numbers is None else numbers:
         with _whole(path):
@@ -133,10 +136,11 @@ def read_batches(
 
 @contextmanager
 def _whole(path: Path) -> Iterator[None]:
+    """Turn the errors of reading `path` into a RunError."""
     try:
         yield
     except FileNotFoundError:
-        raise RunError(f"{path}: missing; `gristmill verify` tells what else is") from None
+        raise RunError(f"{path}: missing; `gristmill verify` lists all files that are") from None
     except (OSError, pa.ArrowException) as error:
         cause = " ".join(str(error).split())
         raise RunError(

@@ -1,7 +1,7 @@
 """Counts that add up: a commutative monoid of integers, so any order of shards and workers gives the same totals.
 
-Keys are paths, "funnel/gopher_quality/documents". Means and shares are left to the reader of the report: a sum of
-integers survives merging and JSON exactly, a mean does not.
+Keys are paths, such as "funnel/gopher_quality/documents". Means and shares are computed by the report: a sum of
+integers survives merging and JSON exactly, and a mean does not.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 
 class Stats:
-    """Zero is `Stats()`, `+` adds, `to_json` and `from_json` are exact inverses."""
+    """Counts by key: `Stats()` is zero, `+` adds, `to_json` and `from_json` are exact inverses."""
 
     def __init__(self, counts: Mapping[str, int] | None = None) -> None:
         self._counts = Counter({k: v for k, v in (counts or {}).items() if v})

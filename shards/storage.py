@@ -1,8 +1,8 @@
-"""Input files, wherever they lie: this disk, `https://` and `s3://`.
+"""Input files on this disk, behind `https://` and in `s3://`.
 
-A recipe's `paths` may be files, folders, globs, URLs, or a list of paths as Common Crawl publishes it
+A recipe's `paths` may be files, folders, globs, URLs, or lists of paths as Common Crawl publishes them
 (`warc.paths`, `wet.paths.gz`: one path a line, relative to the list's own host or folder). `find_inputs` turns them
-into a fixed, ordered list; `open_input` gives a seekable stream. Remote requests retry with exponential backoff
+into a fixed, ordered list, and `open_input` opens a seekable stream. Remote requests retry with exponential backoff
 (obstore: 10 times, up to 3 minutes), since Common Crawl answers 503 under load.
 """
 
@@ -31,32 +31,32 @@ class InputFile:
     path: str
     name: str
     num_bytes: int
-    etag: str = ""  # of the remote object; "" on disk, where size and name stand for it
+    etag: str = ""  # of the remote object; "" on disk, where size and name identify the file
 
 
 def find_inputs(paths: Iterable[str], suffixes: tuple[str, ...], where: str) -> list[InputFile]:
-    """Every file that `paths` name, those of a folder or glob in name order.
+    """Every file that `paths` name; the files of a folder or glob in order of name.
 
-    From folders only files that end in one of `suffixes` are taken. Raises UserError (beginning with `where`) for a
-    path that does not exist, a folder with no such file, or an unreachable host.
+    From folders only files that end in one of `suffixes` are taken. UserError, beginning with `where`, for a path that
+    does not exist, a folder without such a file, and an unreachable host.
     """
-    found: list[InputFile] = []
+    files: list[InputFile] = []
     for path in paths:
         if not path.strip():
             raise UserError(f"{where}: an empty path; name files, folders, globs or a warc.paths.gz list")
         if _is_path_list(path):
-            found += _listed(path, where)
+            files += _listed(path, where)
         elif _is_remote(path):
-            found += _remote(path, suffixes, where)
+            files += _remote(path, suffixes, where)
         else:
-            found += _local(path, suffixes, where)
-    if not found:
+            files += _local(path, suffixes, where)
+    if not files:
         raise UserError(f"{where}: no path is given; name files, folders, globs or a warc.paths.gz list")
-    return found
+    return files
 
 
 def open_input(file: InputFile, offset: int = 0) -> BinaryIO:
-    """A buffered binary stream of `file`, standing at byte `offset`."""
+    """A buffered, seekable binary stream of `file` from byte `offset` on; RunError where it cannot be opened."""
     try:
         remote = _is_remote(file.path)
         raw = _RemoteRaw(file) if remote else io.FileIO(file.path)
@@ -64,7 +64,7 @@ def open_input(file: InputFile, offset: int = 0) -> BinaryIO:
         stream.seek(offset)
     except OSError as error:
         raise RunError(
-            f"{file.path}: cannot be opened: {error.strerror or error}; run again when it is there"
+            f"{file.path}: cannot be opened: {error.strerror or error}; run again when it is available"
         ) from error
     return cast(BinaryIO, stream)
 
@@ -111,7 +111,7 @@ def _on_disk(path: Path, name: str, where: str) -> InputFile:
 
 
 def _listed(path: str, where: str) -> list[InputFile]:
-    """The files of a Common Crawl path list. A list on disk names files beside it, or else on Common Crawl's host."""
+    """The files of a path list. A list on disk names files beside it, or otherwise on Common Crawl's host."""
     if _is_remote(path):
         (listing,) = _remote(path, (), where)
         data, base = open_input(listing).read(), _list_base(path)
@@ -121,29 +121,32 @@ def _listed(path: str, where: str) -> list[InputFile]:
     try:
         lines = (gzip.decompress(data) if path.endswith(".gz") else data).decode().split()
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"{where}: {path}: not a list of paths, one a line: {error}") from None
-    found = []
+        raise UserError(f"{where}: {path}: expected a list of paths, one a line: {error}") from None
+    files = []
     for line in lines:
         beside = Path(path).parent / line
         if _is_remote(line):
-            found += _remote(line, (), where)
+            files += _remote(line, (), where)
         elif base or not beside.exists():
-            found += _remote((base or COMMON_CRAWL) + line, (), where, name=line)
+            files += _remote((base or COMMON_CRAWL) + line, (), where, name=line)
         else:
-            found.append(_on_disk(beside, line, where))
-    return found
+            files.append(_on_disk(beside, line, where))
+    return files
 
 
 def _list_base(url: str) -> str:
-    """`https://host/` or `s3://bucket/`: the paths in a list start there."""
+    """`https://host/` or `s3://bucket/` of a list's URL; its paths are relative to that."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/"
 
 
 @cache
 def _store(base: str) -> Any:
-    """The store behind `https://host/` or `s3://bucket/`. S3 takes region, endpoint and credentials from AWS_*
-    variables, and goes unsigned where there are none: public dumps need no account."""
+    """The store behind `https://host/` or `s3://bucket/`.
+
+    S3 takes region, endpoint and credentials from AWS_* variables. Without credentials its requests are not signed, so
+    public dumps need no account.
+    """
     from obstore.store import HTTPStore, S3Store
 
     if not base.startswith("s3://"):
@@ -168,10 +171,10 @@ def _remote(path: str, suffixes: tuple[str, ...], where: str, name: str = "") ->
     store, key = _split(path)
     try:
         if path.startswith("s3://") and suffixes and not key.endswith(suffixes):
-            listed = [m for chunk in obstore.list(store, prefix=key.rstrip("/")) for m in chunk]
-            metas = sorted((m for m in listed if m["path"].endswith(suffixes)), key=lambda m: m["path"])
+            objects = [m for chunk in obstore.list(store, prefix=key.rstrip("/")) for m in chunk]
+            metas = sorted((m for m in objects if m["path"].endswith(suffixes)), key=lambda m: m["path"])
             if not metas:
-                raise UserError(f"{where}: {path}: nothing there ends in {', '.join(suffixes)}")
+                raise UserError(f"{where}: {path}: no object there ends in {', '.join(suffixes)}; check the prefix")
             root = _list_base(path)
             return [_from_meta(root + m["path"], m["path"].removeprefix(key.rstrip("/") + "/"), m) for m in metas]
         return [_from_meta(path, name or PurePosixPath(key).name, obstore.head(store, key))]
@@ -187,7 +190,7 @@ def _from_meta(path: str, name: str, meta: Any) -> InputFile:
 
 
 class _RemoteRaw(io.RawIOBase):
-    """Ranged reads of one remote object; every request retries by itself."""
+    """Ranged reads of one remote object; the store retries each request."""
 
     def __init__(self, file: InputFile) -> None:
         self._file, self._at = file, 0

@@ -1,4 +1,4 @@
-"""Characters as kernels see them: one class and one lower-case form per code point, and a UTF-8 decoder.
+"""Tables of characters for kernels (one class and one lower-case form per code point), and a UTF-8 decoder.
 
 Numba kernels walk the UTF-8 bytes of Arrow buffers. Arrow guarantees valid UTF-8, so `decode` does not check.
 The tables follow Python's `unicodedata`; its version is part of a run's fingerprint.
@@ -13,10 +13,10 @@ import pyarrow as pa
 from shards.compiled import kernel
 
 OTHER, SPACE, LETTER, MARK, NUMBER, PUNCTUATION, SYMBOL, IDEOGRAPH = range(8)
-# IDEOGRAPH: Han, Hiragana, Katakana and Bopomofo, the scripts that write words without spaces and that a character
-# fallback serves well. Thai, Lao and Khmer have no spaces either, but their characters are not word-like.
+# IDEOGRAPH is Han, Hiragana, Katakana and Bopomofo: scripts without spaces between words in which a character is close
+# to a word. Thai, Lao and Khmer have no spaces either, but their characters are not word-like.
 
-_LAST = 0x3_2400  # above lie no letters, marks or digits that Unicode has assigned
+_LAST = 0x3_2400  # Unicode has assigned no letters, marks or digits from here on
 _IDEOGRAPHS = (
     (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3021, 0x3029), (0x3038, 0x303B), (0x3041, 0x3096), (0x309D, 0x309F),
     (0x30A1, 0x30FA), (0x30FC, 0x30FF), (0x3105, 0x312F), (0x31A0, 0x31BF), (0x31F0, 0x31FF), (0x3400, 0x4DBF),
@@ -38,7 +38,7 @@ def classes() -> np.ndarray:
 
 @cache
 def lowercase() -> np.ndarray:
-    """uint32[0x110000]: the lower-case form of each code point where that is a single one, else itself."""
+    """uint32[0x110000]: the lower-case form of each code point if that is a single code point, otherwise itself."""
     table = np.arange(0x110000, dtype=np.uint32)
     for c in range(0x1_F000):
         low = chr(c).lower()
@@ -70,10 +70,10 @@ def decode(data, i):
 
 
 def text_buffers(text: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """(data uint8[:], offsets int64[rows + 1]) of a large_string array, without a copy; null rows are empty.
+    """(data uint8[:], offsets int64[rows + 1]) of a large_string or large_binary array, without a copy.
 
-    offsets index data; the array may be a slice, so offsets[0] need not be 0. Both are read-only: Numba would compile
-    a kernel anew for writable arrays, which takes seconds.
+    `offsets` index `data`, and null rows are empty. The array may be a slice, so offsets[0] need not be 0. Both are
+    read-only: Numba would compile a kernel anew for writable arrays, which takes seconds.
     """
     assert pa.types.is_large_string(text.type) or pa.types.is_large_binary(text.type), text.type
     _, offsets_buffer, data_buffer = text.buffers()

@@ -1,4 +1,4 @@
-"""Word splitting for the rules, in one place, so that every stage counts the same words.
+"""Words of texts: one definition, so that the rules of every stage count the same words.
 
 Shingles of near-duplicate detection ignore punctuation and case, and have words of their own (`dedup.lsh.shingles`).
 
@@ -9,11 +9,11 @@ Katakana, Bopomofo), with the combining marks on it, is a word by itself:
     segmented                   ->  Numba | 0.68 | 编译器 | , | fast.
 
 So English and Russian words are those of `str.split()`, punctuation stays with its word as in the Gopher paper, and
-a Chinese line is never one word. `segmented` joins the ideographs that a segmenter takes for one word
+a Chinese line is never one word. `segmented` joins the ideographs that a segmenter takes as one word
 (`shards.segmenters`) and changes nothing else.
 
-Words are computed once for a batch and handed to the kernels of every stage. Surrogates cannot occur: Arrow's strings
-are UTF-8, which has none, so an array with a lone one cannot be made.
+Words are computed once for a batch and passed to the kernels of every stage. Lone surrogates cannot occur: Arrow's
+strings are UTF-8, which has none.
 """
 
 from dataclasses import dataclass
@@ -31,19 +31,19 @@ class Words:
 
     rows: np.ndarray  # [rows + 1]: the words of row r are rows[r] to rows[r + 1]
     starts: np.ndarray  # [words]: offsets into the bytes of `text_buffers(text)`
-    ends: np.ndarray  # [words]: behind the last byte
+    ends: np.ndarray  # [words]: offsets after the last byte
 
 
-# The last text of each mode with its words. Neighbouring stages measure the same text, and an array cannot change, so
-# its identity is enough; that it is held here keeps its memory from being given to another.
+# The last text of each mode with its words: neighbouring stages measure the same text. An array cannot change, so its
+# identity is a sufficient key; and while the array is held here, no other one can have its memory.
 _last: dict[bool, tuple[pa.Array, Words]] = {}
 
 
 def words_of(text: pa.Array, *, segmented: bool = False) -> Words:
-    """The words of a large_string array; null rows have none. Asked again for the same text, it is at hand."""
-    held = _last.get(segmented)
-    if held is not None and identity(held[0]) == identity(text):
-        return held[1]
+    """The words of a large_string array; null rows have none. The words of the last text of each mode are cached."""
+    cached = _last.get(segmented)
+    if cached is not None and identity(cached[0]) == identity(text):
+        return cached[1]
     data, offsets = text_buffers(text)
     if segmented:
         from shards.segmenters import joined
@@ -58,12 +58,13 @@ def words_of(text: pa.Array, *, segmented: bool = False) -> Words:
 
 
 def identity(text: pa.Array) -> tuple[object, ...]:
-    """Equal for two arrays that are the same memory."""
+    """A key that is equal for two arrays of the same memory."""
     buffers = (None if buffer is None else (buffer.address, buffer.size) for buffer in text.buffers())
     return (text.offset, len(text), *buffers)
 
 
 def _split(data: np.ndarray, offsets: np.ndarray) -> Words:
+    """The words without a segmenter."""
     room = _room(data, offsets)
     starts, ends = np.empty(room, np.int64), np.empty(room, np.int64)
     rows = _split_rows(data, offsets, classes(), starts, ends)
@@ -72,7 +73,7 @@ def _split(data: np.ndarray, offsets: np.ndarray) -> Words:
 
 @kernel
 def _room(data, offsets):
-    """No batch has more words: each begins a text, or at or behind a byte that is no graphic ASCII."""
+    """An upper limit of the words in a batch: each begins a text, or at or after a byte that is no graphic ASCII."""
     spaces, others = 0, 0
     for i in range(offsets[0], offsets[-1]):
         spaces += data[i] <= 0x20
@@ -91,7 +92,7 @@ def _split_rows(data, offsets, classes, starts, ends):
 
 @kernel
 def word_spans(data, start, end, classes, starts, ends):
-    """Writes the byte span [starts[k], ends[k]) of each word in data[start:end]; returns the number of words.
+    """Write the byte span [starts[k], ends[k]) of each word in data[start:end]; returns the number of words.
 
     `classes` is `shards.unicode.classes()`; `starts` and `ends` are int64 with room for `max_words(end - start)`.
     """
@@ -125,5 +126,5 @@ def word_spans(data, start, end, classes, starts, ends):
 
 @kernel(inline="always")
 def max_words(num_bytes):
-    """No text of that many bytes has more words: each takes a byte and, unless an ideograph, a separator."""
+    """The most words in a text of that many bytes: each takes a byte and, unless it is an ideograph, a separator."""
     return num_bytes // 2 + 1

@@ -19,8 +19,8 @@ from fastwarc.warc import WarcRecord
 from cleaners.crawl.bodies import undo_encodings
 from cleaners.crawl.framing import Record
 from cleaners.crawl.records import read_records
+from shards.reader import BATCH_BYTES, BATCH_ROWS, ROWS, UNIT_BYTES, UNIT_RECORDS, Damage, row_id
 from shards.schema import PAYLOAD
-from shards.source import BATCH_BYTES, BATCH_ROWS, ROWS, UNIT_BYTES, UNIT_RECORDS, Damage, row_id
 from shards.stage import Batch, with_columns
 from shards.stats import Stats
 from shards.storage import InputFile

@@ -575,7 +575,7 @@ def tokenizer_train(
     sample_mb: Annotated[int, typer.Option(help="MB of text to learn from.", min=1)] = 1_000,
 ) -> None:
     """Train a byte-level BPE tokenizer on clean shards."""
-    from pretrain.tokenizing.tokenizer import train_tokenizer
+    from pretrain.tokenizing.tokenizer_training import train_tokenizer
 
     tokenizer = train_tokenizer(shards, to, vocab_size=vocab_size, sample_bytes=sample_mb * 1_000_000)
     _tell(f"wrote {to}: {tokenizer.vocab_size:,} entries")
@@ -602,11 +602,11 @@ def tokenize(
 def pretrain(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings: SetOption = None) -> None:
     """Train a model on token shards. The same command resumes."""
     _needs_torch()
-    from pretrain.train import train
+    from pretrain.train import train_model
 
     overrides = dict(_key_value(setting) for setting in settings or [])
     try:
-        summary = train(config, overrides=overrides, progress=_training_line())
+        summary = train_model(config, overrides=overrides, progress=_training_line())
     except Interrupted as error:
         raise Interrupted(f"{error}. To resume: {_this_command()}") from None
     table = Table("source", "bits per byte before", "after", box=None, pad_edge=False)
@@ -624,12 +624,12 @@ def trace(
     step: Annotated[int, typer.Option(help="The training step, as metrics.jsonl counts them.", min=1)],
 ) -> None:
     """List the documents that a training step saw."""
-    from pretrain.order.loader import trace as trace_step
+    from pretrain.order.trace import trace_step
 
     for piece in trace_step(config, step):
         where = f"{piece.source} epoch {piece.epoch} {piece.id} tokens {piece.start}-{piece.end}"
         where += f" ({piece.num_masked} masked)" if piece.num_masked else ""
-        _tell(f"row {piece.slot}: {where} {piece.url}")
+        _tell(f"row {piece.batch_row}: {where} {piece.url}")
 
 
 def _needs_torch() -> None:

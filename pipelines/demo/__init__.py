@@ -183,7 +183,7 @@ def _training_folder(folder: Path, run: Run) -> Path:
 
 def _tokenize(run: Path, training: Path, out: Out) -> None:
     from pretrain.tokenizing.tokenize import tokenize_shards
-    from pretrain.tokenizing.tokenizer import train_tokenizer
+    from pretrain.tokenizing.tokenizer_training import train_tokenizer
 
     tokenizer = training / "tokenizer.json"
     if not tokenizer.exists():
@@ -204,7 +204,7 @@ def _tokenize(run: Path, training: Path, out: Out) -> None:
 
 
 def _train(training: Path, out: Out) -> tuple[dict[str, float], dict[str, float]]:
-    from pretrain.train import train
+    from pretrain.train import train_model
 
     every, steps = max(1, TRAINING["steps"] // _TRAINING_LINES), TRAINING["steps"]
     start: tuple[int, float] | None = (
@@ -223,7 +223,7 @@ def _train(training: Path, out: Out) -> tuple[dict[str, float], dict[str, float]
                 f"     step {step} of {steps}: loss {losses}; {record['tokens_per_s']:,.0f} tokens/s, {left:.0f} s left"
             )
 
-    trained = train(training / "train.toml", overrides={}, progress=show)
+    trained = train_model(training / "train.toml", overrides={}, progress=show)
     shares = " and ".join(f"{weight:.0%} {name}" for name, weight in WEIGHTS.items())
     out(f"     {trained.num_parameters / 1e6:.1f} million parameters saw {trained.tokens:,} tokens, {shares}")
     return trained.held_out_before, trained.held_out_after

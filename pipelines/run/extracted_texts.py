@@ -20,9 +20,9 @@ from pipelines.recipe import Pass
 from pipelines.run.folder import RunFolder
 from shards.errors import RunError
 from shards.manifest import file_sha256, read_manifest
+from shards.reader import Damage
 from shards.schema import PAYLOAD, PROVENANCE, TEXT
 from shards.sink import read_batches, read_table
-from shards.source import Damage
 from shards.stage import Batch, Stage, StageConfig, null_where, with_columns
 from shards.stats import Stats
 from shards.unit_key import UnitKey

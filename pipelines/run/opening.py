@@ -16,8 +16,8 @@ from shards.atomic import disk_error
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
 from shards.lock import locked
+from shards.manifest import check_shards
 from shards.segmenters import cuts_japanese
-from shards.source import check_shards
 from shards.storage import InputFile, find_inputs
 from shards.unit_key import UnitKey
 

@@ -27,7 +27,8 @@ from pipelines.run.folder import RunFolder
 from pipelines.run.unit_files import DROPPED, facts_schema, text_schema
 from shards.exchange import ExchangeUnit
 from shards.manifest import Manifest, WrittenFile, write_manifest
-from shards.source import Damage, Reader, RowReader, SourceConfig
+from shards.reader import Damage, Reader
+from shards.row_reader import RowReader
 from shards.stage import Batch, Stage, StageConfig, with_columns
 from shards.stats import Stats
 from shards.storage import InputFile

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from shards.atomic import disk_error, try_folder
 from shards.errors import UserError
-from shards.source import Damage, RowReader, SourceConfig, only_error
+from shards.reader import Damage, only_error
+from shards.row_reader import RowReader
+from shards.source import SourceConfig
 from shards.stage import Batch
 from shards.storage import InputFile, find_inputs
 

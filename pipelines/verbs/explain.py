@@ -29,9 +29,10 @@ from pipelines.run.extracted_texts import early_stages
 from pipelines.verbs.explain_duplicates import PASSAGE_CHARS, PASSAGES, copies_of, kept_text, passages_cut, twin_of
 from shards.errors import GristmillError, RunError, UserError
 from shards.manifest import read_manifest
+from shards.reader import Reader
+from shards.row_reader import RowReader
 from shards.schema import LANGUAGE, MASKED, PROVENANCE
 from shards.sink import read_table
-from shards.source import Reader, RowReader
 from shards.stage import Batch, Rule, StageConfig
 from shards.storage import find_inputs
 

@@ -1,11 +1,14 @@
-"""Which row comes at which place of the training order: a pure function, so that nothing has to be remembered.
+"""Mixture: the row at each place of the training order, as a pure function, so that nothing has to be remembered.
 
     place i ──cycle──▶ source s ──count──▶ its c-th row ──permutation──▶ (source, epoch, row)
 
-Weights become integers over a cycle of `SLOTS` places. A source with n of them wants to stand at (k + ½) / n of the
-cycle for k = 0 … n - 1, and the cycle is all those wishes in order; so every stretch of the order is mixed alike.
-Before place i, source s was used  count_s(i) = ⌊i / SLOTS⌋ · n_s + (its places before i mod SLOTS)  times; epoch and
-place in the epoch follow by division, and a keyed permutation of the epoch gives the row.
+Weights become integers over a cycle of `SLOTS` slots. A source with n slots would ideally stand at (k + ½) / n of the
+cycle for k = 0 … n - 1. The cycle is the ideal positions of all sources in order, so every stretch of the training
+order has nearly the same mixture. Before place i, source s was used
+
+    count_s(i) = ⌊i / SLOTS⌋ · n_s + (slots of s before slot i mod SLOTS)
+
+times. Epoch and index in the epoch follow by division, and a keyed permutation of the epoch gives the row.
 """
 
 from dataclasses import dataclass
@@ -23,8 +26,8 @@ _ROUNDS = 6
 @dataclass(frozen=True)
 class MixtureSource:
     name: str
-    weight: float
-    num_rows: int
+    weight: float  # above 0, on any scale
+    num_rows: int  # in an epoch
     max_epochs: float
 
 
@@ -37,15 +40,15 @@ class Mixture:
 
     @cached_property
     def slots(self) -> np.ndarray:
-        """int64[sources]: places in a cycle, by largest remainder; they sum to SLOTS."""
+        """int64[sources]: slots in a cycle, by largest remainder; they sum to SLOTS."""
         weights = np.array([source.weight for source in self.sources])
-        shares = weights / weights.sum() * SLOTS
-        slots: np.ndarray = shares.astype(np.int64)
-        slots[np.argsort(slots - shares, kind="stable")[: SLOTS - slots.sum()]] += 1
+        exact = weights / weights.sum() * SLOTS
+        slots: np.ndarray = exact.astype(np.int64)
+        slots[np.argsort(slots - exact, kind="stable")[: SLOTS - slots.sum()]] += 1
         return slots
 
     def sample(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(source, epoch, row), each int64[n], of the n places of the training order."""
+        """(source, epoch, row), each int64[n], at these places int64[n] of the training order, in any order."""
         cycle, slot = np.divmod(places, SLOTS)
         source = self._source_of_slot[slot]
         count = cycle * self.slots[source] + self._rank_of_slot[slot]
@@ -64,12 +67,12 @@ class Mixture:
         return counts
 
     def epochs(self, num_places: int) -> np.ndarray:
-        """float64[sources]: how often each source is gone through."""
+        """float64[sources]: epochs of each source in the first `num_places` places."""
         epochs: np.ndarray = self.counts(num_places) / self._num_rows
         return epochs
 
     def check(self, num_places: int) -> None:
-        """Refuse a plan that has no rows to draw from, loses a source to rounding or goes through one too often."""
+        """UserError where a source gets no slot, or needs more epochs than its maximum for `num_places` places."""
         for source, slots, epochs in zip(self.sources, self.slots, self.epochs(num_places), strict=True):
             if not slots:
                 raise UserError(
@@ -84,20 +87,20 @@ class Mixture:
     @cached_property
     def _source_of_slot(self) -> np.ndarray:
         source: np.ndarray = np.repeat(np.arange(len(self.sources)), self.slots)
-        wish = (2 * self._occurrence + 1) / self.slots[source]
-        order: np.ndarray = np.take(source, np.lexsort((source, wish)))
+        ideal_position = (2 * self._occurrence + 1) / self.slots[source]
+        order: np.ndarray = np.take(source, np.lexsort((source, ideal_position)))
         return order
 
     @cached_property
     def _rank_of_slot(self) -> np.ndarray:
-        """How many earlier places of the cycle have the same source."""
+        """int64[SLOTS]: how many earlier slots of the cycle have the same source."""
         rank = np.empty(SLOTS, np.int64)
         rank[np.argsort(self._source_of_slot, kind="stable")] = self._occurrence
         return rank
 
     @cached_property
     def _occurrence(self) -> np.ndarray:
-        """0 … n_0 - 1, 0 … n_1 - 1, …"""
+        """int64[SLOTS]: 0 … n_0 - 1, 0 … n_1 - 1, …"""
         first: np.ndarray = np.repeat(np.cumsum(self.slots) - self.slots, self.slots)
         occurrence: np.ndarray = np.arange(SLOTS) - first
         return occurrence
@@ -108,17 +111,18 @@ class Mixture:
 
     @cached_property
     def _keys(self) -> np.ndarray:
-        # By name, so that a source's order stays when others come and go.
+        # By name, so that a source keeps its order when others are added or removed.
         return np.array(
             [xxhash.xxh3_64_intdigest(source.name.encode(), self.seed) for source in self.sources], np.uint64
         )
 
 
 def permute(index: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
-    """Where a keyed permutation of 0 … size - 1 sends each index; `keys` is uint64, one an index or one for all.
+    """int64[n]: the images of `index` under a keyed permutation of 0 … size - 1.
 
-    A balanced Feistel network permutes the next power of four; results outside are permuted on until they fall inside
-    (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002, "cycle walking"): under 4 rounds on average.
+    `keys` is uint64, one for each index or one for all. A balanced Feistel network permutes the next power of four.
+    Results outside the range are permuted again until they fall inside (Black and Rogaway, "Ciphers with arbitrary
+    finite domains", 2002, "cycle walking"): under 4 times on average.
     """
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     mask = np.uint64((1 << int(half)) - 1)

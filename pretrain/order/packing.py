@@ -1,42 +1,39 @@
 """Packing: documents into rows of fixed length, ahead of training, from their lengths alone.
 
-What fills a row is *predictions*. A document of n tokens has n - 1 of them, (token i, token i + 1); segment [a, b) of
-it brings the inputs a … b - 1 and the labels a + 1 … b:
+A row holds *predictions*. A document of n tokens has n - 1 of them, (token i, token i + 1). Its segment [a, b) brings
+the inputs a … b - 1 and the labels a + 1 … b:
 
     document   <bos> The mill grinds . <eos>           6 tokens, 5 predictions
     segment    [0, 3)    inputs <bos> The mill          labels The mill grinds
     segment    [3, 5)    inputs grinds .                labels . <eos>
 
 So a document that is split over rows loses no prediction at the cut, every label comes from its input's document, and
-only a row's unfilled end has none. Documents longer than a row are split into whole rows and a rest, never cropped;
-then all pieces go, longest first, into the row that they fill best (Ding et al., "Fewer Truncations Improve Language
-Modeling", 2024). On web text rows are over 99.9 % full.
+only the unfilled end of a row has no labels. A document longer than a row is split into whole rows and a rest, never
+cropped. Then all pieces, longest first, go into the row that they fill best (Ding et al., "Fewer Truncations Improve
+Language Modeling", 2024). From some 10,000 rows of web text on, rows are over 99.9 % full.
 
-A document of weight w stands in an epoch w times: its pieces are packed w times, each time with others, so that no row
-holds a piece twice, and the order of rows spreads them over the epoch.
+A document of weight w stands in an epoch w times. Its pieces are packed in w rounds, so no row holds a piece twice, and
+the order of rows spreads them over the epoch.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from shards.compiled import kernel
-from shards.tokens import TokenDocuments
 
-NO_LABEL = -100  # of a position that predicts nothing; what torch's cross entropy ignores
-VERSION = 1  # raised when the same lengths give other rows
+VERSION = 1  # raised when the same lengths give other rows; part of a plan's identity
 
 
 @dataclass(frozen=True)
 class Packing:
     """Rows of segments; row r has the segments first[r] … first[r + 1] - 1."""
 
-    row_length: int
+    row_length: int  # predictions in a full row
     first: np.ndarray  # int64[rows + 1]
-    document: np.ndarray  # int64[segments]
-    start: np.ndarray  # int64[segments]: first input
-    end: np.ndarray  # int64[segments]: after the last input; the label there exists
+    document: np.ndarray  # int64[segments]: index of the document
+    start: np.ndarray  # int64[segments]: index of the first input in its document
+    end: np.ndarray  # int64[segments]: index after the last input, which is that of the last label
 
     @property
     def num_rows(self) -> int:
@@ -44,7 +41,7 @@ class Packing:
 
     @property
     def max_segments(self) -> int:
-        """Most segments in one row, the unfilled end counted as one."""
+        """Most segments in one row, counting an unfilled end as one."""
         return int(np.diff(self.first).max(initial=0)) + 1
 
     def segments(self, row: int) -> list[tuple[int, int, int]]:
@@ -54,23 +51,26 @@ class Packing:
 
 
 def pack_weighted(num_predictions: np.ndarray, weights: np.ndarray, row_length: int) -> Packing:
-    """Rows that hold each prediction of each document as often as its weight says, and at most once each."""
+    """Rows that hold each prediction of each document as often as its weight says, and none of them twice in a row.
+
+    `num_predictions` and `weights` are int64[documents]; a weight of 0 leaves the document out.
+    """
     rounds = []
     for k in range(max(1, weights.max(initial=0))):
-        chosen = np.flatnonzero(weights > k)
-        packing = pack(num_predictions[chosen], row_length)
-        rounds.append(replace(packing, document=chosen[packing.document]))
+        documents = np.flatnonzero(weights > k)
+        packing = pack(num_predictions[documents], row_length)
+        rounds.append(replace(packing, document=documents[packing.document]))
     document, start, end = (np.concatenate([getattr(r, name) for r in rounds]) for name in ("document", "start", "end"))
     num_segments = np.concatenate([np.diff(r.first) for r in rounds])
     return Packing(row_length, np.concatenate([[0], np.cumsum(num_segments)]), document, start, end)
 
 
 def pack(num_predictions: np.ndarray, row_length: int) -> Packing:
-    """Rows that hold each prediction of each document exactly once."""
-    pieces = -(-num_predictions // row_length)
-    document = np.repeat(np.arange(len(num_predictions)), pieces)
-    number = np.arange(len(document)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    start = number * row_length
+    """Rows that hold each prediction of each document exactly once; `num_predictions` is int64[documents]."""
+    num_pieces = -(-num_predictions // row_length)
+    document = np.repeat(np.arange(len(num_predictions)), num_pieces)
+    piece_number = np.arange(len(document)) - np.repeat(np.cumsum(num_pieces) - num_pieces, num_pieces)
+    start = piece_number * row_length
     end = np.minimum(start + row_length, num_predictions[document])
 
     longest_first = np.argsort(start - end, kind="stable")
@@ -80,32 +80,12 @@ def pack(num_predictions: np.ndarray, row_length: int) -> Packing:
     return Packing(row_length, first, document[by_row], start[by_row], end[by_row])
 
 
-def fill(documents: TokenDocuments, packing: Packing, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(tokens, labels, positions), each int64[rows, row length].
-
-    Positions count from 0 in each segment, and from 0 in the unfilled end. Its labels are `NO_LABEL`, and so are masked
-    tokens as labels; as inputs they stand.
-    """
-    shape = len(rows), packing.row_length
-    tokens, labels, positions = np.zeros(shape, np.int64), np.full(shape, NO_LABEL), np.zeros(shape, np.int64)
-    for i, row in enumerate(rows):
-        at = 0
-        for document, start, end in packing.segments(row):
-            ids, own = documents.tokens(document, start, end + 1), slice(at, at + end - start)
-            tokens[i, own], labels[i, own], positions[i, own] = ids[:-1], ids[1:], np.arange(end - start)
-            for first, last in documents.masked(document, start + 1, end + 1):
-                labels[i, at + first : at + last] = NO_LABEL
-            at = own.stop
-        positions[i, at:] = np.arange(packing.row_length - at)
-    return tokens, labels, positions
-
-
 @kernel
 def _best_fit(lengths, capacity):
-    """(row of each piece, number of rows): each piece goes where the least room that suffices is left.
+    """(row of each piece, number of rows): each piece goes into the row with the least room that suffices.
 
-    Rows with c free positions form a stack, newest on top. A binary tree over c = 0 … capacity says which stacks are
-    not empty, so the least sufficient c is found in log(capacity) steps.
+    Rows with c free positions form a stack, newest on top. A binary tree over c = 0 … capacity records which stacks
+    are not empty, so the least sufficient c is found in log(capacity) steps.
     """
     leaves = 1
     while leaves <= capacity:

@@ -1,7 +1,7 @@
-"""The plan: what will be trained on, in which order, known and checked before the first step.
+"""The plan: what is trained on and in which order, known and checked before the first step.
 
-It is made from TRAIN.toml and the token folders in seconds, holds no tokens, and is the same on every machine; its
-`identity` says what a checkpoint must agree with to be resumed.
+It is made from TRAIN.toml and the token folders, holds no tokens, and is the same on every machine. A checkpoint is
+resumed only under a plan of the same `identity`.
 """
 
 import hashlib
@@ -11,17 +11,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pretrain.config import TrainConfig
-from pretrain.order import packing
 from pretrain.order.mixture import Mixture, MixtureSource
+from pretrain.order.packing import VERSION as PACKING_VERSION
 from pretrain.order.packing import Packing, pack_weighted
 from shards.errors import UserError
-from shards.tokens import HELD_OUT, TOKENIZER, TRAIN, TokenDocuments
+from shards.token_manifest import TOKENIZER
+from shards.tokens import HELD_OUT, TRAIN, TokenDocuments
 
-SETTINGS = "train.toml"  # in a training's out: its settings, with all defaults and overrides
+SETTINGS = "train.toml"  # name, in a training's `out`, of its settings with all defaults and overrides
 
-# Settings that leave the training curve as it is, so that a run may be resumed with others.
-FREE = {
+# Settings that leave the training curve as it is, so that a run may be resumed with other values.
+FREE_SETTINGS = {
     "out",
     "device",
     "compile",
@@ -36,17 +39,19 @@ FREE = {
 @dataclass(frozen=True)
 class PlannedSource:
     name: str
-    documents: TokenDocuments
-    packing: Packing
+    documents: TokenDocuments  # those that are trained on
+    packing: Packing  # of an epoch
 
     @property
     def num_epoch_tokens(self) -> int:
-        """Predictions of an epoch, masked ones too."""
+        """Predictions in an epoch, masked ones included."""
         return int((self.packing.end - self.packing.start).sum())
 
 
 @dataclass(frozen=True)
 class Plan:
+    """The rows of all sources and their order; a place of the order is one row of one global batch."""
+
     config: TrainConfig
     sources: tuple[PlannedSource, ...]
     mixture: Mixture
@@ -54,25 +59,32 @@ class Plan:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """Everything that the training curve depends on, by dotted key; digests stand for token folders."""
-        settings = _flat(self.config.model_dump(exclude=FREE))
-        return settings | self.token_digests | {"packing.version": packing.VERSION}
+        """Everything that the training curve depends on, by dotted key; token folders are digests."""
+        settings = _flat(self.config.model_dump(exclude=FREE_SETTINGS))
+        return settings | self.token_digests | {"packing.version": PACKING_VERSION}
 
     @property
     def token_digests(self) -> dict[str, str]:
-        """By the dotted key of the setting that names the folder."""
+        """The digest of each token folder by the dotted key of the setting that names it."""
         return {f"source.{source.name}.tokens": source.documents.digest for source in self.sources}
 
     @cached_property
     def hash(self) -> str:
+        """sha256 of the identity."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
 
     @property
     def num_places(self) -> int:
         return self.config.steps * self.config.batch_size
 
+    def rows_of_step(self, step: int, rank: int = 0, world: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(source, epoch, row), each int64[batch_size / world], of `step` = 0, 1, … for one of `world` devices."""
+        size = self.config.batch_size
+        assert size % world == 0, f"batch_size {size} does not divide by a world of {world}"
+        return self.mixture.sample(np.arange(step * size + rank, (step + 1) * size, world))
+
     def describe(self) -> list[str]:
-        """One line a source: what an epoch of it is, its share, and how often it will be gone through.
+        """One line for each source: its documents, the tokens of an epoch, its share of the rows, and its epochs.
 
         An epoch has each document as often as its weight says.
         """
@@ -80,20 +92,21 @@ class Plan:
         shares = self.mixture.slots / self.mixture.slots.sum()
         return [
             f"source {source.name}: {len(source.documents):,} documents, {source.num_epoch_tokens:,} tokens an epoch, "
-            f"{source.packing.num_rows:,} rows of {self.config.sequence_length}, share {share:.3f}, {times:.2f} epochs"
-            for source, share, times in zip(self.sources, shares, epochs, strict=True)
+            f"{source.packing.num_rows:,} rows of {self.config.sequence_length}, share {share:.3f}, "
+            f"{num_epochs:.2f} epochs"
+            for source, share, num_epochs in zip(self.sources, shares, epochs, strict=True)
         ]
 
 
 def make_plan(config: TrainConfig) -> Plan:
-    """The plan of a training file; refuses sources that are empty, too small or of different tokenizers."""
+    """The plan of a training; UserError for sources that are empty, too small or of different tokenizers."""
     sources = []
     for name, source in config.source.items():
         documents = TokenDocuments(Path(source.tokens), TRAIN)
-        rows = pack_weighted(documents.num_tokens - 1, documents.weights, config.sequence_length)
-        if not rows.num_rows:
+        packing = pack_weighted(documents.num_tokens - 1, documents.weights, config.sequence_length)
+        if not packing.num_rows:
             raise UserError(f"source {name}: {source.tokens} has no training documents; remove the source")
-        sources.append(PlannedSource(name, documents, rows))
+        sources.append(PlannedSource(name, documents, packing))
     for other in sources[1:]:
         if other.documents.manifest.tokenizer_sha256 != sources[0].documents.manifest.tokenizer_sha256:
             raise UserError(
@@ -114,11 +127,12 @@ def make_plan(config: TrainConfig) -> Plan:
 
 def held_out_documents(plan: Plan) -> dict[str, TokenDocuments]:
     """The held-out documents of each source that has some."""
-    found = {s.name: TokenDocuments(s.documents.folder, HELD_OUT) for s in plan.sources}
-    return {name: documents for name, documents in found.items() if len(documents)}
+    by_source = {source.name: TokenDocuments(source.documents.folder, HELD_OUT) for source in plan.sources}
+    return {name: documents for name, documents in by_source.items() if len(documents)}
 
 
 def differing_keys(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """The keys of two identities whose values differ, in order of name."""
     return sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
 
 

@@ -1,1 +1,1 @@
-"""Tokenizers, and text shards as token shards."""
+"""From text shards to token shards: the tokenizer, its training, and what goes along with the tokens."""

@@ -1,11 +1,11 @@
-"""From spans of a text to tokens that a model reads and does not learn.
+"""Masks: from spans of a text to tokens that a model reads and does not learn.
 
-    text      T h e   m i l l   g r i n d s          spans in UTF-8 bytes, as deduplication leaves them
+    text      T h e   m i l l   g r i n d s          spans in UTF-8 bytes, as deduplication marks them
     span            └───────┘                        a token is masked if it shares a byte with one
-    tokens   │The│ mill│ grind│s│                    " mill" is, and "The" is not
+    tokens   │The│ mill│ grind│s│                    " mill" is masked, and "The" is not
 
-A token of a byte-level tokenizer stands for bytes, so where each one lies follows from the lengths alone, also where it
-holds a part of a character.
+A token of a byte-level tokenizer stands for bytes. So the bytes of each token follow from the tokens' lengths alone,
+also where a token holds a part of a character.
 """
 
 from collections.abc import Sequence
@@ -21,31 +21,24 @@ from shards.schema import MASKED
 from shards.sink import open_arrow
 
 
-def masked_tokens(num_bytes: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """int64[2 n]: first, after the last, … of the tokens that share a byte with a span; ascending, no two ranges touch.
-
-    `num_bytes` is that of each token, none 0; `spans` is int64[2 m], start, end, … in any order.
-    """
-    starts, ends = spans.reshape(-1, 2)[spans[::2] < spans[1::2]].T
-    token_ends = np.cumsum(num_bytes)
-    change = np.zeros(len(num_bytes) + 1, np.int64)  # how many spans more than the token before a token shares
-    np.add.at(change, np.searchsorted(token_ends, starts, side="right"), 1)
-    np.add.at(change, np.searchsorted(token_ends - num_bytes, ends, side="left"), -1)
-    return np.flatnonzero(np.diff(np.cumsum(change) > 0, prepend=False))
-
-
-def check_masks(shard: Path) -> bool:
-    """Whether a text shard has a column of masked spans."""
+def check_mask_column(shard: Path) -> bool:
+    """Whether a text shard has a column of masked spans; UserError where it has another type."""
     schema = open_arrow(shard).schema
     if MASKED.name not in schema.names:
         return False
-    if (found := schema.field(MASKED.name).type) != MASKED.type:
-        raise UserError(f"{shard}: column {MASKED.name}: expected {MASKED.type}, found {found}; rename the column")
+    if (kind := schema.field(MASKED.name).type) != MASKED.type:
+        raise UserError(f"{shard}: column {MASKED.name}: expected {MASKED.type}, found {kind}; rename the column")
     return True
 
 
-def mask(batch: pa.RecordBatch, shard: Path, encoded: Sequence[np.ndarray], tokenizer: Tokenizer) -> pa.RecordBatch:
-    """`masked` (ranges of tokens, the first one <|bos|>) and `num_bytes` (of the others' text) of each document."""
+def mask_documents(
+    batch: pa.RecordBatch, shard: Path, encoded: Sequence[np.ndarray], tokenizer: Tokenizer
+) -> pa.RecordBatch:
+    """`masked` and `num_bytes` of each document, as `shards.tokens.token_schema` describes them.
+
+    `encoded` holds the token ids of each text without special tokens; ranges in `masked` count <|bos|> as token 0.
+    UserError for a span that does not lie in its text; `shard` names the file in its message.
+    """
     num_bytes = pc.binary_length(batch["text"]).cast(pa.int64()).to_numpy().copy()
     ranges = [np.zeros(0, np.int64)] * batch.num_rows
     has_spans = np.zeros(batch.num_rows, np.bool_)
@@ -58,11 +51,25 @@ def mask(batch: pa.RecordBatch, shard: Path, encoded: Sequence[np.ndarray], toke
                 f"{shard}: column {MASKED.name}: document {batch['id'][i]} has {num_bytes[i]:,} bytes, and not all of "
                 "its spans lie in them; clean its input again"
             )
-        of_token = tokenizer.num_bytes[encoded[i]]
-        assert of_token.sum() == num_bytes[i], "tokens are not the text byte for byte"
-        bounds = masked_tokens(of_token, spans)
-        num_bytes[i] -= sum(of_token[first:last].sum() for first, last in bounds.reshape(-1, 2))
+        token_bytes = tokenizer.num_bytes[encoded[i]]
+        assert token_bytes.sum() == num_bytes[i], "tokens are not the text byte for byte"
+        bounds = masked_tokens(token_bytes, spans)
+        num_bytes[i] -= sum(token_bytes[start:end].sum() for start, end in bounds.reshape(-1, 2))
         ranges[i] = bounds + 1
     offsets = np.cumsum([0] + [len(bounds) for bounds in ranges])
     masked = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(np.concatenate(ranges)))
     return pa.record_batch({"masked": masked, "num_bytes": pa.array(num_bytes)})
+
+
+def masked_tokens(num_bytes: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """int64[2 n]: start, end, … of the ranges of tokens that share a byte with a span.
+
+    Ranges ascend and do not touch. `num_bytes` is that of each token, none 0; `spans` is int64[2 m], start, end, … in
+    bytes, in any order, and may overlap or be empty.
+    """
+    starts, ends = spans.reshape(-1, 2)[spans[::2] < spans[1::2]].T
+    token_ends = np.cumsum(num_bytes)
+    change = np.zeros(len(num_bytes) + 1, np.int64)  # spans that a token shares, less those of the token before
+    np.add.at(change, np.searchsorted(token_ends, starts, side="right"), 1)
+    np.add.at(change, np.searchsorted(token_ends - num_bytes, ends, side="left"), -1)
+    return np.flatnonzero(np.diff(np.cumsum(change) > 0, prepend=False))

@@ -2,13 +2,14 @@
 
     RUN/shards/<source>/<shard>.arrow  ──▶  TOKENS/<source>/{train,held-out}/<shard>.arrow
 
-A shard is finished when its manifest is there, and is made again when the text shard changed since or its files are
-damaged. Whether a document is held out follows from its id and the held-out fraction, and a folder has one fraction: so
-a document stays held out in every later run, whatever shard it comes in. It is measured once, whatever its weight.
+A token shard is finished when its manifest exists. It is made again when the text shard has changed or its files are
+damaged. A folder has one held-out fraction, so a document stays held out in every later run, whatever shard it comes
+in (`split.py`). A held-out document is measured once, whatever its weight.
 """
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,43 +19,42 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pretrain.tokenizing.masks import check_masks, mask
-from pretrain.tokenizing.tokenizer import Tokenizer, find_shards, id_hashes, read_documents
-from pretrain.tokenizing.weights import check_weights, weights_of
+from pretrain.tokenizing.document_weights import check_weight_column, document_weights
+from pretrain.tokenizing.masks import check_mask_column, mask_documents
+from pretrain.tokenizing.split import is_held_out
+from pretrain.tokenizing.text_shards import find_shards, read_documents
+from pretrain.tokenizing.tokenizer import Tokenizer
 from shards.atomic import write_bytes, write_json
 from shards.errors import RunError, UserError
 from shards.lock import locked
 from shards.manifest import file_sha256
 from shards.schema import MASKED
 from shards.sink import ArrowSink
-from shards.tokens import (
-    HELD_OUT,
+from shards.token_manifest import (
     MANIFEST,
     MANIFESTS,
     TOKENIZER,
-    TRAIN,
     ShardManifest,
     TokenFile,
     TokenManifest,
-    finish,
     is_whole,
     read_shard_manifest,
-    token_schema,
+    write_token_manifest,
 )
+from shards.tokens import HELD_OUT, TRAIN, token_schema
 
 log = logging.getLogger(__name__)
 
-CHUNK_BYTES = 8 << 20  # text that is encoded at once; bounds memory, and is enough to keep all cores busy
-_HELD_OUT_SEED = 2
+CHUNK_BYTES = 8 << 20  # text that is encoded at once: bounds memory, and is enough to keep all cores busy
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What token shards follow from, beside the texts."""
+    """What token shards depend on, besides the texts."""
 
     tokenizer: Tokenizer
-    held_out_fraction: float
-    weight_column: str | None
+    held_out_fraction: float  # 0 to below 1
+    weight_column: str | None  # of the text shards; None: every document has weight 1
 
 
 def tokenize_shards(
@@ -66,21 +66,23 @@ def tokenize_shards(
     report: Callable[[str], None],
     weight_column: str | None = None,
 ) -> dict[str, TokenManifest]:
-    """Make the token folders of all sources in `shards`; a source is the folder that a shard lies in.
+    """Make the token folders of all sources in `shards`, and return their manifests by source.
 
-    Finished shards stay as they are, but a folder's manifest lists the shards of this call only. `report` gets one line
-    a shard, and one where shards of earlier calls are left out. `weight_column` says how often an epoch has each
-    document.
+    A source is the folder that a shard lies in. Finished shards stay as they are, but a folder's manifest lists the
+    shards of this call only. `report` is called with one line for each shard, and with one line for each source where
+    shards of earlier calls are left out. `weight_column` holds how often an epoch has each document.
+
+    UserError where a token folder was made with another tokenizer or held-out fraction, or is in use.
     """
     if not 0 <= held_out_fraction < 1:
-        raise UserError(f"held_out: expected a fraction from 0 to below 1, found {held_out_fraction}")
+        raise UserError(f"--held-out: expected a fraction from 0 to below 1, found {held_out_fraction}")
     tokenizer = Tokenizer(tokenizer_path)
     settings = Settings(tokenizer, held_out_fraction, weight_column)
     sources = _by_source(find_shards(shards))
     for shard in (shard for files in sources.values() for shard in files.values()):
-        check_masks(shard)
+        check_mask_column(shard)
         if weight_column is not None:
-            check_weights(shard, weight_column)
+            check_weight_column(shard, weight_column)
     with ExitStack() as stack:
         for source in sources:
             stack.enter_context(locked(out / source))
@@ -92,13 +94,16 @@ def tokenize_shards(
                 manifest = _tokenize_shard(shard, stem, settings, out / source, finished[source].get(stem))
                 report(f"{source}/{stem}: {_summary(manifest)}")
         for source, files in sources.items():
-            if others := sorted(finished[source].keys() - files.keys()):
+            if left_out := sorted(finished[source].keys() - files.keys()):
+                count = f"{len(left_out)} shard{'' if len(left_out) == 1 else 's'}"
                 report(
-                    f"{source}: left out {len(others)} shards that earlier calls made and this one does not name: "
-                    f"{', '.join(others[:5])}{', …' if len(others) > 5 else ''}; to train on them too, give all "
+                    f"{source}: left out {count} that earlier calls made and this one does not name: "
+                    f"{', '.join(left_out[:5])}{', …' if len(left_out) > 5 else ''}; to train on them too, name all "
                     "shards of the source in one call"
                 )
-        return {source: finish(out / source, tokenizer.vocab_size, files) for source, files in sources.items()}
+        return {
+            source: write_token_manifest(out / source, tokenizer.vocab_size, files) for source, files in sources.items()
+        }
 
 
 def _summary(manifest: ShardManifest) -> str:
@@ -112,18 +117,18 @@ def _summary(manifest: ShardManifest) -> str:
 
 
 def _by_source(files: Sequence[Path]) -> dict[str, dict[str, Path]]:
-    """source → stem → shard."""
+    """source → file-name stem → shard; UserError for two shards of one source and stem."""
     sources: dict[str, dict[str, Path]] = {}
     for file in files:
-        names = sources.setdefault(file.resolve().parent.name, {})
-        twin = names.setdefault(file.stem, file)
-        if twin.resolve() != file.resolve():
-            raise UserError(f"{file}: same source and name as {twin}; tokenize the two into separate folders")
+        shards = sources.setdefault(file.resolve().parent.name, {})
+        earlier = shards.setdefault(file.stem, file)
+        if earlier.resolve() != file.resolve():
+            raise UserError(f"{file}: same source and name as {earlier}; tokenize the two into separate folders")
     return sources
 
 
 def _finished(folder: Path) -> dict[str, ShardManifest]:
-    """The manifests of a token folder by stem; a broken one goes, and its shard is made again."""
+    """The shard manifests of a token folder by stem. A broken one is deleted, so that its shard is made again."""
     manifests = {}
     for path in sorted((folder / MANIFESTS).glob("*.json")):
         try:
@@ -135,51 +140,54 @@ def _finished(folder: Path) -> dict[str, ShardManifest]:
 
 
 def _claim(folder: Path, tokenizer: Tokenizer, finished: dict[str, ShardManifest], held_out_fraction: float) -> None:
-    """Make the folder unfinished; one of another tokenizer or held-out fraction is refused.
+    """Mark the folder as unfinished; UserError where it has another tokenizer or held-out fraction.
 
-    With two fractions a document that stands in two shards could be trained on from one and measured from the other.
+    With two fractions, a document that stands in two shards could be trained on from one and measured from the other.
     """
-    if others := {manifest.held_out_fraction for manifest in finished.values()} - {held_out_fraction}:
+    if other_fractions := {manifest.held_out_fraction for manifest in finished.values()} - {held_out_fraction}:
+        theirs = f"{min(other_fractions):g}"
         raise UserError(
-            f"{folder}: holds tokens with {min(others):g} held out, not {held_out_fraction:g}; give --held-out "
-            f"{min(others):g}, choose another --out or delete the folder"
+            f"{folder}: holds tokens with {theirs} held out, not {held_out_fraction:g}; set --held-out {theirs}, "
+            "choose another --out or delete the folder"
         )
     copy = folder / TOKENIZER
     if copy.exists() and copy.read_bytes() != tokenizer.json:
-        theirs = hashlib.sha256(copy.read_bytes()).hexdigest()
+        sha256 = hashlib.sha256(copy.read_bytes()).hexdigest()
         raise UserError(
-            f"{folder}: holds tokens of another tokenizer (sha256 {theirs[:12]}, this one {tokenizer.sha256[:12]}); "
-            f"choose another --out or delete the folder"
+            f"{folder}: holds tokens of another tokenizer (sha256 {sha256[:12]}, this one {tokenizer.sha256[:12]}); "
+            "choose another --out or delete the folder"
         )
     (folder / MANIFEST).unlink(missing_ok=True)
     write_bytes(copy, tokenizer.json)
 
 
 def _tokenize_shard(
-    shard: Path, stem: str, settings: Settings, folder: Path, before: ShardManifest | None
+    shard: Path, stem: str, settings: Settings, folder: Path, finished: ShardManifest | None
 ) -> ShardManifest:
+    """Make the token shard of `shard` unless the `finished` one was made from the same text and is whole."""
     manifest_path = folder / MANIFESTS / f"{stem}.json"
     input_sha256 = file_sha256(shard)
-    if before is not None:
-        same = (before.input_sha256, before.weight_column) == (input_sha256, settings.weight_column)
-        if same and is_whole(folder, stem, before):
+    if finished is not None:
+        same = (finished.input_sha256, finished.weight_column) == (input_sha256, settings.weight_column)
+        if same and is_whole(folder, stem, finished):
             log.info("event=shard_reused shard=%s", shard)
-            return before
+            return finished
         manifest_path.unlink()
 
     schema = token_schema(settings.tokenizer.vocab_size)
-    counts = {split: dict.fromkeys(_COUNTS, 0) for split in (TRAIN, HELD_OUT)}
+    no_rows = pa.RecordBatch.from_pylist([], schema)
+    counts = {split: Counter(_counts(no_rows)) for split in (TRAIN, HELD_OUT)}
     with ExitStack() as stack:
         sinks = {
             split: stack.enter_context(ArrowSink(folder / split / f"{stem}.arrow", schema, compressed=False))
             for split in counts
         }
         for rows in _token_rows(shard, settings, schema):
-            held_out = id_hashes(rows["id"], _HELD_OUT_SEED) < settings.held_out_fraction * 2**64
-            for split, chosen in ((TRAIN, ~held_out), (HELD_OUT, held_out)):
-                part = rows.filter(pa.array(chosen))
+            held_out = is_held_out(rows["id"], settings.held_out_fraction)
+            for split, in_split in ((TRAIN, ~held_out), (HELD_OUT, held_out)):
+                part = rows.filter(pa.array(in_split))
                 sinks[split].write(part)
-                counts[split] = {name: counts[split][name] + count(part) for name, count in _COUNTS.items()}
+                counts[split].update(_counts(part))
     manifest = ShardManifest(
         input_sha256=input_sha256,
         held_out_fraction=settings.held_out_fraction,
@@ -190,25 +198,8 @@ def _tokenize_shard(
     return manifest
 
 
-def _num_masked(rows: pa.RecordBatch) -> int:
-    bounds = rows["masked"].flatten().to_numpy()
-    return int((bounds[1::2] - bounds[::2]).sum())
-
-
-def _num_epoch_tokens(rows: pa.RecordBatch) -> int:
-    return int(pc.list_value_length(rows["tokens"]).to_numpy() @ rows["weight"].to_numpy())
-
-
-_COUNTS: dict[str, Callable[[pa.RecordBatch], int]] = {
-    "num_tokens": lambda rows: len(rows["tokens"].flatten()),
-    "num_masked_tokens": _num_masked,
-    "num_epoch_tokens": _num_epoch_tokens,
-    "num_text_bytes": lambda rows: pc.sum(rows["num_bytes"]).as_py() or 0,
-}
-
-
 def _token_rows(shard: Path, settings: Settings, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The shard's documents as rows of a token shard."""
+    """The shard's documents as rows of a token shard, in their order."""
     source, tokenizer = shard.resolve().parent.name, settings.tokenizer
     bos, eos = np.array([tokenizer.bos], np.uint32), np.array([tokenizer.eos], np.uint32)
     for batch in _chunks(shard, settings.weight_column):
@@ -216,7 +207,7 @@ def _token_rows(shard: Path, settings: Settings, schema: pa.Schema) -> Iterator[
         documents = [np.concatenate([bos, ids, eos]) for ids in encoded]
         offsets = np.cumsum([0] + [len(ids) for ids in documents])
         ids = pa.array(np.concatenate(documents)).cast(schema.field("tokens").type.value_type)
-        masks = mask(batch, shard, encoded, tokenizer)
+        masks = mask_documents(batch, shard, encoded, tokenizer)
         yield pa.RecordBatch.from_arrays(
             [
                 batch["id"].cast(pa.string()),
@@ -225,17 +216,17 @@ def _token_rows(shard: Path, settings: Settings, schema: pa.Schema) -> Iterator[
                 pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), ids),
                 masks["num_bytes"],
                 masks["masked"],
-                weights_of(batch, shard, settings.weight_column),
+                document_weights(batch, shard, settings.weight_column),
             ],
             schema=schema,
         )
 
 
 def _chunks(shard: Path, weight_column: str | None) -> Iterator[pa.RecordBatch]:
-    """The shard's rows in runs of about `CHUNK_BYTES` of text; never an empty run."""
-    also = [MASKED.name] if check_masks(shard) else []
-    also += [weight_column] if weight_column is not None else []
-    for batch in read_documents(shard, ["id", "url", "text"], also):
+    """The shard's rows in batches of about `CHUNK_BYTES` of text, none of them empty."""
+    nullable = [MASKED.name] if check_mask_column(shard) else []
+    nullable += [weight_column] if weight_column is not None else []
+    for batch in read_documents(shard, ["id", "url", "text"], nullable):
         chunk_of = np.cumsum(pc.binary_length(batch["text"]).to_numpy()) // CHUNK_BYTES
         for start, end in zip(*_runs(chunk_of), strict=True):
             yield batch.slice(start, end - start)
@@ -245,3 +236,15 @@ def _runs(values: np.ndarray) -> tuple[list[int], list[int]]:
     """Starts and ends of the runs of equal values."""
     cuts = (np.flatnonzero(np.diff(values)) + 1).tolist()
     return ([0, *cuts], [*cuts, len(values)]) if len(values) else ([], [])
+
+
+def _counts(rows: pa.RecordBatch) -> dict[str, int]:
+    """What rows of a token shard add to the counts of its `TokenFile`."""
+    bounds = rows["masked"].flatten().to_numpy()
+    num_tokens = pc.list_value_length(rows["tokens"]).to_numpy()
+    return {
+        "num_tokens": int(num_tokens.sum()),
+        "num_masked_tokens": int((bounds[1::2] - bounds[::2]).sum()),
+        "num_epoch_tokens": int(num_tokens @ rows["weight"].to_numpy()),
+        "num_text_bytes": pc.sum(rows["num_bytes"]).as_py() or 0,
+    }

@@ -9,7 +9,7 @@ import tomli_w
 from corpus import WORDS, make_texts, write_shard
 
 from pretrain.tokenizing.tokenize import tokenize_shards
-from pretrain.tokenizing.tokenizer import train_tokenizer
+from pretrain.tokenizing.tokenizer_training import train_tokenizer
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models here are too small for more
 
@@ -63,3 +63,12 @@ def train_file(tmp_path: Path, tokens: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def undisturbed(train_file: Callable[..., Path], tmp_path: Path) -> Path:
+    """The folder of a training of 12 steps that nothing stopped."""
+    from training_runs import train  # imports torch, which reads OMP_NUM_THREADS
+
+    train(train_file(out="undisturbed"))
+    return tmp_path / "undisturbed"

@@ -1,12 +1,14 @@
-"""Made-up shards: documents of random words, all different."""
+"""Made-up shards, of documents of random words that are all different, and the text of tokens."""
 
 import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import tokenizers
 import xxhash
 
+from pretrain.tokenizing.tokenizer import Tokenizer
 from shards.sink import ArrowSink
 
 WORDS = {
@@ -58,3 +60,10 @@ def make_texts(language: str, count: int) -> list[str]:
     """Documents of 1 to 120 words, all different."""
     choose = random.Random(language)
     return [f"{i} " + " ".join(choose.choices(WORDS[language], k=choose.randint(1, 120))) for i in range(count)]
+
+
+def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """The text of tokens by `tokenizers`, which had no part in encoding it."""
+    oracle = tokenizers.Tokenizer.from_str(tokenizer.json.decode())
+    text: str = oracle.decode(list(ids), skip_special_tokens=False)
+    return text

@@ -1,4 +1,4 @@
-"""What only a CUDA device can show: the varlen kernel agrees with the masked one, and training works in bfloat16."""
+"""Checks that need a CUDA device: the varlen kernel agrees with the masked one, and training works in bfloat16."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pretrain.attention import Documents, attend
-from pretrain.train import train
+from pretrain.train import train_model
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
@@ -40,7 +40,7 @@ def test_training_on_cuda_follows_the_curve_of_the_cpu(
     curves = {}
     for device in ("cpu", "cuda"):
         overrides = {"device": device} | ({"compile": compiled} if device == "cuda" else {})
-        train(train_file(out=device, steps=30, model=model), overrides=overrides, progress=lambda record: None)
+        train_model(train_file(out=device, steps=30, model=model), overrides=overrides, progress=lambda record: None)
         lines = (tmp_path / device / "metrics.jsonl").read_text().splitlines()
         curves[device] = [json.loads(line) for line in lines]
     for cuda, cpu in zip(curves["cuda"], curves["cpu"], strict=True):

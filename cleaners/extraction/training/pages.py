@@ -22,7 +22,7 @@ from cleaners.crawl.charset import decode
 from cleaners.crawl.warc import WarcReader
 from cleaners.extraction.training.selected import selected_text
 from shards.errors import UserError
-from shards.source import Damage
+from shards.reader import Damage
 from shards.storage import find_inputs
 
 Tell = Callable[[str], None]

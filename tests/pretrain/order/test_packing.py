@@ -1,13 +1,11 @@
-from pathlib import Path
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pretrain.order.packing import NO_LABEL, fill, pack
-from shards.tokens import TRAIN, TokenDocuments
+from pretrain.order.packing import pack, pack_weighted
 
 LENGTHS = st.lists(st.integers(0, 120), max_size=60)
+WEIGHTED = st.lists(st.tuples(st.integers(0, 120), st.integers(0, 5)), max_size=40)  # (length, weight)
 
 
 def plain_best_fit(lengths: list[int], capacity: int) -> list[int]:
@@ -58,24 +56,26 @@ def test_rows_of_web_like_lengths_are_full() -> None:
     assert lengths.sum() / (packing.num_rows * 2048) > 0.999
 
 
-def test_labels_never_come_from_another_document(tokens: Path) -> None:
-    documents = TokenDocuments(tokens / "en", TRAIN)
-    packing = pack(documents.num_tokens - 1, 64)
-    rows = range(packing.num_rows)
-    ids, labels, positions = fill(documents, packing, rows)
-    boundaries = continued = 0
-    for row in rows:
-        at = 0
-        for document, start, end in packing.segments(row):
-            own, whole = slice(at, at + end - start), documents.tokens(document, 0, documents.num_tokens[document])
-            assert (ids[row, own] == whole[start:end]).all()
-            assert (labels[row, own] == whole[start + 1 : end + 1]).all()
-            assert (positions[row, own] == np.arange(end - start)).all()
-            boundaries += at > 0
-            continued += start > 0
-            at = own.stop
-        assert (labels[row, at:] == NO_LABEL).all()
-        assert (positions[row, at:] == np.arange(64 - at)).all()
-    assert boundaries > 20
-    assert continued > 20
-    assert (labels != NO_LABEL).sum() == (documents.num_tokens - 1).sum()
+@given(WEIGHTED, st.integers(1, 50))
+def test_every_prediction_stands_in_as_many_rows_as_the_weight_says(
+    documents: list[tuple[int, int]], row_length: int
+) -> None:
+    lengths, weights = np.array(documents, np.int64).reshape(-1, 2).T
+    packing = pack_weighted(lengths, weights, row_length)
+    seen = [np.zeros(length, int) for length in lengths]
+    for row in range(packing.num_rows):
+        segments = packing.segments(row)
+        assert 0 < sum(end - start for _, start, end in segments) <= row_length
+        assert len({document for document, _, _ in segments}) == len(segments), "a row has a document twice"
+        for document, start, end in segments:
+            seen[document][start:end] += 1
+    assert all((times == weight).all() for times, weight in zip(seen, weights, strict=True))
+
+
+@given(st.lists(st.integers(0, 120), max_size=40), st.integers(1, 50))
+def test_weights_of_1_change_nothing(lengths: list[int], row_length: int) -> None:
+    sizes = np.array(lengths, np.int64)
+    weighted, plain = pack_weighted(sizes, np.ones_like(sizes), row_length), pack(sizes, row_length)
+    assert weighted.num_rows == plain.num_rows
+    for row in range(plain.num_rows):
+        assert weighted.segments(row) == plain.segments(row)

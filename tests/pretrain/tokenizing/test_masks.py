@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from corpus import WORDS, make_texts, write_shard
+from corpus import WORDS, decode, make_texts, write_shard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,13 +17,16 @@ from pretrain.attention import Documents
 from pretrain.config import load_config
 from pretrain.evaluate import bits_per_byte, choose_held_out
 from pretrain.model import Model
-from pretrain.order.loader import Batch, Loader
-from pretrain.order.packing import NO_LABEL, fill, pack
+from pretrain.order.batch import NO_LABEL, Batch, fill
+from pretrain.order.loader import Loader
+from pretrain.order.packing import pack
 from pretrain.order.plan import held_out_documents, make_plan
+from pretrain.order.trace import traced_segments
+from pretrain.step import accumulate
 from pretrain.tokenizing.masks import masked_tokens
 from pretrain.tokenizing.tokenize import tokenize_shards
 from pretrain.tokenizing.tokenizer import Tokenizer
-from pretrain.train import accumulate, train
+from pretrain.train import train_model
 from shards.errors import RunError, UserError
 from shards.tokens import TRAIN, TokenDocuments
 
@@ -94,7 +97,7 @@ def test_token_shards_tell_what_is_masked_and_its_bytes(
     num_masked = 0
     for i in range(len(documents)):
         whole = documents.tokens(i, 1, int(documents.num_tokens[i]) - 1)
-        (text,) = tokenizer.decode_batch([whole])
+        text = decode(tokenizer, whole)
         expected = [False, *plainly_masked(tokenizer, whole, spans_of[text]), False]  # never <|bos|> or <|eos|>
         found = np.zeros(len(expected), bool)
         for first, last in documents.masked(i, 0, len(expected)):
@@ -181,11 +184,11 @@ def test_bits_per_byte_leave_masked_tokens_and_their_bytes_out(masked_file: Path
 
 
 def test_a_run_counts_the_tokens_that_it_learned(masked_file: Path) -> None:
-    summary = train(masked_file, overrides={}, progress=lambda record: None)
-    loader = Loader(make_plan(load_config(masked_file, {})))
-    traces = [piece for step in range(12) for piece in loader.trace(step)]
-    assert summary.tokens == sum(piece.end - piece.start - piece.num_masked for piece in traces)
-    assert sum(piece.num_masked for piece in traces) > 100
+    summary = train_model(masked_file, overrides={}, progress=lambda record: None)
+    plan = make_plan(load_config(masked_file, {}))
+    segments = [segment for step in range(12) for segment in traced_segments(plan, step)]
+    assert summary.tokens == sum(segment.end - segment.start - segment.num_masked for segment in segments)
+    assert sum(segment.num_masked for segment in segments) > 100
 
 
 @pytest.mark.parametrize("spans", [[0], [0, 99], [-1, 2]])

@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from corpus import make_texts, write_shard
+from corpus import decode, make_texts, write_shard
 
 from pretrain.tokenizing.tokenize import tokenize_shards
-from pretrain.tokenizing.tokenizer import Tokenizer, train_tokenizer
+from pretrain.tokenizing.tokenizer import Tokenizer
+from pretrain.tokenizing.tokenizer_training import train_tokenizer
 from shards.errors import RunError, UserError
 from shards.lock import locked
 from shards.sink import ArrowSink, read_batches
-from shards.tokens import HELD_OUT, TRAIN, TokenDocuments, verify_tokens
+from shards.token_manifest import verify_tokens
+from shards.tokens import HELD_OUT, TRAIN, TokenDocuments
 
 
 def tokenize(run: Path, tokenizer: Path, out: Path, held_out: float = 0.1) -> list[str]:
@@ -41,7 +43,7 @@ def test_each_document_stands_once_with_its_bytes_and_its_text(
             origin = documents.provenance(i)
             assert origin.id not in found
             assert (origin.source, origin.url) == ("ru", f"https://mill.example/{origin.id}")
-            found[origin.id] = tokenizer.decode_batch([ids[1:-1]])[0]
+            found[origin.id] = decode(tokenizer, ids[1:-1])
             assert documents.num_bytes[i] == len(found[origin.id].encode())
     assert found == texts_of(run_folder, "ru")
 
@@ -147,7 +149,7 @@ def test_shards_of_earlier_calls_are_left_out_and_named(tmp_path: Path, tokenize
     tokenize(run, tokenizer_path, out, held_out=0)
     (run / "en" / "a.arrow").rename(tmp_path / "a.arrow")
     lines = tokenize(run, tokenizer_path, out, held_out=0)
-    assert lines[-1].startswith("en: left out 1 shards that earlier calls made and this one does not name: a;")
+    assert lines[-1].startswith("en: left out 1 shard that earlier calls made and this one does not name: a;")
     assert len(TokenDocuments(out / "en", TRAIN)) == 20
     (tmp_path / "a.arrow").rename(run / "en" / "a.arrow")
     made = (out / "en" / TRAIN / "a.arrow").stat().st_mtime_ns

@@ -4,47 +4,16 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from corpus import make_texts, write_shard
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pretrain.config import load_config
-from pretrain.order.loader import Loader
-from pretrain.order.packing import pack, pack_weighted
 from pretrain.order.plan import make_plan
+from pretrain.order.trace import traced_segments
 from pretrain.tokenizing.tokenize import tokenize_shards
 from shards.errors import UserError
 from shards.tokens import HELD_OUT, TRAIN, TokenDocuments
-
-WEIGHTS = st.lists(st.tuples(st.integers(0, 120), st.integers(0, 5)), max_size=40)
-
-
-@given(WEIGHTS, st.integers(1, 50))
-def test_every_prediction_stands_in_as_many_rows_as_the_weight_says(
-    documents: list[tuple[int, int]], row_length: int
-) -> None:
-    lengths, weights = np.array(documents, np.int64).reshape(-1, 2).T
-    packing = pack_weighted(lengths, weights, row_length)
-    seen = [np.zeros(length, int) for length in lengths]
-    for row in range(packing.num_rows):
-        segments = packing.segments(row)
-        assert 0 < sum(end - start for _, start, end in segments) <= row_length
-        assert len({document for document, _, _ in segments}) == len(segments), "a row has a document twice"
-        for document, start, end in segments:
-            seen[document][start:end] += 1
-    assert all((times == weight).all() for times, weight in zip(seen, weights, strict=True))
-
-
-@given(st.lists(st.integers(0, 120), max_size=40), st.integers(1, 50))
-def test_weights_of_1_change_nothing(lengths: list[int], row_length: int) -> None:
-    sizes = np.array(lengths, np.int64)
-    weighted, plain = pack_weighted(sizes, np.ones_like(sizes), row_length), pack(sizes, row_length)
-    assert weighted.num_rows == plain.num_rows
-    for row in range(plain.num_rows):
-        assert weighted.segments(row) == plain.segments(row)
 
 
 def tokenize(run: Path, tokenizer: Path, **settings: str | None) -> list[str]:
@@ -73,7 +42,7 @@ def test_over_one_epoch_each_document_is_seen_as_often_as_its_weight_says(
     source = {"web": {"tokens": str(weighted / "tokens" / "web")}}
     plan = make_plan(load_config(train_file(source=source, batch_size=1, steps=1), {}))
     num_rows = plan.sources[0].packing.num_rows
-    loader = Loader(make_plan(load_config(train_file(source=source, batch_size=1, steps=2 * num_rows), {})))
+    plan = make_plan(load_config(train_file(source=source, batch_size=1, steps=2 * num_rows), {}))
     documents = plan.sources[0].documents
     weight_of = {documents.provenance(i).id: int(documents.weights[i]) for i in range(len(documents))}
     assert set(weight_of.values()) == {0, 1, 2, 3, 4}
@@ -81,10 +50,10 @@ def test_over_one_epoch_each_document_is_seen_as_often_as_its_weight_says(
     for epoch in range(2):
         predicted: Counter[str] = Counter()
         for step in range(epoch * num_rows, (epoch + 1) * num_rows):
-            pieces = loader.trace(step)
-            assert {piece.epoch for piece in pieces} == {epoch}
-            assert len({piece.id for piece in pieces}) == len(pieces), "copies stand side by side"
-            predicted.update({piece.id: piece.end - piece.start for piece in pieces})
+            segments = traced_segments(plan, step)
+            assert {segment.epoch for segment in segments} == {epoch}
+            assert len({segment.id for segment in segments}) == len(segments), "copies stand side by side"
+            predicted.update({segment.id: segment.end - segment.start for segment in segments})
         assert predicted == {i: weight_of[i] * size_of[i] for i in weight_of if weight_of[i]}
         assert sum(predicted.values()) == plan.sources[0].num_epoch_tokens
     assert f"{plan.sources[0].num_epoch_tokens:,} tokens an epoch" in plan.describe()[0]
@@ -107,7 +76,7 @@ def test_another_weight_column_makes_the_tokens_anew(weighted: Path, tokenizer_p
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (None, r"no column w, that --repeat-by names; a stage of kind rehydrate gives rehydrate\.weight"),
+        (None, r"no column w, which --repeat-by names; a stage of kind rehydrate adds rehydrate\.weight"),
         (pa.array([1.0, 2.0]), "column w: expected whole numbers, found double"),
         (pa.array([1, -1]), r"column w: expected weights of 0 … 1000, document \w{32} has -1"),
         (pa.array([1, 1001]), r"column w: expected weights of 0 … 1000, document \w{32} has 1001"),

@@ -1,0 +1,79 @@
+"""One training step: forward, loss and backward by micro-batches, then clipping and AdamW."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pretrain.attention import Documents
+from pretrain.config import TrainConfig
+from pretrain.loss import token_losses
+from pretrain.model import Model
+from pretrain.optim import learning_rate
+from pretrain.order.batch import Batch
+from shards.errors import RunError
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Figures of one step, before its update."""
+
+    loss: float  # nats, mean over the labels of the batch; 0 where all of them are masked
+    loss_by_source: dict[str, float]  # of the sources with labels in the batch
+    lr: float
+    grad_norm: float  # before clipping
+
+
+def train_step(
+    model: Model,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    *,
+    step: int,
+    config: TrainConfig,
+    source_names: Sequence[str],
+) -> StepResult:
+    """Update the model once; `step` counts from 1. RunError, before the update, where the loss is not finite."""
+    loss_sums = accumulate(model, batch, config.micro_batch_rows, len(source_names)).tolist()
+    loss = sum(loss_sums) / max(1, batch.num_labels)
+    if not math.isfinite(loss):
+        raise RunError(
+            f"step {step}: the loss is {loss}; lower optimizer.lr, or see with `gristmill trace` what the step was "
+            "trained on; the newest checkpoint is of an earlier step"
+        )
+    grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.max_grad_norm)
+    lr = learning_rate(step, config.steps, config.optimizer)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.step()
+    optimizer.zero_grad()
+    num_labels = batch.labels_by_source(len(source_names)).tolist()
+    loss_by_source = {
+        name: loss_sum / count
+        for name, loss_sum, count in zip(source_names, loss_sums, num_labels, strict=True)
+        if count
+    }
+    return StepResult(loss, loss_by_source, lr, float(grad_norm))
+
+
+def accumulate(model: Model, batch: Batch, num_rows: int, num_sources: int) -> Tensor:
+    """Add the gradient of the batch's mean loss, `num_rows` rows at a time; returns float64[sources], sums of losses.
+
+    The mean is over all labels of the batch, not of a micro-batch, so `num_rows` does not change the gradient.
+    """
+    device = model.head_VC.device
+    loss_sums = torch.zeros(num_sources, dtype=torch.float64, device=device)
+    for part in batch.split(num_rows):
+        tokens_BT, labels_BT, positions_BT, source_B = (
+            torch.from_numpy(array).to(device, non_blocking=True)
+            for array in (part.tokens_BT, part.labels_BT, part.positions_BT, part.source_B)
+        )
+        documents = Documents.of(part.positions_BT, part.max_segments, device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            hidden_BTC = model(tokens_BT, positions_BT, documents)
+            losses_N = token_losses(hidden_BTC.flatten(0, 1), model.head_VC, labels_BT.flatten())
+        torch.autograd.backward(losses_N.sum() / max(1, batch.num_labels))
+        loss_sums.index_add_(0, source_B, losses_N.detach().view(labels_BT.shape).sum(dim=1, dtype=torch.float64))
+    return loss_sums

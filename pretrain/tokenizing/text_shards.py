@@ -1,0 +1,71 @@
+"""Text shards as tokenizers read them: finding, checking and reading their documents.
+
+A text shard is an Arrow file with string columns `id`, `url` and `text`, such as `gristmill run` makes.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from shards.errors import RunError, UserError
+from shards.sink import open_arrow, read_batches
+
+_COLUMNS = ("id", "url", "text")
+_REMEDY = "name shards that `gristmill run` made"
+
+
+def find_shards(paths: Sequence[Path]) -> list[Path]:
+    """The text shards of files, shard folders and run folders: in the order of `paths`, those of a folder by name.
+
+    UserError for a folder without shards and for a file without the columns of a text shard.
+    """
+    files = []
+    for path in paths:
+        folder = path / "shards" if (path / "shards").is_dir() else path
+        shards = [path] if path.is_file() else sorted(folder.rglob("*.arrow"))
+        if not shards:
+            raise UserError(f"{path}: no *.arrow shards there; name a run folder, its shards/ or some of its files")
+        files += shards
+    for file in files:
+        _check_columns(file)
+    return files
+
+
+def read_documents(file: Path, columns: list[str], nullable: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """The file's batches with `columns`, which have no nulls, and `nullable`.
+
+    UserError for a null in `columns`; RunError for a damaged value and for a string that is not UTF-8.
+    """
+    first_row = 0
+    try:
+        for batch in read_batches(file, [*columns, *nullable]):
+            batch.validate(full=True)
+            for name in columns:
+                if batch[name].null_count:
+                    row = first_row + int(np.argmax(batch[name].is_null().to_numpy(zero_copy_only=False)))
+                    raise UserError(f"{file}: column {name}: row {row} is null; {_REMEDY}")
+            yield batch
+            first_row += batch.num_rows
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunError(f"{file}: damaged after row {first_row} ({error}); clean its input again") from None
+
+
+def id_hashes(ids: pa.Array, seed: int) -> np.ndarray:
+    """uint64[ids], uniform over all 64-bit values.
+
+    A choice among documents by these hashes does not depend on which shard or row a document lies in.
+    """
+    return np.fromiter((xxhash.xxh3_64_intdigest(i.encode(), seed) for i in ids.to_pylist()), np.uint64, len(ids))
+
+
+def _check_columns(file: Path) -> None:
+    schema = open_arrow(file).schema
+    if missing := set(_COLUMNS) - set(schema.names):
+        raise UserError(f"{file}: no column {', '.join(sorted(missing))}; {_REMEDY}")
+    for name in _COLUMNS:
+        kind = schema.field(name).type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise UserError(f"{file}: column {name}: expected strings, found {kind}; {_REMEDY}")

@@ -1,0 +1,43 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pretrain.config import load_config
+from pretrain.order.plan import differing_keys, make_plan
+from pretrain.order.trace import traced_segments
+from pretrain.tokenizing.tokenize import tokenize_shards
+from pretrain.tokenizing.tokenizer_training import train_tokenizer
+from shards.errors import UserError
+from shards.tokens import HELD_OUT, TokenDocuments
+
+
+def test_held_out_documents_are_never_trained_on(train_file: Callable[..., Path]) -> None:
+    plan = make_plan(load_config(train_file(batch_size=8), {}))
+    trained = {segment.id for step in range(12) for segment in traced_segments(plan, step)}
+    for source in plan.sources:
+        held_out = TokenDocuments(source.documents.folder, HELD_OUT)
+        assert len(held_out)
+        assert not trained & {held_out.provenance(i).id for i in range(len(held_out))}
+
+
+def test_sources_of_different_tokenizers_are_refused(
+    train_file: Callable[..., Path], tmp_path: Path, tokens: Path, run_folder: Path
+) -> None:
+    train_tokenizer([run_folder], tmp_path / "other.json", vocab_size=300, sample_bytes=10_000)
+    tokenize_shards(
+        [run_folder], tmp_path / "other.json", tmp_path / "other", held_out_fraction=0.1, report=lambda line: None
+    )
+    sources = {"en": {"tokens": str(tokens / "en")}, "ru": {"tokens": str(tmp_path / "other" / "ru")}}
+    with pytest.raises(UserError, match=r"source ru: its tokenizer .* is not that of source en"):
+        make_plan(load_config(train_file(source=sources), {}))
+
+
+def test_only_settings_that_change_the_curve_are_part_of_the_identity(train_file: Callable[..., Path]) -> None:
+    def identity(**overrides: str) -> dict[str, object]:
+        return make_plan(
+            load_config(train_file(), {key.replace("__", "."): v for key, v in overrides.items()})
+        ).identity
+
+    assert identity(micro_batch_size="2", eval_every="3", keep_checkpoints="1", out="elsewhere") == identity()
+    assert differing_keys(identity(seed="1", optimizer__lr="0.1"), identity()) == ["optimizer.lr", "seed"]

@@ -1,0 +1,38 @@
+"""A model of two layers in float64, and batches of packed documents for it."""
+
+import numpy as np
+import torch
+
+from pretrain.attention import Documents
+from pretrain.config import ModelConfig
+from pretrain.model import Model
+from pretrain.order.batch import NO_LABEL, Batch
+
+CPU = torch.device("cpu")
+CONFIG = ModelConfig(width=32, num_layers=2, num_heads=4, num_kv_heads=2, feed_forward_width=48, qk_norm=True)
+SEGMENTS = [[5, 1, 7, 3], [16], [1, 15], [2, 6]]  # lengths in rows of 16; the rest of a row is unfilled
+VOCAB = 50
+
+
+def make_model() -> Model:
+    torch.manual_seed(0)
+    return Model(CONFIG, VOCAB).double()
+
+
+def positions_of(segments: list[list[int]], row_length: int = 16) -> np.ndarray:
+    rows = [[*lengths, row_length - sum(lengths)] for lengths in segments]
+    return np.array([np.concatenate([np.arange(n) for n in lengths]) for lengths in rows])
+
+
+def hidden_states(model: Model, ids: torch.Tensor, positions: np.ndarray) -> torch.Tensor:
+    return model(ids, torch.from_numpy(positions), Documents.of(positions, 5, CPU))
+
+
+def uneven_batch() -> Batch:
+    """Rows whose numbers of labels differ, so that a mean of micro-batch means would be wrong."""
+    generator = np.random.default_rng(0)
+    positions = positions_of(SEGMENTS)
+    labels = generator.integers(0, VOCAB, positions.shape)
+    for row, lengths in enumerate(SEGMENTS):
+        labels[row, sum(lengths) :] = NO_LABEL
+    return Batch(generator.integers(0, VOCAB, positions.shape), labels, positions, np.array([0, 1, 1, 0]), 5)
