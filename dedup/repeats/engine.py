@@ -22,13 +22,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from dedup.column_runs import Runs, has_runs, read_runs, write_runs
+from dedup.column_runs import Runs, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
 from dedup.documents import DOCUMENT, UnitFiles, describe, keep_order, load_npy, save_npy, unit_path
 from shards.compiled import kernel
 from shards.exchange import ExchangeUnit, Executor
+from shards.hash_table import first_slot, next_slot, slot_of, table_size
 
-PARTS = 1024
-_PART_SHIFT = np.uint64(64 - 10)
+_PART_BITS = 10
+PARTS = 1 << _PART_BITS
 _MARK_BYTES, _PIECE_BYTES = 64, 160  # that a task takes for each
 _CHUNK = 1 << 17  # pieces that are paired at a time, while their table stays in cache
 _HASH = np.dtype(np.uint64)
@@ -135,16 +136,16 @@ def find_repeats(units: Sequence[ExchangeUnit], folder: Path, executor: Executor
     for _ in executor.map(partial(_mark_unit, folder=folder, hasher=hasher), units):
         pass  # results are files
     keys = tuple(unit.key for unit in units)
-    marks = [_marks(folder, key) for key in keys]
-    mark_tasks = _ranges(_part_sizes(marks), executor.task_memory // _MARK_BYTES)
+    marks = (_marks(folder, key) for key in keys)
+    mark_tasks = column_ranges(column_sizes(marks, PARTS), executor.task_memory // _MARK_BYTES)
     for _ in executor.map(partial(_find_repeated, folder=folder, keys=keys), mark_tasks):
         pass
     locate = partial(_locate, units=units, folder=folder, hasher=hasher, tasks=mark_tasks)
     for _ in executor.map(locate, range(len(units))):
         pass
     _rank(folder, units)
-    sizes = _part_sizes([_pieces(folder, key) for key in keys])
-    chunks = _ranges(sizes, min(_CHUNK, executor.task_memory // _PIECE_BYTES))
+    sizes = column_sizes((_pieces(folder, key) for key in keys), PARTS)
+    chunks = column_ranges(sizes, min(_CHUNK, executor.task_memory // _PIECE_BYTES))
     tasks = tuple(chunks[k : k + _CHUNKS_A_TASK] for k in range(0, len(chunks), _CHUNKS_A_TASK))
     for _ in executor.map(partial(_pair, folder=folder, keys=keys), tasks):
         pass
@@ -152,21 +153,6 @@ def find_repeats(units: Sequence[ExchangeUnit], folder: Path, executor: Executor
 
 
 _CHUNKS_A_TASK = 32
-
-
-def _part_sizes(files: Sequence[Runs]) -> np.ndarray:
-    return sum((np.diff(file.bounds, axis=1).sum(axis=0) for file in files), np.zeros(PARTS, np.int64))
-
-
-def _ranges(sizes: np.ndarray, most: int) -> tuple[tuple[int, int], ...]:
-    """((first part, end), …): all parts, `most` values in each range, unless a single part has more."""
-    ranges, first, held = [], 0, 0
-    for part, size in enumerate(sizes.tolist()):
-        if held + size > most and part > first:
-            ranges.append((first, part))
-            first, held = part, 0
-        held += size
-    return (*ranges, (first, PARTS))
 
 
 # Each step is one task's work, and leaves files that the next one maps.
@@ -180,7 +166,7 @@ def _mark_unit(unit: ExchangeUnit, *, folder: Path, hasher: Hasher) -> None:
     hashes = np.concatenate([_NO_HASHES, *(marks.hashes for marks in found)])
     save_npy(unit_path(folder, unit.key, "in-order"), hashes)
     save_npy(unit_path(folder, unit.key, "counts"), np.concatenate([np.zeros(0, np.int64), *(m.counts for m in found)]))
-    order, bounds = by_part(hashes)
+    order, bounds = by_prefix(hashes, _PART_BITS)
     write_runs(folder / f"{unit.key}.marks", [(hashes[order], bounds)], PARTS)
 
 
@@ -224,7 +210,7 @@ def _locate(
             documents.append(describe(unit, rows[having], batch.take(pa.array(having)), "first"))
             place = (own + num_documents).astype(np.uint64) << _START_BITS | found.starts.astype(np.uint64)
             num_documents += len(having)
-            order, bounds = by_part(found.hashes)
+            order, bounds = by_prefix(found.hashes, _PART_BITS)
             pieces = np.empty(len(order), _PIECE)
             pieces["hash"], pieces["check"] = found.hashes[order], found.checks[order] >> _START_BITS
             pieces["place"], pieces["number"] = place[order], order
@@ -339,12 +325,7 @@ def shift_of(slots: np.ndarray) -> np.uint64:
 @kernel(inline="always")
 def holds(slots: np.ndarray, shift: np.uint64, value: np.uint64) -> bool:
     wanted = value if value else np.uint64(1)
-    slot = np.int64(wanted >> shift)
-    while slots[slot] != 0:
-        if slots[slot] == wanted:
-            return True
-        slot = (slot + 1) & (len(slots) - 1)
-    return False
+    return bool(slots[slot_of(slots, wanted, wanted >> shift)] == wanted)
 
 
 @kernel
@@ -352,10 +333,7 @@ def _fill(slots: np.ndarray, hashes: np.ndarray) -> None:
     shift = shift_of(slots)
     for value in hashes:
         wanted = value if value else np.uint64(1)
-        slot = np.int64(wanted >> shift)
-        while slots[slot] != 0 and slots[slot] != wanted:
-            slot = (slot + 1) & (len(slots) - 1)
-        slots[slot] = wanted
+        slots[slot_of(slots, wanted, wanted >> shift)] = wanted
 
 
 @kernel
@@ -368,34 +346,14 @@ def _has(slots: np.ndarray, hashes: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def by_part(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(indices of `hashes` by part, in their order within, i64[PARTS + 1] where each part begins)."""
-    bounds = np.zeros(PARTS + 1, np.int64)
-    for value in hashes:
-        bounds[np.int64(value >> _PART_SHIFT) + 1] += 1
-    for part in range(PARTS):
-        bounds[part + 1] += bounds[part]
-    order, at = np.empty(len(hashes), np.int64), bounds.copy()
-    for i in range(len(hashes)):
-        slot = np.int64(hashes[i] >> _PART_SHIFT)
-        order[at[slot]] = i
-        at[slot] += 1
-    return order, bounds
-
-
-@kernel
 def twins(hashes: np.ndarray, checks: np.ndarray, places: np.ndarray) -> np.ndarray:
     """u64: the smallest other place with the same hash and check as each, or `_NOWHERE`; places are distinct."""
-    size = 2
-    while size < 2 * len(hashes):
-        size *= 2
-    mask = np.uint64(size - 1)
-    table, first_of = np.full(size, -1, np.int64), np.empty(len(hashes), np.int64)
+    table, first_of = np.full(table_size(len(hashes)), -1, np.int64), np.empty(len(hashes), np.int64)
     least, next_least = np.full(len(hashes), _NOWHERE), np.full(len(hashes), _NOWHERE)
     for i in range(len(hashes)):
-        slot = hashes[i] & mask
+        slot = first_slot(table, hashes[i])
         while table[slot] >= 0 and (hashes[table[slot]] != hashes[i] or checks[table[slot]] != checks[i]):
-            slot = (slot + np.uint64(1)) & mask
+            slot = next_slot(table, slot)
         if table[slot] < 0:
             table[slot] = i
         k = first_of[i] = table[slot]
