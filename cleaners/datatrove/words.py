@@ -125,7 +125,7 @@ def _hash(word):
 @kernel(inline="always")
 def _slot(keys, h):
     """The slot that holds the hash, or the free one where it would be."""
-    return slot_of(keys, h, first_slot(keys, h))
+    return np.int64(slot_of(keys, h, first_slot(keys, h)))
 
 
 @kernel(inline="always")
