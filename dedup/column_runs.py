@@ -14,6 +14,9 @@ import numpy as np
 
 from dedup.documents import load_npy, save_npy
 from shards.atomic import atomic_file
+from shards.compiled import kernel
+
+Range = tuple[int, int]  # columns first … end - 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,42 @@ def read_runs(path: Path, dtype: np.dtype) -> Runs:
     bounds = load_npy(_bounds_path(path))
     empty = not len(bounds) or bounds[-1, -1] == 0  # which cannot be mapped
     return Runs(np.zeros(0, dtype) if empty else np.asarray(np.memmap(path, dtype, "r")), bounds)
+
+
+def column_sizes(files: Iterable[Runs], columns: int) -> np.ndarray:
+    """i64[columns]: values of each column in all runs of all files."""
+    sizes = np.zeros(columns, np.int64)
+    for file in files:
+        sizes += np.diff(file.bounds, axis=1).sum(axis=0)
+    return sizes
+
+
+def column_ranges(sizes: np.ndarray, max_values: int) -> tuple[Range, ...]:
+    """All columns in ranges of at most `max_values` values each, but for a single column that has more."""
+    ranges, first, held = list[Range](), 0, 0
+    for column, size in enumerate(sizes.tolist()):
+        if held + size > max_values and column > first:
+            ranges.append((first, column))
+            first, held = column, 0
+        held += size
+    return (*ranges, (first, len(sizes)))
+
+
+@kernel
+def by_prefix(hashes: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """(indices of u64 `hashes` ordered by their top `bits`, stable; i64[2^bits + 1] where each prefix begins)."""
+    shift = np.uint64(64 - bits)
+    bounds = np.zeros((1 << bits) + 1, np.int64)
+    for value in hashes:
+        bounds[np.int64(value >> shift) + 1] += 1
+    for prefix in range(1 << bits):
+        bounds[prefix + 1] += bounds[prefix]
+    order, ends = np.empty(len(hashes), np.int64), bounds.copy()
+    for i in range(len(hashes)):
+        column = np.int64(hashes[i] >> shift)
+        order[ends[column]] = i
+        ends[column] += 1
+    return order, bounds
 
 
 def _bounds_path(path: Path) -> Path:

@@ -21,11 +21,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from dedup.column_runs import read_runs, write_runs
+from dedup.column_runs import Range, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
 from dedup.documents import DOCUMENT, UnitFiles, describe, keep_order, load_npy, save_npy, unit_path
-from dedup.evaluation.word_ngrams import distinct_grams, hashed_words
 from dedup.keep import KeepBy, KeepConfig
 from dedup.verdicts import write_verdicts
+from dedup.word_hashes import distinct_ngrams, word_hashes
 from shards.atomic import atomic_file
 from shards.compiled import kernel
 from shards.exchange import Cost, ExchangeUnit, Executor
@@ -38,7 +38,6 @@ _PREFIX_BITS = 12  # of a hash, and blocks of the keep order: what is read at a 
 _COLUMNS = 1 << _PREFIX_BITS
 _TASK_BYTES = 64  # a GRAM while a range is sorted, by count of the arrays
 _EVENT_BYTES = 40  # a SHARED while a block is decided
-Range = tuple[int, int]  # columns first … end - 1
 
 
 class OverlapConfig(KeepConfig):
@@ -68,7 +67,7 @@ class OverlapConfig(KeepConfig):
             pass  # results are files
 
         files = UnitFiles.open(folder / "grams", units, COUNTED)
-        documents = np.concatenate([np.zeros(0, COUNTED), *files.each("documents")])
+        documents = files.values(COUNTED)
         order = keep_order(documents)
         ranks = np.empty(len(order), np.uint32)
         ranks[order] = np.arange(len(order), dtype=np.uint32)
@@ -97,15 +96,14 @@ def _write_grams(unit: ExchangeUnit, *, folder: Path, keep: KeepBy, n: int, segm
     def runs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         first = 0
         for rows, batch in unit.batches(list(dict.fromkeys(["id", "text", *keep.columns()]))):
-            words = hashed_words(batch["text"], segmented=segmented)
-            hashes, starts = distinct_grams(words.hashes, words.rows, n)
+            hashes, starts = distinct_ngrams(*word_hashes(batch["text"], segmented=segmented), n)
             counts = np.diff(starts)
             documents = describe(unit, rows, batch, keep, COUNTED)
             documents["grams"] = counts
             found.append(documents[counts > 0])
             counts = counts[counts > 0]
             grams = np.empty(len(hashes), GRAM)
-            places, bounds = _by_prefix(hashes)
+            places, bounds = by_prefix(hashes, _PREFIX_BITS)
             grams["hash"] = hashes[places]
             grams["document"] = np.repeat(np.arange(first, first + len(counts), dtype=np.uint32), counts)[places]
             first += len(counts)
@@ -115,18 +113,10 @@ def _write_grams(unit: ExchangeUnit, *, folder: Path, keep: KeepBy, n: int, segm
     save_npy(unit_path(folder, unit.key, "documents"), np.concatenate(found))
 
 
-def _ranges(paths: Sequence[Path], dtype: np.dtype, executor: Executor, num_bytes: int) -> list[Range]:
-    """All columns of these runs, in ranges that fit into a task's memory at so many bytes a value."""
-    sizes = np.zeros(_COLUMNS, np.int64)
-    for path in paths:
-        sizes += np.diff(read_runs(path, dtype).bounds, axis=1).sum(axis=0)
-    room, ranges, first, held = executor.task_memory // num_bytes, list[Range](), 0, 0
-    for column, size in enumerate(sizes.tolist()):
-        if held + size > room and column > first:
-            ranges.append((first, column))
-            first, held = column, 0
-        held += size
-    return [*ranges, (first, _COLUMNS)]
+def _ranges(paths: Sequence[Path], dtype: np.dtype, executor: Executor, num_bytes: int) -> tuple[Range, ...]:
+    """All columns of these runs, in ranges that fit into a task's memory at `num_bytes` a value."""
+    sizes = column_sizes((read_runs(path, dtype) for path in paths), _COLUMNS)
+    return column_ranges(sizes, executor.task_memory // num_bytes)
 
 
 def _path(folder: Path, what: str, range_: Range) -> Path:
@@ -176,7 +166,7 @@ def _select(range_: Range, *, folder: Path) -> None:
     N-grams that decide nothing, since no candidate comes behind another document, are left out.
     """
     path = _path(folder, "selected", range_)
-    if path.with_name(f"{path.name}.bounds.npy").exists():
+    if has_runs(path):
         return
     candidates = load_npy(folder / "candidates.npy")
     shared = load_npy(_path(folder, "shared", range_).with_suffix(".npy"), SHARED)
@@ -202,13 +192,13 @@ def _decide_blocks(
     folder: Path, paths: Sequence[Path], blocks: Sequence[Range], num_grams: np.ndarray, max_overlap: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(ranks of the documents that leave, of their twins, overlaps)."""
-    runs = [read_runs(path, SHARED) for path in paths]
-    firsts = np.cumsum([0, *(int(run.values["gram"].max()) + 1 if len(run.values) else 0 for run in runs)])
+    # Files are opened one by one here and below: there may be thousands.
+    firsts = np.cumsum([0, *(_num_grams(read_runs(path, SHARED).values["gram"]) for path in paths)])
     owners = _owners(folder / "owners", int(firsts[-1]))
     parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     for block in blocks:
-        events = [(part["gram"] + first, part["rank"]) for run, first in zip(runs, firsts, strict=False)
-                  for part in run.between(*block)]  # fmt: skip
+        events = [(part["gram"] + first, np.array(part["rank"])) for path, first in zip(paths, firsts, strict=False)
+                  for part in read_runs(path, SHARED).between(*block)]  # fmt: skip
         grams, ranks = (np.concatenate(arrays) for arrays in zip(*events, strict=True))
         order = np.argsort(ranks, kind="stable")
         parts.append(_decide(grams[order], ranks[order], num_grams, owners, max_overlap))
@@ -218,6 +208,10 @@ def _decide_blocks(
     return removed, twins, overlaps
 
 
+def _num_grams(grams: np.ndarray) -> int:
+    return int(grams.max()) + 1 if len(grams) else 0
+
+
 def _owners(path: Path, count: int) -> np.ndarray:
     """u32[count]: 0 for nobody, or one more than a rank. A file, so that memory holds what it can of it."""
     zeros = bytes(1 << 20)
@@ -225,22 +219,6 @@ def _owners(path: Path, count: int) -> np.ndarray:
         for left in range(4 * max(1, count), 0, -len(zeros)):
             file.write(zeros[:left])
     return np.asarray(np.memmap(path, np.uint32, "r+"))
-
-
-@kernel
-def _by_prefix(hashes):
-    """(places of `hashes` ordered by their upper bits, i64[_COLUMNS + 1] where each prefix begins)."""
-    shift = np.uint64(64 - _PREFIX_BITS)
-    bounds = np.zeros(_COLUMNS + 1, np.int64)
-    for hash_ in hashes:
-        bounds[np.int64(hash_ >> shift) + 1] += 1
-    bounds = np.cumsum(bounds)
-    at, places = bounds.copy(), np.empty(len(hashes), np.int64)
-    for k in range(len(hashes)):
-        prefix = np.int64(hashes[k] >> shift)
-        places[at[prefix]] = k
-        at[prefix] += 1
-    return places, bounds
 
 
 @kernel

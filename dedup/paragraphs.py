@@ -25,6 +25,7 @@ from pydantic import Field
 
 from dedup.repeats.engine import HashSet, Marks, Pieces
 from dedup.repeats.passages import FIELDS, PassagesConfig
+from dedup.word_hashes import CHECK, CHECK_STEP, START, STEP, mixed_once
 from shards.compiled import kernel
 from shards.exchange import Cost
 from shards.unicode import NUMBER, SPACE, classes, decode, lowercase, text_buffers
@@ -34,9 +35,6 @@ Normalize = Literal["ccnet", "c4", "none"]
 
 _MARKS = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"  # UNICODE_PUNCT of cc_net/text_normalizer.py
 _GONE = np.uint32(0xFFFFFFFF)
-_START, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
-_CHECK, _CHECK_STEP = np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x9FB21C651E98DF25)
-_MIX = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finaliser
 _32 = np.uint64(32)
 _NEWLINE, _RETURN = 10, 13
 
@@ -118,18 +116,17 @@ def hash_pieces(data, offsets, classes, characters, strip, paragraphs, min_chars
             start = begin
             if strip:
                 begin, stop = _strip(data, begin, stop, classes)
-            word, check, chars = _START, _CHECK, 0
+            word, check, chars = START, CHECK, 0
             while begin < stop:
                 code, begin = decode(data, begin)
                 character = characters[code]
                 if character != _GONE:
-                    word = (word ^ np.uint64(character)) * _STEP
-                    check = (check + np.uint64(character)) * _CHECK_STEP
+                    word = (word ^ np.uint64(character)) * STEP
+                    check = (check + np.uint64(character)) * CHECK_STEP
                     chars += 1
             if chars >= min_chars:
-                word = (word ^ (word >> _32)) * _MIX
                 rows[count], starts[count] = row, start - offsets[row]
-                hashes[count], checks[count] = word ^ (word >> _32), check ^ (check >> _32)
+                hashes[count], checks[count] = mixed_once(word), check ^ (check >> _32)
                 count += 1
     return rows[:count], starts[:count], hashes[:count], checks[:count]
 

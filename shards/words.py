@@ -1,6 +1,6 @@
 """Words of texts: one definition, so that the rules of every stage count the same words.
 
-Shingles of near-duplicate detection ignore punctuation and case, and have words of their own (`dedup.lsh.shingles`).
+Shingles of near-duplicate detection ignore punctuation and case, and have words of their own (`dedup.word_hashes`).
 
 A word is a maximal run of characters that are not white space, except that each IDEOGRAPH character (Han, Hiragana,
 Katakana, Bopomofo), with the combining marks on it, is a word by itself:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cleaners.kernels.sentences import SENTENCE_ENDS
 from shards.compiled import kernel
+from shards.hash_table import table_size
 from shards.unicode import decode
 
 # Of datatrove.utils.text: TERMINAL_PUNCTUATION, and the rest of PUNCTUATION without control characters.
@@ -76,18 +77,14 @@ def later_copies(data, starts, ends, n, units):
 @kernel
 def new_set(room):
     """An open-addressing set of spans: (slots, keys, starts, ends). A slot holds the index of a span plus 1."""
-    size = 4
-    while size < 2 * room:
-        size *= 2
-    return np.empty(size, np.int64), np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+    slots = np.empty(table_size(room), np.int64)
+    return slots, np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
 
 
 @kernel(inline="always")
 def emptied(spans, room):
     """Empty the set, and return the mask for a table that `room` spans leave at most half full."""
-    size = 4
-    while size < 2 * room:
-        size *= 2
+    size = table_size(room)
     spans[0][:size] = 0
     return size - 1
 

@@ -14,9 +14,17 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.evaluation.sets import EvaluationSet, Passage
-from dedup.evaluation.word_ngrams import hashed_words, mixed, power_of, rolled, word_begins, words_of_row
-from dedup.lsh.shingles import word_characters
+from dedup.word_hashes import (
+    hashed_words,
+    mixed,
+    power_of,
+    rolled,
+    word_begins,
+    word_characters,
+    words_of_row,
+)
 from shards.compiled import kernel
+from shards.hash_table import first_slot, next_slot, table_size
 from shards.unicode import text_buffers
 from shards.words import max_words
 
@@ -119,10 +127,7 @@ def _index(words, begins, ends, item_of, n, min_words):
     room = 0
     for p in range(len(begins)):
         room += max(0, ends[p] - begins[p] - n + 1, np.int64(min_words <= ends[p] - begins[p] < n))
-    size = 2
-    while size < 2 * room:
-        size *= 2
-    table = np.full(size, -1, np.int64)
+    table = np.full(table_size(room), -1, np.int64)
     firsts, sizes = np.empty(room, np.int64), np.empty(room, np.int64)
     grams, owners = np.empty(room, np.int64), np.empty(room, np.int64)
     count = done = 0
@@ -174,7 +179,7 @@ def _find(data, offsets, characters, segmented, begins, words, firsts, sizes, ta
     found, count, begin = np.empty((4, 64), np.int64), 0, 0
     for row in range(len(offsets) - 1):
         place = data, offsets[row], offsets[row + 1]
-        num_words, begin = words_of_row(*place, characters, segmented, begins, begin, hashes, starts, ends)
+        num_words, begin = words_of_row(*place, characters, segmented, begins, begin, 0, hashes, starts, ends)
         rolling = np.uint64(0)
         for k in range(num_words):
             rolling = rolled(rolling, hashes[k])
@@ -205,8 +210,7 @@ def _find(data, offsets, characters, segmented, begins, words, firsts, sizes, ta
 @kernel(inline="always")
 def _slot(rolling, hashes, first, size, words, firsts, sizes, table):
     """The slot of the n-gram hashes[first : first + size] of that polynomial, or the free one where it belongs."""
-    mask = np.uint64(len(table) - 1)
-    slot = mixed(rolling) & mask
+    slot = first_slot(table, mixed(rolling))
     while table[slot] >= 0:
         gram = table[slot]
         if sizes[gram] == size:
@@ -215,5 +219,5 @@ def _slot(rolling, hashes, first, size, words, firsts, sizes, table):
                 same += 1
             if same == size:
                 break
-        slot = (slot + np.uint64(1)) & mask
+        slot = next_slot(table, slot)
     return slot

@@ -14,23 +14,17 @@ cost for any n, then mixed and cut to its top 32 bits. Two unrelated sets of 1,0
 pairs, which moves no similarity.
 """
 
-from functools import cache
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
+from dedup.word_hashes import ALONE, START, STEP, mixed, power_of, rolled, word_characters, word_hashes
 from shards.compiled import kernel
-from shards.unicode import IDEOGRAPH, LETTER, MARK, NUMBER, classes, decode, lowercase, text_buffers
-from shards.words import words_of
+from shards.unicode import decode, text_buffers
 
 Unit = Literal["words", "characters"]
 
-_START = np.uint64(0x9E3779B97F4A7C15)
-_STEP = np.uint64(0xD6E8FEB86659FD93)  # per character
-_BASE = np.uint64(0xA0761D6478BD642F)  # per word
-_MIX = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finaliser
-_ALONE = np.uint32(1 << 31)  # marks a character that is a word by itself
 _SPACE = np.uint32(0x20)
 _32 = np.uint64(32)
 
@@ -42,88 +36,9 @@ def shingles_of(
 
     `segmented` matters to words only: the spaces between words that a segmenter finds are none of the text's.
     """
-    given = (*text_buffers(text), word_characters())
     if unit == "characters":
-        units = character_hashes(*given)
-    elif segmented:
-        units = segmented_hashes(*given, words_of(text, segmented=True).starts)
-    else:
-        units = word_hashes(*given)
-    return shingle_sets(*units, n)
-
-
-@cache
-def word_characters() -> np.ndarray:
-    """uint32[0x110000]: lower-case form of what words are made of, flagged `_ALONE` for ideographs; 0 parts words."""
-    kinds = classes()
-    table = np.where(np.isin(kinds, (LETTER, MARK, NUMBER)), lowercase(), np.uint32(0))
-    ideographs = np.flatnonzero(kinds == IDEOGRAPH)
-    table[ideographs] = ideographs.astype(np.uint32) | _ALONE
-    return table
-
-
-@kernel
-def word_hashes(data: np.ndarray, offsets: np.ndarray, characters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(u64 hashes of all words of all rows, i64[rows + 1] where each row's begin) of UTF-8 rows data[offsets]."""
-    rows = len(offsets) - 1
-    # A word is an ideograph of three bytes, or one byte at least and parted from the next such.
-    hashes = np.empty((offsets[rows] - offsets[0]) // 2 + rows, np.uint64)
-    starts = np.zeros(rows + 1, np.int64)
-    count = 0
-    for row in range(rows):
-        i, end, word = offsets[row], offsets[row + 1], _START
-        while i < end:
-            code, i = decode(data, i)
-            character = characters[code]
-            if np.uint32(0) < character < _ALONE:
-                word = (word ^ np.uint64(character)) * _STEP
-                continue
-            if word != _START:
-                hashes[count] = word
-                count += 1
-                word = _START
-            if character:
-                hashes[count] = (_START ^ np.uint64(character)) * _STEP
-                count += 1
-        if word != _START:
-            hashes[count] = word
-            count += 1
-        starts[row + 1] = count
-    return hashes[:count], starts
-
-
-@kernel
-def segmented_hashes(
-    data: np.ndarray, offsets: np.ndarray, characters: np.ndarray, begins: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """As `word_hashes`, with neighbouring ideographs in one word unless one of `begins`, ascending offsets, parts them.
-
-    A word of one ideograph has the hash that it has there.
-    """
-    rows = len(offsets) - 1
-    hashes = np.empty((offsets[rows] - offsets[0]) // 2 + rows, np.uint64)
-    starts = np.zeros(rows + 1, np.int64)
-    count, next_begin = 0, 0
-    for row in range(rows):
-        i, end, word, before = offsets[row], offsets[row + 1], _START, np.uint32(0)
-        while i < end:
-            while next_begin < len(begins) and begins[next_begin] < i:
-                next_begin += 1
-            begin = next_begin < len(begins) and begins[next_begin] == i
-            code, i = decode(data, i)
-            character = characters[code]
-            if word != _START and ((character ^ before) >= _ALONE or not character or (begin and character >= _ALONE)):
-                hashes[count] = word
-                count += 1
-                word = _START
-            if character:
-                word = (word ^ np.uint64(character)) * _STEP
-            before = character
-        if word != _START:
-            hashes[count] = word
-            count += 1
-        starts[row + 1] = count
-    return hashes[:count], starts
+        return shingle_sets(*character_hashes(*text_buffers(text), word_characters()), n)
+    return shingle_sets(*word_hashes(text, segmented=segmented), n)
 
 
 @kernel
@@ -141,10 +56,10 @@ def character_hashes(data: np.ndarray, offsets: np.ndarray, characters: np.ndarr
             if not character:
                 parted = True
                 continue
-            if before and (parted or (before ^ character) >= _ALONE) and before & character < _ALONE:
-                hashes[count] = (_START ^ np.uint64(_SPACE)) * _STEP
+            if before and (parted or (before ^ character) >= ALONE) and before & character < ALONE:
+                hashes[count] = (START ^ np.uint64(_SPACE)) * STEP
                 count += 1
-            hashes[count] = (_START ^ np.uint64(character)) * _STEP
+            hashes[count] = (START ^ np.uint64(character)) * STEP
             count += 1
             before, parted = character, False
         starts[row + 1] = count
@@ -158,20 +73,17 @@ def shingle_sets(hashes: np.ndarray, starts: np.ndarray, n: int) -> tuple[np.nda
     sets = np.empty(len(hashes), np.uint32)
     set_starts = np.zeros(rows + 1, np.int64)
     spare = np.empty(0, np.uint32)
-    count = 0
+    whole, count = power_of(n), 0
     for row in range(rows):
         first, last = starts[row], starts[row + 1]
         width = min(n, last - first)
-        rolling, power, end = np.uint64(0), np.uint64(1), count
+        rolling, end = np.uint64(0), count
         for k in range(first, last):
-            rolling = rolling * _BASE + hashes[k]
-            if k < first + width:
-                power *= _BASE
-            else:
-                rolling -= hashes[k - width] * power
+            rolling = rolled(rolling, hashes[k])
+            if k >= first + width:
+                rolling -= hashes[k - width] * whole
             if k >= first + width - 1:
-                mixed = (rolling ^ (rolling >> _32)) * _MIX
-                sets[end] = np.uint32((mixed ^ (mixed >> _32)) * _MIX >> _32)
+                sets[end] = np.uint32(mixed(rolling) >> _32)
                 end += 1
         if len(spare) < end - count:
             spare = np.empty(end - count, np.uint32)

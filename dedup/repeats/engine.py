@@ -22,14 +22,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from dedup.column_runs import Runs, has_runs, read_runs, write_runs
+from dedup.column_runs import Runs, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
 from dedup.documents import DOCUMENT, UnitFiles, describe, keep_order, load_npy, save_npy, unit_path
 from shards.compiled import kernel
 from shards.exchange import ExchangeUnit, Executor
+from shards.hash_table import first_slot, next_slot, slot_of, table_size
 
-PARTS = 1024
-_PART_SHIFT = np.uint64(64 - 10)
+_PART_BITS = 10
+PARTS = 1 << _PART_BITS
 _MARK_BYTES, _PIECE_BYTES = 64, 160  # that a task takes for each
+_CHUNKS_A_TASK = 32
 _CHUNK = 1 << 17  # pieces that are paired at a time, while their table stays in cache
 _HASH = np.dtype(np.uint64)
 _PIECE = np.dtype([("hash", "<u8"), ("check", "<u4"), ("number", "<u4"), ("place", "<u8")])  # number: in its batch
@@ -92,7 +94,7 @@ class RepeatedPieces:
             return
         documents = load_npy(unit_path(self.folder, unit.key, "documents"), DOCUMENT)
         ids = load_npy(self.folder / "ids.npy", _HASH)
-        twins = [list(_twins(self.folder, task, number)) for task in self.tasks]
+        twins = [[np.array(chunk) for chunk in _twins(self.folder, task, number)] for task in self.tasks]
         ranks = load_npy(unit_path(self.folder, unit.key, "ranks"), _HASH)
         done = np.zeros(sum(len(task) for task in self.tasks), np.int64)
         for at, (rows, batch) in enumerate(unit.batches(columns)):
@@ -135,38 +137,22 @@ def find_repeats(units: Sequence[ExchangeUnit], folder: Path, executor: Executor
     for _ in executor.map(partial(_mark_unit, folder=folder, hasher=hasher), units):
         pass  # results are files
     keys = tuple(unit.key for unit in units)
-    marks = [_marks(folder, key) for key in keys]
-    mark_tasks = _ranges(_part_sizes(marks), executor.task_memory // _MARK_BYTES)
+    marks = (_marks(folder, key) for key in keys)
+    mark_tasks = column_ranges(column_sizes(marks, PARTS), executor.task_memory // _MARK_BYTES)
     for _ in executor.map(partial(_find_repeated, folder=folder, keys=keys), mark_tasks):
         pass
     locate = partial(_locate, units=units, folder=folder, hasher=hasher, tasks=mark_tasks)
     for _ in executor.map(locate, range(len(units))):
         pass
     _rank(folder, units)
-    sizes = _part_sizes([_pieces(folder, key) for key in keys])
-    chunks = _ranges(sizes, min(_CHUNK, executor.task_memory // _PIECE_BYTES))
+    sizes = column_sizes((_pieces(folder, key) for key in keys), PARTS)
+    max_pieces = executor.task_memory // _PIECE_BYTES
+    chunks = column_ranges(sizes, min(_CHUNK, max_pieces))
     tasks = tuple(chunks[k : k + _CHUNKS_A_TASK] for k in range(0, len(chunks), _CHUNKS_A_TASK))
-    for _ in executor.map(partial(_pair, folder=folder, keys=keys), tasks):
+    at_a_time = max(1, max_pieces // (2 * _CHUNK))
+    for _ in executor.map(partial(_pair, folder=folder, keys=keys, at_a_time=at_a_time), tasks):
         pass
     return RepeatedPieces(folder, units, tasks)
-
-
-_CHUNKS_A_TASK = 32
-
-
-def _part_sizes(files: Sequence[Runs]) -> np.ndarray:
-    return sum((np.diff(file.bounds, axis=1).sum(axis=0) for file in files), np.zeros(PARTS, np.int64))
-
-
-def _ranges(sizes: np.ndarray, most: int) -> tuple[tuple[int, int], ...]:
-    """((first part, end), …): all parts, `most` values in each range, unless a single part has more."""
-    ranges, first, held = [], 0, 0
-    for part, size in enumerate(sizes.tolist()):
-        if held + size > most and part > first:
-            ranges.append((first, part))
-            first, held = part, 0
-        held += size
-    return (*ranges, (first, PARTS))
 
 
 # Each step is one task's work, and leaves files that the next one maps.
@@ -180,7 +166,7 @@ def _mark_unit(unit: ExchangeUnit, *, folder: Path, hasher: Hasher) -> None:
     hashes = np.concatenate([_NO_HASHES, *(marks.hashes for marks in found)])
     save_npy(unit_path(folder, unit.key, "in-order"), hashes)
     save_npy(unit_path(folder, unit.key, "counts"), np.concatenate([np.zeros(0, np.int64), *(m.counts for m in found)]))
-    order, bounds = by_part(hashes)
+    order, bounds = by_prefix(hashes, _PART_BITS)
     write_runs(folder / f"{unit.key}.marks", [(hashes[order], bounds)], PARTS)
 
 
@@ -203,8 +189,9 @@ def _locate(
     unit = units[number]
     if has_runs(path := folder / f"{unit.key}.pieces"):
         return
-    of_tasks = [read_runs(_result_path(folder, "repeated", t), _HASH).between(number, number + 1) for t in tasks]
-    repeated = HashSet.of(np.concatenate([_NO_HASHES, *(part for parts in of_tasks for part in parts)]))
+    paths = [_result_path(folder, "repeated", task) for task in tasks]
+    of_tasks = [np.array(part) for path in paths for part in read_runs(path, _HASH).between(number, number + 1)]
+    repeated = HashSet.of(np.concatenate([_NO_HASHES, *of_tasks]))
     marks = load_npy(unit_path(folder, unit.key, "in-order"), _HASH)
     counts = load_npy(unit_path(folder, unit.key, "counts"), np.dtype(np.int64))
     documents = [np.zeros(0, DOCUMENT)]
@@ -224,7 +211,7 @@ def _locate(
             documents.append(describe(unit, rows[having], batch.take(pa.array(having)), "first"))
             place = (own + num_documents).astype(np.uint64) << _START_BITS | found.starts.astype(np.uint64)
             num_documents += len(having)
-            order, bounds = by_part(found.hashes)
+            order, bounds = by_prefix(found.hashes, _PART_BITS)
             pieces = np.empty(len(order), _PIECE)
             pieces["hash"], pieces["check"] = found.hashes[order], found.checks[order] >> _START_BITS
             pieces["place"], pieces["number"] = place[order], order
@@ -239,7 +226,7 @@ def _rank(folder: Path, units: Sequence[ExchangeUnit]) -> None:
     if (folder / "ids.npy").exists():
         return
     files = UnitFiles.open(folder, units)
-    documents = np.concatenate([np.zeros(0, DOCUMENT), *files.each("documents")])
+    documents = files.values(DOCUMENT)
     documents["order"] = 0  # none but that of ids
     order = keep_order(documents)
     ranks = np.empty(len(documents), np.uint64)
@@ -249,23 +236,34 @@ def _rank(folder: Path, units: Sequence[ExchangeUnit]) -> None:
     save_npy(folder / "ids.npy", documents["id"][order])
 
 
-def _pair(task: PairTask, *, folder: Path, keys: Sequence[str]) -> None:
-    """`twins-<part>`: for the task's pieces, in their order, the place of the twin; a run a chunk, a column a unit."""
+def _pair(task: PairTask, *, folder: Path, keys: Sequence[str], at_a_time: int) -> None:
+    """`twins-<part>`: for the task's pieces, in their order, the place of the twin; a run a chunk, a column a unit.
+
+    The files of a unit are opened once for `at_a_time` chunks.
+    """
     if has_runs(path := _result_path(folder, "twins", task[0])):
         return
-    units = [(_pieces(folder, key), load_npy(unit_path(folder, key, "ranks"), _HASH)) for key in keys]
 
     def runs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for first, end in task:
-            of_units = [np.concatenate([_NO_PIECES, *pieces.between(first, end)]) for pieces, _ in units]
-            for pieces, (_, ranks) in zip(of_units, units, strict=True):
-                own = (pieces["place"] >> _START_BITS).astype(np.int64)
-                pieces["place"] = ranks[own] << _START_BITS | pieces["place"] & _START_MASK
-            together = np.concatenate([_NO_PIECES, *of_units])
-            fields = (np.ascontiguousarray(together[name]) for name in ("hash", "check", "place"))
-            yield twins(*fields), np.cumsum([0, *map(len, of_units)])
+        for k in range(0, len(task), at_a_time):
+            chunks = task[k : k + at_a_time]
+            of_units = [_ranked_pieces(folder, key, chunks) for key in keys]
+            for of_chunk in zip(*of_units, strict=True):
+                together = np.concatenate([_NO_PIECES, *of_chunk])
+                fields = (np.ascontiguousarray(together[name]) for name in ("hash", "check", "place"))
+                yield twins(*fields), np.cumsum([0, *map(len, of_chunk)])
 
     write_runs(path, runs(), len(keys))
+
+
+def _ranked_pieces(folder: Path, key: str, chunks: PairTask) -> list[np.ndarray]:
+    """_PIECE of each chunk of the unit, with the rank of its document in its place."""
+    pieces, ranks = _pieces(folder, key), load_npy(unit_path(folder, key, "ranks"), _HASH)
+    of_chunks = [np.concatenate([_NO_PIECES, *pieces.between(first, end)]) for first, end in chunks]
+    for chunk in of_chunks:
+        own = (chunk["place"] >> _START_BITS).astype(np.int64)
+        chunk["place"] = ranks[own] << _START_BITS | chunk["place"] & _START_MASK
+    return of_chunks
 
 
 def _marks(folder: Path, key: str) -> Runs:
@@ -339,12 +337,7 @@ def shift_of(slots: np.ndarray) -> np.uint64:
 @kernel(inline="always")
 def holds(slots: np.ndarray, shift: np.uint64, value: np.uint64) -> bool:
     wanted = value if value else np.uint64(1)
-    slot = np.int64(wanted >> shift)
-    while slots[slot] != 0:
-        if slots[slot] == wanted:
-            return True
-        slot = (slot + 1) & (len(slots) - 1)
-    return False
+    return bool(slots[slot_of(slots, wanted, wanted >> shift)] == wanted)
 
 
 @kernel
@@ -352,10 +345,7 @@ def _fill(slots: np.ndarray, hashes: np.ndarray) -> None:
     shift = shift_of(slots)
     for value in hashes:
         wanted = value if value else np.uint64(1)
-        slot = np.int64(wanted >> shift)
-        while slots[slot] != 0 and slots[slot] != wanted:
-            slot = (slot + 1) & (len(slots) - 1)
-        slots[slot] = wanted
+        slots[slot_of(slots, wanted, wanted >> shift)] = wanted
 
 
 @kernel
@@ -368,34 +358,14 @@ def _has(slots: np.ndarray, hashes: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def by_part(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(indices of `hashes` by part, in their order within, i64[PARTS + 1] where each part begins)."""
-    bounds = np.zeros(PARTS + 1, np.int64)
-    for value in hashes:
-        bounds[np.int64(value >> _PART_SHIFT) + 1] += 1
-    for part in range(PARTS):
-        bounds[part + 1] += bounds[part]
-    order, at = np.empty(len(hashes), np.int64), bounds.copy()
-    for i in range(len(hashes)):
-        slot = np.int64(hashes[i] >> _PART_SHIFT)
-        order[at[slot]] = i
-        at[slot] += 1
-    return order, bounds
-
-
-@kernel
 def twins(hashes: np.ndarray, checks: np.ndarray, places: np.ndarray) -> np.ndarray:
     """u64: the smallest other place with the same hash and check as each, or `_NOWHERE`; places are distinct."""
-    size = 2
-    while size < 2 * len(hashes):
-        size *= 2
-    mask = np.uint64(size - 1)
-    table, first_of = np.full(size, -1, np.int64), np.empty(len(hashes), np.int64)
+    table, first_of = np.full(table_size(len(hashes)), -1, np.int64), np.empty(len(hashes), np.int64)
     least, next_least = np.full(len(hashes), _NOWHERE), np.full(len(hashes), _NOWHERE)
     for i in range(len(hashes)):
-        slot = hashes[i] & mask
+        slot = first_slot(table, hashes[i])
         while table[slot] >= 0 and (hashes[table[slot]] != hashes[i] or checks[table[slot]] != checks[i]):
-            slot = (slot + np.uint64(1)) & mask
+            slot = next_slot(table, slot)
         if table[slot] < 0:
             table[slot] = i
         k = first_of[i] = table[slot]

@@ -20,14 +20,11 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.repeats.engine import HashSet, Marks, Pieces, holds, shift_of
+from dedup.word_hashes import CHECK, CHECK_BASE, MIX, START, STEP, mixed_once, power, power_of, rolled
 from shards.compiled import kernel
 from shards.unicode import IDEOGRAPH, MARK, SPACE, classes, decode, text_buffers
 from shards.words import max_words
 
-_WORD, _WORD_STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
-_CHECK = np.uint64(0xC2B2AE3D27D4EB4F)
-_BASE, _CHECK_BASE = np.uint64(0xA0761D6478BD642F), np.uint64(0xE7037ED1A0B428DB)
-_MIX = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finaliser
 _32 = np.uint64(32)
 
 
@@ -65,7 +62,7 @@ def hash_words(data, start, end, classes, begins, words):
     The words are those of `shards.words.word_spans`; to split and to hash in one go takes half the time.
     """
     n, i, behind = 0, start, np.int64(-1)  # behind: where the last word ended, if it was an ideograph
-    word, in_run = _WORD, False
+    word, in_run = START, False
     while i < end:
         code, after = decode(data, i)
         kind = classes[code]
@@ -77,11 +74,11 @@ def hash_words(data, start, end, classes, begins, words):
             i = after
             continue
         if not in_run and not joins:
-            begins[n], word = i, _WORD
+            begins[n], word = i, START
             n += 1
             in_run = kind != IDEOGRAPH
         while i < after or (in_run and i < end and 0x20 < data[i] < 0x7F):  # the rest of an ASCII word, too
-            word = (word ^ np.uint64(data[i])) * _WORD_STEP
+            word = (word ^ np.uint64(data[i])) * STEP
             i += 1
         if not in_run:
             words[n - 1] = word ^ (word >> _32)
@@ -95,29 +92,20 @@ def hash_words(data, start, end, classes, begins, words):
 def _other(word):
     """A second hash of the word with this hash. Two words with one hash, one pair in 2^64, have one second hash, too;
     but for a false window all its other words must be equal besides."""
-    other = word * _CHECK
+    other = word * CHECK
     return other ^ (other >> _32)
 
 
 @kernel(inline="always")
-def _power(base, exponent):
-    power = np.uint64(1)
-    for _ in range(exponent):
-        power *= base
-    return power
-
-
-@kernel(inline="always")
-def _hash_grams(words, num_words, length, power, grams):
+def _hash_grams(words, num_words, length, whole, grams):
     """Polynomials of `length` words each, rolled along; mixed, so that the least of some is any of them."""
     rolling = np.uint64(0)
     for k in range(num_words):
-        rolling = rolling * _BASE + words[k]
+        rolling = rolled(rolling, words[k])
         if k >= length:
-            rolling -= words[k - length] * power
+            rolling -= words[k - length] * whole
         if k >= length - 1:
-            mixed = (rolling ^ (rolling >> _32)) * _MIX
-            grams[k - length + 1] = mixed ^ (mixed >> _32)
+            grams[k - length + 1] = mixed_once(rolling)
 
 
 @kernel(inline="always")
@@ -136,7 +124,7 @@ def _next_minimizer(grams, end, width, least):
 @kernel(inline="always")
 def _spread(least):
     """A least hash begins with zeros, and marks are told apart by their top bits."""
-    return least * _MIX
+    return least * MIX
 
 
 @kernel
@@ -146,12 +134,12 @@ def window_marks(data, offsets, classes, length, gram):
     begins = np.empty(room, np.int64)
     words, grams = np.empty(room, np.uint64), np.empty(room, np.uint64)
     marks, counts = np.empty(1024, np.uint64), np.zeros(rows, np.int64)
-    power, width, count = _power(_BASE, gram), length - gram + 1, 0
+    whole, width, count = power_of(gram), length - gram + 1, 0
     for row in range(rows):
         num_words = hash_words(data, offsets[row], offsets[row + 1], classes, begins, words)
         if num_words < length:
             continue
-        _hash_grams(words, num_words, gram, power, grams)
+        _hash_grams(words, num_words, gram, whole, grams)
         if len(marks) < count + num_words:
             marks = np.concatenate((marks[:count], np.empty(count + 2 * num_words, np.uint64)))
         first, least, last = count, np.int64(-1), np.int64(-1)
@@ -177,7 +165,7 @@ def marked_windows(data, offsets, classes, length, gram, chosen, slots):
             size += max_words(offsets[row + 1] - offsets[row])
     rows, starts = np.empty(size, np.int64), np.empty(size, np.int64)
     hashes, checks = np.empty(size, np.uint64), np.empty(size, np.uint64)
-    gram_power, power, check_power = _power(_BASE, gram), _power(_BASE, length), _power(_CHECK_BASE, length)
+    gram_power, whole, check_power = power_of(gram), power_of(length), power(CHECK_BASE, length)
     shift, width, count = shift_of(slots), length - gram + 1, 0
     for row in range(num_rows):
         if not chosen[row]:
@@ -187,21 +175,20 @@ def marked_windows(data, offsets, classes, length, gram, chosen, slots):
         least, last, marked = np.int64(-1), np.int64(-1), False
         rolling = check = np.uint64(0)
         for k in range(num_words):
-            rolling = rolling * _BASE + words[k]
-            check = check * _CHECK_BASE + _other(words[k])
+            rolling = rolled(rolling, words[k])
+            check = check * CHECK_BASE + _other(words[k])
             first = k - length + 1
             if first < 0:
                 continue
             if first > 0:
-                rolling -= words[first - 1] * power
+                rolling -= words[first - 1] * whole
                 check -= _other(words[first - 1]) * check_power
             least = _next_minimizer(grams, first + width, width, least)
             if least != last:
                 marked = holds(slots, shift, _spread(grams[least]))
                 last = least
             if marked:
-                mixed = (rolling ^ (rolling >> _32)) * _MIX
                 rows[count], starts[count] = row, begins[first] - offsets[row]
-                hashes[count], checks[count] = mixed ^ (mixed >> _32), check
+                hashes[count], checks[count] = mixed_once(rolling), check
                 count += 1
     return rows[:count], starts[:count], hashes[:count], checks[:count]

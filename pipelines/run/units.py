@@ -29,6 +29,7 @@ from shards.exchange import ExchangeUnit
 from shards.manifest import Manifest, WrittenFile, write_manifest
 from shards.reader import Damage, Reader
 from shards.row_reader import RowReader
+from shards.source import SourceConfig
 from shards.stage import Batch, Stage, StageConfig, with_columns
 from shards.stats import Stats
 from shards.storage import InputFile

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dedup_oracles import plain_word_spans
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -22,7 +23,6 @@ from dedup.decontaminate import DecontaminateConfig
 from pipelines.core import run_stage
 from shards.errors import UserError
 from shards.stage import Batch
-from tests.dedup.test_ngram_overlap import plain_words
 
 Record = dict[str, Any]
 
@@ -49,12 +49,12 @@ def measure(stage: DecontaminateConfig, texts: Sequence[str | None]) -> list[Rec
 
 def plain_hits(items: Sequence[Sequence[str]], text: str, n: int, least: int) -> Record:
     """Words compared one by one."""
-    words = plain_words(text)
+    words = plain_word_spans(text)
     places: set[tuple[int, int]] = set()
     owners = set()
     for number, passages in enumerate(items):
         for passage in passages:
-            wanted = [word for word, _, _ in plain_words(passage)]
+            wanted = [word for word, _, _ in plain_word_spans(passage)]
             width = min(n, len(wanted))
             if width < least:
                 continue

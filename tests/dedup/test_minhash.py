@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from dedup_cases import InProcess, edited, make_id, make_row, random_words
+from dedup_oracles import plain_words
 
 from dedup.documents import UnitFiles, npy_path
 from dedup.lsh.signing import Signing, sign
@@ -26,7 +27,6 @@ from shards.errors import RunError, UserError
 from shards.exchange import columns_path
 from shards.schema import COPIES
 from shards.sink import ArrowSink, open_arrow, read_table
-from tests.dedup.lsh.test_shingles import plain_words
 
 FINEWEB = MinHashConfig(name="near", bands=14, rows=8)
 SURE = MinHashConfig(name="near", bands=60, rows=4)  # misses a pair of .75 once in 10^10

@@ -8,21 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 from dedup_cases import Fates, Row, make_id, make_row, random_words, read_fates
+from dedup_oracles import plain_ngrams, plain_words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dedup.evaluation.word_ngrams import distinct_grams, hashed_words
 from dedup.ngram_overlap import OverlapConfig
 from pipelines.executors import InProcess, ProcessPool
 from shards.exchange import ExchangeUnit
 from shards.schema import COPIES
-from shards.unicode import IDEOGRAPH, LETTER, MARK, NUMBER, classes, lowercase
-from shards.words import words_of
 
 Make = Callable[..., list[ExchangeUnit]]
 Words = list[str]
@@ -36,39 +32,13 @@ class TinyMemory(InProcess):
         self.task_memory = num_bytes
 
 
-def plain_words(text: str, *, segmented: bool = False) -> list[tuple[str, int, int]]:
-    """(lower-case word, start, end in bytes), one character after the other."""
-    places = np.cumsum([0, *(len(c.encode()) for c in text)]).tolist()
-    begins = set(words_of(pa.array([text], pa.large_string()), segmented=True).starts.tolist()) if segmented else None
-    words: list[tuple[str, int, int]] = []
-    before = 0
-    for k, c in enumerate(text):
-        kind = classes()[ord(c)]
-        if kind == IDEOGRAPH:
-            joins = before == IDEOGRAPH and begins is not None and places[k] not in begins
-        else:
-            joins = before in (LETTER, MARK, NUMBER)
-            c = chr(lowercase()[ord(c)])
-        if kind in (LETTER, MARK, NUMBER, IDEOGRAPH):
-            word, start = (words[-1][0] + c, words[-1][1]) if joins else (c, places[k])
-            words[len(words) - joins :] = [(word, start, places[k + 1])]
-        before = kind
-    return words
-
-
-def plain_grams(text: str, n: int) -> set[tuple[str, ...]]:
-    words = [word for word, _, _ in plain_words(text)]
-    width = min(n, len(words))
-    return {tuple(words[k : k + width]) for k in range(len(words) - width + 1)} if words else set()
-
-
 def plain_overlap(rows: Sequence[Row], n: int, max_overlap: float) -> Fates:
     """In keep order, the longest first, with a dictionary."""
     owner: dict[tuple[str, ...], str] = {}
     rank: dict[str, int] = {}
     fates = {}
     for row in sorted(rows, key=lambda row: (-len(row["text"]), row["id"])):
-        grams = plain_grams(row["text"], n)
+        grams = plain_ngrams(row["text"], n)
         seen = Counter(owner[gram] for gram in grams if gram in owner)
         if grams and seen.total() / len(grams) > max_overlap:
             fates[row["id"]] = (min(seen, key=lambda id: (-seen[id], rank[id])), seen.total() / len(grams))
@@ -79,26 +49,6 @@ def plain_overlap(rows: Sequence[Row], n: int, max_overlap: float) -> Fates:
 
 
 TEXTS = st.lists(st.lists(st.sampled_from(["a", "B", "c", "D!", "的", "ё"]), max_size=12).map(" ".join), max_size=10)
-WILD = st.lists(st.text("aB1 ,.'ßЁё的是カé\u0301\u0308🙂\n", max_size=30) | st.text(max_size=8), min_size=1, max_size=6)
-
-
-@settings(max_examples=150, deadline=None)
-@given(WILD, st.booleans(), st.integers(1, 4))
-def test_words_and_ngrams_are_those_of_plain_python(texts: list[str], segmented: bool, n: int) -> None:
-    array = pa.array(["x", *texts], pa.large_string()).slice(1)
-    found = hashed_words(array, segmented=segmented)
-    wanted = [plain_words(text, segmented=segmented) for text in texts]
-    offsets = np.frombuffer(array.buffers()[1], np.int64)[1:]
-    spans = [(offsets[r] + start, offsets[r] + end) for r, words in enumerate(wanted) for _, start, end in words]
-    assert list(zip(found.starts, found.ends, strict=True)) == spans
-    assert np.diff(found.rows).tolist() == [len(words) for words in wanted]
-    flat = [word for words in wanted for word, _, _ in words]
-    assert len(set(zip(flat, found.hashes.tolist(), strict=True))) == len(set(flat)) == len(set(found.hashes.tolist()))
-    if not segmented:
-        grams, starts = distinct_grams(found.hashes, found.rows, n)
-        plain = [plain_grams(text, n) for text in texts]
-        assert np.diff(starts).tolist() == [len(of_text) for of_text in plain]
-        assert len(set(grams.tolist())) == len(set().union(*plain))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
@@ -233,7 +183,7 @@ def test_chinese_goes_by_characters_or_by_the_words_of_a_segmenter(
     make_units: Make, resolve: Callable[..., Fates]
 ) -> None:
     """Eight of ten characters are in a longer text, but five of six words."""
-    assert [w for w, _, _ in plain_words("我们喜欢编译器", segmented=True)] == ["我们", "喜欢", "编译器"]
+    assert plain_words("我们喜欢编译器", segmented=True) == ["我们", "喜欢", "编译器"]
     long, short = "我们喜欢编译器。" * 3 + "今天天气很好", "我们喜欢编译器的"
     units = make_units([make_row(1, long), make_row(2, short)])
     config = OverlapConfig(name="o", ngram=1, max_overlap=0.8)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dedup_cases import Fates, InProcess, Row, make_id, make_row, read_fates
+from dedup_oracles import SPACED_TEXTS, SPACED_WORDS, spaced_words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -17,14 +18,14 @@ from dedup.substring import SubstringConfig
 from shards.exchange import ExchangeUnit, columns_path, spans_path
 from shards.sink import open_arrow
 from shards.unicode import IDEOGRAPH, classes
-from tests.dedup.repeats.test_windows import TEXTS, WORDS, words_of
 
 Make = Callable[..., list[ExchangeUnit]]
 Words = list[bytes]
+DENSE_TEXTS = st.lists(st.lists(SPACED_WORDS, max_size=40).map("".join), max_size=6)  # without spaces
 
 
 def words(text: str) -> Words:
-    return [text.encode()[a:b] for a, b in words_of(text)]
+    return [text.encode()[a:b] for a, b in spaced_words(text)]
 
 
 def run(
@@ -71,7 +72,7 @@ def expected(rows: Sequence[Row], length: int, keep: str) -> dict[str, Words]:
         goes = later
     left = {}
     for row in rows:
-        spans, mask, text = words_of(row["text"]), goes[row["id"]], row["text"].encode()
+        spans, mask, text = spaced_words(row["text"]), goes[row["id"]], row["text"].encode()
         for k in range(1, len(spans) - 1):  # what alone parts two words that stay
             begin = k
             while begin and mask[begin - 1]:
@@ -85,7 +86,9 @@ def expected(rows: Sequence[Row], length: int, keep: str) -> dict[str, Words]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
-@given(TEXTS | st.lists(st.lists(WORDS, max_size=40).map("".join), max_size=6), st.integers(2, 5), st.data())
+@given(
+    SPACED_TEXTS | st.lists(st.lists(SPACED_WORDS, max_size=40).map("".join), max_size=6), st.integers(2, 5), st.data()
+)
 def test_what_is_left_is_what_plain_python_leaves(
     make_units: Make, tmp_path_factory: pytest.TempPathFactory, texts: list[str], length: int, data: st.DataObject
 ) -> None:
@@ -185,7 +188,7 @@ def masked_of(units: Sequence[ExchangeUnit], folder: Path) -> dict[str, dict[str
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
-@given(TEXTS, st.integers(2, 5), st.data())
+@given(SPACED_TEXTS, st.integers(2, 5), st.data())
 def test_mask_marks_the_bytes_that_cut_would_take_and_leaves_the_text(
     make_units: Make, tmp_path_factory: pytest.TempPathFactory, texts: list[str], length: int, data: st.DataObject
 ) -> None:

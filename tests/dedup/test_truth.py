@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from dedup_oracles import plain_words
 
 from dedup.lsh.signatures import p_match
 from pipelines.executors import InProcess, ProcessPool
@@ -31,7 +32,6 @@ from pipelines.run.opening import open_run
 from shards.sink import open_arrow
 from shards.unicode import IDEOGRAPH, classes
 from shards.words import words_of
-from tests.dedup.lsh.test_shingles import plain_words
 
 SEEDS = (0, 1, 2)
 PAGES = 900  # of which a part of the real crawl gives 330

@@ -3,7 +3,6 @@
 import gzip
 import json
 import random
-import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,40 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dedup_cases import InProcess, make_row
+from dedup_oracles import SPACED_TEXTS, spaced_words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydivsufsort import divsufsort, kasai
 
-from dedup.repeats.engine import PARTS, HashSet, by_part, find_repeats, twins
+from dedup.repeats.engine import HashSet, find_repeats, twins
 from dedup.repeats.windows import Windows
 from shards.exchange import ExchangeUnit
-from shards.unicode import IDEOGRAPH, MARK, classes
 
 Make = Callable[..., list[ExchangeUnit]]
 Found = dict[tuple[str, int], tuple[bool, str, int]]  # (id, start): (is the first, id and start of the twin)
-
-WORDS = st.sampled_from(["a", "b", "c", "the", "Über", "中", "文", "мир", "e\u0301", "🌾", ",", "x" * 40])
-TEXTS = st.lists(st.lists(st.tuples(WORDS, st.sampled_from([" ", "  ", "\n", "\u3000"])), max_size=40), max_size=8).map(
-    lambda documents: ["".join(word + space for word, space in document) for document in documents]
-)
-
-
-def words_of(text: str) -> list[tuple[int, int]]:
-    """[start, end) in bytes of each word: what is between white space, an ideograph with its marks by itself."""
-    table = classes()
-    ideographs = "".join(f"{re.escape(c)}" for c in sorted(set(text)) if table[ord(c)] == IDEOGRAPH)
-    marks = "".join(f"{re.escape(c)}" for c in sorted(set(text)) if table[ord(c)] == MARK)
-    run = rf"[^\s{ideographs}]+"
-    single = (rf"[{ideographs}]" + (rf"[{marks}]*" if marks else "")) if ideographs else r"(?!)"
-    spans = [match.span() for match in re.finditer(rf"{single}|{run}", text)]
-    return [(len(text[:a].encode()), len(text[:b].encode())) for a, b in spans]
 
 
 def expected(documents: dict[str, str], length: int) -> Found:
     """By a dictionary of all windows; documents in the order of ids."""
     places: dict[tuple[bytes, ...], list[tuple[str, int]]] = defaultdict(list)
     for name, text in sorted(documents.items()):
-        spans, data = words_of(text), text.encode()
+        spans, data = spaced_words(text), text.encode()
         for k in range(len(spans) - length + 1):
             window = spans[k : k + length]
             places[tuple(data[a:b] for a, b in window)].append((name, window[0][0]))
@@ -69,7 +52,7 @@ def found(units: Sequence[ExchangeUnit], folder: Path, length: int, memory: int 
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-@given(TEXTS, st.integers(1, 5), st.integers(1, 4))
+@given(SPACED_TEXTS, st.integers(1, 5), st.integers(1, 4))
 def test_windows_that_occur_twice_are_those_of_plain_python(
     make_units: Make, tmp_path_factory: pytest.TempPathFactory, texts: list[str], length: int, unit_rows: int
 ) -> None:
@@ -127,7 +110,7 @@ def suffix_array_marks(words: np.ndarray, length: int) -> np.ndarray:
 
 
 def our_marks(texts: Sequence[str], units: Sequence[ExchangeUnit], folder: Path, length: int) -> list[np.ndarray]:
-    places = [{start: k for k, (start, _) in enumerate(words_of(text))} for text in texts]
+    places = [{start: k for k, (start, _) in enumerate(spaced_words(text))} for text in texts]
     marks = [np.zeros(len(place), np.bool_) for place in places]
     first = np.cumsum([0, *(unit.alive().size for unit in units)])
     repeats = find_repeats(units, folder, InProcess(), Windows(length))
@@ -143,7 +126,7 @@ def check_against_suffix_array(texts: list[str], make_units: Make, folder: Path,
     stream: list[int] = []
     for n, text in enumerate(texts):
         data = text.encode()
-        stream += [numbers.setdefault(data[a:b], len(numbers)) for a, b in words_of(text)]
+        stream += [numbers.setdefault(data[a:b], len(numbers)) for a, b in spaced_words(text)]
         stream.append(-1 - n)
     words = np.array(stream, np.int64)
     words = np.where(words < 0, len(numbers) - 1 - words, words).astype(np.uint32)
@@ -190,10 +173,3 @@ def test_a_set_has_what_was_put_in(values: list[int], data: st.DataObject) -> No
     wanted = np.array(values, np.uint64)
     members = {value or 1 for value in held}  # 0 marks an empty slot, and is taken for 1
     assert HashSet.of(np.array(held, np.uint64)).has(wanted).tolist() == [(value or 1) in members for value in values]
-
-
-@given(st.lists(st.integers(0, (1 << 64) - 1) | st.sampled_from([0, 1, (1 << 64) - 1])))
-def test_parts_are_by_the_top_bits_and_keep_their_order(values: list[int]) -> None:
-    order, bounds = by_part(np.array(values, np.uint64))
-    assert order.tolist() == sorted(range(len(values)), key=lambda i: values[i] >> 54)
-    assert bounds.tolist() == [sum(v >> 54 < part for v in values) for part in range(PARTS + 1)]
