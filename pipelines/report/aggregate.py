@@ -9,7 +9,7 @@ number of workers.
 
 from bisect import insort
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,92 +18,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaners.assets.domains import host_of
-from dedup.same_record import SameRecordConfig
 from pipelines.core import failing, metric_of
 from pipelines.ledger.clusters import Groups, Shown, first_reasons, reasons_of_groups
+from pipelines.ledger.rules import joined, rules_of, stages_of
+from pipelines.ledger.sketch import Outcome, Sketch, TopCounter
 from pipelines.ledger.table import word_counts, words_of_rows
 from pipelines.recipe import Recipe
 from pipelines.report.losses import Losses
 from shards.exchange import GlobalStageConfig
 from shards.schema import LANGUAGE
 from shards.sink import open_arrow, read_batches
-from shards.stage import Rule, StageConfig
+from shards.stage import Rule
 
 SAMPLES = 10  # of the kept, and of those that each rule dropped first
 LARGEST = 20  # groups of duplicates that are shown
-KEPT, OTHER, BELOW, ABOVE = range(4)  # groups of a metric's values; OTHER passes its rules and was dropped by others
-_MANTISSA_BITS = 10
-_COUNTED = 1 << 18  # names that a `TopCounter` holds before it forgets the rare half
 _ROW = ("id", "url", "source", "drop_reasons", "twin", "similarity", "text_chars", "language", "language_score")
-
-
-class Sketch:
-    """How often each value occurs, by group; values are rounded down to 10 binary places, at most 0.1 %.
-
-    Integers up to 2,048 are exact. A sketch holds 1,024 counts for each factor of two that the values span.
-    """
-
-    _SHIFT = 52 - _MANTISSA_BITS
-
-    def __init__(self) -> None:
-        self._counts: Counter[int] = Counter()
-
-    def add(self, values: np.ndarray, groups: np.ndarray) -> None:
-        real = ~np.isnan(values)
-        bits = _ordered((values[real].astype(np.float64) + 0.0).view(np.int64))  # + 0.0: there is one zero
-        keys, counts = np.unique((bits >> self._SHIFT) * 4 + groups[real], return_counts=True)
-        self._counts.update(dict(zip(keys.tolist(), counts.tolist(), strict=True)))
-
-    def values(self, *groups: int) -> tuple[np.ndarray, np.ndarray]:
-        """(values ascending, how often each) of these groups; of all if none is given."""
-        chosen = sorted((k // 4, n) for k, n in self._counts.items() if not groups or k % 4 in groups)
-        keys, counts = np.array(chosen, np.int64).reshape(-1, 2).T
-        distinct, first = np.unique(keys, return_index=True)
-        sums = np.add.reduceat(counts, first) if len(first) else counts
-        return _ordered(distinct << self._SHIFT).view(np.float64), sums
-
-    def count(self, *groups: int) -> int:
-        return int(self.values(*groups)[1].sum())
-
-    def quantile(self, share: float) -> float:
-        """The least value that at least `share` of all values do not exceed."""
-        values, counts = self.values()
-        at = np.searchsorted(np.cumsum(counts), share * counts.sum(), side="left")
-        return float(values[min(int(at), len(values) - 1)])
-
-
-def _ordered(bits: np.ndarray) -> np.ndarray:
-    """Bits of float64 as integers in the order of the numbers; its own inverse."""
-    ordered: np.ndarray = bits ^ ((bits >> 63) & np.int64(0x7FFFFFFFFFFFFFFF))
-    return ordered
-
-
-class TopCounter:
-    """The most frequent names. Beyond 2^18 distinct ones the rarer half is forgotten.
-
-    `missed` is the largest number by which a count can then be too small.
-    """
-
-    def __init__(self, limit: int = _COUNTED) -> None:
-        self._limit, self._counts = limit, Counter[str]()
-        self.missed = 0
-
-    def update(self, names: Iterable[str]) -> None:
-        self._counts.update(names)
-        if len(self._counts) > self._limit:
-            ranked = sorted(self._counts.items(), key=_rank)
-            self.missed += ranked[self._limit // 2][1]
-            self._counts = Counter(dict(ranked[: self._limit // 2]))
-
-    def top(self, number: int) -> list[tuple[str, int]]:
-        return sorted(self._counts.items(), key=_rank)[:number]
-
-    def __len__(self) -> int:
-        return len(self._counts)
-
-
-def _rank(item: tuple[str, int]) -> tuple[int, str]:
-    return -item[1], item[0]
 
 
 @dataclass(frozen=True)
@@ -194,7 +123,7 @@ class Tally:
             if isinstance(stage, GlobalStageConfig) and stage.cuts:
                 tally.cuts[f"{stage.name}.removed_chars"] = stage.reason
         for _, rule in tally.rules:
-            tally.metrics[rule.metric] = _both(tally.metrics.get(rule.metric, rule), rule)
+            tally.metrics[rule.metric] = joined(tally.metrics.get(rule.metric, rule), rule)
         return tally
 
     def add(self, batch: pa.RecordBatch, key: str) -> None:
@@ -240,11 +169,11 @@ class Tally:
             column = batch[name]
             if pa.types.is_integer(column.type):
                 self.integers.add(name)
-            groups = np.where(live, KEPT, OTHER)
+            groups = np.where(live, Outcome.KEPT, Outcome.OTHER)
             if rule.min_kept is not None:
-                groups[failing(column, replace(rule, max_kept=None))] = BELOW
+                groups[failing(column, replace(rule, max_kept=None))] = Outcome.BELOW
             if rule.max_kept is not None:
-                groups[failing(column, replace(rule, min_kept=None))] = ABOVE
+                groups[failing(column, replace(rule, min_kept=None))] = Outcome.ABOVE
             valid = column.is_valid().to_numpy(zero_copy_only=False)
             values = column.drop_null().to_numpy(zero_copy_only=False)
             self.sketches[name].add(values, groups[valid])
@@ -293,7 +222,7 @@ class Tally:
         similarities = batch["similarity"].to_numpy(zero_copy_only=False)
         for reason in {reasons[row][0] for row in rows}:
             values = np.array([similarities[row] for row in rows if reasons[row][0] == reason])
-            self.similarities[reason].add(values, np.full(len(values), OTHER))
+            self.similarities[reason].add(values)
 
     def _sample(self, batch: pa.RecordBatch, row: int, key: str, reasons: Sequence[str], fails: np.ndarray) -> Sample:
         values = {name: batch[name][row].as_py() for name in _ROW if name in batch.schema.names}
@@ -320,38 +249,3 @@ class Tally:
             twin=values["twin"],
             similarity=values["similarity"],
         )
-
-
-def rules_of(recipe: Recipe) -> tuple[tuple[str, Rule], ...]:
-    """(stage, rule) of all local stages, in order; rules with one reason and one metric are made one."""
-    merged: dict[tuple[str, str], tuple[str, Rule]] = {}
-    for _, stage in recipe.stages:
-        if isinstance(stage, StageConfig):
-            for rule in stage.rules():
-                key = (rule.reason, rule.metric)
-                merged[key] = (stage.name, _both(merged[key][1], rule) if key in merged else rule)
-    return tuple(merged.values())
-
-
-def stages_of(recipe: Recipe) -> list[tuple[str, str, str | None]]:
-    """(stage, kind, reason of a global stage) in the order in which a run applies them."""
-    kinds = {stage.name: kind for kind, stage in recipe.stages}
-    stages: list[tuple[str, str, str | None]] = []
-    for pass_ in recipe.passes():
-        stages += [(stage.name, kinds[stage.name], None) for stage in pass_.local]
-        if pass_.number == 0:
-            stages.append(("same_record", "same_record", SameRecordConfig.reason))
-        stages += [(stage.name, kinds[stage.name], stage.reason) for stage in pass_.global_]
-    return stages
-
-
-def _both(a: Rule, b: Rule) -> Rule:
-    """One rule with the bounds of both."""
-    if a == b:
-        return a
-    return replace(
-        a,
-        setting=", ".join(dict.fromkeys([a.setting, b.setting])),
-        min_kept=a.min_kept if b.min_kept is None else b.min_kept,
-        max_kept=a.max_kept if b.max_kept is None else b.max_kept,
-    )

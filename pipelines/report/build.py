@@ -16,8 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipelines.ledger.rules import stages_of
+from pipelines.ledger.sketch import Outcome, Sketch, TopCounter
 from pipelines.recipe import Recipe, load_recipe
-from pipelines.report.aggregate import ABOVE, BELOW, KEPT, Group, Sketch, Tally, TopCounter, stages_of
+from pipelines.report.aggregate import Group, Tally
 from pipelines.report.alarms import alarms
 from pipelines.report.audit import audits
 from pipelines.report.contamination import report_sections
@@ -229,8 +231,8 @@ def _metric(tally: Tally, name: str) -> dict[str, Any]:
     values, _ = sketch.values()
     return {
         "measured": sketch.count(),
-        "kept": sketch.count(KEPT),
-        "failed": sketch.count(BELOW, ABOVE),
+        "kept": sketch.count(Outcome.KEPT),
+        "failed": sketch.count(Outcome.BELOW, Outcome.ABOVE),
         "min_kept": rule.min_kept,
         "max_kept": rule.max_kept,
         "integers": integers,

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from pipelines.ledger.clusters import Shown
+from pipelines.ledger.rules import stages_of
+from pipelines.ledger.sketch import Sketch
 from pipelines.recipe import Recipe
-from pipelines.report.aggregate import Sketch, Tally, stages_of
+from pipelines.report.aggregate import Tally
 from shards.sink import open_arrow
 
 _DOMAINS = 20  # that lose most, and are named

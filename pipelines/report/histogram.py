@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.report.aggregate import ABOVE, BELOW, KEPT, OTHER, Sketch
+from pipelines.ledger.sketch import Outcome, Sketch
 from shards.stage import Rule
 
 _BINS = 40
@@ -31,7 +31,7 @@ class Histogram:
 def histogram(sketch: Sketch, rule: Rule, *, integers: bool) -> Histogram:
     """Bins for the values of one metric; `rule` has all bounds on it. There must be a value."""
     log, edges = _edges(sketch, rule, integers)
-    counts = {group: np.zeros(len(edges) + 1, np.int64) for group in (KEPT, OTHER, BELOW, ABOVE)}
+    counts = {group: np.zeros(len(edges) + 1, np.int64) for group in Outcome}
     # A bound is an edge. Rounded values next to it go to the side on which the true ones were.
     half = 0.5 if integers else 0.0
     low = _bin_of(None if rule.min_kept is None else rule.min_kept - half, edges)
@@ -40,15 +40,15 @@ def histogram(sketch: Sketch, rule: Rule, *, integers: bool) -> Histogram:
         values, numbers = sketch.values(group)
         bins = np.searchsorted(edges, values, side="right")
         bins[values == edges[-1]] = len(edges) - 1
-        if group in (KEPT, OTHER):
+        if group in (Outcome.KEPT, Outcome.OTHER):
             bins = np.clip(bins, low or 0, len(edges) if high is None else high - 1)
-        elif group == BELOW and low is not None:
+        elif group == Outcome.BELOW and low is not None:
             bins = np.minimum(bins, low - 1)
-        elif group == ABOVE and high is not None:
+        elif group == Outcome.ABOVE and high is not None:
             bins = np.maximum(bins, high)
         np.add.at(into, bins, numbers)
-    failing = counts[BELOW] + counts[ABOVE]
-    return Histogram(log, edges, counts[KEPT].tolist(), counts[OTHER].tolist(), failing.tolist())
+    failing = counts[Outcome.BELOW] + counts[Outcome.ABOVE]
+    return Histogram(log, edges, counts[Outcome.KEPT].tolist(), counts[Outcome.OTHER].tolist(), failing.tolist())
 
 
 def _bin_of(bound: float | None, edges: list[float]) -> int | None:

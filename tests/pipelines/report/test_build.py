@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipelines.executors import InProcess
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.report.aggregate import ABOVE, BELOW, KEPT, OTHER, Sketch, TopCounter
+from pipelines.ledger.sketch import Outcome, Sketch, TopCounter
 from pipelines.report.build import _setting, summary, write_report, write_report_json
 from pipelines.report.histogram import histogram
 from pipelines.report.published import gap_parts
@@ -319,7 +319,7 @@ def test_small_integers_are_exact_in_a_sketch():
 def test_bars_on_either_side_of_a_bound_hold_what_passes_and_what_fails(values):
     array = np.array(values)
     sketch = Sketch()
-    sketch.add(array, np.where(array > 0.15, ABOVE, KEPT))
+    sketch.add(array, np.where(array > 0.15, Outcome.ABOVE, Outcome.KEPT))
     bins = histogram(sketch, Rule("r", "m", "max_m", max_kept=0.15), integers=False)
     bound = int(np.argmin(np.abs(np.array(bins.edges) - 0.15)))
     assert bins.edges[bound] == pytest.approx(0.15)
@@ -331,7 +331,7 @@ def test_bars_on_either_side_of_a_bound_hold_what_passes_and_what_fails(values):
 def test_bars_of_counts_hold_every_value(values):
     array = np.array(values)
     sketch = Sketch()
-    sketch.add(array, np.where(array < 50, BELOW, np.where(array > 100_000, ABOVE, OTHER)))
+    sketch.add(array, np.where(array < 50, Outcome.BELOW, np.where(array > 100_000, Outcome.ABOVE, Outcome.OTHER)))
     bins = histogram(sketch, Rule("r", "m", "min_m", 50, 100_000), integers=True)
     assert bins.edges == sorted(bins.edges)
     assert sum(bins.other) == int(((array >= 50) & (array <= 100_000)).sum())
@@ -349,7 +349,8 @@ def test_frequent_names_survive_pruning_and_the_error_is_told():
 
 
 def test_samples_do_not_depend_on_the_order_of_batches(run):
-    from pipelines.report.aggregate import Tally, rules_of
+    from pipelines.ledger.rules import rules_of
+    from pipelines.report.aggregate import Tally
     from shards.sink import open_arrow
 
     recipe = load_recipe(str(run / "recipe.toml"))
