@@ -24,7 +24,7 @@ from cleaners.bounds import Bound
 from cleaners.crawl.charset import decode
 from cleaners.language import LABEL, check_known, language_model_path, load_model, model_sha256
 from shards.compiled import kernel
-from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
+from shards.stage import Audit, Batch, Rule, Stage, StageConfig, with_columns
 
 # Bytes of a page that are looked at; more only where scripts fill the first, on one page in ten.
 _HEADS_BYTES = (128 << 10, 2 << 20)
@@ -62,6 +62,11 @@ class LanguageGuessConfig(StageConfig):
 
     def rules(self) -> tuple[Rule, ...]:
         return () if self.min_wanted_score is None else (self.rule("unwanted", "wanted_score", "min_wanted_score"),)
+
+    def audit(self) -> Audit | None:
+        if self.min_wanted_score is None:
+            return None
+        return Audit(f"{self.name}.audited_score", self.min_wanted_score, f"{self.name}.unwanted")
 
     def digests(self) -> dict[str, str]:
         return {f"{self.name}.model": model_sha256(self._path())}

@@ -103,6 +103,10 @@ class MinHashConfig(KeepConfig):
             raise ValueError("segmented = true parts words, and unit = 'characters' has none; leave one out")
         return self
 
+    @property
+    def min_similarity(self) -> float | None:
+        return self.threshold
+
     def columns(self) -> pa.Schema:
         return pa.schema([COPIES])
 
