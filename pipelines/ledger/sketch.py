@@ -27,7 +27,7 @@ class Outcome(IntEnum):
 class Sketch:
     """Counts of values by outcome; values are rounded down to 10 binary places, by at most 0.1 %.
 
-    Integers up to 2,048 are exact. NaN is ignored.
+    Integers from 0 to 2,048 are exact. NaN is ignored.
     """
 
     def __init__(self) -> None:

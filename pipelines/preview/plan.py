@@ -185,8 +185,7 @@ class _Whole:
 
     @property
     def documents(self) -> float:
-        given: list[int] = [trial.second.report["documents"]["input"] for trial in self.trials]
-        return self.scale * sum(given)
+        return self.scale * sum(trial.second.report.documents.input for trial in self.trials)
 
     @property
     def loading(self) -> float:
@@ -208,12 +207,12 @@ class _Whole:
     def reaching(self, stage: str) -> tuple[float, float]:
         """(documents, megabytes of text) that a global stage has before it."""
         documents, megabytes = self.documents, 0.0
-        for i, entry in enumerate(self.trials[0].second.report["funnel"]):
-            if entry["stage"] == stage:
+        for i, entry in enumerate(self.trials[0].second.report.funnel):
+            if entry.stage == stage:
                 break
-            found = [trial.second.report["funnel"][i] for trial in self.trials]
-            documents = self.scale * sum(e["documents"] for e in found)
-            megabytes = self.scale * sum(e["bytes"] or 0 for e in found if e["bytes_are"] == "text") / 1e6
+            found = [trial.second.report.funnel[i] for trial in self.trials]
+            documents = self.scale * sum(e.documents for e in found)
+            megabytes = self.scale * sum(e.bytes for e in found if e.bytes_are == "text") / 1e6
         return documents, megabytes
 
     @property
@@ -234,7 +233,7 @@ class _Whole:
         limit = self.recipe.output.dropped_per_rule
         counts: dict[str, int] = {}
         for trial in self.trials:
-            for reason, count in trial.second.report["dropped"].items():
+            for reason, count in trial.second.report.dropped.items():
                 counts[reason] = counts.get(reason, 0) + count
         stored = [count * self.scale if limit < 0 else min(count * self.scale, limit) for count in counts.values()]
         return int(self.disk("dropped") / self.scale * sum(stored) / max(1, sum(counts.values())))

@@ -25,6 +25,8 @@ from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import execute
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
+from pipelines.report.model import Summary, read_report_file
+from pipelines.run.folder import RunFolder
 from pipelines.run.opening import open_run
 from shards.errors import RunError, UserError
 from shards.source import SourceConfig
@@ -46,7 +48,7 @@ class Measured:
 
     input_bytes: int  # of the inputs, as stored
     seconds: dict[str, float]  # by stage
-    report: dict[str, Any]  # report.json
+    report: Summary  # of its report.json
     disk: dict[str, int]  # bytes at the end by folder, and `work` and `texts` when they are largest
 
 
@@ -77,7 +79,7 @@ def run_trials(recipe: Recipe, inputs: Inputs, workers: int, report: Callable[[P
 def _try(task: _Task) -> Trial:
     started = time.time()
     first = _measure(task, _FIRST)
-    documents = max(1, first.report["documents"]["input"])
+    documents = max(1, first.report.documents.input)
     per_second = documents / max(1e-3, sum(first.seconds.values()))
     second = _measure(task, min(_MOST, max(2 * _FIRST, int(_SECONDS * per_second))))
     return Trial(first, second, started, _peak_memory(os.getpid()))
@@ -118,7 +120,7 @@ def _measure(task: _Task, number: int) -> Measured:
         return Measured(
             input_bytes,
             json.loads((run.folder / "seconds.json").read_bytes()),
-            json.loads((run.folder / "report.json").read_bytes()),
+            read_report_file(RunFolder(run.folder)),
             disk | {name: _size(run.folder / name) for name in _RESULTS},
         )
 

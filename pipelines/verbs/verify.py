@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,8 +19,10 @@ import pyarrow.compute as pc
 from dedup.minhash import MinHashConfig
 from pipelines.ledger.clusters import ABSENT, KEPT, Group, Groups, reasons_of_groups
 from pipelines.recipe import parse_recipe
-from pipelines.report.build import recipe_of, summary
+from pipelines.report.build import summary
+from pipelines.report.model import differing, read_report_file
 from pipelines.run.extracted_texts import early_stages, texts_name
+from pipelines.run.folder import RunFolder
 from pipelines.run.opening import is_done, read_made_of
 from pipelines.verbs.remove import unfinished
 from shards.errors import GristmillError, UserError
@@ -164,7 +165,7 @@ def _missing(folder: Path, chains: Chains, paths: Sequence[Path]) -> Iterator[st
 def _check_whole(folder: Path) -> Iterator[str]:
     """What a run has once: texts of dropped documents, what global stages left, and a report that is the sum."""
     try:
-        recipe, wanted = recipe_of(folder), summary(folder)
+        recipe, expected = RunFolder(folder).recipe(), summary(folder)
     except GristmillError as error:
         yield str(error)
         return
@@ -176,19 +177,18 @@ def _check_whole(folder: Path) -> Iterator[str]:
         yield from _check_kept(folder, folder / "dropped" / "texts.arrow")
     report = folder / "report.json"
     try:
-        found: Any = json.loads(report.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        yield f"{report}: not a report; `gristmill report {folder}` writes it anew"
-    elif differing := [key for key, value in wanted.items() if found.get(key) != value]:
-        yield f"{report}: {', '.join(differing)} differ from the manifests; `gristmill report {folder}` writes it anew"
+        keys = differing(expected, read_report_file(RunFolder(folder)))
+    except GristmillError as error:
+        yield str(error)
+        return
+    if keys:
+        yield f"{report}: {', '.join(keys)} differ from the manifests; `gristmill report {folder}` writes it anew"
 
 
 def _check_twins(folder: Path) -> Iterator[str]:
     """Every twin is a document of the run, and as many left for each kept one as its `copies` say."""
     try:
-        stages = [stage for _, stage in recipe_of(folder).stages if isinstance(stage, GlobalStageConfig)]
+        stages = [stage for _, stage in RunFolder(folder).recipe().stages if isinstance(stage, GlobalStageConfig)]
         groups = Groups(reasons_of_groups([stage.reason for stage in stages]))
         for path in sorted((folder / "ledger").glob("*.arrow")):
             for batch in read_batches(path, ["drop_reasons", "twin", "text_chars"]):
