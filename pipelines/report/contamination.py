@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.ledger.table import Ledger
+from pipelines.numbers import count
 from pipelines.recipe import Recipe
 from pipelines.report.model import Contamination, Hit, ReportedContamination, SearchedSet
 from pipelines.run.folder import RunFolder
@@ -107,7 +108,7 @@ def sentences(part: Contamination) -> list[str]:
     """A sentence for each set, found or not, and one for items that could not be searched for."""
     lines = []
     for found in part.sets:
-        items, documents = _count(found.items, "item"), _count(part.documents, "document")
+        items, documents = count(found.items, "item"), count(part.documents, "document")
         if found.documents:
             lines.append(
                 f"{found.name}: {found.documents:,} of {documents} hold {part.ngram}-grams of {found.found:,} of its "
@@ -118,10 +119,6 @@ def sentences(part: Contamination) -> list[str]:
         if missed := found.items - found.searched:
             lines.append(f"{found.name}: too short and not looked for: {missed:,} of its {items}")
     return lines
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + "s" * (number != 1)
 
 
 def lines(parts: list[Contamination]) -> list[str]:
