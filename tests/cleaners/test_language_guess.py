@@ -140,3 +140,12 @@ def test_a_kept_english_page_is_never_guessed_out(real_data: Path) -> None:
     ]
     assert len(english) > 20
     assert all(score is None or score >= 0.01 for score in english)
+
+
+def test_an_audit_has_the_threshold_and_the_reason_of_the_guess() -> None:
+    config = LanguageGuessConfig(name="guess", min_wanted_score=0.02)
+    audit = config.audit()
+    assert audit is not None
+    assert (audit.metric, audit.min_kept) == ("guess.audited_score", 0.02)
+    assert [audit.reason] == [rule.reason for rule in config.rules()]
+    assert LanguageGuessConfig(min_wanted_score=None).audit() is None
