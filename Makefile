@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-fast lint format golden lock bench-peers bench-clean bench-dedup bench-extract bench-shares bench-conformance clean
+.PHONY: setup demo test test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-shares bench-conformance clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -39,6 +39,9 @@ format: setup
 
 golden: setup
 	$(BIN)/python -m pytest tests/test_golden.py --golden
+
+schema: setup
+	$(BIN)/python -m pipelines.report.schema docs/report.schema.json
 
 # The tools that ours is compared with, in an environment of their own.
 bench-peers: .venv-peers/ready

@@ -7,7 +7,7 @@ fetches the compressed model (0.9 MB) once; `model` can name the full one (126 M
 import difflib
 import hashlib
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -102,6 +102,19 @@ class LanguageConfig(StageConfig):
             threshold = known.get(language, self.min_score)
             setting = "min_scores" if language in known else "min_score"
             yield Rule(f"{low}.{language}", score, setting, min_kept=threshold, language=language)
+
+    def published_remark(self, documents_by_language: Mapping[str, int], failed: Mapping[str, int]) -> str:
+        identified = sum(documents_by_language.values()) or 1
+        wanted = sum(documents_by_language.get(language, 0) for language in self.languages)
+        others = [(name, n) for name, n in documents_by_language.items() if name not in self.languages][:3]
+        rest = ", ".join(f"{name} {100 * n / identified:.1f} %" for name, n in others)
+        text = f"Of the pages with text {100 * wanted / identified:.1f} % are in "
+        text += ", ".join(self.languages) or "any language"
+        text += f" (then {rest})" if rest else ""
+        unsure = failed.get(f"{self.name}.low_score", 0)
+        return (
+            f"{text}: the mix of languages of this input is the cause. {unsure:,} pages score below {self.min_score:g}."
+        )
 
     def carried(self) -> pa.Schema:
         return LANGUAGE

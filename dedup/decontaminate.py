@@ -26,7 +26,7 @@ from shards.atomic import write_json
 from shards.config import table_like
 from shards.errors import UserError
 from shards.spans import SPAN_LISTS, Spans, as_lists, cut, in_lists
-from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
+from shards.stage import Batch, Rule, Searches, Stage, StageConfig, with_columns
 from shards.unicode import text_buffers
 
 FOUND_CHARS = 200  # of a passage that was found, for people to see
@@ -96,8 +96,11 @@ class DecontaminateConfig(StageConfig):
                 )
         return Decontaminate(self, index)
 
-    def journal(self) -> str | None:
+    def journal(self) -> str:
         return f"contamination/{self.name}.json"
+
+    def searches(self) -> Searches:
+        return Searches(self.ngram, self.action, self.journal())
 
     def build_in(self, journal: Path | None) -> Stage:
         """The run keeps which items were searched for: the files of the sets may be gone when somebody asks."""

@@ -77,6 +77,15 @@ class Audit:
     reason: str  # drop reason of rows that are not audited
 
 
+@dataclass(frozen=True)
+class Searches:
+    """A stage that searches documents for evaluation items. Its columns are `<name>.hits`, `.items` and `.found`."""
+
+    ngram: int  # words of an n-gram that counts as a hit
+    action: str  # what happens to a document with hits: "drop", "cut" or "flag"
+    journal: str  # file in the run's folder that says how many items each set has, and how many can be found
+
+
 class AnyStageConfig(Config):
     """What the pipeline asks of a stage of any kind. Small and picklable."""
 
@@ -189,6 +198,9 @@ class StageConfig(AnyStageConfig):
         """Raise UserError if a replay over the ledger that `column` reads would not see a mistake in the settings."""
 
     def audit(self) -> Audit | None:
+        return None
+
+    def searches(self) -> Searches | None:
         return None
 
     def refusal(self, before: Before) -> str | None:

@@ -14,6 +14,7 @@ from pipelines.executors import InProcess
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
 from pipelines.report.build import summary
+from pipelines.report.model import to_json
 from pipelines.run.opening import open_run
 from shards.sink import open_arrow
 
@@ -47,7 +48,11 @@ def outcome(folder: Path) -> dict[str, Any]:
         {k: round(v, 9) if isinstance(v, float) else v for k, v in row.items() if v is not None}
         for row in open_arrow(ledger).read_all().to_pylist()
     ]
-    return {"ledger": rows, "shard": open_arrow(shard).read_all().to_pylist(), "summary": summary(folder)}
+    return {
+        "ledger": rows,
+        "shard": open_arrow(shard).read_all().to_pylist(),
+        "summary": json.loads(to_json(summary(folder))),
+    }
 
 
 def test_ten_records_end_as_they_did(tmp_path: Path, language_model: Path, pytestconfig: pytest.Config) -> None:

@@ -234,12 +234,13 @@ def contamination(
 ) -> None:
     """List what a finished run found of evaluation sets, and say so where it found nothing."""
     from pipelines.report.contamination import lines, require_contamination
+    from pipelines.report.model import to_json
 
-    sections = require_contamination(folder)
+    parts = require_contamination(folder)
     if as_json:
-        sys.stdout.write(json.dumps(sections, ensure_ascii=False, indent=1) + "\n")
+        sys.stdout.write(to_json(parts))
         return
-    for line in lines(sections):
+    for line in lines(parts):
         _tell(line)
 
 
@@ -696,26 +697,27 @@ def _print_texts(folder: Path, number: int) -> None:
 
 def _print_funnel(folder: Path, *, next_step: bool = True) -> None:
     from pipelines.report.audit import audits, sentence
-    from pipelines.report.build import alarm_lines, recipe_of, summary
+    from pipelines.report.build import alarm_lines, summary
+    from pipelines.run.folder import RunFolder
 
     found = summary(folder)
-    documents = found["documents"]
+    documents = found.documents
     table = Table(box=None, pad_edge=False)
     for heading in ("reason", "dropped", "share of input"):
         table.add_column(heading, justify="left" if heading == "reason" else "right")
-    for reason, count in sorted(found["dropped"].items(), key=lambda item: -item[1]):
-        table.add_row(_visible(reason), f"{count:,}", _share(count, documents["input"]))
+    for reason, count in sorted(found.dropped.items(), key=lambda item: -item[1]):
+        table.add_row(_visible(reason), f"{count:,}", _share(count, documents.input))
     out.print(table)
-    kept, given = documents["kept"], documents["input"]
+    kept, given = documents.kept, documents.input
     _tell(f"{given:,} documents in, {kept:,} kept ({_share(kept, given)})" + f", in {folder}/shards" * next_step)
-    for entry in audits(folder, recipe_of(folder), found["dropped"], kept):
+    for entry in audits(RunFolder(folder), RunFolder(folder).recipe(), found):
         _tell(sentence(entry))
     for line in alarm_lines(folder):
         _tell(line)
-    for damage in found["damage"][:5]:
-        _tell(f"damaged: {damage['file']}: offset {damage['offset']}: {damage['cause']}")
-    if len(found["damage"]) > 5:
-        _tell(f"damaged: {len(found['damage']) - 5} more places, see {folder}/report.json")
+    for damage in found.damage[:5]:
+        _tell(f"damaged: {damage.file}: offset {damage.offset}: {damage.cause}")
+    if len(found.damage) > 5:
+        _tell(f"damaged: {len(found.damage) - 5} more places, see {folder}/report.json")
     if next_step:
         _tell(f"next: gristmill report {folder}")
 

@@ -116,9 +116,9 @@ def _clean(recipe: Recipe, folder: Path, executor: InProcess | ProcessPool, prog
 
 def _show_funnel(run: Path, out: Out) -> None:
     found = summary(run)
-    given, kept = found["documents"]["input"], found["documents"]["kept"]
+    given, kept = found.documents.input, found.documents.kept
     out(f"     {given:,} pages in, {kept:,} kept, {given - kept:,} dropped; the most frequent reasons:")
-    for reason, count in Counter(found["dropped"]).most_common(5):
+    for reason, count in Counter(found.dropped).most_common(5):
         out(f"       {count:5,}  {reason}")
 
 

@@ -159,8 +159,7 @@ class _Whole:
 
     @property
     def documents(self) -> float:
-        given: list[int] = [probe.second.report["documents"]["input"] for probe in self.probes]
-        return self.scale * sum(given)
+        return self.scale * sum(probe.second.report.documents.input for probe in self.probes)
 
     @property
     def loading(self) -> float:
@@ -182,12 +181,12 @@ class _Whole:
     def reaching(self, stage: str) -> tuple[float, float]:
         """(documents, megabytes of text) that a global stage has before it."""
         documents, megabytes = self.documents, 0.0
-        for i, entry in enumerate(self.probes[0].second.report["funnel"]):
-            if entry["stage"] == stage:
+        for i, entry in enumerate(self.probes[0].second.report.funnel):
+            if entry.stage == stage:
                 break
-            found = [probe.second.report["funnel"][i] for probe in self.probes]
-            documents = self.scale * sum(e["documents"] for e in found)
-            megabytes = self.scale * sum(e["bytes"] or 0 for e in found if e["bytes_are"] == "text") / 1e6
+            found = [probe.second.report.funnel[i] for probe in self.probes]
+            documents = self.scale * sum(e.documents for e in found)
+            megabytes = self.scale * sum(e.bytes for e in found if e.bytes_are == "text") / 1e6
         return documents, megabytes
 
     @property
@@ -204,7 +203,7 @@ class _Whole:
         limit = self.recipe.output.dropped_per_rule
         counts: dict[str, int] = {}
         for probe in self.probes:
-            for reason, count in probe.second.report["dropped"].items():
+            for reason, count in probe.second.report.dropped.items():
                 counts[reason] = counts.get(reason, 0) + count
         stored = [count * self.scale if limit < 0 else min(count * self.scale, limit) for count in counts.values()]
         return int(self.disk("dropped") / self.scale * sum(stored) / max(1, sum(counts.values())))

@@ -18,13 +18,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pipelines.executors import InProcess, ProcessPool, Watch
 from pipelines.passes import execute
 from pipelines.preview.draw import draw, lines_at, stored_records_at
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
+from pipelines.report.model import Summary, read_report_file
 from pipelines.run.folder import RunFolder
 from pipelines.run.opening import open_run
 from shards.errors import RunError, UserError
@@ -45,7 +45,7 @@ class ProbeRun:
 
     input_bytes: int  # of the inputs, as stored
     seconds: dict[str, float]  # by stage
-    report: dict[str, Any]  # report.json
+    report: Summary  # of its report.json
     disk: dict[str, int]  # bytes at the end by folder; of `work` and `texts` when they are largest
 
 
@@ -79,7 +79,7 @@ def run_probes(recipe: Recipe, inputs: Inputs, workers: int, report: Callable[[P
 def _probe(task: _Task, watch: Watch) -> Probe:
     started = time.time()
     first = _run(task, _FIRST, watch)
-    documents = max(1, first.report["documents"]["input"])
+    documents = max(1, first.report.documents.input)
     per_second = documents / max(1e-3, sum(first.seconds.values()))
     second = _run(task, min(_MOST, max(2 * _FIRST, int(_SECONDS * per_second))), watch)
     return Probe(first, second, started, _peak_memory(os.getpid()))
@@ -107,7 +107,7 @@ def _run(task: _Task, number: int, watch: Watch) -> ProbeRun:
         return ProbeRun(
             input_bytes,
             json.loads(run.folder.path(RunFolder.SECONDS).read_bytes()),
-            json.loads(run.folder.path(RunFolder.REPORT).read_bytes()),
+            read_report_file(run.folder),
             disk | {name: run.folder.num_bytes(name) for name in ("shards", "ledger", "dropped", "dedup")},
         )
 

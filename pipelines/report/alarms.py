@@ -1,77 +1,79 @@
-"""What a person should look at before using the shards, a line each: nothing is removed or kept for it.
+"""Alarms: what a person should look at before using the shards. Nothing is kept or removed because of one.
 
-    group    more documents than `max_group` are copies of one: seldom an article, often what all pages of a site share
-    source   loses more than `max_source_lost_fraction` of its documents or characters to dedup, or a domain does
-    stage    what a global stage saw itself, from dedup/<stage>/alarms.json
+    group    a cluster has more than `max_group` documents: seldom an article, often what all pages of a site share
+    source   a source loses more than `max_source_lost_fraction` of its documents or characters to deduplication
+    domain   a domain does
+    stage    a global stage wrote one into dedup/<stage>/alarms.json
 
 Marin lost 76 % of a source and one cluster of 859,091 documents before anyone looked (marin#6854).
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from pipelines.numbers import count
 from pipelines.recipe import AlarmsConfig
+from pipelines.report.model import Alarm, DedupStage, DomainLoss, Duplicates, LargeCluster, Loss, StageAlarm
 
 _NAMED = 5  # alarms of one sort that get a line of their own
 
 
-def alarms(config: AlarmsConfig, duplicates: dict[str, Any], domains: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """(`alarm`: its sort, `text`: a line that ends with what to do) of `report.json`'s `duplicates`.
+def alarms(config: AlarmsConfig, duplicates: Duplicates, domains: Sequence[DomainLoss]) -> tuple[Alarm, ...]:
+    """The alarms of a run. `domains` are all of them, not only the worst.
 
-    `domains` are all of them, not only the worst. The line says RUN where the run's folder belongs: a report names no
-    path of the machine.
+    RUN in a line stands for the folder of the run: a report names no path of the machine.
     """
-    giants = [row for row in duplicates["largest"] if row["size"] > config.max_group]
-    found = [
-        *_few("group", [_group(row, config) for row in giants], duplicates["groups_above_max"]),
-        *_few("source", list(_losers("source", duplicates["sources"], config))),
-        *_few("domain", list(_losers("domain", domains, config))),
-        *(line for stage in duplicates["stages"] for line in _stage(stage)),
-    ]
-    return [{"alarm": sort, "text": text} for sort, text in found]
-
-
-def _few(sort: str, texts: list[str], number: int | None = None) -> Iterator[tuple[str, str]]:
-    """`number` of them, if they are more than `texts`."""
-    yield from ((sort, text) for text in texts[:_NAMED])
-    if (more := (number or len(texts)) - _NAMED) > 0:
-        s = "" if more == 1 else "s"
-        yield sort, f"{more:,} more {sort}{s} above the same limit; the worst are in the report: gristmill report RUN"
-
-
-def _group(row: dict[str, Any], config: AlarmsConfig) -> str:
+    large = [_cluster(cluster, config) for cluster in duplicates.largest if cluster.size > config.max_group]
     return (
-        f"{row['size']:,} documents are one group, that of {row['url'] or row['twin']}, above "
-        f"alarms.max_group = {config.max_group:,}; are they copies? gristmill explain RUN {row['twin']}"
+        *_limited("group", "cluster", large, duplicates.groups_above_max),
+        *_limited("source", "source", list(_losses("source", duplicates.sources, config))),
+        *_limited("domain", "domain", list(_losses("domain", domains, config))),
+        *(Alarm("stage", line) for stage in duplicates.stages for line in _stage(stage)),
     )
 
 
-def _losers(sort: str, rows: list[dict[str, Any]], config: AlarmsConfig) -> Iterator[str]:
-    for row in rows:
-        lost = {
-            name: row[f"lost_{name}"] / row[f"{name}_before"] for name in ("documents", "characters")
-            if row[f"{name}_before"]
-        }  # fmt: skip
-        most = max(lost, key=lambda name: lost[name], default="")
-        if row["documents_before"] < config.min_source_documents or not most:
+def _limited(sort: str, noun: str, lines: list[str], number: int | None = None) -> Iterator[Alarm]:
+    """The first lines, and how many more alarms there are. `number` counts alarms, where `lines` do not hold all."""
+    yield from (Alarm(sort, line) for line in lines[:_NAMED])
+    if (more := (number or len(lines)) - _NAMED) > 0:
+        rest = count(more, f"more {noun}")
+        yield Alarm(sort, f"{rest} above the same limit; the worst are in the report: gristmill report RUN")
+
+
+def _cluster(cluster: LargeCluster, config: AlarmsConfig) -> str:
+    return (
+        f"{cluster.size:,} documents are one cluster, that of {cluster.url or cluster.twin}, above "
+        f"alarms.max_group = {config.max_group:,}; are they copies? gristmill explain RUN {cluster.twin}"
+    )
+
+
+def _losses(sort: str, losses: Sequence[Loss], config: AlarmsConfig) -> Iterator[str]:
+    for loss in losses:
+        shares = {}
+        if loss.documents_before:
+            shares["documents"] = loss.lost_documents / loss.documents_before
+        if loss.characters_before:
+            shares["characters"] = loss.lost_characters / loss.characters_before
+        unit = max(shares, key=lambda unit: shares[unit], default="")
+        if loss.documents_before < config.min_source_documents or not unit:
             continue
-        if lost[most] > config.max_source_lost_fraction:
-            worst = max(row["stages"], key=lambda stage: stage[f"lost_{most}"])["reason"]
+        if shares[unit] > config.max_source_lost_fraction:
+            by_documents = unit == "documents"
+            worst = max(loss.stages, key=lambda stage: stage.lost_documents if by_documents else stage.lost_characters)
             yield (
-                f"{sort} {row[sort]} loses {lost[most]:.1%} of its {most} to deduplication, most to {worst}, above "
-                f"alarms.max_source_lost_fraction = {config.max_source_lost_fraction:g}; see which: "
+                f"{sort} {loss.name} loses {shares[unit]:.1%} of its {unit} to deduplication, most to {worst.reason}, "
+                f"above alarms.max_source_lost_fraction = {config.max_source_lost_fraction:g}; see which: "
                 "gristmill pairs RUN --out pairs.csv"
             )
 
 
-def _stage(stage: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """One line for each sort that the stage raised, with its first example."""
-    sorts: dict[str, list[dict[str, Any]]] = {}
-    for entry in stage["alarms"]:
-        sorts.setdefault(str(entry.get("alarm", "alarm")), []).append(entry)
-    for sort, entries in sorts.items():
-        first = ", ".join(f"{k} {v:,}" if isinstance(v, int) else f"{k} {v}" for k, v in entries[0].items())
-        example = entries[0].get("example") or entries[0].get("id")
+def _stage(stage: DedupStage) -> Iterator[str]:
+    """A line for each sort of alarm that the stage raised, with the first example."""
+    sorts: dict[str, list[StageAlarm]] = {}
+    for alarm in stage.alarms:
+        sorts.setdefault(str(alarm.get("alarm", "alarm")), []).append(alarm)
+    for sort, raised in sorts.items():
+        facts = ", ".join(f"{k} {v:,}" if isinstance(v, int) else f"{k} {v}" for k, v in raised[0].items())
+        example = raised[0].get("example") or raised[0].get("id")
         look = f"gristmill explain RUN {example}" if example else "gristmill report RUN"
-        times = f" ({len(entries):,} times)" if len(entries) > 1 else ""
-        yield "stage", f"{stage['stage']}: {sort}{times}, the first: {first.partition(', ')[2]}; see it: {look}"
+        times = f" ({count(len(raised), 'time')})" if len(raised) > 1 else ""
+        yield f"{stage.stage}: {sort}{times}, the first: {facts.partition(', ')[2]}; see it: {look}"

@@ -1,61 +1,67 @@
-"""What guesses before extraction cost: of the audit sample, how many that a guess would have dropped were kept.
+"""The loss by guesses before extraction, estimated from a sample of documents that a guess must not drop.
 
-dropped by the guess: n      audited at the same bound: k      of these kept in the end: m
+dropped by the guess: n      audited, and below the same threshold: k      of these kept in the end: m
 estimated loss = n · m / k, and the 95 % interval of Wilson (1927) for m / k, times n
 """
 
 import math
-from pathlib import Path
-from typing import Any
 
 import pyarrow.compute as pc
 
-from cleaners.language_guess import LanguageGuessConfig
 from pipelines.recipe import Recipe
+from pipelines.report.model import GuessAudit, Summary, rounded_share
+from pipelines.run.folder import RunFolder
 from shards.sink import read_batches
+from shards.stage import Audit
 
-_Z = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
-
-
-def audits(run: Path, recipe: Recipe, dropped: dict[str, int], kept: int) -> list[dict[str, Any]]:
-    """One entry for each guess of the recipe; shares are of the kept and the lost together."""
-    found = []
-    for _, stage in recipe.stages:
-        if isinstance(stage, LanguageGuessConfig) and stage.min_wanted_score is not None:
-            num_dropped = dropped.get(stage.rules()[0].reason, 0)
-            audited, rescued = _count(run, f"{stage.name}.audited_score", stage.min_wanted_score)
-            losses = [num_dropped * share for share in wilson(rescued, audited)]
-            found.append(
-                {
-                    "stage": stage.name,
-                    "guessed_out": num_dropped,
-                    "audited": audited,
-                    "audited_kept": rescued,
-                    "lost": round(num_dropped * rescued / audited, 1) if audited else None,
-                    "lost_least": round(losses[0], 1),
-                    "lost_most": round(losses[1], 1),
-                    "lost_share": _share(num_dropped * rescued / audited, kept) if audited else None,
-                    "lost_share_least": _share(losses[0], kept),
-                    "lost_share_most": _share(losses[1], kept),
-                }
-            )
-    return found
+_Z = 1.959964  # 95 % of a normal distribution lie within this many standard deviations
 
 
-def sentence(entry: dict[str, Any]) -> str:
+def audits(run: RunFolder, recipe: Recipe, summary: Summary) -> tuple[GuessAudit, ...]:
+    """An entry for each stage that guesses."""
+    guesses = ((stage.name, stage.audit()) for stage in recipe.local_stages())
+    return tuple(_audit(run, name, audit, summary) for name, audit in guesses if audit is not None)
+
+
+def _audit(run: RunFolder, stage: str, audit: Audit, summary: Summary) -> GuessAudit:
+    guessed_out = summary.dropped.get(audit.reason, 0)
+    audited, audited_kept = _counts(run, audit)
+    least, most = (guessed_out * share for share in wilson(audited_kept, audited))
+    lost = guessed_out * audited_kept / audited if audited else None
+    return GuessAudit(
+        stage=stage,
+        guessed_out=guessed_out,
+        audited=audited,
+        audited_kept=audited_kept,
+        lost=None if lost is None else round(lost, 1),
+        lost_least=round(least, 1),
+        lost_most=round(most, 1),
+        lost_share=None if lost is None else _lost_share(lost, summary),
+        lost_share_least=_lost_share(least, summary),
+        lost_share_most=_lost_share(most, summary),
+    )
+
+
+def _lost_share(lost: float, summary: Summary) -> float | None:
+    return rounded_share(lost, summary.documents.kept + lost)
+
+
+def sentence(audit: GuessAudit) -> str:
     """One line for people."""
-    line = f"{entry['stage']}: {entry['guessed_out']:,} pages guessed out; {entry['audited']:,} such were audited"
-    if not entry["audited"]:
+    line = f"{audit.stage}: {audit.guessed_out:,} pages guessed out; {audit.audited:,} such were audited"
+    if audit.lost is None:
         return line + ", so nothing is known of the loss; raise audit_fraction"
-    shares = [f"{100 * entry[key]:.2f} %" for key in ("lost_share", "lost_share_least", "lost_share_most")]
+    share, least, most = (
+        f"{100 * (part or 0):.2f} %" for part in (audit.lost_share, audit.lost_share_least, audit.lost_share_most)
+    )
     return (
-        f"{line}, {entry['audited_kept']:,} of them kept: about {entry['lost']:,.0f} kept pages lost "
-        f"({shares[0]} of what would be kept; 95 % interval {shares[1]} to {shares[2]})"
+        f"{line}, {audit.audited_kept:,} of them kept: about {audit.lost:,.0f} kept pages lost "
+        f"({share} of what would be kept; 95 % interval {least} to {most})"
     )
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share; all of [0, 1] where nothing was tried."""
+    """Wilson's 95 % score interval of a share; [0, 1] without trials."""
     if not trials:
         return 0.0, 1.0
     p, zz = successes / trials, _Z * _Z / trials
@@ -63,16 +69,12 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, (middle - half) / (1 + zz)), min(1.0, (middle + half) / (1 + zz))
 
 
-def _count(run: Path, column: str, bound: float) -> tuple[int, int]:
-    """(audited rows that the bound would have dropped, those of them that were kept)."""
-    audited = rescued = 0
-    for path in sorted((run / "ledger").glob("*.arrow")):
-        for batch in read_batches(path, [column, "drop_reasons"]):
-            below = batch.filter(pc.fill_null(pc.less(batch[column], bound), False))
+def _counts(run: RunFolder, audit: Audit) -> tuple[int, int]:
+    """(audited documents that the guess would have dropped, those of them that were kept)."""
+    audited = kept = 0
+    for key in run.ledgers():
+        for batch in read_batches(run.path(run.ledger(key)), [audit.metric, "drop_reasons"]):
+            below = batch.filter(pc.fill_null(pc.less(batch[audit.metric], audit.min_kept), False))
             audited += below.num_rows
-            rescued += pc.sum(pc.equal(pc.list_value_length(below["drop_reasons"]), 0)).as_py() or 0
-    return audited, rescued
-
-
-def _share(lost: float, kept: int) -> float | None:
-    return round(lost / (kept + lost), 6) if kept + lost else None
+            kept += pc.sum(pc.equal(pc.list_value_length(below["drop_reasons"]), 0)).as_py() or 0
+    return audited, kept

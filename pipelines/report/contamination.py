@@ -1,96 +1,102 @@
-"""What a run found of evaluation sets: every hit by set, item and document, totals, and what could not be looked for.
+"""What a run found of evaluation sets: every hit by set, item and document, with totals.
 
     ledger: <stage>.hits > 0 ──▶ set, item, id, url, fate, found         contamination/<stage>.json ──▶ items, searched
 
-That nothing was found is said, too, and so is how much was looked for: a search that cannot find is told from a clean
-crawl.
+A set of which nothing was found is reported, too, with the number of items and documents that were searched, so that
+a search that finds nothing differs from a search that cannot.
 """
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from dedup.decontaminate import DecontaminateConfig
 from pipelines.ledger.table import Ledger
+from pipelines.numbers import count
 from pipelines.recipe import Recipe
+from pipelines.report.model import Contamination, Hit, ReportedContamination, SearchedSet
 from pipelines.run.folder import RunFolder
 from shards.errors import RunError, UserError
+from shards.stage import Searches
 
-Section = dict[str, Any]  # plain data: stage, ngram, action, documents, sets, hits
-
-_SHOWN = 50  # hits in the report
-
-
-def contamination(ledger: Ledger) -> list[Section]:
-    """A section for each stage that decontaminates, in recipe order; `hits` are by document, then by item.
-
-    hits   set, item ("arc:17"), id, url, fate ("kept" or the first drop reason) and found, the passage in the document
-    sets   name, items, searched, found (items) and documents
-    """
-    stages = [stage for _, stage in ledger.recipe.stages if isinstance(stage, DecontaminateConfig)]
-    return [_section(ledger, stage) for stage in stages]
+_HITS_SHOWN = 50  # in the report
 
 
-def report_sections(run: Path, recipe: Recipe) -> list[Section]:
-    """For the report: the sentences and the first hits of each section, of a run that need not be finished."""
-    if not any(isinstance(stage, DecontaminateConfig) for _, stage in recipe.stages):
-        return []
-    sections = contamination(Ledger.of(RunFolder(run), recipe))
-    return [
-        section
-        | {"sentences": summary_lines(section), "hits": section["hits"][:_SHOWN], "all_hits": len(section["hits"])}
-        for section in sections
-    ]
+def contamination(ledger: Ledger) -> list[Contamination]:
+    """What each stage that searches found, in recipe order; `hits` are by document, then by item."""
+    return [_contamination(ledger, name, searches) for name, searches in _searches(ledger.recipe)]
 
 
-def require_contamination(run: Path) -> list[Section]:
-    """As `contamination`, or a UserError for a run that looked for nothing."""
-    sections = contamination(Ledger.open(run))
-    if not sections:
-        raise UserError(f"{run}: its recipe has no stage of kind decontaminate; add one and run again")
-    return sections
+def reported_contamination(run: RunFolder, recipe: Recipe) -> tuple[ReportedContamination, ...]:
+    """The same with sentences and the first hits only, of a run that need not be finished."""
+    if not _searches(recipe):
+        return ()
+    ledger = Ledger.of(run, recipe)
+    return tuple(
+        ReportedContamination(
+            **vars(part) | {"hits": part.hits[:_HITS_SHOWN]},
+            sentences=tuple(sentences(part)),
+            all_hits=len(part.hits),
+        )
+        for part in contamination(ledger)
+    )
 
 
-def _section(ledger: Ledger, stage: DecontaminateConfig) -> Section:
-    counts = ledger.counts(f"{stage.name}.hits")
-    measured = len(counts) - ledger.column(f"{stage.name}.hits").null_count
-    columns = ["id", "url", "drop_reasons", f"{stage.name}.items", f"{stage.name}.found"]
-    hits = [
-        {
-            "set": set_of(item),
-            "item": item,
-            "id": row["id"],
-            "url": row["url"],
-            "fate": (row["drop_reasons"] or ["kept"])[0],
-            "found": found,
-        }
-        for row in ledger.rows(np.flatnonzero(counts).tolist(), columns)
-        for item, found in zip(row[columns[3]], row[columns[4]], strict=True)
-    ]
-    sets = []
-    for name, searched in _searched(ledger.run, stage).items():
-        of_set = [hit for hit in hits if hit["set"] == name]
-        found = {key: len({hit[of] for hit in of_set}) for key, of in (("found", "item"), ("documents", "id"))}
-        sets.append({"name": name, **searched, **found})
-    return {
-        "stage": stage.name,
-        "ngram": stage.ngram,
-        "action": stage.action,
-        "documents": measured,
-        "sets": sets,
-        "hits": hits,
-    }
+def require_contamination(path: Path) -> list[Contamination]:
+    """As `contamination`, or a UserError for a run that searched for nothing."""
+    parts = contamination(Ledger.open(path))
+    if not parts:
+        raise UserError(f"{path}: its recipe has no stage of kind decontaminate; add one and run again")
+    return parts
 
 
-def _searched(run: RunFolder, stage: DecontaminateConfig) -> dict[str, dict[str, int]]:
-    path = run.path(str(stage.journal()))
+def _searches(recipe: Recipe) -> list[tuple[str, Searches]]:
+    """(name of the stage, what it searches for)."""
+    stages = ((stage.name, stage.searches()) for stage in recipe.local_stages())
+    return [(name, searches) for name, searches in stages if searches is not None]
+
+
+def _contamination(ledger: Ledger, stage: str, searches: Searches) -> Contamination:
+    counts = ledger.counts(f"{stage}.hits")
+    items, passages = f"{stage}.items", f"{stage}.found"
+    hits = tuple(
+        Hit(
+            set=set_of(item),
+            item=item,
+            id=row["id"],
+            url=row["url"],
+            fate=(row["drop_reasons"] or ["kept"])[0],
+            found=passage,
+        )
+        for row in ledger.rows(np.flatnonzero(counts).tolist(), ["id", "url", "drop_reasons", items, passages])
+        for item, passage in zip(row[items], row[passages], strict=True)
+    )
+    return Contamination(
+        stage=stage,
+        ngram=searches.ngram,
+        action=searches.action,
+        documents=len(counts) - ledger.column(f"{stage}.hits").null_count,
+        sets=tuple(
+            SearchedSet(
+                name=name,
+                items=searched["items"],
+                searched=searched["searched"],
+                found=len({hit.item for hit in hits if hit.set == name}),
+                documents=len({hit.id for hit in hits if hit.set == name}),
+            )
+            for name, searched in _read_journal(ledger.run.path(searches.journal)).items()
+        ),
+        hits=hits,
+    )
+
+
+def _read_journal(path: Path) -> dict[str, dict[str, int]]:
+    """By set: how many `items` it has, and how many of them could be `searched` for."""
     try:
-        found: dict[str, dict[str, int]] = json.loads(path.read_bytes())["sets"]
+        sets: dict[str, dict[str, int]] = json.loads(path.read_bytes())["sets"]
     except (OSError, ValueError, KeyError):
         raise RunError(f"{path}: missing or not what was written; run again into a new folder") from None
-    return found
+    return sets
 
 
 def set_of(item: str) -> str:
@@ -98,34 +104,27 @@ def set_of(item: str) -> str:
     return item.partition(":")[0].partition("/")[0]
 
 
-def summary_lines(section: Section) -> list[str]:
-    """A sentence for each set, found or not, and one for what could not be looked for."""
+def sentences(part: Contamination) -> list[str]:
+    """A sentence for each set, found or not, and one for items that could not be searched for."""
     lines = []
-    for found in section["sets"]:
-        name, items, documents = found["name"], _count(found["items"], "item"), _count(section["documents"], "document")
-        if found["documents"]:
+    for found in part.sets:
+        items, documents = count(found.items, "item"), count(part.documents, "document")
+        if found.documents:
             lines.append(
-                f"{name}: {found['documents']:,} of {documents} hold {section['ngram']}-grams of {found['found']:,} of "
-                f"its {items}"
+                f"{found.name}: {found.documents:,} of {documents} hold {part.ngram}-grams of {found.found:,} of its "
+                f"{items}"
             )
         else:
-            lines.append(f"No document holds a {section['ngram']}-gram of {name} ({items}, {documents})")
-        if missed := found["items"] - found["searched"]:
-            lines.append(f"{name}: too short and not looked for: {missed:,} of its {items}")
+            lines.append(f"No document holds a {part.ngram}-gram of {found.name} ({items}, {documents})")
+        if missed := found.items - found.searched:
+            lines.append(f"{found.name}: too short and not looked for: {missed:,} of its {items}")
     return lines
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + "s" * (number != 1)
-
-
-def lines(sections: list[Section]) -> list[str]:
+def lines(parts: list[Contamination]) -> list[str]:
     """For the terminal: every hit, then the sentences."""
-    told = []
-    for section in sections:
-        told += [
-            f"{hit['item']}  {hit['id']}  {hit['fate']}  {hit['url']}  {' '.join(hit['found'].split())}"
-            for hit in section["hits"]
-        ]
-        told += summary_lines(section)
-    return told
+    found = []
+    for part in parts:
+        found += [f"{hit.item}  {hit.id}  {hit.fate}  {hit.url}  {' '.join(hit.found.split())}" for hit in part.hits]
+        found += sentences(part)
+    return found

@@ -1,86 +1,120 @@
-"""The duplicates of a run in `report.json`: by stage, by size of group, the largest, and what each source loses."""
+"""The duplicates of a run: by stage, by size of cluster, the largest clusters, and what each source loses."""
 
 import json
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipelines.ledger.clusters import ShownCluster
+from pipelines.ledger.rules import RunStage, stages_of
+from pipelines.ledger.sketch import Sketch
 from pipelines.recipe import Recipe
-from pipelines.report.aggregate import Sketch, Tally, stages_of
+from pipelines.report.aggregate import Aggregates
+from pipelines.report.model import (
+    ClusterMember,
+    DedupStage,
+    DomainLoss,
+    Duplicates,
+    LargeCluster,
+    SimilarityHistogram,
+    SizeClass,
+    SourceLoss,
+    Summary,
+)
+from pipelines.run.folder import RunFolder
+from shards.exchange import ALARMS_FILE, EDGES_FILE
 from shards.sink import open_arrow
 
-_DOMAINS = 20  # that lose most, and are named
+_DOMAINS_SHOWN = 20
+_STEPS = 50  # of similarity between 0 and 1
+_EMPTY_STEPS = 3  # below the smallest similarity
 
 
-def duplicates(run: Path, recipe: Recipe, dropped: dict[str, int], tally: Tally) -> dict[str, Any]:
-    """`dropped` are documents by first reason."""
-    groups, sources = tally.groups, tally.lost_by_source.rows("source")
-    stages = []
-    for name, kind, reason in stages_of(recipe):
-        if reason is not None and reason.startswith("dedup."):
-            folder = run / "dedup" / name
-            edges, raised = folder / "edges.arrow", folder / "alarms.json"
-            parts = [part for row in sources for part in row["stages"] if part["reason"] == reason]
-            stages.append(
-                {
-                    "stage": name,
-                    "kind": kind,
-                    "reason": reason,
-                    "removed": dropped.get(reason, 0),
-                    "lost_characters": sum(part["lost_characters"] for part in parts),
-                    "verified_pairs": open_arrow(edges).count_rows() if edges.exists() else None,
-                    "sizes": groups.sizes(reason, *_left(recipe, tally, name)) if reason in groups.reasons else None,
-                    "alarms": json.loads(raised.read_bytes()) if raised.exists() else [],
-                }
-            )
-    return {
-        "stages": stages,
-        "groups": len(groups),
-        "groups_above_max": groups.above(recipe.alarms.max_group),
-        "sizes": groups.sizes(None, tally.fates[""], tally.chars[""]) if groups.reasons else None,
-        "largest": [_largest(shown) for shown in tally.largest],
-        "similarity": {
-            r: _similarity(s) for r, s in sorted(tally.similarities.items()) if s.count() and s.quantile(0) < 1
+def duplicates(run: RunFolder, recipe: Recipe, summary: Summary, aggregates: Aggregates) -> Duplicates:
+    clusters, sources = aggregates.clusters, aggregates.lost_by_source.rows(SourceLoss)
+    return Duplicates(
+        stages=tuple(
+            _stage(run, recipe, stage, stage.reason, summary, aggregates, sources)
+            for stage in stages_of(recipe)
+            if stage.reason is not None and stage.reason.startswith("dedup.")
+        ),
+        groups=len(clusters),
+        groups_above_max=clusters.above(recipe.alarms.max_group),
+        sizes=_sizes(aggregates, None, aggregates.fates[""], aggregates.chars[""]) if clusters.reasons else None,
+        largest=tuple(map(_large_cluster, aggregates.largest)),
+        similarity={
+            reason: _similarity(sketch)
+            for reason, sketch in sorted(aggregates.similarities.items())
+            if sketch.count() and sketch.quantile(0) < 1
         },
-        "sources": sources,
-        "domains": tally.lost_by_host.rows("domain")[:_DOMAINS],
-        "domain_counts_miss_at_most": tally.lost_by_host.missed,
-    }
+        sources=sources,
+        domains=aggregates.lost_by_host.rows(DomainLoss)[:_DOMAINS_SHOWN],
+        domain_counts_miss_at_most=aggregates.lost_by_host.missed,
+    )
 
 
-def _left(recipe: Recipe, tally: Tally, stage: str) -> tuple[int, int]:
-    """(documents, their characters as the ledger has them) that passed a global stage, whatever came after."""
-    ended: set[str] = set()
+def _stage(
+    run: RunFolder,
+    recipe: Recipe,
+    stage: RunStage,
+    reason: str,
+    summary: Summary,
+    aggregates: Aggregates,
+    sources: tuple[SourceLoss, ...],
+) -> DedupStage:
+    edges, alarms = (run.path(run.dedup(stage.name, name)) for name in (EDGES_FILE, ALARMS_FILE))
+    lost = [part.lost_characters for source in sources for part in source.stages if part.reason == reason]
+    has_clusters = reason in aggregates.clusters.reasons
+    return DedupStage(
+        stage=stage.name,
+        kind=stage.kind,
+        reason=reason,
+        removed=summary.dropped.get(reason, 0),
+        lost_characters=sum(lost),
+        verified_pairs=open_arrow(edges).count_rows() if edges.exists() else None,
+        sizes=_sizes(aggregates, reason, *_left_after(stage.name, recipe, aggregates)) if has_clusters else None,
+        alarms=tuple(json.loads(alarms.read_bytes())) if alarms.exists() else (),
+    )
+
+
+def _left_after(stage: str, recipe: Recipe, aggregates: Aggregates) -> tuple[int, int]:
+    """(documents, their characters as the ledger has them) that passed a global stage, whatever came later."""
+    dropped_so_far: set[str] = set()
     for name, _, reason in stages_of(recipe):
-        ended |= {rule.reason for of, rule in tally.rules if of == name} | ({reason} if reason else set())
+        dropped_so_far |= {rule.reason for other, rule in aggregates.rules if other == name}
+        dropped_so_far |= {reason} if reason else set()
         if name == stage:
             break
-    fates = [fate for fate in tally.fates if fate not in ended]
-    return sum(tally.fates[fate] for fate in fates), sum(tally.chars[fate] for fate in fates)
+    fates = [fate for fate in aggregates.fates if fate not in dropped_so_far]
+    return sum(aggregates.fates[fate] for fate in fates), sum(aggregates.chars[fate] for fate in fates)
 
 
-def _largest(shown: ShownCluster) -> dict[str, Any]:
-    group = shown.cluster
-    return {
-        "twin": group.id,
-        "url": shown.url,
-        "fate": group.fate,
-        "size": group.size,
-        "removed": group.size - 1,
-        "characters": group.chars,
-        "members": [asdict(member) for member in shown.members],
-    }
+def _sizes(aggregates: Aggregates, reason: str | None, documents: int, chars: int) -> tuple[SizeClass, ...]:
+    return tuple(
+        SizeClass(row["from"], row["to"], row["groups"], row["documents"], row["characters"])
+        for row in aggregates.clusters.sizes(reason, documents, chars)
+    )
 
 
-def _similarity(sketch: Sketch) -> dict[str, Any]:
-    """Documents by similarity to their twin, in steps of .02 from a little below the least; 1.0 is in the last bin."""
+def _large_cluster(shown: ShownCluster) -> LargeCluster:
+    cluster = shown.cluster
+    return LargeCluster(
+        twin=cluster.id,
+        url=shown.url,
+        fate=cluster.fate,
+        size=cluster.size,
+        removed=cluster.size - 1,
+        characters=cluster.chars,
+        members=tuple(ClusterMember(**asdict(member)) for member in shown.members),
+    )
+
+
+def _similarity(sketch: Sketch) -> SimilarityHistogram:
+    """Documents by similarity to their twin, from a little below the smallest; 1.0 is in the last bin."""
     values, counts = sketch.values()
-    first = max(0, int(np.floor(values[0] * 50)) - 3)
-    bins = np.clip((values * 50).astype(np.int64), first, 49) - first
-    return {
-        "edges": [round(k / 50, 2) for k in range(first, 51)],
-        "documents": np.bincount(bins, counts, 50 - first).astype(np.int64).tolist(),
-    }
+    first = max(0, int(np.floor(values[0] * _STEPS)) - _EMPTY_STEPS)
+    bins = np.clip((values * _STEPS).astype(np.int64), first, _STEPS - 1) - first
+    return SimilarityHistogram(
+        edges=tuple(round(step / _STEPS, 2) for step in range(first, _STEPS + 1)),
+        documents=tuple(np.bincount(bins, counts, _STEPS - first).astype(np.int64).tolist()),
+    )

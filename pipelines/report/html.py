@@ -1,77 +1,84 @@
-"""`report.html`: what `report.json` says, drawn, with samples of the texts beside it.
+"""`report.html`: the numbers of `report.json`, drawn, with samples of the texts beside them.
 
-The page is made from values and escaped by the template; nothing here decides or counts.
+The page is made from values that the template escapes; nothing here decides or counts.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipelines.numbers import count, number, share
 from pipelines.recipe import Recipe
-from pipelines.report.aggregate import Failure, Sample, Tally
+from pipelines.report.aggregate import Aggregates, Failure, Sample
 from pipelines.report.audit import sentence
-from pipelines.report.histogram import Histogram
+from pipelines.report.environment import page_environment, unbroken_percent
+from pipelines.report.model import Histogram, LargeCluster, Metric, Report, RuleRow
 from pipelines.report.published import points
-from pipelines.report.samples import kept_texts, sample_texts, visible
-from pipelines.report.svg import bar, histogram_svg, number
+from pipelines.report.samples import kept_texts, sample_texts
+from pipelines.report.svg import histogram_svg
+from pipelines.run.folder import RunFolder
 from shards.schema import KEPT
 from shards.stage import Rule
+from shards.unit_key import UnitKey
 
 _DAMAGE_SHOWN = 50
 _SNIPPET_CHARS = 180
 
 
-def render(run: Path, recipe: Recipe, found: dict[str, Any], tally: Tally) -> str:
-    environment = Environment(
-        loader=PackageLoader("pipelines.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": number, "percent": percent, "size": size, "visible": visible, "points": points, "short": short,
-    }  # fmt: skip
-    environment.globals |= {"bar": bar, "share": share}
-    samples = [sample for chosen in tally.samples.values() for sample in chosen]
+@dataclass(frozen=True)
+class ShownSample:
+    """A sample as the page shows it."""
+
+    sample: Sample
+    link: str  # "" unless the URL is an address of the web
+    text: str | None
+    snippet: str
+    failures: list[str]
+    also_fails: list[str]
+
+
+@dataclass(frozen=True)
+class HistogramCard:
+    """A metric with its histogram."""
+
+    title: str
+    metric: Metric
+    figure: Markup
+
+
+@dataclass(frozen=True)
+class ClusterCard:
+    """A large cluster with the text of its representative."""
+
+    cluster: LargeCluster
+    text: str  # "" where it is not stored
+    snippet: str
+
+
+def render(run: RunFolder, recipe: Recipe, report: Report, aggregates: Aggregates) -> str:
+    environment = page_environment()
+    environment.filters |= {"points": points, "short": short}
+    samples = [sample for chosen in aggregates.samples.values() for sample in chosen]
     texts = sample_texts(run, samples)
     return environment.get_template("report.html.j2").render(
-        r=found,
+        r=report,
         about=recipe.about,
-        libraries=json.loads((run / "run.json").read_bytes())["library"],
-        findings=findings(found),
-        rule_groups=_by_stage(found["rules"]),
-        most_dropped=max((row["dropped"] for row in found["rules"]), default=0),
-        histogram_groups=_histograms(found, tally),
-        flags=[name for name, metric in found["metrics"].items() if metric["histogram"] is None],
-        similarities=_similarities(found, recipe),
-        groups=_groups(run, found, tally),
-        kept_samples=[_shown(sample, texts) for sample in tally.samples.get("", [])],
-        dropped_samples=_dropped_samples(found, tally, texts),
-        seconds=_seconds(run, found),
-        damage=found["damage"][:_DAMAGE_SHOWN],
+        libraries=run.made_of().libraries,
+        findings=findings(report, recipe),
+        rules_by_stage=_by_stage(report.rules),
+        most_dropped=max((row.dropped for row in report.rules), default=0),
+        histograms_by_stage=_histograms(report, aggregates),
+        flags=[name for name, metric in report.metrics.items() if metric.histogram is None],
+        similarities=_similarities(report, recipe),
+        clusters=_clusters(run, report, aggregates),
+        kept_samples=[_shown(sample, texts) for sample in aggregates.samples.get("", [])],
+        dropped_samples=_dropped_samples(report, aggregates, texts),
+        seconds=_seconds(run, report),
+        damage=report.damage[:_DAMAGE_SHOWN],
     )
-
-
-def percent(part: float | None, digits: int = 1) -> str:
-    return "–" if part is None else f"{100 * part:.{digits}f}\u00a0%"
-
-
-def share(part: float | None, whole: float | None) -> float | None:
-    return part / whole if part is not None and whole else None
-
-
-def size(num_bytes: float) -> str:
-    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if num_bytes >= factor:
-            return f"{num_bytes / factor:,.1f} {unit}"
-    return f"{num_bytes:,.0f} bytes"
 
 
 def short(name: str) -> str:
@@ -79,64 +86,56 @@ def short(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def findings(found: dict[str, Any]) -> list[str]:
+def findings(report: Report, recipe: Recipe) -> list[str]:
     """What a reader should know first, each a sentence that the rest of the page proves."""
-    given, kept = found["documents"]["input"], found["documents"]["kept"]
-    if not given:
+    num_input, kept = report.documents.input, report.documents.kept
+    if not num_input:
         return ["The input holds no document."]
     lines = []
-    losses, before = [], given
-    for entry in found["funnel"]:
-        losses.append((before - entry["documents"], entry["stage"]))
-        before = entry["documents"]
-    most, stage = max(losses, key=lambda loss: loss[0], default=(0, ""))
+    losses, before = [], num_input
+    for stage in report.funnel:
+        losses.append((before - stage.documents, stage.stage))
+        before = stage.documents
+    most, name = max(losses, key=lambda loss: loss[0], default=(0, ""))
     if most:
-        lines.append(f"The stage that drops most is {stage}: {most:,} documents, {percent(most / given)} of the input.")
-    alone = max((r for r in found["rules"] if _decides(r)), key=lambda r: int(r["alone"]), default=None)
-    if alone is not None and alone["alone"]:
         lines.append(
-            f"Of the rules that measure text, {alone['reason']} decides most on its own: "
-            f"{alone['alone']:,} documents fail it and no other rule."
+            f"The stage that drops most is {name}: {count(most, 'document')}, {unbroken_percent(most / num_input)} of "
+            "the input."
         )
-    if found["languages"]:
-        identified = sum(entry["documents"] for entry in found["languages"])
-        first = (f"{e['language']} {percent(e['documents'] / identified, 0)}" for e in found["languages"][:3])
+    deciding = max(_rules_beside_others(report, recipe), key=lambda row: row.alone, default=None)
+    if deciding is not None and deciding.alone:
+        lines.append(
+            f"Of the rules that measure text, {deciding.reason} decides most on its own: "
+            f"{count(deciding.alone, 'document')} fail{'s' * (deciding.alone == 1)} it and no other rule."
+        )
+    if report.languages:
+        identified = sum(row.documents for row in report.languages)
+        first = (f"{row.language} {unbroken_percent(row.documents / identified, 0)}" for row in report.languages[:3])
         lines.append(f"Of the documents whose language was identified: {', '.join(first)}.")
-    removed = sum(entry["removed"] for entry in found["duplicates"]["stages"])
-    if found["duplicates"]["stages"]:
-        part = percent(share(removed, kept + removed), 2)
-        lines.append(f"Duplicates: {removed:,} documents, {part} of those that no rule dropped.")
-    if number_of_alarms := len(found["alarms"]):
-        s = "" if number_of_alarms == 1 else "s"
-        lines.append(f"Deduplication raised {number_of_alarms:,} alarm{s}: look at them before using the shards.")
-    lines += [sentence(entry) + "." for entry in found["guesses"]]
-    if found["damage"]:
-        lines.append(f"{len(found['damage']):,} places of the input could not be read.")
+    if report.duplicates.stages:
+        removed = sum(stage.removed for stage in report.duplicates.stages)
+        part = unbroken_percent(share(removed, kept + removed), 2)
+        lines.append(f"Duplicates: {count(removed, 'document')}, {part} of those that no rule dropped.")
+    if report.alarms:
+        alarms = count(len(report.alarms), "alarm")
+        lines.append(f"Deduplication raised {alarms}: look at them before using the shards.")
+    lines += [sentence(audit) + "." for audit in report.guesses]
+    if report.damage:
+        lines.append(f"{count(len(report.damage), 'place')} of the input could not be read.")
     return lines
 
 
-def _decides(row: dict[str, Any]) -> bool:
-    """Rules of stages that stop early have no later measurements beside them, so theirs are always alone."""
-    return row["metric"] is not None and row["kind"] not in ("url", "page", "language_guess", "extract", "language")
+def _rules_beside_others(report: Report, recipe: Recipe) -> list[RuleRow]:
+    """Rules on metrics, but for stages that stop: later stages do not measure what they drop, so they are alone."""
+    stopping = {stage.name for stage in recipe.local_stages() if stage.stops}
+    return [row for row in report.rules if row.metric is not None and row.stage not in stopping]
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A sample as the page shows it."""
-
-    sample: Sample
-    link: str  # "" unless it is an address of the web
-    text: str | None
-    snippet: str
-    failures: list[str]
-    also_fails: list[str]
-
-
-def _shown(sample: Sample, texts: dict[tuple[str, str], str]) -> Shown:
+def _shown(sample: Sample, texts: dict[tuple[str, str], str]) -> ShownSample:
     text = texts.get((sample.id, sample.drop_reasons[0] if sample.drop_reasons else ""))
     if text is not None and not text.strip():
         text = None
-    return Shown(
+    return ShownSample(
         sample=sample,
         link=sample.url if sample.url.startswith(("https://", "http://")) else "",
         text=text,
@@ -152,90 +151,80 @@ def _snippet(text: str) -> str:
 
 
 def _failure(failure: Failure) -> str:
-    """`word_count 32, least 50`."""
+    """`too_few_words: word_count 32, least 50`."""
     rule = failure.rule
     if rule is None or failure.value is None or not rule.setting.startswith(("min_", "max_")):
         return short(failure.reason)
     low = rule.min_kept is not None and failure.value < rule.min_kept
-    bound = f"least {number(rule.min_kept)}" if low else f"most {number(rule.max_kept)}"
-    return f"{short(failure.reason)}: {short(rule.metric)} {number(failure.value)}, {bound}"
+    threshold = f"least {number(rule.min_kept)}" if low else f"most {number(rule.max_kept)}"
+    return f"{short(failure.reason)}: {short(rule.metric)} {number(failure.value)}, {threshold}"
 
 
 def _dropped_samples(
-    found: dict[str, Any], tally: Tally, texts: dict[tuple[str, str], str]
-) -> list[tuple[str, int, list[Shown]]]:
-    """(reason, documents it dropped first, ten of them), in recipe order."""
-    reasons = dict.fromkeys(row["reason"] for row in found["rules"] if row["dropped"])
-    return [(r, found["dropped"][r], [_shown(s, texts) for s in tally.samples.get(r, [])]) for r in reasons]
+    report: Report, aggregates: Aggregates, texts: dict[tuple[str, str], str]
+) -> list[tuple[str, int, list[ShownSample]]]:
+    """(reason, documents that it dropped first, some of them), in recipe order."""
+    reasons = dict.fromkeys(row.reason for row in report.rules if row.dropped)
+    return [
+        (reason, report.dropped[reason], [_shown(sample, texts) for sample in aggregates.samples.get(reason, [])])
+        for reason in reasons
+    ]
 
 
-def _by_stage(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[dict[str, Any]]]]:
+def _by_stage(rows: Sequence[RuleRow]) -> list[tuple[str, str, list[RuleRow]]]:
     """(stage, kind, its rules)."""
-    return [(*key, list(group)) for key, group in groupby(rows, lambda row: (row["stage"], row["kind"]))]
+    return [(*key, list(rules)) for key, rules in groupby(rows, lambda row: (row.stage, row.kind))]
 
 
-@dataclass(frozen=True)
-class Card:
-    title: str
-    metric: dict[str, Any]
-    figure: Markup
-
-
-def _histograms(found: dict[str, Any], tally: Tally) -> list[tuple[str, list[Card]]]:
+def _histograms(report: Report, aggregates: Aggregates) -> list[tuple[str, list[HistogramCard]]]:
     """(stage, a card for each of its metrics), in recipe order."""
-    stages = {rule.metric: stage for stage, rule in tally.rules}
-    cards: dict[str, list[Card]] = {}
-    for name, metric in found["metrics"].items():
-        if metric["histogram"] is not None:
-            title = short(name)
-            drawn = histogram_svg(
-                f"{name}: {metric['failed']:,} of {metric['measured']:,} fail",
-                Histogram(**metric["histogram"]),
-                tally.metrics[name],
-                integers=metric["integers"],
+    stages = {rule.metric: stage for stage, rule in aggregates.rules}
+    cards: dict[str, list[HistogramCard]] = {}
+    for name, metric in report.metrics.items():
+        if metric.histogram is not None:
+            figure = histogram_svg(
+                f"{name}: {metric.failed:,} of {metric.measured:,} fail",
+                metric.histogram,
+                aggregates.metrics[name],
+                integers=metric.integers,
             )
-            cards.setdefault(stages[name], []).append(Card(title, metric, drawn))
+            cards.setdefault(stages[name], []).append(HistogramCard(short(name), metric, figure))
     return list(cards.items())
 
 
-def _similarities(found: dict[str, Any], recipe: Recipe) -> list[tuple[str, int, Markup]]:
+def _similarities(report: Report, recipe: Recipe) -> list[tuple[str, int, Markup]]:
     """(stage, documents, histogram of the similarity to the twin); nothing below the threshold is removed."""
-    thresholds = {stage.name: getattr(stage, "threshold", None) for _, stage in recipe.stages}
-    drawn = []
-    for entry in found["duplicates"]["stages"]:
-        similarity = found["duplicates"]["similarity"].get(entry["reason"])
+    thresholds = {stage.name: stage.min_similarity for stage in recipe.global_stages()}
+    figures = []
+    for stage in report.duplicates.stages:
+        similarity = report.duplicates.similarity.get(stage.reason)
         if similarity is not None:
-            counts = [0, *similarity["documents"], 0]
-            zeros = [0] * len(counts)
+            counts = (0, *similarity.documents, 0)
+            zeros = (0,) * len(counts)
             figure = histogram_svg(
-                f"{entry['stage']}: similarity of removed documents to their twins",
-                Histogram(False, similarity["edges"], zeros, counts, zeros),
-                Rule(entry["reason"], "similarity", "threshold", min_kept=thresholds.get(entry["stage"])),
+                f"{stage.stage}: similarity of removed documents to their twins",
+                Histogram(log=False, edges=similarity.edges, kept=zeros, other=counts, failing=zeros),
+                Rule(stage.reason, "similarity", "threshold", min_kept=thresholds.get(stage.stage)),
                 integers=False,
             )
-            drawn.append((entry["stage"], sum(counts), figure))
-    return drawn
+            figures.append((stage.stage, sum(counts), figure))
+    return figures
 
 
-@dataclass(frozen=True)
-class GroupCard:
-    row: dict[str, Any]  # of `report.json`
-    text: str
-    snippet: str
+def _clusters(run: RunFolder, report: Report, aggregates: Aggregates) -> list[ClusterCard]:
+    """The largest clusters, with the texts of representatives that are kept."""
+    kept = [(UnitKey.parse(shown.key), shown.cluster.id) for shown in aggregates.largest if shown.cluster.fate == KEPT]
+    texts = kept_texts(run, kept)
+    return [
+        ClusterCard(cluster, text := texts.get(cluster.twin, ""), _snippet(text))
+        for cluster in report.duplicates.largest
+    ]
 
 
-def _groups(run: Path, found: dict[str, Any], tally: Tally) -> list[GroupCard]:
-    """The largest groups, with the text of those that are kept."""
-    texts = kept_texts(run, [(g.key, g.source, g.cluster.id) for g in tally.largest if g.cluster.fate == KEPT])
-    rows = found["duplicates"]["largest"]
-    return [GroupCard(row, text := texts.get(row["twin"], ""), _snippet(text)) for row in rows]
-
-
-def _seconds(run: Path, found: dict[str, Any]) -> list[tuple[str, float]]:
-    """(stage, seconds of work, over all workers) in the order of the run; empty where they were not kept."""
-    path = run / "seconds.json"
-    if not path.exists():
+def _seconds(run: RunFolder, report: Report) -> list[tuple[str, float]]:
+    """(stage, seconds of work over all workers) in the order of the run; empty where they were not stored."""
+    if not run.has(RunFolder.SECONDS):
         return []
-    seconds: dict[str, float] = json.loads(path.read_bytes())
-    order = ["read", *(entry["stage"] for entry in found["funnel"]), "write"]
+    seconds: dict[str, float] = json.loads(run.path(RunFolder.SECONDS).read_bytes())
+    order = ["read", *(stage.stage for stage in report.funnel), "write"]
     return [(name, seconds[name]) for name in order if name in seconds]

@@ -1,68 +1,72 @@
 """What deduplication takes from each source and each domain, in documents and characters.
 
-    before = what no rule dropped = after (kept) + lost to exact + lost to near + …      (cut passages: characters only)
+    before = documents that no rule dropped = after (kept) + lost to exact + lost to near + …
 
-So shares before and after tell how the mixture shifts. Names beyond `limit` are forgotten from the rare end, as in
-`tally.TopCounter`; sources never are so many.
+Passages that are cut out of kept documents count as lost characters. The shares before and after show how the mixture
+shifts. Beyond `limit` names, the half with the fewest documents is forgotten, as in `TopCounter`; no run has so many
+sources.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-_NAMES = 1 << 16  # that are held before the half with the fewest documents is forgotten; 16 MB
+from pipelines.report.model import Loss, StageLoss, rounded_share
+
+_MAX_NAMES = 1 << 16  # that are held; 16 MB
+
+LossKind = TypeVar("LossKind", bound=Loss)
 
 
 class Losses:
-    """Sums by name. Rows that a rule dropped are not given to it."""
+    """Sums by name over documents that no rule dropped: those that are kept, and those that stages removed."""
 
-    def __init__(self, reasons: Sequence[str], limit: int = _NAMES) -> None:
+    def __init__(self, reasons: Sequence[str], limit: int = _MAX_NAMES) -> None:
         self.reasons = tuple(reasons)
         self._limit = limit
         self._sums: dict[str, np.ndarray] = {}  # i64[2, 1 + reasons]: documents and characters, kept and lost
-        self.missed = 0  # documents by which a name's counts can be too small at most
+        self.missed = 0  # documents by which the counts of a name can be too small
 
-    def add(self, names: Sequence[str], lost: np.ndarray, chars: np.ndarray, cut: dict[int, np.ndarray]) -> None:
-        """`lost` i64[rows] is a place in `reasons`, or -1 of a kept row; `cut` are characters that reasons cut out."""
+    def add(self, names: Sequence[str], lost_to: np.ndarray, chars: np.ndarray, cut: Mapping[int, np.ndarray]) -> None:
+        """Count documents: i64[rows] `lost_to` is an index into `reasons`, or -1 for a kept document.
+
+        `cut` holds, by index of a reason, the characters that it cut out of each document.
+        """
         encoded = pa.array(names, pa.string()).dictionary_encode()
-        kinds = 1 + len(self.reasons)
+        num_columns = 1 + len(self.reasons)
         codes = encoded.indices.to_numpy()
-        places, size = codes * kinds + lost + 1, len(encoded.dictionary) * kinds
-        sums = np.stack([np.bincount(places, minlength=size), np.bincount(places, chars, size).astype(np.int64)])
-        for reason, removed in cut.items():
-            sums[1] += np.bincount(codes * kinds + reason + 1, removed, size).astype(np.int64)
+        cells, size = codes * num_columns + lost_to + 1, len(encoded.dictionary) * num_columns
+        sums = np.stack([np.bincount(cells, minlength=size), np.bincount(cells, chars, size).astype(np.int64)])
+        for reason, cut_chars in cut.items():
+            sums[1] += np.bincount(codes * num_columns + reason + 1, cut_chars, size).astype(np.int64)
         for number, name in enumerate(encoded.dictionary.to_pylist()):
-            found = sums[:, number * kinds : (number + 1) * kinds]
-            self._sums[name] = self._sums[name] + found if name in self._sums else found.copy()
+            added = sums[:, number * num_columns : (number + 1) * num_columns]
+            self._sums[name] = self._sums[name] + added if name in self._sums else added.copy()
         if len(self._sums) > self._limit:
             ranked = sorted(self._sums, key=lambda name: (-int(self._sums[name][0].sum()), name))
             self.missed += int(self._sums[ranked[self._limit // 2]][0].sum())
             self._sums = {name: self._sums[name] for name in ranked[: self._limit // 2]}
 
-    def rows(self, of: str) -> list[dict[str, Any]]:
-        """A row for each name under the key `of`: who loses most characters first, ties by name."""
+    def rows(self, kind: type[LossKind]) -> tuple[LossKind, ...]:
+        """A row for each name; most lost characters first, then most lost documents, then by name."""
         total = np.sum([np.zeros((2, 1 + len(self.reasons)), np.int64), *self._sums.values()], axis=0)
-        rows = [self._row(of, name, sums, total) for name, sums in self._sums.items()]
-        return sorted(rows, key=lambda row: (-row["lost_characters"], -row["lost_documents"], row[of]))
+        rows = [self._row(kind, name, sums, total) for name, sums in self._sums.items()]
+        return tuple(sorted(rows, key=lambda row: (-row.lost_characters, -row.lost_documents, row.name)))
 
-    def _row(self, of: str, name: str, sums: np.ndarray, total: np.ndarray) -> dict[str, Any]:
-        row: dict[str, Any] = {of: name}
-        for what, counts, all_counts in zip(("documents", "characters"), sums.tolist(), total.tolist(), strict=True):
-            row |= {
-                f"{what}_before": sum(counts),
-                f"lost_{what}": sum(counts[1:]),
-                f"share_of_{what}_before": _share(sum(counts), sum(all_counts)),
-                f"share_of_{what}_after": _share(counts[0], all_counts[0]),
-            }
-        documents, characters = sums[:, 1:].tolist()
-        row["stages"] = [
-            {"reason": reason, "lost_documents": n, "lost_characters": c}
-            for reason, n, c in zip(self.reasons, documents, characters, strict=True)
-        ]
-        return row
-
-
-def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, 6) if whole else None
+    def _row(self, kind: type[LossKind], name: str, sums: np.ndarray, total: np.ndarray) -> LossKind:
+        documents, characters = sums.tolist()
+        all_documents, all_characters = total.tolist()
+        return kind(
+            name=name,
+            documents_before=sum(documents),
+            lost_documents=sum(documents[1:]),
+            share_of_documents_before=rounded_share(sum(documents), sum(all_documents)),
+            share_of_documents_after=rounded_share(documents[0], all_documents[0]),
+            characters_before=sum(characters),
+            lost_characters=sum(characters[1:]),
+            share_of_characters_before=rounded_share(sum(characters), sum(all_characters)),
+            share_of_characters_after=rounded_share(characters[0], all_characters[0]),
+            stages=tuple(map(StageLoss, self.reasons, documents[1:], characters[1:])),
+        )

@@ -1,4 +1,4 @@
-"""Figures of the report, as inline SVG. Colours are classes of the page's style, so they follow light and dark.
+"""Bars and histograms as inline SVG. Colours are classes of `style.css.j2`, so they follow light and dark.
 
 Every text that comes from outside goes through `escape`.
 """
@@ -7,7 +7,9 @@ import math
 
 from markupsafe import Markup, escape
 
-from pipelines.report.histogram import Histogram
+from pipelines.numbers import number
+from pipelines.report.histogram import nice_step
+from pipelines.report.model import Histogram
 from shards.stage import Rule
 
 _WIDTH, _HEIGHT = 320.0, 150.0
@@ -15,22 +17,13 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 6.0, 6.0, 26.0, 18.0
 _TAIL_GAP = 5.0  # between the range and the bar for what lies outside
 
 
-def number(value: float | None) -> str:
-    """12,345 for counts, three significant digits for others."""
-    if value is None:
-        return "–"
-    if float(value).is_integer():
-        return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
 def bar(*parts: tuple[str, float]) -> Markup:
-    """A line of parts (class, share of the whole line 0..1), as wide as its place."""
-    rects, at = [], 0.0
+    """Parts (class, share of the width, 0 to 1) side by side, as wide as the table cell."""
+    rects, left = [], 0.0
     for name, share in parts:
-        width = max(0.0, min(share, 1.0 - at)) * 100
-        rects.append(f'<rect class="{name}" x="{at * 100:.2f}" y="0" width="{width:.2f}" height="1"/>')
-        at += width / 100
+        width = max(0.0, min(share, 1.0 - left)) * 100
+        rects.append(f'<rect class="{name}" x="{left * 100:.2f}" y="0" width="{width:.2f}" height="1"/>')
+        left += width / 100
     return Markup(
         '<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">'
         + "".join(rects)
@@ -39,7 +32,7 @@ def bar(*parts: tuple[str, float]) -> Markup:
 
 
 def histogram_svg(title: str, histogram: Histogram, rule: Rule, *, integers: bool) -> Markup:
-    """Stacked bars: kept, dropped by other rules, failing here; bounds are labelled lines, shaded beyond."""
+    """Stacked bars: kept, dropped by other rules, failing here. Thresholds are labelled lines, with a shade outside."""
     scale = _Scale(histogram)
     totals = [sum(parts) for parts in zip(histogram.kept, histogram.other, histogram.failing, strict=True)]
     top, cut = _top(totals)
@@ -71,26 +64,25 @@ def histogram_svg(title: str, histogram: Histogram, rule: Rule, *, integers: boo
                 f'<path class="break" d="M{left - 2:.1f} {middle + 3:.1f}L{right + 2:.1f} {middle - 1:.1f}'
                 f'M{left - 2:.1f} {middle + 7:.1f}L{right + 2:.1f} {middle + 3:.1f}"/>'
             )
-            at_end = right > 0.7 * _WIDTH
-            place, anchor = (left - 3, "end") if at_end else (right + 3, "start")
-            label = _text(place, _TOP + 7, f"{total:,}", "count", anchor)
+            label_x, anchor = (left - 3, "end") if right > 0.7 * _WIDTH else (right + 3, "start")
+            label = _text(label_x, _TOP + 7, number(total), "count", anchor)
         out.append("</g>")
     out.append(f'<line class="axis" x1="{_LEFT:g}" x2="{_WIDTH - _RIGHT:g}" y1="{base:g}" y2="{base:g}"/>')
     for value, name in _ticks(histogram, integers):
         x = scale(value)
         if totals[-1] and x > _WIDTH - _RIGHT - 40:
-            continue  # the place of "more"
+            continue  # "more" stands there
         out.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base:g}" y2="{base + 3:g}"/>')
         anchor = "start" if x < _LEFT + 8 else "end" if x > _WIDTH - _RIGHT - 8 else "middle"
         out.append(_text(x, base + 13, name, "tick", anchor))
     if totals[-1]:
         out.append(_text(_WIDTH - _RIGHT, base + 13, "more", "tick", "end"))
-    out += [*_bounds(rule, scale, integers), label]
+    out += [*_thresholds(rule, scale, integers), label]
     return Markup("".join(out) + "</svg>")
 
 
 class _Scale:
-    """Value → x. Bars for what lies outside stand apart at either end, where there is any."""
+    """x of a value. Bars for values outside the edges stand apart at either end, where there are any."""
 
     def __init__(self, histogram: Histogram) -> None:
         self._log, self._edges = histogram.log, histogram.edges
@@ -115,7 +107,7 @@ class _Scale:
 
 
 def _top(totals: list[int]) -> tuple[int, int | None]:
-    """(count at full height, the bar that is cut there): one that dwarfs all others is broken, and labelled."""
+    """(count at full height, the bar that is cut there). A bar that dwarfs all others is cut, and labelled."""
     ranked = sorted(range(len(totals)), key=lambda i: -totals[i])
     first, second = totals[ranked[0]], totals[ranked[1]] if len(ranked) > 1 else 0
     if second and first > 3 * second:
@@ -124,29 +116,29 @@ def _top(totals: list[int]) -> tuple[int, int | None]:
 
 
 def _sides(rule: Rule, integers: bool) -> list[tuple[str, float, float]]:
-    """(word, bound, where its line stands); between integers it stands half way."""
+    """(word, threshold, value at which its line stands). Between integers it stands half way."""
     half = 0.5 if integers else 0.0
     sides = [("min", rule.min_kept, -half), ("max", rule.max_kept, half)]
-    return [(word, bound, bound + shift) for word, bound, shift in sides if bound is not None]
+    return [(word, threshold, threshold + shift) for word, threshold, shift in sides if threshold is not None]
 
 
 def _shades(rule: Rule, scale: _Scale, integers: bool) -> list[str]:
     shades = []
-    for word, _, at in _sides(rule, integers):
-        x = scale(at)
+    for word, _, value in _sides(rule, integers):
+        x = scale(value)
         left, right = (0.0, x) if word == "min" else (x, _WIDTH)
         shades.append(_rect("shade", left, _TOP - 8, right - left, _HEIGHT - _BOTTOM - _TOP + 8))
     return shades
 
 
-def _bounds(rule: Rule, scale: _Scale, integers: bool) -> list[str]:
+def _thresholds(rule: Rule, scale: _Scale, integers: bool) -> list[str]:
     out = []
-    for word, bound, at in _sides(rule, integers):
-        x = scale(at)
-        out.append(f'<line class="bound" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 10:g}" y2="{_HEIGHT - _BOTTOM:g}"/>')
+    for word, threshold, value in _sides(rule, integers):
+        x = scale(value)
+        out.append(f'<line class="threshold" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 10:g}" y2="{_HEIGHT - _BOTTOM:g}"/>')
         anchor = "start" if x < 40 else "end" if x > _WIDTH - 40 else "middle"
-        place = max(x, 2.0) if anchor == "start" else min(x, _WIDTH - 2) if anchor == "end" else x
-        out.append(_text(place, _TOP - 14, f"{word} {number(bound)}", "bound-label", anchor))
+        label_x = max(x, 2.0) if anchor == "start" else min(x, _WIDTH - 2) if anchor == "end" else x
+        out.append(_text(label_x, _TOP - 14, f"{word} {number(threshold)}", "threshold-label", anchor))
     return out
 
 
@@ -155,9 +147,7 @@ def _ticks(histogram: Histogram, integers: bool) -> list[tuple[float, str]]:
     if histogram.log:
         powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
         return [(10.0**p, _short(10**p)) for p in powers]
-    raw = (high - low) / 5
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= raw * (1 - 1e-9))
+    step = nice_step((high - low) / 5)
     if integers:
         step = max(1.0, math.ceil(step))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

@@ -28,7 +28,7 @@ from cleaners.gopher_quality import GopherQualityConfig
 from cleaners.gopher_repetition import GopherRepetitionConfig
 from cleaners.language import LanguageConfig, check_known, language_model_path, load_model
 from cleaners.thresholds import ThresholdConfig
-from pipelines.report.aggregate import OTHER, Sketch, TopCounter
+from pipelines.ledger.sketch import Sketch, TopCounter
 from pipelines.tuning.inputs import given_texts
 from shards.errors import UserError
 from shards.stage import Batch, Stage, StageConfig
@@ -81,7 +81,7 @@ class Moments:
         values = values[~np.isnan(values)].astype(np.float64)
         if not len(values):
             return
-        self.sketch.add(values, np.full(len(values), OTHER))
+        self.sketch.add(values)
         n, mean = len(values), float(values.mean())
         delta, total = mean - self.mean, self.n + n
         self._squares += float(((values - mean) ** 2).sum()) + delta * delta * self.n * n / total

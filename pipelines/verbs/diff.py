@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.ledger.rules import rules_of
 from pipelines.ledger.table import NOT_DROPPED, Ledger
 from pipelines.recipe import Recipe
-from pipelines.report.aggregate import rules_of
 from pipelines.report.samples import visible
 
 _FATES = 5  # that are named of the documents in one run only

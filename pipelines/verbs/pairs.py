@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from dedup.documents import parse_ids
 from pipelines.ledger.clusters import first_reasons
+from pipelines.ledger.rules import stages_of
 from pipelines.ledger.table import Ledger
-from pipelines.report.aggregate import stages_of
 from shards.atomic import atomic_file
 from shards.errors import UserError
 from shards.exchange import EDGES_FILE

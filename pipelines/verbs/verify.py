@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 from pipelines.ledger.clusters import ABSENT, Cluster, Clusters, cluster_reasons
 from pipelines.recipe import parse_recipe
 from pipelines.report.build import summary
+from pipelines.report.model import differing, read_report_file
 from pipelines.run.extracted_texts import early_stages
 from pipelines.run.folder import RunFolder
 from pipelines.verbs.remove import unfinished
@@ -178,15 +178,14 @@ def _check_whole(run: RunFolder) -> Iterator[str]:
             yield from _check_readable(run, run.dedup(stage.name, name))
     if recipe.output.dropped_per_rule != 0:
         yield from _check_readable(run, RunFolder.DROPPED)
-    path = run.path(RunFolder.REPORT)
     try:
-        report: Any = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        report = None
-    if not isinstance(report, dict):
-        yield f"{path}: not a report; `gristmill report {run}` writes it anew"
-    elif differing := [key for key, value in expected.items() if report.get(key) != value]:
-        yield f"{path}: {', '.join(differing)} differ from the manifests; `gristmill report {run}` writes it anew"
+        keys = differing(expected, read_report_file(run))
+    except GristmillError as error:
+        yield str(error)
+        return
+    if keys:
+        path = run.path(RunFolder.REPORT)
+        yield f"{path}: {', '.join(keys)} differ from the manifests; `gristmill report {run}` writes it anew"
 
 
 def _check_twins(run: RunFolder) -> Iterator[str]:

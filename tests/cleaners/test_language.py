@@ -196,3 +196,13 @@ def test_languages_of_real_texts_are_recognized(path: str, code: str, real_data:
     with gzip.open(real_data / path, "rt", encoding="utf-8") as file:
         text = file.read(5000)
     assert reasons_of(LanguageConfig(name="language", languages=(code,)), text) == []
+
+
+def test_the_report_names_the_mix_of_languages_beside_the_papers() -> None:
+    config = LanguageConfig(name="language", languages=("en",))
+    documents = {"en": 60, "de": 30, "fr": 5, "ru": 3, "zh": 2}
+    assert config.published_remark(documents, {"language.low_score": 1234}) == (
+        "Of the pages with text 60.0 % are in en (then de 30.0 %, fr 5.0 %, ru 3.0 %): the mix of languages of this "
+        "input is the cause. 1,234 pages score below 0.65."
+    )
+    assert config.published_remark({}, {}).startswith("Of the pages with text 0.0 % are in en: ")

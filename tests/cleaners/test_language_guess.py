@@ -138,3 +138,12 @@ def test_no_page_that_is_english_by_its_whole_text_is_dropped(real_data: Path) -
     english = [g for g, row in zip(guess, rows, strict=True) if row["language"] == "en" and row["language_score"] > 0.8]
     assert len(english) > 20
     assert all(score is None or score >= 0.01 for score in english)
+
+
+def test_an_audit_has_the_threshold_and_the_reason_of_the_guess() -> None:
+    config = LanguageGuessConfig(name="guess", min_wanted_score=0.02)
+    audit = config.audit()
+    assert audit is not None
+    assert (audit.metric, audit.min_kept) == ("guess.audited_score", 0.02)
+    assert [audit.reason] == [rule.reason for rule in config.rules()]
+    assert LanguageGuessConfig(min_wanted_score=None).audit() is None

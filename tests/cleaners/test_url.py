@@ -100,3 +100,10 @@ def test_few_real_pages_count_as_adult_or_gambling(real_data: Path) -> None:
         urls = [json.loads(line)["url"] for line in file]
     found = reasons(UrlConfig(name="url", curated_sources=()), pa.record_batch({"url": urls}))
     assert sum(map(bool, found)) <= len(urls) / 1000
+
+
+@pytest.mark.parametrize(
+    ("blocked_domains", "text"), [(None, "only the short built-in block list"), ("a/b.txt", "The block list is b.txt;")]
+)
+def test_the_report_names_the_block_list_beside_the_papers(blocked_domains: str | None, text: str) -> None:
+    assert text in UrlConfig(name="url", blocked_domains=blocked_domains).published_remark({}, {})

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from dedup.decontaminate import DecontaminateConfig
 from pipelines.core import run_stage
 from shards.errors import UserError
-from shards.stage import Batch
+from shards.stage import Batch, Searches
 
 Record = dict[str, Any]
 
@@ -294,3 +294,9 @@ def test_a_clean_page_is_told_from_every_question(real_data: Path) -> None:
     rows = measure(stage, texts)
     own = Counter(f"arc:{k}" in row["items"] for k, row in enumerate(rows))
     assert (own[True], own.total()) == (searched["searched"], searched["items"])
+
+
+def test_a_report_learns_what_was_searched_for() -> None:
+    config = DecontaminateConfig(name="clean", sets=(("arc", "arc.jsonl"),), ngram=9, min_words=5, action="flag")
+    assert config.searches() == Searches(9, "flag", "contamination/clean.json")
+    assert config.searches().journal == config.journal()

@@ -14,7 +14,9 @@ from crawl import RECIPE, Crawl, article, sentences
 from pipelines import cli
 from pipelines.report.aggregate import Sample
 from pipelines.report.samples import sample_texts
+from pipelines.run.folder import RunFolder
 from shards.sink import ArrowSink
+from shards.unit_key import UnitKey
 
 
 def gristmill(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -92,9 +94,10 @@ def test_samples_of_kept_rows_without_text_are_left_out(tmp_path: Path) -> None:
         sink.write(pa.RecordBatch.from_pydict({"id": ["1", "2"], "text": [None, "A text."]}, schema=schema))
     nothing = {"language": None, "language_score": None, "chars": None, "twin": None, "similarity": None}
     samples = [
-        Sample("web-00000-000", id, "", "web", drop_reasons=(), also_fails=(), failures=(), **nothing) for id in "12"
+        Sample(UnitKey("web", 0, 0), id, "", "web", drop_reasons=(), also_fails=(), failures=(), **nothing)
+        for id in "12"
     ]
-    assert sample_texts(tmp_path, samples) == {("2", ""): "A text."}
+    assert sample_texts(RunFolder(tmp_path), samples) == {("2", ""): "A text."}
 
 
 @pytest.mark.parametrize("executor", ["pool", "in-process"])

@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -15,10 +14,8 @@ from xxhash import xxh3_128_hexdigest
 
 import pipelines.ledger.clusters
 from pipelines.ledger.clusters import ABSENT, Clusters, cluster_reasons
-from pipelines.recipe import AlarmsConfig, parse_recipe
-from pipelines.report.alarms import alarms
+from pipelines.recipe import parse_recipe
 from pipelines.report.build import alarm_lines, write_report
-from pipelines.report.losses import Losses
 from pipelines.run.folder import RunFolder
 from shards.atomic import write_json
 from shards.errors import UserError
@@ -151,95 +148,6 @@ def test_records_given_twice_and_passages_make_no_clusters() -> None:
     assert cluster_reasons(recipe) == ("dedup.exact",)
 
 
-rows_of_losses = st.lists(
-    st.tuples(st.sampled_from("abcd"), st.integers(-1, 1), st.integers(0, 99), st.integers(0, 9)), max_size=30
-)
-
-
-@given(rows_of_losses, st.integers(0, 30))
-def test_losses_are_sums_by_name(rows: list[tuple[str, int, int, int]], cut_at: int) -> None:
-    losses = Losses(["near", "url"])
-    for part in (rows[:cut_at], rows[cut_at:]):
-        names, lost, chars, cut = zip(*part, strict=True) if part else ((), (), (), ())
-        numbers = [np.array(values, np.int64) for values in (lost, chars, cut)]
-        losses.add(names, numbers[0], numbers[1], {1: numbers[2]})
-    found = {row["source"]: row for row in losses.rows("source")}
-    assert found.keys() == {row[0] for row in rows}
-    total = sum(chars + cut for _, _, chars, cut in rows)
-    for source, row in found.items():
-        own = [r for r in rows if r[0] == source]
-        near, url = row["stages"]
-        assert near["lost_characters"] == sum(chars for _, lost, chars, _ in own if lost == 0)
-        assert url["lost_characters"] == sum(chars * (lost == 1) + cut for _, lost, chars, cut in own)
-        assert row["lost_documents"] == sum(lost >= 0 for _, lost, _, _ in own)
-        assert row["documents_before"] == len(own)
-        assert row["characters_before"] == sum(chars + cut for _, _, chars, cut in own)
-        if total:
-            assert row["share_of_characters_before"] == round(row["characters_before"] / total, 6)
-
-
-def test_names_with_most_documents_survive_pruning_and_the_error_is_told() -> None:
-    losses = Losses(["near"], limit=10)
-    for number in range(200):
-        losses.add(["often", "often", f"rare{number}"], np.array([0, -1, -1]), np.array([5, 5, 1]), {})
-    (often,) = [row for row in losses.rows("domain") if row["domain"] == "often"]
-    assert often["documents_before"] <= 400 <= often["documents_before"] + losses.missed
-    assert often["lost_documents"] > 150
-
-
-def loser(documents: int, lost_documents: int, characters: int, lost_characters: int) -> dict[str, Any]:
-    return {
-        "source": "web",
-        "documents_before": documents,
-        "lost_documents": lost_documents,
-        "characters_before": characters,
-        "lost_characters": lost_characters,
-        "stages": [{"reason": "dedup.near", "lost_documents": lost_documents, "lost_characters": lost_characters}],
-    }
-
-
-def raised(sources: list[dict[str, Any]], sizes: list[int] = (), stages: list[dict[str, Any]] = ()) -> list[str]:  # type: ignore[assignment]
-    largest = [{"size": size, "url": "http://a.example/", "twin": "f" * 32} for size in sizes]
-    above = sum(size > 1000 for size in sizes)
-    found = {"largest": largest[:20], "groups_above_max": above, "sources": sources, "stages": list(stages)}
-    return [f"{entry['alarm']}: {entry['text']}" for entry in alarms(AlarmsConfig(), found, [])]
-
-
-@pytest.mark.parametrize(
-    ("row", "told"),
-    [
-        (loser(100, 50, 1000, 500), ""),
-        (loser(100, 51, 1000, 500), "51.0% of its documents"),
-        (loser(100, 2, 1000, 501), "50.1% of its characters"),
-        (loser(99, 99, 1000, 999), ""),
-        (loser(100, 0, 0, 0), ""),
-    ],
-)
-def test_a_source_that_loses_more_than_half_is_an_alarm(row: dict[str, Any], told: str) -> None:
-    lines = raised([row])
-    assert len(lines) == bool(told)
-    assert all(told in line and "most to dedup.near" in line and "gristmill pairs RUN" in line for line in lines)
-
-
-def test_groups_above_the_limit_are_alarms_and_many_are_summed_up() -> None:
-    assert raised([], [1000]) == []
-    (line,) = raised([], [1001, 1000])
-    assert line.startswith("group: 1,001 documents are one group")
-    assert line.endswith(f"gristmill explain RUN {'f' * 32}")
-    lines = raised([], [2000] * 30)
-    assert len(lines) == 6
-    assert "25 more groups" in lines[-1]
-
-
-def test_each_sort_of_a_stages_alarm_is_one_line() -> None:
-    crowded = {"alarm": "bucket with too many unlike documents", "band": 3, "documents": 5000, "example": "e" * 32}
-    (line,) = raised([], [], [{"stage": "near", "alarms": [crowded, crowded | {"band": 4}]}])
-    assert line == (
-        "stage: near: bucket with too many unlike documents (2 times), the first: band 3, documents 5,000, "
-        f"example {'e' * 32}; see it: gristmill explain RUN {'e' * 32}"
-    )
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clusters")
@@ -275,7 +183,7 @@ def test_alarms_are_in_the_report_on_the_page_and_in_the_last_lines(run: Path) -
     page = write_report(run).read_text()
     assert "Alarms</h3>" in page
     assert told[0]["text"].partition(";")[0] in page
-    assert "Largest groups" in page
+    assert "Largest clusters" in page
     assert "The mixture before and after" in page
     assert all(line.startswith("alarm: ") and f"RUN {run}" not in line for line in alarm_lines(run))
     assert any(f"gristmill explain {run} " in line for line in alarm_lines(run))

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from crawl import RECIPE, Crawl, article, sentences
@@ -18,6 +18,7 @@ from cleaners.crawl.records import read_records
 from pipelines.preview.plan import curves, estimate, reckon
 from pipelines.preview.probe import Probe, ProbeRun, draw_part
 from pipelines.recipe import load_recipe
+from pipelines.report.model import Documents, FunnelStage, Summary
 from shards.errors import UserError
 from shards.source import SourceConfig
 from shards.storage import InputFile, find_inputs
@@ -106,17 +107,25 @@ def test_files_that_cannot_be_entered_in_the_middle_are_refused(
     assert "\n" not in str(error.value)
 
 
+def funnel_stage(
+    stage: str, documents: int, num_bytes: int, bytes_are: Literal["text", "bodies"] = "text"
+) -> FunnelStage:
+    return FunnelStage(stage, stage, documents, None, None, None, num_bytes, bytes_are)
+
+
 def probe(input_bytes: int, extract: float, dropped: dict[str, int]) -> Probe:
     """Made up: 100 documents, of which 50 with 1 MB of text reach `exact`."""
-    funnel = [
-        {"stage": "page", "documents": 80, "bytes": 9_000_000, "bytes_are": "bodies"},
-        {"stage": "extract", "documents": 60, "bytes": 2_000_000, "bytes_are": "text"},
-        {"stage": "gopher_quality", "documents": 50, "bytes": 1_000_000, "bytes_are": "text"},
-        {"stage": "same_record", "documents": 50, "bytes": 1_000_000, "bytes_are": "text"},
-        {"stage": "exact", "documents": 40, "bytes": 800_000, "bytes_are": "text"},
-        {"stage": "near", "documents": 30, "bytes": 600_000, "bytes_are": "text"},
-    ]
-    report = {"documents": {"input": 100, "kept": 30}, "dropped": dropped, "funnel": funnel}
+    funnel = (
+        funnel_stage("page", 80, 9_000_000, "bodies"),
+        funnel_stage("extract", 60, 2_000_000),
+        funnel_stage("gopher_quality", 50, 1_000_000),
+        funnel_stage("same_record", 50, 1_000_000),
+        funnel_stage("exact", 40, 800_000),
+        funnel_stage("near", 30, 600_000),
+    )
+    report = Summary(
+        1, Documents(100, 30), dropped, failed={}, records={}, bodies={}, damage=(), funnel=funnel, units=1
+    )
     seconds = {"read": 0.5, "page": 0.1, "extract": extract, "gopher_quality": 0.2, "write": 0.1, "exact": 0.05}
     disk = {"work": 5000, "texts": 1000, "shards": 400, "ledger": 300, "dropped": 200, "dedup": 100}
     measured = ProbeRun(input_bytes, seconds, report, disk)

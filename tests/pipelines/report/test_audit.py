@@ -12,6 +12,7 @@ from pipelines.passes import execute
 from pipelines.recipe import load_recipe
 from pipelines.report.audit import sentence, wilson
 from pipelines.report.build import write_report
+from pipelines.report.model import GuessAudit
 from pipelines.run.opening import open_run
 
 GERMAN = ("Die Mühle mahlt langsam, aber sie mahlt sehr fein, und das Mehl wird auf dem Markt verkauft.",) * 8
@@ -75,4 +76,4 @@ def test_the_report_tells_what_the_guess_cost(tmp_path: Path) -> None:
 def test_without_an_audit_the_loss_is_said_to_be_unknown(tmp_path: Path) -> None:
     (entry,) = run(tmp_path, 0.0)["guesses"]  # type: ignore[misc]
     assert (entry["guessed_out"], entry["audited"], entry["lost"]) == (40, 0, None)
-    assert "raise audit_fraction" in sentence(entry)
+    assert "raise audit_fraction" in sentence(GuessAudit(**entry))

@@ -16,6 +16,7 @@ from pipelines.recipe import load_recipe
 from pipelines.replay.whatif import whatif
 from pipelines.report.build import write_report
 from pipelines.report.contamination import contamination, lines, require_contamination
+from pipelines.report.model import SearchedSet, to_json
 from pipelines.run.opening import open_run
 from pipelines.verbs.verify import verify_run
 from shards.errors import RunError, UserError
@@ -68,15 +69,15 @@ def test_hits_name_item_document_and_passage_and_zero_hits_are_said(files: Path)
     run = make_run(files)
     assert verify_run(run) == (2, [])
     (section,) = contamination(Ledger.open(run))
-    assert {(hit["item"], hit["url"][-4:], hit["fate"], hit["found"]) for hit in section["hits"]} == {
+    assert {(hit.item, (hit.url or "")[-4:], hit.fate, hit.found) for hit in section.hits} == {
         ("quiz:1", "quiz", "decontaminate.contaminated", QUESTION.upper()[:-1]),
         ("quiz:1", "both", "decontaminate.contaminated", QUESTION[:-1]),
         ("quiz:2", "both", "decontaminate.contaminated", OTHER[:-1]),
     }
-    assert section["sets"] == [
-        {"name": "quiz", "items": 3, "searched": 2, "found": 2, "documents": 2},
-        {"name": "none", "items": 1, "searched": 1, "found": 0, "documents": 0},
-    ]
+    assert section.sets == (
+        SearchedSet("quiz", items=3, searched=2, found=2, documents=2),
+        SearchedSet("none", items=1, searched=1, found=0, documents=0),
+    )
     assert lines([section])[-3:] == [
         "quiz: 2 of 3 documents hold 13-grams of 2 of its 3 items",
         "quiz: too short and not looked for: 1 of its 3 items",
@@ -146,7 +147,7 @@ def test_the_command_tells_hits_as_lines_and_as_json(files: Path) -> None:
     assert "No document holds a 13-gram of none" in told
     assert QUESTION[:-1] in told
     whole = subprocess.run([*command, "--json"], check=True, capture_output=True, text=True).stdout
-    assert json.loads(whole) == require_contamination(run)
+    assert whole == to_json(require_contamination(run))
 
 
 def test_the_report_says_what_was_found_and_what_was_not(files: Path) -> None:

@@ -1,0 +1,34 @@
+"""The Jinja environment of every page: strict, escaping, with the same filters and one style sheet."""
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from pipelines.numbers import count, number, percent, share, size
+from pipelines.report.samples import visible
+from pipelines.report.svg import bar
+
+_NO_BREAK_SPACE = "\u00a0"
+
+
+def page_environment(package: str = "pipelines.report") -> Environment:
+    """An environment for the templates of `package`, which may include those of this one."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("pipelines.report", ".")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": count,
+        "number": number,
+        "percent": unbroken_percent,
+        "size": size,
+        "visible": visible,
+    }
+    environment.globals |= {"bar": bar, "share": share}
+    return environment
+
+
+def unbroken_percent(part: float | None, digits: int = 1) -> str:
+    """A percentage that no line break parts from its sign."""
+    return percent(part, digits).replace(" ", _NO_BREAK_SPACE)
