@@ -23,7 +23,7 @@ import tomli_w
 from pipelines.demo.crawl import KEPT, Article, article, planted, write_crawl
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import execute
-from pipelines.progress import Report, Show
+from pipelines.progress import ProgressDisplay, Report
 from pipelines.recipe import Recipe, load_recipe, recipe_text
 from pipelines.report.build import summary, write_report
 from pipelines.run.opening import Run, is_done, open_run
@@ -68,7 +68,7 @@ def demo(folder: Path, out: Out) -> None:
         pages, size = (sum(file[key] for file in crawl["files"].values()) for key in ("pages", "bytes"))
         out(f"     {pages:,} pages in {len(crawl['files'])} WARC files, {size / 1e6:.1f} MB compressed")
     with _step(out, "2/5  clean and deduplicate it by the recipe gristmill"):
-        with Show() as show:
+        with ProgressDisplay() as show:
             run = _clean(_recipe(folder), folder / "run", ProcessPool(os.cpu_count() or 1), show)
         _show_funnel(run.folder, out)
         _check_planted(run.folder, out)

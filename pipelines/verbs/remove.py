@@ -30,6 +30,7 @@ from cleaners.assets.domains import Domains, host_of
 from cleaners.assets.listfile import open_list
 from dedup.index import remove_documents
 from pipelines.ledger.url_keys import hosts_of_keys, may_have_host, url_keys
+from pipelines.lines import counted
 from pipelines.report.build import write_report, write_report_json
 from pipelines.run.extracted_texts import texts_name
 from pipelines.run.opening import is_done, read_made_of, require_units
@@ -165,6 +166,18 @@ def remove_from_run(run: Path, requests: Requests) -> Removed:
             write_report(run)
         (run / _JOURNAL).unlink()
     return removed
+
+
+def lines(removed: Removed) -> Iterator[str]:
+    """How many documents were removed, which shards this changed, and what to do about them."""
+    yield (
+        f"{removed.run}: {counted(removed.num_documents, 'document')} removed, "
+        f"{removed.num_kept:,} of them from its shards"
+    )
+    for shard in removed.shards:
+        yield f"changed: {shard}"
+    if removed.shards:
+        yield "token shards made of these still hold the documents: `gristmill tokenize` makes them anew"
 
 
 def carry_over(runs: Sequence[Path], run: Path) -> None:

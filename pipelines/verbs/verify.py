@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from dedup.minhash import MinHashConfig
 from pipelines.ledger.clusters import ABSENT, KEPT, Group, Groups, reasons_of_groups
+from pipelines.lines import counted
 from pipelines.recipe import parse_recipe
 from pipelines.report.build import recipe_of, summary
 from pipelines.run.extracted_texts import early_stages, texts_name
@@ -60,6 +61,13 @@ def verify_run(folder: Path) -> tuple[int, list[str]]:
             problems += _check_twins(folder) if whole else ()  # of ledgers that are what was written
     problems += _strays(folder, chains, paths, manifests)
     return len(paths), problems
+
+
+def lines(folder: Path, num_units: int, problems: Sequence[str]) -> Iterator[str]:
+    """The problems; without any, a line that says what was checked."""
+    yield from problems
+    if not problems:
+        yield f"{folder}: {counted(num_units, 'unit')} whole: files, checksums, rows and counts agree"
 
 
 def _remedy(folder: Path, path: Path) -> str:
