@@ -31,6 +31,8 @@ VERDICT = pa.schema(
     ]
 )
 
+KEPT = "kept"  # the fate of a document that stays, where fates are shown as text
+
 # What a crawl record carries until extraction has read it.
 PAYLOAD = pa.schema(
     [

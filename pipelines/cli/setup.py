@@ -26,7 +26,7 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Print this one as T
 
 def demo(folder: Annotated[Path, typer.Option("--out", help="Gets everything.")] = Path("demo")) -> None:
     """Run the whole chain on a crawl that is made on the spot; a few minutes."""
-    from pipelines.demo import demo as run_demo
+    from pipelines.demo import run_demo
 
     try:
         run_demo(folder, lambda text: show_all(text.split("\n")))
