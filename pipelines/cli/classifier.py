@@ -9,10 +9,10 @@ from pipelines.cli.printing import show, show_all
 
 
 def train(
-    positive: Annotated[list[str], typer.Option(help="Texts to keep the like of: files or folders; may be repeated.")],
+    positive: Annotated[list[str], typer.Option(help="Texts like those to keep: files or folders; may be repeated.")],
     negative: Annotated[list[str], typer.Option(help="Texts of the web as it is.")],
     to: Annotated[Path, typer.Option("--out", help="The model file.")] = Path("classifier.bin"),
-    buckets: Annotated[int, typer.Option(help="Word bigrams told apart; 400 bytes each in the model.")] = 2_000_000,
+    buckets: Annotated[int, typer.Option(help="Distinct word bigrams; 400 bytes each in the model.")] = 2_000_000,
 ) -> None:
     """Train a fastText classifier as DCLM does, on shards, Parquet, JSON lines or text files."""
     from pipelines.tuning.classifier import train_classifier, training_lines
@@ -25,10 +25,10 @@ def apply(
     texts: Annotated[list[str], typer.Argument(help="Shards (RUN/shards), Parquet, JSON lines or text files.")],
     top: Annotated[float | None, typer.Option(help="Share of the texts to keep.")] = None,
     min_score: Annotated[float | None, typer.Option(help="Smallest score to keep.")] = None,
-    label: Annotated[str, typer.Option(help="The model's label that is wanted.")] = "positive",
+    label: Annotated[str, typer.Option(help="The model's label whose score counts.")] = "positive",
     to: Annotated[Path | None, typer.Option("--out", help="Gets scores.arrow and stage.toml, for a recipe.")] = None,
 ) -> None:
-    """Print how a model scores texts, and the bound that keeps a share of them."""
+    """Print quantiles of a model's scores of texts, and the threshold that keeps a share of them."""
     from pipelines.tuning.classifier import apply_classifier, score_lines
 
     scored = apply_classifier(model, texts, label=label, top=top, min_score=min_score, to=to)

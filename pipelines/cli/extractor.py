@@ -31,7 +31,7 @@ def score(
     against: Annotated[list[str] | None, typer.Option(help="Another engine on the same pages.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """How well an engine finds the main text: F1 over words, by type and set, and milliseconds a page."""
+    """Score how well an engine finds the main text: F1 over words, by type and set, and milliseconds a page."""
     from pipelines.tuning.extractor import score_engines, score_lines, scores_as_json
 
     names = list(dict.fromkeys([engine, *(against or [])]))

@@ -45,11 +45,13 @@ def query(
     index: IndexArgument,
     inputs: Annotated[list[str] | None, typer.Argument(help="Shards, Parquet, JSON lines or text files.")] = None,
     urls: UrlsOption = None,
-    min_similarity: Annotated[float, typer.Option(help="Of a near-duplicate that is told.", min=0, max=1)] = 0.75,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    min_similarity: Annotated[
+        float, typer.Option(help="Smallest similarity of a near-duplicate.", min=0, max=1)
+    ] = 0.75,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per document.")] = False,
     memory: MemoryOption = None,
 ) -> None:
-    """Tell for each document the one of the index that it is most like."""
+    """Find for each document the most similar one of the index."""
     from pipelines.executors import make_executor, parse_memory
     from pipelines.verbs import index as verb
 
@@ -65,9 +67,9 @@ def remove_from_index(
     urls: UrlsOption = None,
     domains: DomainsOption = None,
     ids: IdsOption = None,
-    runs: Annotated[list[Path] | None, typer.Option("--run", help="A finished run to remove it from, too.")] = None,
+    runs: Annotated[list[Path] | None, typer.Option("--run", help="A finished run to remove them from, too.")] = None,
 ) -> None:
-    """Take documents out of an index, and on demand their text out of finished runs."""
+    """Remove documents from an index and, with --run, their text from finished runs."""
     from pipelines.verbs import remove as verb
 
     requests = verb.Requests(tuple(urls or ()), tuple(domains or ()), tuple(ids or ()))
@@ -82,7 +84,7 @@ def remove(
     domains: DomainsOption = None,
     ids: IdsOption = None,
 ) -> None:
-    """Take the text of documents out of finished runs; the same command completes what was cut short."""
+    """Remove the text of documents from finished runs; the same command completes an interrupted removal."""
     from pipelines.verbs import remove as verb
 
     requests = verb.Requests(tuple(urls or ()), tuple(domains or ()), tuple(ids or ()))

@@ -11,7 +11,7 @@ from pipelines.cli.printing import show, show_all, show_json
 
 
 def status(folder: RunArgument) -> None:
-    """Tell how far a run is."""
+    """Show how far a run is."""
     from pipelines.verbs.status import describe
 
     show_all(describe(folder))
@@ -35,7 +35,7 @@ def report(folder: RunArgument) -> None:
 
 
 def whatif(folder: RunArgument, settings: SetOption = None) -> None:
-    """Decide a finished run again with other thresholds, from its ledger: what would be kept and dropped."""
+    """Decide a finished run again with other settings, from its ledger: what would be kept and dropped."""
     from pipelines.replay import forecast
     from pipelines.replay import whatif as replay
 
@@ -45,7 +45,7 @@ def whatif(folder: RunArgument, settings: SetOption = None) -> None:
 def explain(
     folder: RunArgument, document: Annotated[str, typer.Argument(help="A URL, or an id of the ledger.")]
 ) -> None:
-    """Tell a document's whole life: record, encoding, every rule's value, edits, twin, verdict."""
+    """Show a document's whole life: record, encoding, every rule's value, edits, twin, verdict."""
     from pipelines.verbs import explain as verb
 
     show_all(verb.explain(folder, document))
@@ -55,7 +55,7 @@ def pairs(
     folder: RunArgument,
     to: Annotated[Path | None, typer.Option("--out", help="A .jsonl, .csv, .parquet or .arrow file.")] = None,
     stage: Annotated[str | None, typer.Option(help="Only the pairs of this stage.")] = None,
-    min_similarity: Annotated[float, typer.Option(help="Only pairs at least so similar.", min=0, max=1)] = 0.0,
+    min_similarity: Annotated[float, typer.Option(help="Only pairs of at least this similarity.", min=0, max=1)] = 0.0,
 ) -> None:
     """Write all verified pairs of duplicates of a finished run: ids, URLs, similarity, and what became of both."""
     from pipelines.lines import counted
@@ -72,7 +72,7 @@ def contamination(
     folder: RunArgument,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, a section for each stage.")] = False,
 ) -> None:
-    """List what a finished run found of evaluation sets, and say so where it found nothing."""
+    """List the items of evaluation sets that a finished run found, and the sets of which it found nothing."""
     from pipelines.report.contamination import lines, require_contamination
 
     sections = require_contamination(folder)

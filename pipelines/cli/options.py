@@ -17,12 +17,12 @@ SetOption = Annotated[
 ExecutorOption = Annotated[Literal["in-process", "pool"], typer.Option(help="Where units of work run.")]
 WorkersOption = Annotated[int, typer.Option(help="Processes of the pool.", min=1)]
 MemoryOption = Annotated[
-    str | None, typer.Option(help="What deduplication may take, as 2GB or 500MB; half of the machine's if not given.")
+    str | None, typer.Option(help="Memory for deduplication, like 2GB or 500MB; half of the machine's if not given.")
 ]
-OverwriteOption = Annotated[bool, typer.Option(help="Redo a run that is there, also one of another recipe.")]
+OverwriteOption = Annotated[bool, typer.Option(help="Redo an existing run, even one of another recipe.")]
 
 UrlsOption = Annotated[list[str] | None, typer.Option("--url", help="A URL, as `url_dedup` compares them.")]
 DomainsOption = Annotated[
-    list[str] | None, typer.Option("--domains", help="A file of domains, a line each, or one domain, or ut1.")
+    list[str] | None, typer.Option("--domains", help="A file of domains, one a line, or one domain, or ut1.")
 ]
 IdsOption = Annotated[list[str] | None, typer.Option("--id", help="An id of the ledger.")]

@@ -82,9 +82,9 @@ def plan(
     workers: WorkersOption = CORES,
     memory: MemoryOption = None,
     settings: SetOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell which pairs a recipe's MinHash compares and, of source.paths, what a run takes: time, memory, disk."""
+    """Show which pairs a recipe's MinHash compares and what a run of source.paths takes: time, memory, disk."""
     from pipelines.executors import parse_memory
     from pipelines.preview.plan import curve_lines, curves, estimate, lines
     from pipelines.progress import ProgressDisplay

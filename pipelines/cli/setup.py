@@ -24,8 +24,8 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Print this one as T
             show_all([Titled(builtin, first), *others])
 
 
-def demo(folder: Annotated[Path, typer.Option("--out", help="Gets everything.")] = Path("demo")) -> None:
-    """Run the whole chain on a crawl that is made on the spot; a few minutes."""
+def demo(folder: Annotated[Path, typer.Option("--out", help="The folder for everything.")] = Path("demo")) -> None:
+    """Run the whole chain on a crawl that is made on the spot; takes a few minutes."""
     from pipelines.demo import run_demo
 
     try:
@@ -35,8 +35,8 @@ def demo(folder: Annotated[Path, typer.Option("--out", help="Gets everything.")]
 
 
 def models() -> None:
-    """Make ready what an installation does not bring: fetch the language model lid.176 (0.9 MB), and compile the
-    extractor for this processor (a minute, once)."""
+    """Prepare what an installation lacks: fetch the language model lid.176 (0.9 MB), and compile the extractor for this
+    processor (a minute, once)."""
     from cleaners.extraction.engine import Options, extract
     from cleaners.language import fetch_language_model, language_model_target
 
