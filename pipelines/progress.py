@@ -11,6 +11,8 @@ from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextCo
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from pipelines.lines import counted
+
 _SECONDS_A_LINE = 10.0  # between plain lines of one phase
 
 
@@ -64,7 +66,7 @@ class ProgressDisplay:
         if is_new_phase:
             self._phase, self._began, self._earlier = progress.phase, now, progress.documents
         rate = (progress.documents - self._earlier) / max(now - self._began, 1e-9)
-        line = f"{progress.documents:,} pages in, {progress.kept:,} kept" if progress.documents else ""
+        line = f"{counted(progress.documents, 'page')} in, {progress.kept:,} kept" if progress.documents else ""
         line += f", {rate:,.1f} pages/s" if rate else ""
         if self._bar is not None:
             self._bar.update(

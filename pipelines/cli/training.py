@@ -11,7 +11,7 @@ import typer
 
 from pipelines.cli.options import SetOption
 from pipelines.cli.printing import say, show, show_all, this_command
-from pipelines.lines import Line, Table
+from pipelines.lines import Line, Table, counted
 from shards.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -111,4 +111,5 @@ def _summary_lines(summary: "TrainSummary") -> Iterator[Line]:
             for source, before in summary.held_out_before.items()
         ),
     )
-    yield f"{summary.num_parameters:,} parameters, {summary.steps:,} steps, {summary.tokens:,} tokens, in {summary.out}"
+    sizes = ((summary.num_parameters, "parameter"), (summary.steps, "step"), (summary.tokens, "token"))
+    yield f"{', '.join(counted(number, noun) for number, noun in sizes)}, in {summary.out}"

@@ -38,7 +38,7 @@ def score_engines(names: Sequence[str], warcs: Sequence[str], truth: Path, tell:
             scores[name].add(engine, page.html, page.url, page.truth)
         done += 1
         if done % _PAGES_A_LINE == 0:
-            tell(f"{done:,} of {len(wanted):,} pages")
+            tell(f"{done:,} of {counted(len(wanted), 'page')}")
     first = scores[names[0]]
     out: dict[str, Any] = {"missing": num_pages(wanted) - done}
     for name in names:
