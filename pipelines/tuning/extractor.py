@@ -27,18 +27,18 @@ def engine_of(name: str) -> Engine:
     return lambda html, url: ENGINES[name](html, url, favour="balanced")
 
 
-def score_engines(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -> dict[str, Any]:
+def score_engines(names: Sequence[str], warcs: Sequence[str], truth: Path, report: Tell) -> dict[str, Any]:
     """Summaries by engine. All but the first also say by how much the first is better."""
     engines = {name: engine_of(name) for name in names}
     scores = {name: Scores() for name in names}
     wanted = read_truth(truth)
     done = 0
-    for page in labelled_pages(warcs, wanted, str(truth), tell):
+    for page in labelled_pages(warcs, wanted, str(truth), report):
         for name, engine in engines.items():
             scores[name].add(engine, page.html, page.url, page.truth)
         done += 1
         if done % _PAGES_A_LINE == 0:
-            tell(f"{done:,} of {counted(len(wanted), 'page')}")
+            report(f"{done:,} of {counted(len(wanted), 'page')}")
     first = scores[names[0]]
     out: dict[str, Any] = {"missing": num_pages(wanted) - done}
     for name in names:
@@ -61,10 +61,10 @@ def score_lines(names: Sequence[str], scores: Mapping[str, Any]) -> Iterator[Lin
     """A table with a column for each engine, the differences to the first, and what limits the comparison."""
     yield Table(("", *names), tuple(_rows([scores[name] for name in names])), ruled=True)
     for name in names[1:]:
-        behind = scores[name]["behind_first"]
-        if behind["f1"] is not None and behind["f1_interval"]:
-            low, high = behind["f1_interval"]
-            yield f"{names[0]} − {name}: {behind['f1']:+.3f}, 95 % of hosts drawn anew [{low:+.3f}, {high:+.3f}]"
+        lead = scores[name]["behind_first"]
+        if lead["f1"] is not None and lead["f1_interval"]:
+            low, high = lead["f1_interval"]
+            yield f"{names[0]} − {name}: {lead['f1']:+.3f}, 95 % of hosts drawn anew [{low:+.3f}, {high:+.3f}]"
     for name in names:
         if sets := scores[name].get("trained_on"):
             yield f"{name} was trained on {', '.join(sets)}: see its card for F1 on pages that it had not seen"
@@ -73,7 +73,7 @@ def score_lines(names: Sequence[str], scores: Mapping[str, Any]) -> Iterator[Lin
 
 
 def labelled_pages(
-    warcs: Sequence[str], truth: Sequence[dict[str, Any]], where: str, tell: Tell
+    warcs: Sequence[str], truth: Sequence[dict[str, Any]], where: str, report: Tell
 ) -> Iterator[TruthPage]:
     """The pages of `truth`, by the `html` of their lines or from the WARC files. `where` begins the messages.
 
@@ -87,12 +87,12 @@ def labelled_pages(
         return
     elsewhere = [page for page in truth if page.get("html") is None]
     if twice := [url for url, lines in Counter(page["url"] for page in elsewhere).items() if lines > 1]:
-        tell(f"{where}: names {counted(len(twice), 'URL')} twice ({twice[0]}); the last line of each counts")
+        report(f"{where}: names {counted(len(twice), 'URL')} twice ({twice[0]}); the last line of each counts")
     damage: list[str] = []
 
     def report_damage(line: str) -> None:
         damage.append(line)
-        tell(line)
+        report(line)
 
     num_read = len(own)
     for page in crawl_pages(warcs, elsewhere, report_damage):
@@ -108,7 +108,7 @@ def train_extractor(
     warcs: Sequence[str],
     folder: Path,
     sets: Sequence[str],
-    tell: Tell,
+    report: Tell,
 ) -> tuple[Path, dict[str, Any]]:
     """Train on labelled pages from the WARC files or by their own `html`; return the model's path and its card.
 
@@ -133,9 +133,9 @@ def train_extractor(
         pages = [page for page in pages if page["url"] not in named] + wanted
     _check_folder(folder)
     where = ", ".join(map(str, labelled))
-    prepared = prepared_pages(labelled_pages(warcs, pages, where, tell), num_pages(pages), tell)
+    prepared = prepared_pages(labelled_pages(warcs, pages, where, report), num_pages(pages), report)
     try:
-        model, card = fit_and_save(prepared, folder, Settings(), data_cards(prepared), tell)
+        model, card = fit_and_save(prepared, folder, Settings(), data_cards(prepared), report)
         write_report(model.with_suffix(".html"), card)
     except RunError as error:
         if not isinstance(cause := error.__cause__, OSError):

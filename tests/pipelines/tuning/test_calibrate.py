@@ -58,10 +58,10 @@ def test_stop_words_are_the_words_above_a_share_of_all(values: dict[str, Value],
     words = [word for text in texts_of(russian) for word in text.split()]
     counts = Counter("".join(c if c.isalnum() else " " for c in word).strip().lower() for word in words)
     common = {word for word, n in counts.items() if n > 0.008 * len(words) and word.isalpha()}
-    found = values["gopher_quality.stop_words"].value
-    assert isinstance(found, list)
-    assert len(found) >= 8
-    assert set(found) == common
+    stop_words = values["gopher_quality.stop_words"].value
+    assert isinstance(stop_words, list)
+    assert len(stop_words) >= 8
+    assert set(stop_words) == common
     assert {"и", "в", "не", "на"} <= common
 
 
@@ -83,9 +83,9 @@ def test_the_fragment_runs_and_drops_little_of_the_clean_text(
     (tmp_path / "recipe.toml").write_text(f'[source.books]\nkind = "jsonl"\n\n{tables}')
     recipe = load_recipe(str(tmp_path / "recipe.toml"), [f"source.paths={russian}"])
     execute(open_run(recipe, tmp_path / "run"), InProcess(), lambda _: None)
-    found = json.loads((tmp_path / "run" / "report.json").read_bytes())
-    assert found["documents"]["input"] > 100
-    assert found["documents"]["kept"] >= 0.9 * found["documents"]["input"]
+    report = json.loads((tmp_path / "run" / "report.json").read_bytes())
+    assert report["documents"]["input"] > 100
+    assert report["documents"]["kept"] >= 0.9 * report["documents"]["input"]
 
 
 @pytest.mark.real
@@ -101,16 +101,16 @@ def test_chinese_is_calibrated_by_words_of_a_segmenter(real_data: Path, tmp_path
     with gzip.open(real_data / "text" / "zh" / "chinesewebtext-sample.jsonl.gz", "rt", encoding="utf-8") as file:
         pieces = [json.loads(line)["raw_content"] for line in file]
     (tmp_path / "zh.jsonl").write_text("".join(json.dumps({"text": piece}) + "\n" for piece in pieces))
-    found = derive_thresholds([str(tmp_path / "zh.jsonl")], "zh")
-    values = {value.setting: value.value for value in found}
-    assert [value.stage for value in found if value.setting == "segmented"] == [
+    thresholds = derive_thresholds([str(tmp_path / "zh.jsonl")], "zh")
+    values = {value.setting: value.value for value in thresholds}
+    assert [value.stage for value in thresholds if value.setting == "segmented"] == [
         "gopher_repetition",
         "fineweb",
         "gopher_quality",
     ]
     assert "可以" in values["stop_words"]  # type: ignore[operator]
     assert 3 <= values["max_mean_word_length"] <= 5  # type: ignore[operator]
-    (tmp_path / "recipe.toml").write_text(f'[source.web]\nkind = "jsonl"\n\n{fragment(found, "zh")}')
+    (tmp_path / "recipe.toml").write_text(f'[source.web]\nkind = "jsonl"\n\n{fragment(thresholds, "zh")}')
     recipe = load_recipe(str(tmp_path / "recipe.toml"))
     assert recipe.resolved()["stage"][-1]["segmented"] is True
 

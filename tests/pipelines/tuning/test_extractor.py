@@ -87,16 +87,16 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 def test_scores_have_types_sets_and_time(labelled: Path) -> None:
     done = run("score", "gristmill", "--truth", labelled, "--against", "resiliparse", "--json")
     assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
-    assert found["pages"] == 60
-    assert found["f1"] > 0.9
-    assert {kind: of["pages"] for kind, of in found["types"].items()} == {"article": 30, "forum": 30}
-    assert sum(found["by_type"].values()) / 2 == pytest.approx(found["f1"])
-    assert found["by_set"] == {"made": pytest.approx(found["f1"])}
-    assert found["f1_interval"][0] <= found["f1"] <= found["f1_interval"][1]
-    assert found["ms_per_page"] > 0
-    assert len(found["worst"]) == 10
-    assert found["resiliparse"]["behind_first"]["f1"] == pytest.approx(found["f1"] - found["resiliparse"]["f1"])
+    scores = json.loads(done.stdout)
+    assert scores["pages"] == 60
+    assert scores["f1"] > 0.9
+    assert {kind: of["pages"] for kind, of in scores["types"].items()} == {"article": 30, "forum": 30}
+    assert sum(scores["by_type"].values()) / 2 == pytest.approx(scores["f1"])
+    assert scores["by_set"] == {"made": pytest.approx(scores["f1"])}
+    assert scores["f1_interval"][0] <= scores["f1"] <= scores["f1_interval"][1]
+    assert scores["ms_per_page"] > 0
+    assert len(scores["worst"]) == 10
+    assert scores["resiliparse"]["behind_first"]["f1"] == pytest.approx(scores["f1"] - scores["resiliparse"]["f1"])
     table = run("score", "gristmill", "--truth", labelled)
     assert "article (30)" in table.stdout
 
@@ -216,9 +216,9 @@ def test_odd_truth_is_scored(tmp_path: Path) -> None:
     path.write_text("\n".join(map(json.dumps, lines)))
     done = run("score", "gristmill", "--truth", path, "--json")
     assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
-    assert (found["pages"], found["missing"]) == (2, 1)
-    assert found["f1_interval"] is not None
+    scores = json.loads(done.stdout)
+    assert (scores["pages"], scores["missing"]) == (2, 1)
+    assert scores["f1_interval"] is not None
 
 
 def test_damage_in_a_warc_file_is_reported(tmp_path: Path) -> None:
@@ -321,11 +321,11 @@ def test_scores_are_split_by_the_sets_of_the_truth(tmp_path: Path) -> None:
     ]
     path = tmp_path / "truth.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
-    found = json.loads(run("score", "gristmill", "--truth", path, "--json").stdout)
-    assert found["sets"]["s"] == {"pages": 1, "with_found": 1, "without_avoided": 1, "accuracy": 1}
-    assert found["sets"]["t"] == {"pages": 1, "f1": found["f1"]}
-    assert found["missing"] == 0
-    assert found["f1_interval"] is None  # one host with a text
+    scores = json.loads(run("score", "gristmill", "--truth", path, "--json").stdout)
+    assert scores["sets"]["s"] == {"pages": 1, "with_found": 1, "without_avoided": 1, "accuracy": 1}
+    assert scores["sets"]["t"] == {"pages": 1, "f1": scores["f1"]}
+    assert scores["missing"] == 0
+    assert scores["f1_interval"] is None  # one host with a text
 
 
 def test_a_function_of_the_user_that_fails_is_the_users_mistake_and_names_the_page(
@@ -363,7 +363,7 @@ def test_the_shipped_model_beats_trafilatura_on_real_pages(real_data: Path, tmp_
     path.write_text("\n".join(map(json.dumps, truth)))
     warc = real_data / "crawl/part-00.warc.gz"
     done = run("score", "gristmill", "--warc", warc, "--truth", path, "--against", "trafilatura", "--json")
-    found = json.loads(done.stdout)
-    assert found["pages"] >= 150
-    assert found["trafilatura"]["behind_first"]["f1_interval"][0] > 0
-    assert found["f1"] > 0.85
+    scores = json.loads(done.stdout)
+    assert scores["pages"] >= 150
+    assert scores["trafilatura"]["behind_first"]["f1_interval"][0] > 0
+    assert scores["f1"] > 0.85
