@@ -8,7 +8,7 @@ setup: .venv/ready models/lid.176.ftz
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "Python 3.11 to 3.13 is needed; $(PYTHON) is `$(PYTHON) --version`. Say PYTHON=python3.12 make ..."; exit 1; }
+	  { echo "Python 3.11 to 3.13 is needed; $(PYTHON) is `$(PYTHON) --version`. Run PYTHON=python3.12 make ..."; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "Python's venv is missing. On Debian or Ubuntu: sudo apt-get install -y python3-venv"; \
 	  rm -rf .venv; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
@@ -40,10 +40,7 @@ format: setup
 golden: setup
 	$(BIN)/python -m pytest tests/test_golden.py --golden
 
-schema: setup
-	$(BIN)/python -m pipelines.report.schema docs/report.schema.json
-
-# The tools that ours is compared with, in an environment of their own.
+# The tools that gristmill is compared with, in an environment of their own.
 bench-peers: .venv-peers/ready
 
 .venv-peers/ready: benchmarks/peers/requirements.txt

@@ -12,7 +12,7 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
     """ "1 document", "2,000 documents"; `noun` takes a plain s in the plural."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
@@ -25,6 +25,11 @@ def share(part: float | None, whole: float | None) -> float | None:
 def percent(share: float | None, digits: int = 1) -> str:
     """ "12.3 %" for .123."""
     return NOTHING if share is None else f"{100 * share:.{digits}f} %"
+
+
+def percent_of(part: int, whole: int) -> str:
+    """ "33.3%", as the terminal has it; NOTHING where `whole` is 0."""
+    return f"{part / whole:.1%}" if whole else NOTHING
 
 
 def size(num_bytes: float) -> str:

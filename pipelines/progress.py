@@ -1,4 +1,4 @@
-"""Progress of long work: a live bar on a terminal, plain lines elsewhere, both on standard error."""
+"""Progress of long work on standard error: a live bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -11,12 +11,14 @@ from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextCo
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-_LINE_SECONDS = 10.0
+from pipelines.numbers import counted
+
+_SECONDS_A_LINE = 10.0  # between plain lines of one phase
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What the caller shows while a run goes on."""
+    """The state of a run, as its caller shows it."""
 
     phase: str  # "pass 0", "near", "finish"
     units_done: int
@@ -29,14 +31,17 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-class Show:
-    """Callable with each `Progress`; a context manager, since the bar must be taken down before other output."""
+class ProgressDisplay:
+    """Show each `Progress` that it is called with.
+
+    It is a context manager, because the bar must be taken down before anything else is printed.
+    """
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._began = self._last = time.monotonic()
         self._phase = ""
-        self._first = 0  # documents that an earlier run had made before this one began: no part of the rate
+        self._earlier = 0  # documents that an interrupted run made in this phase: they do not count for the rate
         self._bar: Bar | None = None
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
@@ -55,31 +60,38 @@ class Show:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, step: Progress) -> None:
+    def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        new_phase = step.phase != self._phase
-        if new_phase:
-            self._phase, self._began, self._first = step.phase, now, step.documents
-        rate = (step.documents - self._first) / max(now - self._began, 1e-9)
-        line = f"{step.documents:,} pages in, {step.kept:,} kept" if step.documents else ""
+        is_new_phase = progress.phase != self._phase
+        if is_new_phase:
+            self._phase, self._began, self._earlier = progress.phase, now, progress.documents
+        rate = (progress.documents - self._earlier) / max(now - self._began, 1e-9)
+        line = f"{counted(progress.documents, 'page')} in, {progress.kept:,} kept" if progress.documents else ""
         line += f", {rate:,.1f} pages/s" if rate else ""
         if self._bar is not None:
-            total = step.bytes_total or None
-            self._bar.update(self._task, description=step.phase, completed=step.bytes_done, total=total, line=line)
-        elif new_phase or now - self._last >= _LINE_SECONDS or (step.bytes_done == step.bytes_total > 0):
+            self._bar.update(
+                self._task, description=progress.phase, completed=progress.bytes_done,
+                total=progress.bytes_total or None, line=line,
+            )  # fmt: skip
+        elif is_new_phase or now - self._last >= _SECONDS_A_LINE or progress.bytes_done == progress.bytes_total > 0:
             self._last = now
-            parts = [line]
-            if step.bytes_total:
-                parts.insert(0, f"{step.bytes_done / step.bytes_total:.0%} of {_size(step.bytes_total)}")
-            if rate and step.bytes_done < step.bytes_total:
-                left = (now - self._began) * (step.bytes_total - step.bytes_done) / max(step.bytes_done, 1)
-                parts.append(f"{left:,.0f} s left")
-            self._console.print(f"{step.phase}: {', '.join(p for p in parts if p) or 'started'}", soft_wrap=True)
+            self._console.print(_plain_line(progress, line, rate, now - self._began), soft_wrap=True)
 
 
 class _Bytes(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{_size(task.completed)} of {_size(task.total)}" if task.total else "")
+
+
+def _plain_line(progress: Progress, line: str, rate: float, seconds: float) -> str:
+    """`line` with the share of the bytes that is done, and the time left at the rate so far."""
+    parts = [line]
+    if progress.bytes_total:
+        parts.insert(0, f"{progress.bytes_done / progress.bytes_total:.0%} of {_size(progress.bytes_total)}")
+    if rate and progress.bytes_done < progress.bytes_total:
+        left = seconds * (progress.bytes_total - progress.bytes_done) / max(progress.bytes_done, 1)
+        parts.append(f"{left:,.0f} s left")
+    return f"{progress.phase}: {', '.join(part for part in parts if part) or 'started'}"
 
 
 def _size(num_bytes: float) -> str:

@@ -1,11 +1,11 @@
 """The demo's crawl: some hundred pages as WARC, made on this machine without a network, always the same bytes.
 
-    crawl/web/        the manual of Python, articles, and the traps: what a crawl has and a corpus must not have
+    crawl/web/        the manual of Python, articles, and traps: pages that a crawl has and a corpus must not have
     crawl/libraries/  reference pages of installed libraries
-    crawl/crawl.json  what it was made of; written last
+    crawl/crawl.json  what the crawl was made of; written last
 
-`planted` lists every record that we made up and where the recipe `gristmill` must send it. The hosts end in
-`.example`, which RFC 2606 keeps free of real ones.
+`planted` lists every record that we made up and the fate that the recipe `gristmill` must give it. The hosts end in
+`.example`, which RFC 2606 reserves.
 """
 
 import gzip
@@ -25,19 +25,29 @@ from jinja2 import Environment, FunctionLoader, Template
 
 from pipelines.demo.docs import Manual, language_pages, library_pages, standard_library_pages
 from shards.atomic import write_bytes, write_json
+from shards.schema import KEPT
 
-KEPT = "kept"
 WORLD = "world.warc.gz"  # the file in crawl/web with the Chinese and the Russian pages
 _LIBRARIES = (
     "networkx", "numpy", "torch.nn", "torch.distributed", "torch.distributions", "torch.utils", "huggingface_hub",
     "numba", "pydantic", "rich", "pyarrow",
 )  # fmt: skip
 _HTML = "text/html; charset=utf-8"
+_LINKS = {
+    "en": ("Home", "News", "Weather", "Letters", "Archive", "Contact", "Imprint"),
+    "zh": ("首页", "新闻", "天气", "来信", "往期", "联系我们"),
+    "ru": ("Главная", "Новости", "Погода", "Письма", "Архив", "Контакты"),
+    "de": ("Start", "Nachrichten", "Wetter", "Leserbriefe", "Archiv", "Impressum"),
+}
+_WARES = (
+    "Kettles", "Teapots", "Toasters", "Lamps", "Blankets", "Ladders", "Buckets", "Curtains", "Carpets", "Mirrors",
+    "Candles", "Baskets", "Hammers", "Paints", "Brushes", "Hinges", "Ropes", "Tents", "Boots", "Umbrellas",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Page:
-    """One fetched page: what its WARC records are made from."""
+    """One fetched page, from which its WARC records are made."""
 
     url: str
     body: bytes
@@ -67,12 +77,12 @@ class Article:
 
 
 def write_crawl(folder: Path) -> dict[str, Any]:
-    """Write the crawl into `folder`, unless the same one is there; its `crawl.json`."""
+    """Write the crawl into `folder`, unless the same one is there, and return its `crawl.json`."""
     about, wanted = folder / "crawl.json", made_of()
     if about.exists():
-        found: dict[str, Any] = json.loads(about.read_bytes())
-        if found["made_of"] == wanted:
-            return found
+        earlier: dict[str, Any] = json.loads(about.read_bytes())
+        if earlier["made_of"] == wanted:
+            return earlier
         about.unlink()
     sizes = {}
     for name, pages in _files():
@@ -86,7 +96,8 @@ def write_crawl(folder: Path) -> dict[str, Any]:
 
 
 def made_of() -> dict[str, str]:
-    """Whatever changes the crawl's bytes: versions of Python and the libraries, and a digest of our pages and code."""
+    """Everything that the crawl's bytes depend on: versions of Python and the libraries, a digest of our pages and
+    code."""
     ours = files("pipelines.demo")
     digest = hashlib.sha256()
     for name in (
@@ -194,9 +205,9 @@ def _traps() -> Iterator[Planted]:
         ),
     )
     yield Planted(_magazine("bachmuehle.example", "/korn", german, "de"), "German", "language.unwanted")
-    gone = _magazine("harbour-gazette.example", "/lost", Article("Not found", ("There is no such page here.",)))
-    yield Planted(replace(gone, status="404 Not Found"), "an error page", "page.bad_status")
-    yield Planted(replace(gone, status="301 Moved Permanently", body=b""), "a redirect", "page.bad_status")
+    lost = _magazine("harbour-gazette.example", "/lost", Article("Not found", ("There is no such page here.",)))
+    yield Planted(replace(lost, status="404 Not Found"), "an error page", "page.bad_status")
+    yield Planted(replace(lost, status="301 Moved Permanently", body=b""), "a redirect", "page.bad_status")
     yield Planted(
         Page(
             "https://harbour-gazette.example/map.pdf", b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n", content_type="application/pdf"
@@ -241,21 +252,9 @@ def russian() -> tuple[Planted, ...]:
 
 
 def article(name: str) -> Article:
-    """One of our articles: the title in the first line of its file, then a paragraph a line."""
+    """One of our articles; its file has the title in the first line, then a paragraph a line."""
     title, *paragraphs = _own(f"{name}.txt").splitlines()
     return Article(title, tuple(paragraphs))
-
-
-_LINKS = {
-    "en": ("Home", "News", "Weather", "Letters", "Archive", "Contact", "Imprint"),
-    "zh": ("首页", "新闻", "天气", "来信", "往期", "联系我们"),
-    "ru": ("Главная", "Новости", "Погода", "Письма", "Архив", "Контакты"),
-    "de": ("Start", "Nachrichten", "Wetter", "Leserbriefe", "Archiv", "Impressum"),
-}
-_WARES = (
-    "Kettles", "Teapots", "Toasters", "Lamps", "Blankets", "Ladders", "Buckets", "Curtains", "Carpets", "Mirrors",
-    "Candles", "Baskets", "Hammers", "Paints", "Brushes", "Hinges", "Ropes", "Tents", "Boots", "Umbrellas",
-)  # fmt: skip
 
 
 def _reworded(original: Article) -> Article:
@@ -272,7 +271,7 @@ def _magazine(host: str, path: str, content: Article, language: str = "en") -> P
 def _old(
     host: str, path: str, content: Article, language: str = "en", charset: str = "utf-8", *, declared: bool = True
 ) -> Page:
-    """A page as they were written in 1999: the server names no charset, and the page itself only if `declared`."""
+    """A page in the style of 1999: the server names no charset, and the page itself does only if `declared`."""
     page = _page(f"http://www.{host}{path}", "oldsite", content, language, charset, declared=declared)
     return replace(page, content_type="text/html")
 
@@ -318,7 +317,7 @@ def _records(page: Page) -> Iterator[bytes]:
 
 
 def _record(kind: str, headers: dict[str, str], date: str, body: bytes, name: str) -> bytes:
-    """One WARC record as a gzip member. Its id follows from what it is, so that the crawl is always the same."""
+    """One WARC record as a gzip member. Its id follows from its contents, so that the crawl is always the same."""
     record_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{kind} {date} {name}")
     fields = {
         "WARC-Type": kind,

@@ -1,9 +1,9 @@
-"""Documentation that lies on this machine, as the pages of a manual: prose for the demo's crawl without a download.
+"""Documentation that is installed on this machine, as the pages of a manual: prose for the demo without a download.
 
-Python ships its language reference as text (`pydoc_data.topics`), and the sources of the standard library and of the
-installed libraries carry explanations as docstrings. Of these the paragraphs are taken; parameter lists and examples
-are not: the filters would rightly throw most of them away. Sources are parsed, never imported: importing has effects
-(`antigravity` opens a browser), takes seconds, and differs with what is installed beside.
+Python ships its language reference as text (`pydoc_data.topics`). The sources of the standard library and of installed
+libraries carry explanations as docstrings. Of these, the paragraphs are taken; parameter lists and examples are not,
+because the filters would rightly drop most of them. Sources are parsed, never imported: an import has side effects
+(`antigravity` opens a browser), takes seconds, and depends on other installed packages.
 """
 
 import ast
@@ -16,12 +16,17 @@ from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Literal
 
-MIN_CHARS = 1_200  # a module that has less to say gets no page
-MAX_CHARS = 6_000  # of one page; a longer module is continued on the next
+MIN_CHARS = 1_200  # a module with less text gets no page
+MAX_CHARS = 6_000  # of one page; a longer module is continued on the next page
 _PARAGRAPH_CHARS = 80  # a shorter one is seldom a sentence
 _SKIPPED = {"tests", "test", "testing", "_vendor", "vendor", "idlelib", "lib2to3", "encodings", "site-packages"}
+_UNDERLINE = re.compile(r"([=\-~*^\"'`#+.])\1{2,}\s*")
+_ROLE = re.compile(r":[a-z:]+:`(?:[^`<]*<)?[~!]?([^`>]*)>?`")  # :class:`~a.b` and :ref:`words <target>`
+_MARKUP = re.compile(r"``([^`]*)``|\*\*([^*]+)\*\*")
+_DIRECTIVE = re.compile(r"\.\. [\w-]+::?\s*")
 
 Kind = Literal["heading", "paragraph", "code", "term", "definition"]
+_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Manual:
 
 
 def language_pages() -> Iterator[Manual]:
-    """The chapters of Python's language reference. Some hold others whole; only the longer one is given."""
+    """The chapters of Python's language reference. Some contain others whole; of these only the longer is a page."""
     taken = ""
     for name in sorted(topics, key=lambda name: (-len(topics[name]), name)):
         longest = max(topics[name].split("\n\n"), key=len)
@@ -60,9 +65,9 @@ def standard_library_pages() -> Iterator[Manual]:
 
 
 def library_pages(name: str) -> Iterator[Manual]:
-    """Those of an installed library or of a part of it, as "torch.nn"; none where it is not installed."""
+    """Pages of an installed library or of a part of it, like "torch.nn"; none where it is not installed."""
     library, _, part = name.partition(".")
-    spec = find_spec(library)  # of the library alone: for a part it would be imported
+    spec = find_spec(library)  # of the library alone: find_spec of a part would import it
     if spec is not None and spec.submodule_search_locations:
         yield from _pages_below(Path(spec.submodule_search_locations[0], *part.split(".")), name)
 
@@ -79,7 +84,7 @@ def _pages_below(folder: Path, prefix: str) -> Iterator[Manual]:
 
 
 def _cut(page: Manual) -> Iterator[Manual]:
-    """`page` in parts of at most `MAX_CHARS` and one block."""
+    """`page` in parts of at most `MAX_CHARS` plus one block."""
     parts: list[list[Block]] = [[]]
     room = MAX_CHARS
     for block in page.blocks:
@@ -96,7 +101,7 @@ def _cut(page: Manual) -> Iterator[Manual]:
 
 
 def _module_blocks(path: Path) -> Iterator[Block]:
-    """What the docstrings of a module, its public classes and functions and their methods say, each thing once."""
+    """The prose in the docstrings of a module, its public classes, functions and methods, without repetitions."""
     try:
         module = ast.parse(path.read_bytes())
     except SyntaxError:  # templates and deliberately broken examples
@@ -111,7 +116,10 @@ def _module_blocks(path: Path) -> Iterator[Block]:
 
 
 def _is_new(paragraph: str, said: set[str]) -> bool:
-    """Whether less than a fifth of its 5-grams stand in `said`, which they join: related functions share phrases."""
+    """Whether less than a fifth of the paragraph's 5-grams are in `said`. Adds them to `said`.
+
+    Related functions share phrases, so a few known 5-grams do not make a repetition.
+    """
     words = paragraph.split()
     ngrams = {" ".join(words[i : i + 5]) for i in range(max(1, len(words) - 4))}
     known = len(ngrams & said)
@@ -126,9 +134,6 @@ def _prose(documentation: str) -> Iterator[Block]:
             yield block
 
 
-_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-
-
 def _documented(node: _Documented, name: str) -> Iterator[tuple[str, _Documented]]:
     yield name, node
     if not isinstance(node, ast.Module | ast.ClassDef):
@@ -138,14 +143,8 @@ def _documented(node: _Documented, name: str) -> Iterator[tuple[str, _Documented
             yield from _documented(child, f"{name}.{child.name}".lstrip("."))
 
 
-_UNDERLINE = re.compile(r"([=\-~*^\"'`#+.])\1{2,}\s*")
-_ROLE = re.compile(r":[a-z:]+:`(?:[^`<]*<)?[~!]?([^`>]*)>?`")  # :class:`~a.b` and :ref:`words <target>`
-_MARKUP = re.compile(r"``([^`]*)``|\*\*([^*]+)\*\*")
-_DIRECTIVE = re.compile(r"\.\. [\w-]+::?\s*")
-
-
 def blocks_of(text: str) -> Iterator[Block]:
-    """Paragraphs, headings, code and definitions of text that is written as docstrings are."""
+    """Paragraphs, headings, code and definitions of a text in the style of docstrings."""
     for part in re.split(r"\n\s*\n", text.strip("\n")):
         lines = part.split("\n")
         while len(lines) > 1 and _UNDERLINE.fullmatch(lines[1]):
@@ -162,7 +161,7 @@ def blocks_of(text: str) -> Iterator[Block]:
 
 
 def _definitions(lines: list[str]) -> Iterator[Block]:
-    """`name : type`, and what is indented below it."""
+    """Terms, `name : type`, and the indented definitions below them."""
     inside: list[str] = []
     for line in lines:
         if line[:1].isspace():

@@ -10,11 +10,12 @@ Stages state their cost themselves (`GlobalStageConfig.cost`).
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from pipelines.executors import machine_memory
+from pipelines.lines import Line, Table
 from pipelines.preview.probe import Probe, run_probes
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
@@ -107,6 +108,33 @@ def reckon(
         Amount(work + at_end, "as in the probe, by bytes of the inputs; work is deleted when the shards are written"),
         at_end,
     )
+
+
+def curve_lines(curves: Sequence[StageCurve]) -> Iterator[Line]:
+    """The S-curve of each MinHash stage."""
+    for curve in curves:
+        yield f"{curve.stage}: {curve.bands} bands of {curve.rows} rows, half of the pairs at {curve.half_at:.3f}"
+        yield Table(
+            ("similarity", *(f"{similarity:.2f}" for similarity in curve.p_match)),
+            (("P(match)", *(f"{p:.3f}" for p in curve.p_match.values())),),
+        )
+
+
+def lines(estimate: Estimate) -> Iterator[Line]:
+    """The estimate: time by part, then the whole of time, memory and disk."""
+    yield Table(
+        ("part", "time", "assumption"),
+        tuple((part.name, _duration(part.seconds), part.assumption) for part in estimate.parts),
+    )
+    yield f"time: about {_duration(estimate.seconds)}"
+    yield f"memory: about {estimate.memory.num_bytes / 1e9:.2f} GB at the peak: {estimate.memory.assumption}"
+    disk = f"{estimate.disk.num_bytes / 1e6:,.0f} MB at the peak, {estimate.kept_disk_bytes / 1e6:,.0f} MB when done"
+    yield f"disk: about {disk}: {estimate.disk.assumption}"
+
+
+def _duration(seconds: float) -> str:
+    unit, name = next((u, n) for u, n in ((86_400, "days"), (3600, "h"), (60, "min"), (0, "s")) if seconds >= 2 * u)
+    return f"{seconds / (unit or 1):.1f} {name}"
 
 
 def _time(whole: "_Whole", busy: int, ready: float) -> tuple[EstimatedPart, ...]:

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.executors import InProcess
+from pipelines.lines import Line, Titled
 from pipelines.passes import execute
 from pipelines.preview.draw import documents_at, draw
-from pipelines.progress import Show
+from pipelines.progress import ProgressDisplay
 from pipelines.recipe import load_recipe
+from pipelines.report import funnel
 from pipelines.run.folder import RunFolder
 from pipelines.run.opening import open_run
 from shards.errors import UserError
@@ -19,6 +21,7 @@ from shards.sink import read_batches
 from shards.storage import find_inputs
 
 _POSITIONS = 20
+_CHARS_SHOWN = 300  # of each text
 
 
 @contextmanager
@@ -38,9 +41,18 @@ def sample_run(
                 out.write(record.data)
         settings = [*settings, f'source.{name}.paths=["{part}"]']
         run = open_run(load_recipe(recipe_name, settings), Path(temporary) / "run")
-        with Show() as show:
-            execute(run, InProcess(), show)
+        with ProgressDisplay() as progress:
+            execute(run, InProcess(), progress)
         yield run.folder.root
+
+
+def lines(run: Path, num_texts: int) -> Iterator[Line]:
+    """The funnel, then the beginnings of `num_texts` kept documents and as many for each drop reason."""
+    yield from funnel.lines(run, next_step=False)
+    for heading, url, text in texts_to_show(run, num_texts):
+        yield ""
+        yield Titled(heading, url or "")
+        yield "  " + " ".join((text or "").split())[:_CHARS_SHOWN]
 
 
 def texts_to_show(run: Path, number: int) -> Iterator[tuple[str, str, str]]:

@@ -10,7 +10,7 @@ Marin lost 76 % of a source and one cluster of 859,091 documents before anyone l
 
 from collections.abc import Iterator, Sequence
 
-from pipelines.numbers import count
+from pipelines.numbers import counted
 from pipelines.recipe import AlarmsConfig
 from pipelines.report.model import Alarm, DedupStage, DomainLoss, Duplicates, LargeCluster, Loss, StageAlarm
 
@@ -35,7 +35,7 @@ def _limited(sort: str, noun: str, lines: list[str], number: int | None = None) 
     """The first lines, and how many more alarms there are. `number` counts alarms, where `lines` do not hold all."""
     yield from (Alarm(sort, line) for line in lines[:_NAMED])
     if (more := (number or len(lines)) - _NAMED) > 0:
-        rest = count(more, f"more {noun}")
+        rest = counted(more, f"more {noun}")
         yield Alarm(sort, f"{rest} above the same limit; the worst are in the report: gristmill report RUN")
 
 
@@ -75,5 +75,5 @@ def _stage(stage: DedupStage) -> Iterator[str]:
         facts = ", ".join(f"{k} {v:,}" if isinstance(v, int) else f"{k} {v}" for k, v in raised[0].items())
         example = raised[0].get("example") or raised[0].get("id")
         look = f"gristmill explain RUN {example}" if example else "gristmill report RUN"
-        times = f" ({count(len(raised), 'time')})" if len(raised) > 1 else ""
+        times = f" ({counted(len(raised), 'time')})" if len(raised) > 1 else ""
         yield f"{stage.stage}: {sort}{times}, the first: {facts.partition(', ')[2]}; see it: {look}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.ledger.table import Ledger
-from pipelines.numbers import count
+from pipelines.numbers import counted
 from pipelines.recipe import Recipe
 from pipelines.report.model import Contamination, Hit, ReportedContamination, SearchedSet
 from pipelines.run.folder import RunFolder
@@ -108,7 +108,7 @@ def sentences(part: Contamination) -> list[str]:
     """A sentence for each set, found or not, and one for items that could not be searched for."""
     lines = []
     for found in part.sets:
-        items, documents = count(found.items, "item"), count(part.documents, "document")
+        items, documents = counted(found.items, "item"), counted(part.documents, "document")
         if found.documents:
             lines.append(
                 f"{found.name}: {found.documents:,} of {documents} hold {part.ngram}-grams of {found.found:,} of its "

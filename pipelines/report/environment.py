@@ -2,7 +2,7 @@
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from pipelines.numbers import count, number, percent, share, size
+from pipelines.numbers import counted, number, percent, share, size
 from pipelines.report.samples import visible
 from pipelines.report.svg import bar
 
@@ -19,7 +19,7 @@ def page_environment(package: str = "pipelines.report") -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "count": count,
+        "count": counted,
         "number": number,
         "percent": unbroken_percent,
         "size": size,

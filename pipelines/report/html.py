@@ -10,7 +10,7 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from pipelines.numbers import count, number, share
+from pipelines.numbers import counted, number, share
 from pipelines.recipe import Recipe
 from pipelines.report.aggregate import Aggregates, Failure, Sample
 from pipelines.report.audit import sentence
@@ -99,14 +99,14 @@ def findings(report: Report, recipe: Recipe) -> list[str]:
     most, name = max(losses, key=lambda loss: loss[0], default=(0, ""))
     if most:
         lines.append(
-            f"The stage that drops most is {name}: {count(most, 'document')}, {unbroken_percent(most / num_input)} of "
-            "the input."
+            f"The stage that drops most is {name}: {counted(most, 'document')}, "
+            f"{unbroken_percent(most / num_input)} of the input."
         )
     deciding = max(_rules_beside_others(report, recipe), key=lambda row: row.alone, default=None)
     if deciding is not None and deciding.alone:
         lines.append(
             f"Of the rules that measure text, {deciding.reason} decides most on its own: "
-            f"{count(deciding.alone, 'document')} fail{'s' * (deciding.alone == 1)} it and no other rule."
+            f"{counted(deciding.alone, 'document')} fail{'s' * (deciding.alone == 1)} it and no other rule."
         )
     if report.languages:
         identified = sum(row.documents for row in report.languages)
@@ -115,13 +115,13 @@ def findings(report: Report, recipe: Recipe) -> list[str]:
     if report.duplicates.stages:
         removed = sum(stage.removed for stage in report.duplicates.stages)
         part = unbroken_percent(share(removed, kept + removed), 2)
-        lines.append(f"Duplicates: {count(removed, 'document')}, {part} of those that no rule dropped.")
+        lines.append(f"Duplicates: {counted(removed, 'document')}, {part} of those that no rule dropped.")
     if report.alarms:
-        alarms = count(len(report.alarms), "alarm")
+        alarms = counted(len(report.alarms), "alarm")
         lines.append(f"Deduplication raised {alarms}: look at them before using the shards.")
     lines += [sentence(audit) + "." for audit in report.guesses]
     if report.damage:
-        lines.append(f"{count(len(report.damage), 'place')} of the input could not be read.")
+        lines.append(f"{counted(len(report.damage), 'place')} of the input could not be read.")
     return lines
 
 

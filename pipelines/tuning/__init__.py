@@ -1,1 +1,1 @@
-"""Thresholds, classifiers and extractors learned from given texts."""
+"""Thresholds, classifiers and extractors learned from texts that the user names."""

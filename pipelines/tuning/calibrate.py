@@ -1,14 +1,15 @@
-"""Thresholds for a language, from texts in it that are known to be clean: the way of FineWeb2 (arXiv 2506.20920).
+"""`gristmill calibrate`: thresholds for a language from clean texts in it, as FineWeb2 derives them (arXiv 2506.20920).
 
     texts ──our stages──▶ metrics ──mean, σ, quantiles──▶ [[stage]] tables with the reason of each value
 
-As published: stop words are those above .8 % of all words, above .3 % where that gives fewer than 8; word length is
-mean ± 1 σ over the words, in whole characters; the share of words with a letter is mean - 3 σ over the documents; the
-language score is median - σ, from .3 to .9.
+As in the paper, stop words are the words above .8 % of all words, or above .3 % where fewer than 8 reach .8 %. Word
+length is mean ± 1 σ over the words, in whole characters. The share of words with a letter is mean - 3 σ over the
+documents. The language score is median - σ, clipped to .3 to .9.
 
-The paper moves the other thresholds with statistics of web text, which clean text does not have. Here a bound of
-Gopher's and FineWeb's English stays, unless it would drop more than 1 % of the clean documents: then it becomes their
-1st or 99th percentile. So clean text only ever loosens it: how much repetition a web page may have, books cannot tell.
+The paper moves the other thresholds with statistics of web text, which clean text does not have. Here a threshold of
+Gopher's and FineWeb's English stays, unless it would drop more than 1 % of the clean documents. Then it becomes their
+1st or 99th percentile. So clean text only ever loosens a threshold: books do not show how much repetition a web page
+may have.
 """
 
 import math
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -29,45 +31,101 @@ from cleaners.gopher_repetition import GopherRepetitionConfig
 from cleaners.language import LanguageConfig, check_known, language_model_path, load_model
 from cleaners.thresholds import ThresholdConfig
 from pipelines.ledger.sketch import Sketch, TopCounter
-from pipelines.tuning.inputs import given_texts
+from pipelines.numbers import counted
+from pipelines.tuning.inputs import read_texts
+from shards.atomic import write_bytes
 from shards.errors import UserError
 from shards.stage import Batch, Stage, StageConfig
 from shards.unicode import PUNCTUATION, SYMBOL, classes
 
 _SEGMENTED = ("ja", "zh")  # languages whose words FineWeb2 takes from a segmenter
-_STOP_SHARES = (0.008, 0.003)  # of all words; the second where the first gives fewer than _LEAST_STOP_WORDS
-_LEAST_STOP_WORDS = 8
-_LEAST_DOCUMENTS = 100
-_TAIL = 0.01  # of clean documents that a bound may drop
-_OFF = (
+_STOP_WORD_SHARES = (0.008, 0.003)  # of all words; the second where the first gives fewer than _MIN_STOP_WORDS
+_MIN_STOP_WORDS = 8
+_MIN_DOCUMENTS = 100
+_TAIL = 0.01  # share of the clean documents that a threshold may drop
+_OFF = (  # rules that FineWeb2 switches off
     "gopher_repetition.max_duplicate_line_char_fraction",
     "gopher_repetition.max_duplicate_paragraph_fraction",
     "gopher_repetition.max_duplicate_paragraph_char_fraction",
     "fineweb.max_short_line_fraction",
 )
-_FINEWEB_CHARS = 0.1  # FineWeb2's bound on characters in duplicated lines, for all languages
-_PROSE = ("min_words", "max_words")  # no property of a language
-
+_FINEWEB_CHARS = 0.1  # FineWeb2's threshold for characters in duplicated lines, in all languages
+_LENGTHS = ("min_words", "max_words")  # settings that do not depend on the language
 
 T = TypeVar("T", bound=ThresholdConfig)
 
 
-def _config(kind: type[T], language: str, **settings: object) -> T:
-    """The settings that the fragment fixes; words are segmented where the language wants it and the stage can."""
-    if language in _SEGMENTED and "segmented" in kind.model_fields:
-        settings["segmented"] = True
-    return kind.model_validate(settings)
-
-
 @dataclass(frozen=True)
 class Value:
-    """One setting, and how it came about."""
+    """One setting and its derivation."""
 
     stage: str  # kind
     setting: str
     value: object
     default: object  # the published English one
     reason: str
+
+
+def derive_thresholds(paths: Sequence[str], language: str) -> list[Value]:
+    """Thresholds for `language` from all texts of the files `paths`. Blank texts are skipped."""
+    if not language.strip():
+        raise UserError("--language: empty; name the language of the texts as the language model does, like en")
+    check_known(load_model(language_model_path()), [language], "--language")
+    batches = _with_text(paths)
+    first, num_documents = [], 0
+    while num_documents < _MIN_DOCUMENTS and (batch := next(batches, None)) is not None:
+        first.append(batch)
+        num_documents += batch.num_rows
+    if num_documents < _MIN_DOCUMENTS:
+        raise UserError(
+            f"calibrate: {counted(num_documents, 'document')}; a σ needs at least {_MIN_DOCUMENTS}; "
+            "a text file is one document, so give JSON lines with one a line"
+        )
+    calibration = Calibration(language)
+    for batch in chain(first, batches):
+        calibration.add(batch)
+    return calibration.values()
+
+
+def lines(values: Iterable[Value], language: str) -> Iterator[str]:
+    """Each setting with its English value, the one for `language`, and its derivation."""
+    yield f"{'setting':60}  {'English':>7}  {language:>7}  how"
+    for value in values:
+        name = f"{value.stage}.{value.setting}"
+        if isinstance(value.value, list):
+            yield f"{name}: {' '.join(value.value)} ({value.reason})"
+        else:
+            yield f"{name:60}  {value.default!s:>7}  {value.value!s:>7}  {value.reason}"
+
+
+def fragment(values: Iterable[Value], language: str) -> str:
+    """The [[stage]] tables as TOML, to follow `extract` in a recipe."""
+    kinds: dict[str, list[Value]] = {}
+    for value in values:
+        kinds.setdefault(value.stage, []).append(value)
+    fixed: dict[str, dict[str, object]] = {
+        "language": {"languages": [language]},
+        "gopher_repetition": {"count_first_copies": False},
+    }
+    lines = [f"# Thresholds for {language!r}, from clean text by `gristmill calibrate`."]
+    for kind, values_of_kind in kinds.items():
+        lines += ["", "[[stage]]", *tomli_w.dumps({"kind": kind} | fixed.get(kind, {})).splitlines()]
+        for value in values_of_kind:
+            setting = tomli_w.dumps({value.setting: value.value}) if not isinstance(value.value, list) else ""
+            setting = setting.strip() or f"{value.setting} = {_toml_list(value.value)}"
+            lines.append(f"{setting}  # {value.reason}")
+    return "\n".join(lines) + "\n"
+
+
+def write_fragment(path: Path, values: Iterable[Value], language: str) -> None:
+    write_bytes(path, fragment(values, language).encode())
+
+
+def _config(kind: type[T], language: str, **settings: object) -> T:
+    """A stage's config with `settings`; it segments words where the language wants it and the stage can."""
+    if language in _SEGMENTED and "segmented" in kind.model_fields:
+        settings["segmented"] = True
+    return kind.model_validate(settings)
 
 
 class Moments:
@@ -94,7 +152,7 @@ class Moments:
 
 
 class Calibration:
-    """What clean texts of one language measure, batch after batch; memory does not grow with them."""
+    """Measurements of clean texts in one language, batch after batch, in constant memory."""
 
     def __init__(self, language: str) -> None:
         self.language = language
@@ -128,7 +186,7 @@ class Calibration:
         return self._moments.setdefault(metric, Moments())
 
     def values(self) -> list[Value]:
-        """Every setting that differs by language, in the order of the fragment."""
+        """All settings that depend on the language, in the order of the fragment."""
         segmented = [
             Value(config.name, "segmented", True, False, "words are a segmenter's, as in FineWeb2")
             for config, _ in self._stages
@@ -138,12 +196,12 @@ class Calibration:
         return [self._score(), *segmented, *measured]
 
     def _score(self) -> Value:
-        found = self._moment("language_score")
-        if not found.n:
+        scores = self._moment("language_score")
+        if not scores.n:
             raise UserError(f"--language {self.language}: the language model takes none of the texts for it")
-        median = found.sketch.quantile(0.5)
-        value = round(min(0.9, max(0.3, median - found.sigma)), 3)
-        reason = f"clip(median - σ, .3, .9): n {found.n:,}, median {median:.4f}, σ {found.sigma:.4f}"
+        median = scores.sketch.quantile(0.5)
+        value = round(min(0.9, max(0.3, median - scores.sigma)), 3)
+        reason = f"clip(median - σ, .3, .9): n {scores.n:,}, median {median:.4f}, σ {scores.sigma:.4f}"
         return Value("language", "min_score", value, LanguageConfig(name="language").min_score, reason)
 
     def _loosened(self, kind: str) -> Iterator[Value]:
@@ -159,20 +217,22 @@ class Calibration:
                 yield self._loosen(kind, metric, setting, published)
 
     def _loosen(self, kind: str, metric: str, setting: str, published: float) -> Value:
-        found = self._moment(f"{kind}.{metric}")
-        low = setting.startswith("min_")
-        tail = found.sketch.quantile(_TAIL if low else 1 - _TAIL)
-        looser = min(published, _down(tail)) if low else max(published, _up(tail))
-        which = f"p{100 * (_TAIL if low else 1 - _TAIL):g} {tail:.4g}"
-        kept = "the English value, which clean text keeps" if looser == published else "loosened to the percentile"
-        reason = f"{kept}: n {found.n:,}, mean {found.mean:.4g}, σ {found.sigma:.4g}, {which}"
+        """The published threshold, or the percentile of the clean documents where that is looser."""
+        moments = self._moment(f"{kind}.{metric}")
+        is_minimum = setting.startswith("min_")
+        quantile = _TAIL if is_minimum else 1 - _TAIL
+        tail = moments.sketch.quantile(quantile)
+        looser = min(published, _down(tail)) if is_minimum else max(published, _up(tail))
+        origin = "the English value, which clean text keeps" if looser == published else "loosened to the percentile"
+        percentile = f"p{100 * quantile:g} {tail:.4g}"
+        reason = f"{origin}: n {moments.n:,}, mean {moments.mean:.4g}, σ {moments.sigma:.4g}, {percentile}"
         return Value(kind, setting, looser, published, reason)
 
     def _quality(self) -> Iterator[Value]:
         config = GopherQualityConfig(name="gopher_quality")
         about = f"n {self._lengths.n:,} words, mean {self._lengths.mean:.2f}, σ {self._lengths.sigma:.2f}"
         low, high = self._lengths.mean - self._lengths.sigma, self._lengths.mean + self._lengths.sigma
-        # A document's mean length is at least 1 and rarely a whole number: the bounds are rounded outwards.
+        # A document's mean length is at least 1 and rarely a whole number, so the thresholds are rounded outwards.
         for setting, value, how in (
             ("min_mean_word_length", float(max(1, math.floor(low))), "mean - σ"),
             ("max_mean_word_length", float(math.ceil(high)), "mean + σ"),
@@ -183,65 +243,25 @@ class Calibration:
         reason = f"mean - 3 σ: n {alpha.n:,}, mean {alpha.mean:.4f}, σ {alpha.sigma:.4f}"
         yield Value("gopher_quality", "min_alpha_word_fraction", value, config.min_alpha_word_fraction, reason)
         for _, metric, setting in config.RULES:
-            if setting.startswith("max_") and setting not in (*_PROSE, "max_mean_word_length"):
+            if setting.startswith("max_") and setting not in (*_LENGTHS, "max_mean_word_length"):
                 yield self._loosen("gopher_quality", metric, setting, getattr(config, setting))
         yield self._stop_words(config.stop_words)
 
     def _stop_words(self, published: tuple[str, ...]) -> Value:
-        counted = self._words.top(1000)
+        most_frequent = self._words.top(1000)
         words: list[str] = []
         share = 0.0
-        for share in _STOP_SHARES:
-            words = [word for word, count in counted if count > share * self._num_words]
-            if len(words) >= _LEAST_STOP_WORDS:
+        for share in _STOP_WORD_SHARES:
+            words = [word for word, count in most_frequent if count > share * self._num_words]
+            if len(words) >= _MIN_STOP_WORDS:
                 break
         reason = f"above {100 * share:g} % of {self._num_words:,} words"
         return Value("gopher_quality", "stop_words", words, published, reason)
 
 
-def calibrate(paths: Sequence[str], language: str) -> list[Value]:
-    """The thresholds for `language` from all texts; blank ones are no documents."""
-    if not language.strip():
-        raise UserError("--language: empty; name the language of the texts as the language model does, like en")
-    check_known(load_model(language_model_path()), [language], "--language")
-    batches = _with_text(paths)
-    first, num_documents = [], 0
-    while num_documents < _LEAST_DOCUMENTS and (batch := next(batches, None)) is not None:
-        first.append(batch)
-        num_documents += batch.num_rows
-    if num_documents < _LEAST_DOCUMENTS:
-        raise UserError(
-            f"calibrate: {num_documents} document{'s' * (num_documents != 1)}; a σ needs at least {_LEAST_DOCUMENTS}; "
-            "a text file is one document, so give JSON lines with one a line"
-        )
-    calibration = Calibration(language)
-    for batch in chain(first, batches):
-        calibration.add(batch)
-    return calibration.values()
-
-
 def _with_text(paths: Sequence[str]) -> Iterator[Batch]:
-    for batch in given_texts(paths, "calibrate"):
+    for batch in read_texts(paths, "calibrate"):
         yield batch.filter(pc.not_equal(pc.utf8_trim_whitespace(batch["text"]), ""))
-
-
-def fragment(values: Iterable[Value], language: str) -> str:
-    """The [[stage]] tables, to be put behind `extract` in a recipe."""
-    kinds: dict[str, list[Value]] = {}
-    for value in values:
-        kinds.setdefault(value.stage, []).append(value)
-    fixed: dict[str, dict[str, object]] = {
-        "language": {"languages": [language]},
-        "gopher_repetition": {"count_first_copies": False},
-    }
-    lines = [f"# Thresholds for {language!r}, from clean text by `gristmill calibrate`."]
-    for kind, found in kinds.items():
-        lines += ["", "[[stage]]", *tomli_w.dumps({"kind": kind} | fixed.get(kind, {})).splitlines()]
-        for value in found:
-            written = tomli_w.dumps({value.setting: value.value}) if not isinstance(value.value, list) else ""
-            written = written.strip() or f"{value.setting} = {_toml_list(value.value)}"
-            lines.append(f"{written}  # {value.reason}")
-    return "\n".join(lines) + "\n"
 
 
 def _toml_list(words: object) -> str:
@@ -252,7 +272,7 @@ def _toml_list(words: object) -> str:
 
 @lru_cache(1 << 16)
 def _bare(word: str) -> str:
-    """In lower case without punctuation around it, as `gopher_quality` compares stop words; "" if none is left."""
+    """`word` in lower case without punctuation around it, as `gopher_quality` compares stop words; may be ""."""
     kinds = classes()
     inside = [i for i, char in enumerate(word) if kinds[ord(char)] not in (PUNCTUATION, SYMBOL)]
     return word[inside[0] : inside[-1] + 1].lower() if inside else ""

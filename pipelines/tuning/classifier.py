@@ -1,13 +1,14 @@
-"""Train a model filter, and see what it would keep.
+"""`gristmill classifier`: train a model filter, and score texts with it.
 
     positives ┐                                        ┌─ nine tenths ──fastText──▶ model.bin
     negatives ┴─▶ word_lines ──order of their hashes──▶┴─ a tenth ──▶ accuracy, AUC, precision of the best shares
 
-One thread, a fixed seed and an order that follows from the texts: the same texts give the same bytes, in whichever
-files they come. The settings are those of DCLM's `baselines/train_fasttext_classifier.py` with the word bigrams of its
-paper (arXiv 2406.11794, section 4.4); buckets are fastText's own 2,000,000, which make a model of 800 MB.
+Training uses one thread, a fixed seed and an order that follows from the texts. So the same texts give the same bytes,
+however they are spread over files. The settings are those of DCLM's `baselines/train_fasttext_classifier.py` with the
+word bigrams of its paper (arXiv 2406.11794, section 4.4). Buckets are fastText's own 2,000,000, which make a model of
+800 MB.
 
-While it works, `<model>.examples.part` lies beside the model. A kill leaves it there, and the next training of this
+During training, `<model>.examples.part` lies beside the model. A kill leaves it there, and the next training of this
 model replaces it.
 """
 
@@ -28,38 +29,53 @@ import xxhash
 from cleaners.assets.fasttext_file import missing_bytes
 from cleaners.classifier import NEGATIVE, POSITIVE, load_classifier, scores, word_lines
 from cleaners.language import LABEL
-from pipelines.tuning.inputs import check_output, given_texts
+from pipelines.numbers import counted, percent_of
+from pipelines.tuning.inputs import check_output, read_texts
 from shards.atomic import atomic_file, disk_error, write_bytes
 from shards.errors import RunError, UserError
 from shards.sink import ArrowSink
 
 _SETTINGS = {"lr": 0.1, "dim": 100, "ws": 5, "epoch": 5, "minCount": 1, "wordNgrams": 2}
-_MOST_BUCKETS = (1 << 31) - 1  # an int32 in fastText
-_LEAST_EXAMPLES = 100  # of a class; a tenth of them judges
+_MAX_BUCKETS = (1 << 31) - 1  # an int32 in fastText
+_MIN_EXAMPLES = 100  # of a class; a tenth of them is held out
 _LINE = np.dtype([("hash", "S16"), ("positive", "?"), ("offset", "<i8"), ("num_bytes", "<i8")])
-_SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)  # for which precision is told
+_SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)  # of the held-out texts, for which precision is reported
+_QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model's examples and how it does on the tenth of them that it has not seen."""
+    """A model's examples and its quality on the tenth of them that were held out."""
 
-    num_positive: int  # different ones, the held-out with them
+    num_positive: int  # distinct texts, including those held out
     num_negative: int
     num_held_out: int
     accuracy: float  # at a score of .5
     auc: float  # the chance that a positive has a better score than a negative
-    precision: dict[float, float]  # by share: of the best of the held-out, how many are positive
+    precision: dict[float, float]  # by share: the fraction of positives among the best of the held-out texts
 
 
-def train(positives: Sequence[str], negatives: Sequence[str], to: Path, *, buckets: int = 2_000_000) -> Trained:
-    """Write the model to `to`. `buckets` is how many different bigrams it can tell apart."""
+@dataclass(frozen=True)
+class Scored:
+    """Scores of texts, and the threshold that keeps the wanted share of them."""
+
+    num_texts: int
+    num_blank: int  # texts without words, which get no score
+    quantiles: dict[float, float]
+    min_score: float
+    num_kept: int  # with this score or a better one
+
+
+def train_classifier(
+    positives: Sequence[str], negatives: Sequence[str], to: Path, *, buckets: int = 2_000_000
+) -> Trained:
+    """Write the model to `to`. `buckets` is the number of different bigrams that it can tell apart."""
     import fasttext
 
     check_output(to)
     _check_memory(buckets)
     with _scratch(to) as (store, file):
-        examples = _different(
+        examples = _distinct(
             np.concatenate([_store(positives, store, positive=True), _store(negatives, store, positive=False)])
         )
         held_out = _held_out(examples)
@@ -68,136 +84,33 @@ def train(positives: Sequence[str], negatives: Sequence[str], to: Path, *, bucke
             file.write(f"{LABEL}{label} ".encode() + line + b"\n")
         file.flush()
         model = fasttext.train_supervised(file.name, **_SETTINGS, bucket=buckets, thread=1, seed=0, verbose=0)
-        chosen = examples[held_out]
-        texts = pa.array([line.decode() for _, line in _lines(store, chosen)], pa.large_string())
-    found = scores(model, POSITIVE, texts).to_numpy(zero_copy_only=False).astype(np.float64)
+        held_out_examples = examples[held_out]
+        texts = pa.array([line.decode() for _, line in _lines(store, held_out_examples)], pa.large_string())
+    values = scores(model, POSITIVE, texts).to_numpy(zero_copy_only=False).astype(np.float64)
     with atomic_file(to) as out:
         _save(model, out)
-    is_positive = chosen["positive"]
-    ranked = is_positive[np.argsort(-found, kind="stable")]
+    is_positive = held_out_examples["positive"]
+    ranked = is_positive[np.argsort(-values, kind="stable")]
     return Trained(
         num_positive=int(examples["positive"].sum()),
         num_negative=int((~examples["positive"]).sum()),
-        num_held_out=len(chosen),
-        accuracy=float(((found >= 0.5) == is_positive).mean()),
-        auc=auc(found[is_positive], found[~is_positive]),
+        num_held_out=len(held_out_examples),
+        accuracy=float(((values >= 0.5) == is_positive).mean()),
+        auc=auc(values[is_positive], values[~is_positive]),
         precision={share: float(ranked[: max(1, round(share * len(ranked)))].mean()) for share in _SHARES},
     )
 
 
-def auc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """The share of pairs in which the positive has the larger value; equal ones count half (Mann and Whitney 1947)."""
-    ordered = np.sort(negative)
-    below, up_to = (np.searchsorted(ordered, positive, side=side) for side in ("left", "right"))
-    return float((below + up_to).sum() / (2 * len(positive) * len(negative)))
+def training_lines(model: Path, trained: Trained) -> Iterator[str]:
+    """A model's examples and its quality on held-out texts."""
+    yield f"wrote {model}: {trained.num_positive:,} positive and {trained.num_negative:,} negative texts"
+    held_out = counted(trained.num_held_out, "held-out text")
+    yield f"of {held_out}: accuracy {trained.accuracy:.4f}, AUC {trained.auc:.4f}"
+    for share, precision in trained.precision.items():
+        yield f"of the best {share:.0%}: {precision:.1%} are positive"
 
 
-def _check_memory(buckets: int) -> None:
-    """UserError for a number of buckets that fastText cannot have or this machine cannot hold: 0 would end it with
-    SIGFPE, too many with the kernel's kill."""
-    if not 1 <= buckets <= _MOST_BUCKETS:
-        raise UserError(f"--buckets {buckets}: expected a number from 1 to {_MOST_BUCKETS:,}; 2,000,000 are usual")
-    needed, available = buckets * _SETTINGS["dim"] * 4, _available_bytes()
-    if needed > available:
-        raise UserError(
-            f"--buckets {buckets}: {_SETTINGS['dim']} numbers of 4 bytes each make {needed / 1e9:,.1f} GB, and "
-            f"{available / 1e9:,.1f} GB of memory are available; give at most {available // (needed // buckets)}"
-        )
-
-
-def _available_bytes() -> int:
-    """Memory that can be had without swapping, as Linux tells it; elsewhere all that the machine has."""
-    try:
-        found = re.search(r"^MemAvailable: +(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    except OSError:
-        found = None
-    return int(found[1]) << 10 if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-@contextmanager
-def _scratch(to: Path) -> Iterator[tuple[IO[bytes], Any]]:
-    """(a file without a name for all texts, `<to>.examples.part` for those that fastText reads)."""
-    examples = to.with_name(to.name + ".examples.part")
-    try:
-        with tempfile.TemporaryFile(dir=to.parent) as store, examples.open("wb") as file:
-            try:
-                yield store, file
-            finally:
-                examples.unlink(missing_ok=True)
-    except OSError as error:
-        raise disk_error(to, error) from error
-
-
-def _save(model: Any, out: IO[bytes]) -> None:
-    """Write the model to where `out` is. fastText says nothing of a full disk."""
-    model.save_model(out.name)
-    if missing := missing_bytes(Path(out.name)):
-        os.posix_fallocate(out.fileno(), out.seek(0, os.SEEK_END), missing)  # raises what the disk has against it
-        raise RunError(f"{out.name}: fastText left out {missing:,} bytes of the model; run the same command again")
-
-
-def _store(paths: Sequence[str], store: IO[bytes], *, positive: bool) -> np.ndarray:
-    """Append the lines of the texts to `store`; _LINE[texts] says where they are. Texts without words are left out."""
-    option = "--positive" if positive else "--negative"
-    entries = []
-    for batch in given_texts(paths, option):
-        for line in filter(None, word_lines(batch["text"])):
-            data = line.encode()
-            entries.append((xxhash.xxh3_128_digest(data), positive, store.tell(), len(data)))
-            store.write(data)
-    if len(entries) < _LEAST_EXAMPLES:
-        raise UserError(
-            f"{option}: {len(entries)} documents with words; at least {_LEAST_EXAMPLES} are needed to learn"
-        )
-    return np.array(entries, _LINE)
-
-
-def _different(examples: np.ndarray) -> np.ndarray:
-    """`examples` in the order of their hashes, each text once. UserError where a text is in both classes."""
-    examples = examples[np.argsort(examples["hash"], kind="stable")]
-    again = np.append(False, examples["hash"][1:] == examples["hash"][:-1])
-    both = again[1:] & (examples["positive"][1:] != examples["positive"][:-1])
-    if both.any():
-        raise UserError(
-            f"--positive and --negative: {int(both.sum()):,} texts are in both; take them out of one, since a document "
-            "cannot be an example of each"
-        )
-    examples = examples[~again]
-    for positive, option in ((True, "--positive"), (False, "--negative")):
-        if (num := int((examples["positive"] == positive).sum())) < _LEAST_EXAMPLES:
-            raise UserError(f"{option}: {num} different documents; at least {_LEAST_EXAMPLES} are needed to learn")
-    return examples
-
-
-def _held_out(examples: np.ndarray) -> np.ndarray:
-    """bool[examples]: of each class every tenth, in the order of hashes."""
-    held_out = np.zeros(len(examples), np.bool_)
-    for positive in (True, False):
-        held_out[np.flatnonzero(examples["positive"] == positive)[::10]] = True
-    return held_out
-
-
-def _lines(store: IO[bytes], examples: np.ndarray) -> Iterator[tuple[Any, bytes]]:
-    for example in examples:
-        store.seek(int(example["offset"]))
-        yield example, store.read(int(example["num_bytes"]))
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What a model says of texts, and the bound that keeps the wanted share of them."""
-
-    num_texts: int
-    num_blank: int  # without words: no score
-    quantiles: dict[float, float]
-    min_score: float
-    num_kept: int  # with this score or a better one
-
-
-_QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-
-
-def apply(
+def apply_classifier(
     model: Path, paths: Sequence[str], *, label: str, top: float | None, min_score: float | None, to: Path | None
 ) -> Scored:
     """Score all texts. With `to`, write `scores.arrow` (id, score) and `stage.toml`, for a recipe, into that folder."""
@@ -212,10 +125,10 @@ def apply(
     schema = pa.schema([("id", pa.string()), ("score", pa.float64())])
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in given_texts(paths, "classifier apply"):
-            found = pa.RecordBatch.from_arrays([batch["id"], scores(classifier, label, batch["text"])], schema=schema)
-            parts.append(found["score"].to_numpy(zero_copy_only=False).astype(np.float64))
-            yield found
+        for batch in read_texts(paths, "classifier apply"):
+            scored = pa.RecordBatch.from_arrays([batch["id"], scores(classifier, label, batch["text"])], schema=schema)
+            parts.append(scored["score"].to_numpy(zero_copy_only=False).astype(np.float64))
+            yield scored
 
     if to is None:
         for _ in batches():
@@ -241,3 +154,114 @@ def apply(
         min_score=min_score,
         num_kept=len(measured) - int(np.searchsorted(measured, min_score, side="left")),
     )
+
+
+def score_lines(scored: Scored) -> Iterator[str]:
+    """Quantiles of the scores, and what the threshold keeps."""
+    for quantile, score in scored.quantiles.items():
+        yield f"p{100 * quantile:g}: {score:.6f}"
+    num_scored = scored.num_texts - scored.num_blank
+    share = percent_of(scored.num_kept, num_scored)
+    yield f"min_score {scored.min_score:.9g} keeps {scored.num_kept:,} of {num_scored:,} ({share})"
+    if scored.num_blank:
+        yield f"texts without words, which get no score: {scored.num_blank:,}"
+
+
+def auc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """The share of pairs in which the positive has the larger value; ties count half (Mann and Whitney 1947)."""
+    ordered = np.sort(negative)
+    below, up_to = (np.searchsorted(ordered, positive, side=side) for side in ("left", "right"))
+    return float((below + up_to).sum() / (2 * len(positive) * len(negative)))
+
+
+def _check_memory(buckets: int) -> None:
+    """Raise UserError for a number of buckets that fastText cannot have or this machine cannot hold.
+
+    fastText ends with SIGFPE for 0 buckets, and the kernel kills it for too many.
+    """
+    if not 1 <= buckets <= _MAX_BUCKETS:
+        raise UserError(f"--buckets {buckets}: expected a number from 1 to {_MAX_BUCKETS:,}; 2,000,000 are usual")
+    needed, available = buckets * _SETTINGS["dim"] * 4, _available_bytes()
+    if needed > available:
+        raise UserError(
+            f"--buckets {buckets}: {_SETTINGS['dim']} numbers of 4 bytes each make {needed / 1e9:,.1f} GB, and "
+            f"{available / 1e9:,.1f} GB of memory are available; give at most {available // (needed // buckets)}"
+        )
+
+
+def _available_bytes() -> int:
+    """Memory available without swapping, as Linux reports it; elsewhere all memory of the machine."""
+    try:
+        match = re.search(r"^MemAvailable: +(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        match = None
+    return int(match[1]) << 10 if match else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def _scratch(to: Path) -> Iterator[tuple[IO[bytes], Any]]:
+    """Two scratch files: a nameless one for all texts, and `<to>.examples.part` for those that fastText reads."""
+    examples = to.with_name(to.name + ".examples.part")
+    try:
+        with tempfile.TemporaryFile(dir=to.parent) as store, examples.open("wb") as file:
+            try:
+                yield store, file
+            finally:
+                examples.unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_error(to, error) from error
+
+
+def _save(model: Any, out: IO[bytes]) -> None:
+    """Write the model to the file `out`. fastText does not report a full disk, so the length is checked."""
+    model.save_model(out.name)
+    if missing := missing_bytes(Path(out.name)):
+        os.posix_fallocate(out.fileno(), out.seek(0, os.SEEK_END), missing)  # raises the error that fastText hides
+        raise RunError(f"{out.name}: fastText left out {missing:,} bytes of the model; run the same command again")
+
+
+def _store(paths: Sequence[str], store: IO[bytes], *, positive: bool) -> np.ndarray:
+    """Append the lines of the texts to `store` and return their positions, _LINE[texts]. Skip texts without words."""
+    option = "--positive" if positive else "--negative"
+    entries = []
+    for batch in read_texts(paths, option):
+        for line in filter(None, word_lines(batch["text"])):
+            data = line.encode()
+            entries.append((xxhash.xxh3_128_digest(data), positive, store.tell(), len(data)))
+            store.write(data)
+    if len(entries) < _MIN_EXAMPLES:
+        documents = counted(len(entries), "document")
+        raise UserError(f"{option}: {documents} with words; at least {_MIN_EXAMPLES} are needed to learn")
+    return np.array(entries, _LINE)
+
+
+def _distinct(examples: np.ndarray) -> np.ndarray:
+    """`examples` in the order of their hashes, each text once. UserError where a text is in both classes."""
+    examples = examples[np.argsort(examples["hash"], kind="stable")]
+    is_repeat = np.append(False, examples["hash"][1:] == examples["hash"][:-1])
+    in_both = is_repeat[1:] & (examples["positive"][1:] != examples["positive"][:-1])
+    if in_both.any():
+        raise UserError(
+            f"--positive and --negative: {counted(int(in_both.sum()), 'text')} in both; take each out of one, since a "
+            "document cannot be an example of both classes"
+        )
+    examples = examples[~is_repeat]
+    for positive, option in ((True, "--positive"), (False, "--negative")):
+        if (number := int((examples["positive"] == positive).sum())) < _MIN_EXAMPLES:
+            documents = counted(number, "different document")
+            raise UserError(f"{option}: {documents}; at least {_MIN_EXAMPLES} are needed to learn")
+    return examples
+
+
+def _held_out(examples: np.ndarray) -> np.ndarray:
+    """bool[examples]: every tenth of each class, in the order of hashes."""
+    held_out = np.zeros(len(examples), np.bool_)
+    for positive in (True, False):
+        held_out[np.flatnonzero(examples["positive"] == positive)[::10]] = True
+    return held_out
+
+
+def _lines(store: IO[bytes], examples: np.ndarray) -> Iterator[tuple[Any, bytes]]:
+    for example in examples:
+        store.seek(int(example["offset"]))
+        yield example, store.read(int(example["num_bytes"]))

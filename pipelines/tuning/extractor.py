@@ -1,9 +1,9 @@
-"""Score extraction engines on labelled pages, and train our own."""
+"""`gristmill extractor`: score extraction engines on labelled pages, and train our own."""
 
 import importlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +11,35 @@ from cleaners.engines import ENGINES
 from cleaners.extraction.model import model_path
 from cleaners.extraction.training.pages import Tell, TruthPage, crawl_pages, num_pages, own_pages, read_truth
 from cleaners.extraction.training.score import Engine, Scores, difference
+from pipelines.lines import Line, Table
+from pipelines.numbers import counted
 from shards.atomic import try_folder
 from shards.errors import RunError, UserError
 
-_EVERY = 200  # pages between lines of progress
+_PAGES_A_LINE = 200  # between two lines of progress
 
 
 def engine_of(name: str) -> Engine:
-    """An engine by its name, or a function `module:function` of HTML and URL."""
+    """An engine by its name, or the user's own by `module:function`, a function of HTML and URL."""
     if ":" in name:
-        module, _, function = name.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise UserError(f"{name}: no such function ({error}); give module:function of HTML and URL") from None
-        if not callable(found):
-            raise UserError(f"{name}: is no function; give module:function of HTML and URL")
-        return lambda html, url: str(found(html, url) or "")
+        return _user_engine(name)
     if name not in ENGINES:
         raise UserError(f"{name}: no such engine; there are {', '.join(ENGINES)}, and module:function of your own")
     return lambda html, url: ENGINES[name](html, url, favour="balanced")
 
 
-def score(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -> dict[str, Any]:
-    """Summaries by engine; of each behind the first, what the first is better by."""
+def score_engines(names: Sequence[str], warcs: Sequence[str], truth: Path, report: Tell) -> dict[str, Any]:
+    """Summaries by engine. All but the first also say by how much the first is better."""
     engines = {name: engine_of(name) for name in names}
     scores = {name: Scores() for name in names}
     wanted = read_truth(truth)
     done = 0
-    for page in labelled_pages(warcs, wanted, str(truth), tell):
+    for page in labelled_pages(warcs, wanted, str(truth), report):
         for name, engine in engines.items():
-            try:
-                scores[name].add(engine, page.html, page.url, page.truth)
-            except Exception as error:
-                raise UserError(f"{page.url}: {name} failed on it ({type(error).__name__}: {error})") from error
+            scores[name].add(engine, page.html, page.url, page.truth)
         done += 1
-        if done % _EVERY == 0:
-            tell(f"{done:,} of {len(wanted):,} pages")
+        if done % _PAGES_A_LINE == 0:
+            report(f"{done:,} of {counted(len(wanted), 'page')}")
     first = scores[names[0]]
     out: dict[str, Any] = {"missing": num_pages(wanted) - done}
     for name in names:
@@ -61,10 +53,33 @@ def score(names: Sequence[str], warcs: Sequence[str], truth: Path, tell: Tell) -
     return out
 
 
+def scores_as_json(names: Sequence[str], scores: Mapping[str, Any]) -> str:
+    """The first engine's summary, with the others inside it by name."""
+    return json.dumps(scores[names[0]] | {k: v for k, v in scores.items() if k != names[0]}, ensure_ascii=False)
+
+
+def score_lines(names: Sequence[str], scores: Mapping[str, Any]) -> Iterator[Line]:
+    """A table with a column for each engine, the differences to the first, and what limits the comparison."""
+    yield Table(("", *names), tuple(_rows([scores[name] for name in names])), ruled=True)
+    for name in names[1:]:
+        lead = scores[name]["behind_first"]
+        if lead["f1"] is not None and lead["f1_interval"]:
+            low, high = lead["f1_interval"]
+            yield f"{names[0]} − {name}: {lead['f1']:+.3f}, 95 % of hosts drawn anew [{low:+.3f}, {high:+.3f}]"
+    for name in names:
+        if sets := scores[name].get("trained_on"):
+            yield f"{name} was trained on {', '.join(sets)}: see its card for F1 on pages that it had not seen"
+    if scores["missing"]:
+        yield f"pages of the truth that are neither in the WARC files nor brought as html: {scores['missing']:,}"
+
+
 def labelled_pages(
-    warcs: Sequence[str], truth: Sequence[dict[str, Any]], where: str, tell: Tell
+    warcs: Sequence[str], truth: Sequence[dict[str, Any]], where: str, report: Tell
 ) -> Iterator[TruthPage]:
-    """By the `html` that a line brings, or from the WARC files; UserError, which names `where`, if there is none."""
+    """The pages of `truth`, by the `html` of their lines or from the WARC files. `where` begins the messages.
+
+    UserError if there is none.
+    """
     own = own_pages(truth)
     if not warcs and not own:
         raise UserError(f"{where}: no line brings its `html`; give the crawl with --warc")
@@ -73,32 +88,33 @@ def labelled_pages(
         return
     elsewhere = [page for page in truth if page.get("html") is None]
     if twice := [url for url, lines in Counter(page["url"] for page in elsewhere).items() if lines > 1]:
-        tell(f"{where}: names {len(twice):,} addresses twice ({twice[0]}); the last line of each counts")
+        report(f"{where}: names {counted(len(twice), 'URL')} twice ({twice[0]}); the last line of each counts")
     damage: list[str] = []
 
-    def damaged(line: str) -> None:
+    def report_damage(line: str) -> None:
         damage.append(line)
-        tell(line)
+        report(line)
 
-    found = len(own)
-    for page in crawl_pages(warcs, elsewhere, damaged):
-        found += 1
+    num_read = len(own)
+    for page in crawl_pages(warcs, elsewhere, report_damage):
+        num_read += 1
         yield page
-    if not found:
+    if not num_read:
         cause = damage[0] if damage else "are they of another crawl?"
-        raise UserError(f"{where}: none of its {len(truth):,} pages is in the WARC files; {cause}")
+        raise UserError(f"{where}: none of its pages ({len(truth):,}) is in the WARC files; {cause}")
 
 
-def train(
+def train_extractor(
     labelled: Sequence[Path],
     warcs: Sequence[str],
     folder: Path,
     sets: Sequence[str],
-    tell: Tell,
+    report: Tell,
 ) -> tuple[Path, dict[str, Any]]:
-    """Train on the pages of the files of truth, from the WARC files or by their own `html`; (model, its card).
+    """Train on labelled pages from the WARC files or by their own `html`; return the model's path and its card.
 
-    A page that more than one file names is labelled by the last of them."""
+    A page that several of the files `labelled` name has the label of the last of them.
+    """
     try:
         import lightgbm  # noqa: F401
     except ImportError:
@@ -112,26 +128,74 @@ def train(
     for path in labelled:
         truth = read_truth(path)
         named = {page["url"] for page in truth}
-        found = [page for page in truth if not sets or page.get("set") in sets]
-        if not found:
+        wanted = [page for page in truth if not sets or page.get("set") in sets]
+        if not wanted:
             raise UserError(f"{path}: has no page of the sets {', '.join(sets)}")
-        pages = [page for page in pages if page["url"] not in named] + found
+        pages = [page for page in pages if page["url"] not in named] + wanted
     _check_folder(folder)
     where = ", ".join(map(str, labelled))
-    prepared = prepared_pages(labelled_pages(warcs, pages, where, tell), num_pages(pages), tell)
+    prepared = prepared_pages(labelled_pages(warcs, pages, where, report), num_pages(pages), report)
     try:
-        model, card = fit_and_save(prepared, folder, Settings(), data_cards(prepared), tell)
+        model, card = fit_and_save(prepared, folder, Settings(), data_cards(prepared), report)
         write_report(model.with_suffix(".html"), card)
     except RunError as error:
         if not isinstance(cause := error.__cause__, OSError):
             raise
-        told = f"--out {folder}: the model cannot be written ({cause.strerror or cause}); make room and train again"
-        raise RunError(told) from error  # that of a run says that it resumes, which training does not
+        # The message of a run would say that the same command resumes, which training does not.
+        message = f"--out {folder}: the model cannot be written ({cause.strerror or cause}); make room and train again"
+        raise RunError(message) from error
     return model, card
 
 
+def training_lines(model: Path, card: Mapping[str, Any]) -> Iterator[str]:
+    """F1 of a new model by type of page and in all."""
+    for kind, scores in card["by_type"].items():
+        yield f"{kind}: F1 {scores['f1']:.3f} of {counted(scores['pages'], 'page')}"
+    if card["f1_across_folds"] is None:
+        yield "no F1: the pages are labelled by snippets alone, and none has its main text"
+    else:
+        yield f"F1 {card['f1_across_folds']:.4f}, each page by a model that saw none of its host"
+    yield f"wrote {model}, its card and {model.with_suffix('.html').name}"
+
+
+def _user_engine(name: str) -> Engine:
+    module, _, function_name = name.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), function_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{name}: no such function ({error}); give module:function of HTML and URL") from None
+    if not callable(function):
+        raise UserError(f"{name}: is no function; give module:function of HTML and URL")
+
+    def engine(html: str, url: str) -> str:
+        try:
+            return str(function(html, url) or "")
+        except Exception as error:
+            raise UserError(f"{url}: {name} failed on it ({type(error).__name__}: {error})") from error
+
+    return engine
+
+
+def _rows(summaries: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """F1 of all pages, F1 or accuracy by type and by set, and time; a column for each summary."""
+
+    def row(title: str, value: Callable[[Any], float | None], digits: int = 3) -> tuple[str, ...]:
+        values = map(value, summaries)
+        return title, *("–" if number is None else f"{number:.{digits}f}" for number in values)
+
+    yield row("F1", lambda summary: summary["f1"])
+    for key in ("types", "sets"):
+        for kind, scores in summaries[0][key].items():
+            if "f1" in scores:
+                yield row(f"{kind} ({scores['pages']:,})", lambda s, key=key, kind=kind: s[key][kind].get("f1"))  # type: ignore[misc]
+            if key == "sets" and "accuracy" in scores:
+                yield row(f"{kind}, snippets", lambda s, key=key, kind=kind: s[key][kind]["accuracy"])  # type: ignore[misc]
+    yield row("ms a page", lambda summary: summary["ms_per_page"], 2)
+    yield row("first call, s", lambda summary: summary["first_call_s"], 2)
+
+
 def _check_folder(folder: Path) -> None:
-    """What cannot be saved is not trained."""
+    """Raise UserError where no model could be saved, before it is trained."""
     try:
         try_folder(folder)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The page of a training: F1 by type, calibration, what features are worth, the worst pages, the data."""
+"""The HTML report of a trained extractor: F1 by type, calibration, gain of features, worst pages, data."""
 
 from pathlib import Path
 from typing import Any

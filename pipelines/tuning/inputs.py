@@ -1,8 +1,8 @@
-"""What somebody names on the command line: texts to read, and the file that gets the result.
+"""Files named on the command line: texts to read, and the file to write.
 
 runs/a/shards  curated.jsonl.gz  books/*.txt ──▶ batches of rows, file after file
 
-Shards, Parquet, JSON lines and text files are told apart by their ends.
+The suffix of a file's name tells shards, Parquet, JSON lines and text files apart.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,11 +19,11 @@ from shards.storage import InputFile, find_inputs
 _KINDS = ("shards", "parquet", "jsonl", "text")
 
 
-def given_texts(paths: Iterable[str], where: str) -> Iterator[Batch]:
+def read_texts(paths: Iterable[str], where: str) -> Iterator[Batch]:
     """Every row of the files that `paths` name: files, folders, globs, URLs. `where` begins the messages.
 
-    RunError where a file cannot be read to its end: a model or a threshold of half the texts would look like a whole
-    one.
+    RunError where a file cannot be read to its end, because a model or a threshold made from half of the texts would
+    look like one made from all.
     """
     sources = {kind: SourceConfig.parse({"kind": kind}, where) for kind in _KINDS}
     suffixes = {suffix: config for config in sources.values() for suffix in config.suffixes}
@@ -35,7 +35,7 @@ def given_texts(paths: Iterable[str], where: str) -> Iterator[Batch]:
 
 
 def check_output(path: Path) -> None:
-    """Our error where no file can be made at `path`: before the work that would be lost, not after it."""
+    """Raise our error where no file can be written at `path`, before the work that would be lost."""
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a file in it")
     try:

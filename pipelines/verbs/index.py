@@ -40,9 +40,10 @@ from dedup.lsh.signing import SignedFiles, Signing, Verify, sign
 from dedup.url_dedup import UrlDedupConfig
 from dedup.verdicts import NOT_HERE
 from pipelines.executors import Executor
+from pipelines.numbers import counted
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.run.folder import RunFolder
-from pipelines.tuning.inputs import given_texts
+from pipelines.tuning.inputs import read_texts
 from pipelines.verbs.remove import require_whole
 from shards.errors import UserError
 from shards.exchange import ExchangeUnit
@@ -89,6 +90,16 @@ def add(index: Path, run: Path, executor: Executor, recipe: str | None = None) -
         part = Part(name, fingerprint, num_documents, settings, [unit.key for unit in units], {})
         write_part(part_folder, part)
     return Added(part_folder, num_documents, False, tuple(_edited(made_of)))
+
+
+def lines(index: Path, run: Path, added: Added) -> Iterator[str]:
+    """What `add` did, after its warnings."""
+    for warning in added.warnings:
+        yield f"note: {warning}"
+    if added.was_there:
+        yield f"{index}: {run} is there already, as {added.folder.name}; nothing was changed"
+    else:
+        yield f"{index}: added {counted(added.num_documents, 'document')} of {run}"
 
 
 def _settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
@@ -199,6 +210,14 @@ def query(
                     yield Match(name)
 
 
+def line(match: Match) -> str:
+    """One answer of `query`."""
+    if match.kind is None:
+        return f"{match.asked}: nothing like it"
+    similarity = "" if match.similarity is None else f" {match.similarity:.3f}"
+    return f"{match.asked}: {match.kind}{similarity}, {match.id} {match.url} of {match.run}"
+
+
 def _questions(inputs: Sequence[str], urls: Sequence[str]) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """(name, row) of each document, some thousands at a time."""
     pending: list[tuple[str, dict[str, Any]]] = []
@@ -215,7 +234,7 @@ def _questions(inputs: Sequence[str], urls: Sequence[str]) -> Iterator[list[tupl
 
 
 def _asked(inputs: Sequence[str], urls: Sequence[str]) -> Iterator[dict[str, Any]]:
-    batches: Iterable[pa.RecordBatch] = given_texts(inputs, "index query") if inputs else ()
+    batches: Iterable[pa.RecordBatch] = read_texts(inputs, "index query") if inputs else ()
     for batch in batches:
         yield from batch.select(["id", "url", "text"]).to_pylist()
     for url in urls:

@@ -30,6 +30,7 @@ from cleaners.assets.domains import Domains, host_of
 from cleaners.assets.listfile import open_list
 from dedup.index import remove_documents
 from dedup.url_keys import hosts_of_keys, may_have_host, url_keys
+from pipelines.numbers import counted
 from pipelines.report.build import write_report, write_report_json
 from pipelines.run.folder import RunFolder
 from shards.errors import RunError, UserError
@@ -168,6 +169,18 @@ def remove_from_run(path: Path, requests: Requests) -> Removed:
             write_report(run.root)
         run.delete(RunFolder.REMOVING)
     return removed
+
+
+def lines(removed: Removed) -> Iterator[str]:
+    """How many documents were removed, which shards this changed, and what to do about them."""
+    yield (
+        f"{removed.run}: {counted(removed.num_documents, 'document')} removed, "
+        f"{removed.num_kept:,} of them from its shards"
+    )
+    for shard in removed.shards:
+        yield f"changed: {shard}"
+    if removed.shards:
+        yield "token shards made of these still hold the documents: `gristmill tokenize` makes them anew"
 
 
 def carry_over(runs: Sequence[RunFolder], run: RunFolder) -> None:

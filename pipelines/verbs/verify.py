@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.ledger.clusters import ABSENT, Cluster, Clusters, cluster_reasons
+from pipelines.numbers import counted
 from pipelines.recipe import parse_recipe
 from pipelines.report.build import summary
 from pipelines.report.model import differing, read_report_file
@@ -60,6 +61,13 @@ def verify_run(folder: Path) -> tuple[int, list[str]]:
             problems += _check_twins(run) if whole else ()  # of ledgers that are what was written
     problems += _strays(run, chains, names, manifests)
     return len(names), problems
+
+
+def lines(folder: Path, num_units: int, problems: Sequence[str]) -> Iterator[str]:
+    """The problems; without any, a line that says what was checked."""
+    yield from problems
+    if not problems:
+        yield f"{folder}: {counted(num_units, 'unit')} whole: files, checksums, rows and counts agree"
 
 
 def _remedy(run: RunFolder, name: str) -> str:

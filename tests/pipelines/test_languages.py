@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.demo import fates, kept_texts
-from pipelines.demo.crawl import KEPT, Article, Page, Planted, article, chinese, planted, russian, warc
+from pipelines.demo.cleaning import fates, kept_texts
+from pipelines.demo.crawl import Article, Page, Planted, article, chinese, planted, russian, warc
 from pipelines.executors import InProcess
 from pipelines.ledger.table import KEPT as KEPT_FATE
 from pipelines.ledger.table import Ledger
@@ -16,6 +16,7 @@ from pipelines.passes import execute
 from pipelines.recipe import load_recipe
 from pipelines.run.opening import open_run
 from shards.errors import UserError
+from shards.schema import KEPT
 from shards.sink import read_batches
 
 CHINESE = ("mill.zh", "roof.zh", "clock.zh")

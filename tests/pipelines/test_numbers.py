@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.numbers import count, number, percent, share, size
+from pipelines.numbers import counted, number, percent, share, size
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ def test_a_number_is_whole_or_has_three_digits(value: float | None, text: str) -
 
 @pytest.mark.parametrize(("value", "text"), [(0, "0 documents"), (1, "1 document"), (2000, "2,000 documents")])
 def test_a_noun_agrees_with_its_number(value: int, text: str) -> None:
-    assert count(value, "document") == text
+    assert counted(value, "document") == text
 
 
 def test_a_share_of_nothing_is_no_number() -> None:

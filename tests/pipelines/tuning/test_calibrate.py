@@ -1,8 +1,7 @@
+"""Thresholds from clean text, beside plain statistics of the same text."""
+
 import gzip
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from pipelines.executors import InProcess
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
 from pipelines.run.opening import open_run
-from pipelines.tuning import calibrate as module
-from pipelines.tuning.calibrate import Moments, Value, calibrate, fragment
+from pipelines.tuning import calibrate
+from pipelines.tuning.calibrate import Moments, Value, derive_thresholds, fragment, lines
 from shards.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("language_model")
@@ -51,7 +50,7 @@ def texts_of(path: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def values(russian: Path) -> dict[str, Value]:
-    return {f"{value.stage}.{value.setting}": value for value in calibrate([str(russian)], "ru")}
+    return {f"{value.stage}.{value.setting}": value for value in derive_thresholds([str(russian)], "ru")}
 
 
 @pytest.mark.real
@@ -59,10 +58,10 @@ def test_stop_words_are_the_words_above_a_share_of_all(values: dict[str, Value],
     words = [word for text in texts_of(russian) for word in text.split()]
     counts = Counter("".join(c if c.isalnum() else " " for c in word).strip().lower() for word in words)
     common = {word for word, n in counts.items() if n > 0.008 * len(words) and word.isalpha()}
-    found = values["gopher_quality.stop_words"].value
-    assert isinstance(found, list)
-    assert len(found) >= 8
-    assert set(found) == common
+    stop_words = values["gopher_quality.stop_words"].value
+    assert isinstance(stop_words, list)
+    assert len(stop_words) >= 8
+    assert set(stop_words) == common
     assert {"и", "в", "не", "на"} <= common
 
 
@@ -79,17 +78,18 @@ def test_the_fragment_runs_and_drops_little_of_the_clean_text(
     values: dict[str, Value], russian: Path, tmp_path: Path
 ) -> None:
     tables = fragment(values.values(), "ru")
+    assert len(list(lines(values.values(), "ru"))) == 1 + len(values)
     assert all("  # " in line for line in tables.splitlines() if line[:4] in ("min_", "max_", "stop"))
     (tmp_path / "recipe.toml").write_text(f'[source.books]\nkind = "jsonl"\n\n{tables}')
     recipe = load_recipe(str(tmp_path / "recipe.toml"), [f"source.paths={russian}"])
     execute(open_run(recipe, tmp_path / "run"), InProcess(), lambda _: None)
-    found = json.loads((tmp_path / "run" / "report.json").read_bytes())
-    assert found["documents"]["input"] > 100
-    assert found["documents"]["kept"] >= 0.9 * found["documents"]["input"]
+    report = json.loads((tmp_path / "run" / "report.json").read_bytes())
+    assert report["documents"]["input"] > 100
+    assert report["documents"]["kept"] >= 0.9 * report["documents"]["input"]
 
 
 @pytest.mark.real
-def test_clean_text_only_loosens_a_bound_on_repetition(values: dict[str, Value]) -> None:
+def test_clean_text_only_loosens_a_threshold_on_repetition(values: dict[str, Value]) -> None:
     for name, value in values.items():
         if name.startswith(("gopher_repetition", "fineweb")) and isinstance(value.value, float):
             looser = value.value <= value.default if value.setting.startswith("min_") else value.value >= value.default
@@ -101,16 +101,16 @@ def test_chinese_is_calibrated_by_words_of_a_segmenter(real_data: Path, tmp_path
     with gzip.open(real_data / "text" / "zh" / "chinesewebtext-sample.jsonl.gz", "rt", encoding="utf-8") as file:
         pieces = [json.loads(line)["raw_content"] for line in file]
     (tmp_path / "zh.jsonl").write_text("".join(json.dumps({"text": piece}) + "\n" for piece in pieces))
-    found = calibrate([str(tmp_path / "zh.jsonl")], "zh")
-    values = {value.setting: value.value for value in found}
-    assert [value.stage for value in found if value.setting == "segmented"] == [
+    thresholds = derive_thresholds([str(tmp_path / "zh.jsonl")], "zh")
+    values = {value.setting: value.value for value in thresholds}
+    assert [value.stage for value in thresholds if value.setting == "segmented"] == [
         "gopher_repetition",
         "fineweb",
         "gopher_quality",
     ]
     assert "可以" in values["stop_words"]  # type: ignore[operator]
     assert 3 <= values["max_mean_word_length"] <= 5  # type: ignore[operator]
-    (tmp_path / "recipe.toml").write_text(f'[source.web]\nkind = "jsonl"\n\n{fragment(found, "zh")}')
+    (tmp_path / "recipe.toml").write_text(f'[source.web]\nkind = "jsonl"\n\n{fragment(thresholds, "zh")}')
     recipe = load_recipe(str(tmp_path / "recipe.toml"))
     assert recipe.resolved()["stage"][-1]["segmented"] is True
 
@@ -118,62 +118,48 @@ def test_chinese_is_calibrated_by_words_of_a_segmenter(real_data: Path, tmp_path
 def test_too_few_documents_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "Мельница мелет медленно, но мука мелкая."}\n' * 99)
     with pytest.raises(UserError, match="99 documents; a σ needs at least 100"):
-        calibrate([str(tmp_path)], "ru")
+        derive_thresholds([str(tmp_path)], "ru")
 
 
 def test_texts_of_another_language_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "Мельница мелет медленно, но мука мелкая."}\n' * 100)
     with pytest.raises(UserError, match="takes none of the texts"):
-        calibrate([str(tmp_path)], "zh")
+        derive_thresholds([str(tmp_path)], "zh")
 
 
-def test_blank_texts_are_no_documents(tmp_path: Path) -> None:
+def test_blank_texts_do_not_count_as_documents(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("")
     with pytest.raises(UserError, match=r"^calibrate: 0 documents; a σ needs at least 100"):
-        calibrate([str(tmp_path / "a.txt")], "ru")
+        derive_thresholds([str(tmp_path / "a.txt")], "ru")
     lines = ['{"text": "Мельница мелет медленно."}', *['{"text": " \\n\\u3000"}'] * 200]
     (tmp_path / "b.jsonl").write_text("\n".join(lines))
     with pytest.raises(UserError, match=r"^calibrate: 1 document; "):
-        calibrate([str(tmp_path / "b.jsonl")], "ru")
+        derive_thresholds([str(tmp_path / "b.jsonl")], "ru")
 
 
 def test_blank_texts_change_no_value(tmp_path: Path) -> None:
     lines = [json.dumps({"text": f"Мельница номер {i} мелет медленно, но мука мелкая."}) for i in range(120)]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     (tmp_path / "b.jsonl").write_text("\n".join([*lines, *['{"text": " "}'] * 200]))
-    assert calibrate([str(tmp_path / "a.jsonl")], "ru") == calibrate([str(tmp_path / "b.jsonl")], "ru")
+    assert derive_thresholds([str(tmp_path / "a.jsonl")], "ru") == derive_thresholds([str(tmp_path / "b.jsonl")], "ru")
 
 
-def test_few_documents_are_told_before_anything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_documents_are_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.txt").write_text("Мельница мелет медленно.")
-    monkeypatch.setattr(module, "Calibration", None)
+    monkeypatch.setattr(calibrate, "Calibration", None)
     with pytest.raises(UserError, match=r"^calibrate: 1 document; "):
-        calibrate([str(tmp_path)], "ru")
+        derive_thresholds([str(tmp_path)], "ru")
 
 
 @pytest.mark.parametrize(
-    ("language", "told"),
+    ("language", "message"),
     [
         ("", "--language: empty; name the language"),
         ("rus", "--language: the model has no rus; closest of its 176 languages: .*ru"),
     ],
 )
-def test_a_language_that_the_model_lacks_is_told_before_a_text_is_read(language: str, told: str) -> None:
-    with pytest.raises(UserError, match=f"^{told}"):
-        calibrate(["no such file"], language)
-
-
-def gristmill(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipelines", *words]
-    return subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
-
-
-def test_the_help_shows_the_name_of_the_tables() -> None:
-    assert "Gets the [[stage]] tables for a recipe." in gristmill("calibrate", "--help").stdout
-
-
-def test_a_place_that_cannot_be_written_to_is_told_before_a_text_is_read(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for to, told in ((tmp_path, "is a folder"), (tmp_path / "file" / "ru.toml", "cannot be written")):
-        done = gristmill("calibrate", "no such file", "--language", "ru", "--out", str(to))
-        assert (done.returncode, told in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
+def test_a_language_that_the_model_lacks_is_refused_before_a_text_is_read(language: str, message: str) -> None:
+    with pytest.raises(UserError, match=f"^{message}"):
+        derive_thresholds(["no such file"], language)

@@ -78,25 +78,25 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
             main()
     signal.signal(signal.SIGTERM, handler)
     assert end.value.code == 2
-    *progress, told = capsys.readouterr().err.splitlines()
-    assert told.startswith("gristmill: ")
+    *progress, message = capsys.readouterr().err.splitlines()
+    assert message.startswith("gristmill: ")
     assert not any("Traceback" in line or line.startswith("gristmill: ") for line in progress)
-    return told
+    return message
 
 
-def test_score_tells_types_sets_and_time(labelled: Path) -> None:
+def test_scores_have_types_sets_and_time(labelled: Path) -> None:
     done = run("score", "gristmill", "--truth", labelled, "--against", "resiliparse", "--json")
     assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
-    assert found["pages"] == 60
-    assert found["f1"] > 0.9
-    assert {kind: of["pages"] for kind, of in found["types"].items()} == {"article": 30, "forum": 30}
-    assert sum(found["by_type"].values()) / 2 == pytest.approx(found["f1"])
-    assert found["by_set"] == {"made": pytest.approx(found["f1"])}
-    assert found["f1_interval"][0] <= found["f1"] <= found["f1_interval"][1]
-    assert found["ms_per_page"] > 0
-    assert len(found["worst"]) == 10
-    assert found["resiliparse"]["behind_first"]["f1"] == pytest.approx(found["f1"] - found["resiliparse"]["f1"])
+    scores = json.loads(done.stdout)
+    assert scores["pages"] == 60
+    assert scores["f1"] > 0.9
+    assert {kind: of["pages"] for kind, of in scores["types"].items()} == {"article": 30, "forum": 30}
+    assert sum(scores["by_type"].values()) / 2 == pytest.approx(scores["f1"])
+    assert scores["by_set"] == {"made": pytest.approx(scores["f1"])}
+    assert scores["f1_interval"][0] <= scores["f1"] <= scores["f1_interval"][1]
+    assert scores["ms_per_page"] > 0
+    assert len(scores["worst"]) == 10
+    assert scores["resiliparse"]["behind_first"]["f1"] == pytest.approx(scores["f1"] - scores["resiliparse"]["f1"])
     table = run("score", "gristmill", "--truth", labelled)
     assert "article (30)" in table.stdout
 
@@ -112,10 +112,10 @@ def test_score_reads_the_pages_from_warc(tmp_path: Path) -> None:
     (tmp_path / "truth.jsonl").write_text("\n".join(map(json.dumps, lines)))
     files = [tmp_path / "a.warc.gz", tmp_path / "b.warc.gz"]  # as a shell writes *.warc.gz
     done = run("score", "builtins:max", "--warc", *files, "--truth", tmp_path / "truth.jsonl")
-    assert "1 pages of the truth are not in the WARC files" in done.stdout
+    assert "pages of the truth that are neither in the WARC files nor brought as html: 1" in done.stdout
 
 
-def test_mistakes_are_told_in_one_line(tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_one_line(tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no such engine" in refused(capsys, "score", "readability", "--truth", labelled)
     assert "no such function" in refused(capsys, "score", "json:nothing", "--truth", labelled)
     assert "failed on it" in refused(capsys, "score", "json:loads", "--truth", labelled)
@@ -141,7 +141,7 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, labelled: Path, capsys: p
     assert "cannot be read" in refused(capsys, "train", tmp_path / "none.jsonl", "--out", tmp_path / "made")
     assert not (tmp_path / "made").exists()
     few.write_text(json.dumps({"url": "https://a.example/", "main_content": "x"}))
-    assert "none of its 1 pages is in the WARC" in refused(
+    assert "none of its pages (1) is in the WARC" in refused(
         capsys, "score", "gristmill", "--truth", few, "--warc", tmp_path / "b.warc.gz"
     )
 
@@ -216,12 +216,12 @@ def test_odd_truth_is_scored(tmp_path: Path) -> None:
     path.write_text("\n".join(map(json.dumps, lines)))
     done = run("score", "gristmill", "--truth", path, "--json")
     assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
-    assert (found["pages"], found["missing"]) == (2, 1)
-    assert found["f1_interval"] is not None
+    scores = json.loads(done.stdout)
+    assert (scores["pages"], scores["missing"]) == (2, 1)
+    assert scores["f1_interval"] is not None
 
 
-def test_damage_in_a_warc_file_is_told(tmp_path: Path) -> None:
+def test_damage_in_a_warc_file_is_reported(tmp_path: Path) -> None:
     crawl = Crawl().page("https://a.example/", "<p>x").page("https://b.example/", "<p>y")
     whole = crawl.write(tmp_path / "whole.warc.gz")
     (tmp_path / "cut.warc.gz").write_bytes(whole.read_bytes()[:-20])
@@ -235,14 +235,14 @@ def test_damage_in_a_warc_file_is_told(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert re.search(r"damaged: .*cut\.warc\.gz: offset \d+: ", done.stderr)
     assert re.search(r"damaged: .*none\.warc\.gz: offset 0: not a WARC file", done.stderr)
-    assert "names 1 addresses twice (https://b.example/)" in done.stderr
+    assert "names 1 URL twice (https://b.example/)" in done.stderr
     for arguments in (("score", "resiliparse", "--truth", path), ("train", path, "--out", tmp_path)):
         done = run(*arguments, "--warc", tmp_path / "none.warc.gz")
-        assert re.search(r"none of its 3 pages .*none\.warc\.gz: offset 0: not a WARC file", str(done.exception))
+        assert re.search(r"none of its pages \(3\) .*none\.warc\.gz: offset 0: not a WARC file", str(done.exception))
         assert isinstance(done.exception, UserError)
 
 
-def test_a_file_of_much_damage_is_told_once(tmp_path: Path) -> None:
+def test_a_file_of_much_damage_is_reported_once(tmp_path: Path) -> None:
     records = [Crawl().page(f"https://{n}.example/", "<p>x").write(tmp_path / "r").read_bytes() for n in range(5)]
     (tmp_path / "c.warc.gz").write_bytes(b"".join(record + b"odd" for record in records))
     (tmp_path / "truth.jsonl").write_text('{"url": "https://4.example/"}\n{"url": "https://9.example/"}')
@@ -252,19 +252,19 @@ def test_a_file_of_much_damage_is_told_once(tmp_path: Path) -> None:
     assert "(and 4 more)" in done.stderr
 
 
-def test_pages_behind_the_first_unit_of_a_warc_file_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_after_the_first_unit_of_a_warc_file_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cleaners.crawl.warc.UNIT_RECORDS", 2)
     crawl = Crawl()
     for n in range(7):
         crawl.page(f"https://a.example/{n}", "<p>x")
     file = crawl.write(tmp_path / "a.warc.gz")
-    told: list[str] = []
+    messages: list[str] = []
     truth = [{"url": f"https://a.example/{n}"} for n in (0, 3, 6)]
-    assert [page.url for page in crawl_pages([str(file)], truth, told.append)] == [page["url"] for page in truth]
-    assert told == []
+    assert [page.url for page in crawl_pages([str(file)], truth, messages.append)] == [page["url"] for page in truth]
+    assert messages == []
 
 
-def test_training_tells_of_pages_that_are_missing(tmp_path: Path) -> None:
+def test_training_reports_pages_that_are_missing(tmp_path: Path) -> None:
     pytest.importorskip("lightgbm")
     lines = [{"url": "http://[a/", "html": "<p>x", "main_content": "x"}, {"url": "https://b.example/", "with": ["x"]}]
     path = tmp_path / "truth.jsonl"
@@ -308,7 +308,7 @@ def test_training_on_snippets_alone_has_no_f1(tmp_path: Path) -> None:
     assert "No F1" in visible_text(model.with_suffix(".html").read_text())
 
 
-def test_rows_of_truth_are_told_apart_by_their_sets(tmp_path: Path) -> None:
+def test_scores_are_split_by_the_sets_of_the_truth(tmp_path: Path) -> None:
     lines = [
         {
             "url": "https://a.example/1",
@@ -321,20 +321,37 @@ def test_rows_of_truth_are_told_apart_by_their_sets(tmp_path: Path) -> None:
     ]
     path = tmp_path / "truth.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
-    found = json.loads(run("score", "gristmill", "--truth", path, "--json").stdout)
-    assert found["sets"]["s"] == {"pages": 1, "with_found": 1, "without_avoided": 1, "accuracy": 1}
-    assert found["sets"]["t"] == {"pages": 1, "f1": found["f1"]}
-    assert found["missing"] == 0
-    assert found["f1_interval"] is None  # one host with a text
+    scores = json.loads(run("score", "gristmill", "--truth", path, "--json").stdout)
+    assert scores["sets"]["s"] == {"pages": 1, "with_found": 1, "without_avoided": 1, "accuracy": 1}
+    assert scores["sets"]["t"] == {"pages": 1, "f1": scores["f1"]}
+    assert scores["missing"] == 0
+    assert scores["f1_interval"] is None  # one host with a text
 
 
-def test_an_engine_that_fails_names_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_function_of_the_user_that_fails_is_the_users_mistake_and_names_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "truth.jsonl"
     path.write_text(json.dumps({"url": "https://a.example/1", "html": "<p>x", "main_content": "x"}))
-    told = refused(capsys, "score", "operator:add1", "--truth", path)
-    assert "operator:add1: no such function" in told
-    told = refused(capsys, "score", "operator:truediv", "--truth", path)
-    assert "https://a.example/1: operator:truediv failed on it (TypeError" in told
+    message = refused(capsys, "score", "operator:add1", "--truth", path)
+    assert "operator:add1: no such function" in message
+    message = refused(capsys, "score", "operator:truediv", "--truth", path)
+    assert "https://a.example/1: operator:truediv failed on it (TypeError" in message
+
+
+def test_a_bug_in_an_engine_or_a_score_of_ours_keeps_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise LookupError("a bug of ours")
+
+    path = tmp_path / "truth.jsonl"
+    path.write_text(json.dumps({"url": "https://a.example/1", "html": "<p>x", "main_content": "x"}))
+    for patched in ("cleaners.extraction.training.score.score_page", "cleaners.extraction.engine.extract"):
+        with monkeypatch.context() as patch:
+            patch.setattr(patched, broken)
+            done = run("score", "gristmill", "--truth", path)
+        assert isinstance(done.exception, LookupError)
 
 
 @pytest.mark.real
@@ -346,7 +363,7 @@ def test_the_shipped_model_beats_trafilatura_on_real_pages(real_data: Path, tmp_
     path.write_text("\n".join(map(json.dumps, truth)))
     warc = real_data / "crawl/part-00.warc.gz"
     done = run("score", "gristmill", "--warc", warc, "--truth", path, "--against", "trafilatura", "--json")
-    found = json.loads(done.stdout)
-    assert found["pages"] >= 150
-    assert found["trafilatura"]["behind_first"]["f1_interval"][0] > 0
-    assert found["f1"] > 0.85
+    scores = json.loads(done.stdout)
+    assert scores["pages"] >= 150
+    assert scores["trafilatura"]["behind_first"]["f1_interval"][0] > 0
+    assert scores["f1"] > 0.85

@@ -1,0 +1,93 @@
+"""Commands that read a run: status, verify, report, whatif, explain, pairs, contamination, diff."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.options import RunArgument, SetOption
+from pipelines.cli.printing import show, show_all, show_json
+
+
+def status(folder: RunArgument) -> None:
+    """Show how far a run is."""
+    from pipelines.verbs.status import describe
+
+    show_all(describe(folder))
+
+
+def verify(folder: RunArgument) -> None:
+    """Check every manifest, checksum and count of a run; exit 1 and say what is wrong if anything is."""
+    from pipelines.verbs.verify import lines, verify_run
+
+    num_units, problems = verify_run(folder)
+    show_all(lines(folder, num_units, problems))
+    if problems:
+        raise typer.Exit(1)
+
+
+def report(folder: RunArgument) -> None:
+    """Write report.html and report.json of a finished run."""
+    from pipelines.report.build import write_report
+
+    show(f"wrote {write_report(folder)}")
+
+
+def whatif(folder: RunArgument, settings: SetOption = None) -> None:
+    """Decide a finished run again with other settings, from its ledger: what would be kept and dropped."""
+    from pipelines.replay import forecast
+    from pipelines.replay import whatif as replay
+
+    show_all(forecast.lines(replay.whatif(folder, settings or [])))
+
+
+def explain(
+    folder: RunArgument, document: Annotated[str, typer.Argument(help="A URL, or an id of the ledger.")]
+) -> None:
+    """Show a document's whole life: record, encoding, every rule's value, edits, twin, verdict."""
+    from pipelines.verbs import explain as verb
+
+    show_all(verb.explain(folder, document))
+
+
+def pairs(
+    folder: RunArgument,
+    to: Annotated[Path | None, typer.Option("--out", help="A .jsonl, .csv, .parquet or .arrow file.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only the pairs of this stage.")] = None,
+    min_similarity: Annotated[float, typer.Option(help="Only pairs of at least this similarity.", min=0, max=1)] = 0.0,
+) -> None:
+    """Write all verified pairs of duplicates of a finished run: ids, URLs, similarity, and what became of both."""
+    from pipelines.numbers import counted
+    from pipelines.verbs.pairs import print_pairs, write_pairs
+
+    if to is None:
+        print_pairs(folder, sys.stdout, stage=stage, min_similarity=min_similarity)
+    else:
+        num_pairs = write_pairs(folder, to, stage=stage, min_similarity=min_similarity)
+        show(f"wrote {to}: {counted(num_pairs, 'pair')}")
+
+
+def contamination(
+    folder: RunArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, a section for each stage.")] = False,
+) -> None:
+    """List the items of evaluation sets that a finished run found, and the sets of which it found nothing."""
+    from pipelines.report.contamination import lines, require_contamination
+
+    sections = require_contamination(folder)
+    if as_json:
+        show_json(sections)
+    else:
+        show_all(lines(sections))
+
+
+def diff(
+    before: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    after: Annotated[Path, typer.Argument(help="The folder of another run.")],
+    examples: Annotated[int, typer.Option(help="Documents shown for each change.", min=0)] = 3,
+) -> None:
+    """List which documents changed their fate between two runs, and why."""
+    from pipelines.verbs.diff import compare, lines
+
+    show_all(lines(compare(before, after, examples=examples)))

@@ -1,0 +1,28 @@
+"""Arguments and options that several commands share."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+CORES = os.cpu_count() or 1
+
+RecipeArgument = Annotated[str, typer.Argument(help="A built-in recipe (see `gristmill recipes`) or a TOML file.")]
+RunArgument = Annotated[Path, typer.Argument(help="The folder of a run.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting: STAGE.KEY=VALUE, source.paths=DIR, output.KEY=VALUE."),
+]
+ExecutorOption = Annotated[Literal["in-process", "pool"], typer.Option(help="Where units of work run.")]
+WorkersOption = Annotated[int, typer.Option(help="Processes of the pool.", min=1)]
+MemoryOption = Annotated[
+    str | None, typer.Option(help="Memory for deduplication, like 2GB or 500MB; half of the machine's if not given.")
+]
+OverwriteOption = Annotated[bool, typer.Option(help="Redo an existing run, even one of another recipe.")]
+
+UrlsOption = Annotated[list[str] | None, typer.Option("--url", help="A URL, as `url_dedup` compares them.")]
+DomainsOption = Annotated[
+    list[str] | None, typer.Option("--domains", help="A file of domains, one a line, or one domain, or ut1.")
+]
+IdsOption = Annotated[list[str] | None, typer.Option("--id", help="An id of the ledger.")]

@@ -1,0 +1,124 @@
+"""Commands that make runs, and those that look ahead: run, apply, plan, sample."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.cli.options import (
+    CORES,
+    ExecutorOption,
+    MemoryOption,
+    OverwriteOption,
+    RecipeArgument,
+    RunArgument,
+    SetOption,
+    WorkersOption,
+)
+from pipelines.cli.printing import show, show_all, show_json, this_command
+from shards.errors import Interrupted, UserError
+
+if TYPE_CHECKING:
+    from pipelines.run.opening import Run
+
+
+def run(
+    recipe: RecipeArgument,
+    folder: Annotated[Path | None, typer.Option("--out", help="The run's folder; runs/<recipe> if not given.")] = None,
+    executor: ExecutorOption = "pool",
+    workers: WorkersOption = CORES,
+    memory: MemoryOption = None,
+    settings: SetOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Clean and deduplicate crawl files into Arrow shards. The same command resumes what was interrupted."""
+    from pipelines.recipe import load_recipe
+    from pipelines.run.opening import open_run
+
+    resolved = load_recipe(recipe, settings or [])
+    folder = folder.expanduser() if folder else Path("runs") / resolved.name
+    _execute(open_run(resolved, folder, overwrite=overwrite), executor, workers, memory)
+
+
+def apply(
+    folder: RunArgument,
+    to: Annotated[Path, typer.Option("--out", help="The new run's folder.")],
+    settings: SetOption = None,
+    executor: ExecutorOption = "pool",
+    workers: WorkersOption = CORES,
+    memory: MemoryOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Make the run that other settings give, from a run's ledger and texts: nothing is extracted again."""
+    from pipelines.replay.apply import open_apply
+
+    opened = open_apply(folder, settings or [], to.expanduser(), overwrite=overwrite)
+    _execute(opened, executor, workers, memory)
+
+
+def _execute(opened: "Run", executor: str, workers: int, memory: str | None) -> None:
+    """Bring a run to its end and print what it kept and dropped."""
+    from pipelines.executors import make_executor, parse_memory
+    from pipelines.passes import execute
+    from pipelines.progress import ProgressDisplay
+    from pipelines.report import funnel
+
+    num_bytes = parse_memory(memory) if memory is not None else None
+    if opened.folder.is_done():
+        show(f"{opened.folder} is done already; nothing was changed (--overwrite redoes it)")
+    else:
+        try:
+            with ProgressDisplay() as progress:
+                execute(opened, make_executor(executor, workers, num_bytes), progress)
+        except Interrupted:
+            raise Interrupted(f"interrupted; finished units are safe. To resume: {this_command()}") from None
+    show_all(funnel.lines(opened.folder.root))
+
+
+def plan(
+    recipe: RecipeArgument,
+    workers: WorkersOption = CORES,
+    memory: MemoryOption = None,
+    settings: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show which pairs a recipe's MinHash compares and what a run of source.paths takes: time, memory, disk."""
+    from pipelines.executors import parse_memory
+    from pipelines.preview.plan import curve_lines, curves, estimate, lines
+    from pipelines.progress import ProgressDisplay
+    from pipelines.recipe import load_recipe
+
+    resolved = load_recipe(recipe, settings or [])
+    num_bytes = parse_memory(memory) if memory is not None else None
+    shapes = curves(resolved)
+    if not as_json:
+        show_all(curve_lines(shapes))
+    with ProgressDisplay() as progress:
+        estimated = estimate(resolved, workers, num_bytes, progress)
+    if as_json:
+        minhash = [asdict(shape) for shape in shapes]
+        show_json({"minhash": minhash, "estimate": asdict(estimated) if estimated else None})
+    elif estimated is None:
+        show(f"for time, memory and disk give inputs: gristmill plan {recipe} --set source.paths=DIR")
+    else:
+        show_all(lines(estimated))
+
+
+def sample(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or URLs of a crawl, and last the RECIPE.")],
+    number: Annotated[int, typer.Option("-n", help="About how many documents.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Another seed takes another random part.")] = 0,
+    settings: SetOption = None,
+    num_texts: Annotated[
+        int, typer.Option("--show", help="Texts printed for each drop reason, and of kept documents.", min=0)
+    ] = 2,
+) -> None:
+    """Run a random part of INPUT... through RECIPE: funnel and samples in a minute, before a dump is started."""
+    from pipelines.preview.sample import lines, sample_run
+
+    *inputs, recipe = paths
+    if not inputs:
+        raise UserError("sample: give at least one input and the recipe: gristmill sample INPUT RECIPE")
+    with sample_run(inputs, recipe, settings or [], number, seed) as folder:
+        show_all(lines(folder, num_texts))

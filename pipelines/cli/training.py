@@ -1,0 +1,116 @@
+"""Commands that train models: tokenizer train, tokenize, pretrain, trace."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.cli.options import SetOption
+from pipelines.cli.printing import say, show, show_all, this_command
+from pipelines.lines import Line, Table
+from pipelines.numbers import counted
+from shards.errors import Interrupted, UserError
+
+if TYPE_CHECKING:
+    from pretrain.train import TrainSummary
+
+_SECONDS_A_LINE = 10.0  # between two steps that are printed
+
+
+def train_tokenizer(
+    shards: Annotated[list[Path], typer.Argument(help="Shard files or folders (RUN/shards).")],
+    to: Annotated[Path, typer.Option("--out", help="The tokenizer file.")] = Path("tokenizer.json"),
+    vocab_size: Annotated[int, typer.Option(help="Entries, with 256 bytes and the special tokens.")] = 32_768,
+    sample_mb: Annotated[int, typer.Option(help="MB of text to learn from.", min=1)] = 1_000,
+) -> None:
+    """Train a byte-level BPE tokenizer on clean shards."""
+    from pretrain.tokenizing import tokenizer_training
+
+    trained = tokenizer_training.train_tokenizer(shards, to, vocab_size=vocab_size, sample_bytes=sample_mb * 1_000_000)
+    show(f"wrote {to}: {trained.vocab_size:,} entries")
+
+
+def tokenize(
+    shards: Annotated[list[Path], typer.Argument(help="Shard files or folders (RUN/shards).")],
+    tokenizer: Annotated[Path, typer.Option(help="From `gristmill tokenizer train`.")],
+    to: Annotated[Path, typer.Option("--out", help="Gets one folder for each source.")],
+    held_out: Annotated[float, typer.Option(help="Fraction of the documents kept for evaluation.")] = 0.01,
+    repeat_by: Annotated[
+        str | None, typer.Option(help="Column that says how often an epoch has a document: rehydrate.weight.")
+    ] = None,
+) -> None:
+    """Turn shards into token shards that training maps into memory."""
+    from pretrain.tokenizing.tokenize import tokenize_shards
+
+    sources = tokenize_shards(shards, tokenizer, to, held_out_fraction=held_out, weight_column=repeat_by, report=say)
+    show(f"wrote {to}: the sources {', '.join(sources)}")
+
+
+def pretrain(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings: SetOption = None) -> None:
+    """Train a model on token shards. The same command resumes."""
+    if find_spec("torch") is None:
+        raise UserError("training needs the extra `train`: pip install 'gristmill[train]'")
+    from pretrain.train import train_model
+
+    overrides = dict(map(_key_value, settings or []))
+    try:
+        summary = train_model(config, overrides=overrides, progress=_progress_lines())
+    except Interrupted as error:
+        raise Interrupted(f"{error}. To resume: {this_command()}") from None
+    show_all(_summary_lines(summary))
+
+
+def trace(
+    config: Annotated[Path, typer.Argument(help="TRAIN.toml")],
+    step: Annotated[int, typer.Option(help="The training step, as metrics.jsonl counts them.", min=1)],
+) -> None:
+    """List the documents that a training step saw."""
+    from pretrain.order.trace import trace_step
+
+    for segment in trace_step(config, step):
+        masked = f" ({segment.num_masked} masked)" if segment.num_masked else ""
+        tokens = f"tokens {segment.start}-{segment.end}{masked}"
+        show(f"row {segment.batch_row}: {segment.source} epoch {segment.epoch} {segment.id} {tokens} {segment.url}")
+
+
+def _key_value(setting: str) -> tuple[str, str]:
+    key, equals, value = setting.partition("=")
+    if not equals:
+        raise UserError(f"--set {setting}: expected KEY=VALUE")
+    return key, value
+
+
+def _progress_lines() -> Callable[[Mapping[str, Any]], None]:
+    """A callable that prints a step at most every ten seconds, and every measurement of held-out documents."""
+    last = 0.0
+
+    def report(record: Mapping[str, Any]) -> None:
+        nonlocal last
+        is_step = "loss" in record
+        if is_step and time.monotonic() - last < _SECONDS_A_LINE:
+            return
+        last = time.monotonic()
+        if is_step:
+            sources = ", ".join(f"{source} {loss:.3f}" for source, loss in record["loss_by_source"].items())
+            speed = f"{record['tokens_per_s']:,.0f} tokens/s"
+            say(f"step {record['step']:,}: loss {record['loss']:.4f} ({sources}), {speed}")
+        else:
+            say(json.dumps(record))
+
+    return report
+
+
+def _summary_lines(summary: "TrainSummary") -> Iterator[Line]:
+    yield Table(
+        ("source", "bits per byte before", "after"),
+        tuple(
+            (source, f"{before:.4f}", f"{summary.held_out_after[source]:.4f}")
+            for source, before in summary.held_out_before.items()
+        ),
+    )
+    sizes = ((summary.num_parameters, "parameter"), (summary.steps, "step"), (summary.tokens, "token"))
+    yield f"{', '.join(counted(number, noun) for number, noun in sizes)}, in {summary.out}"

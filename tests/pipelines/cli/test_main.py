@@ -1,0 +1,185 @@
+"""Exit codes and messages: one line for each mistake, never a traceback, and a traceback for a bug."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command import gristmill
+from crawl import RECIPE, Crawl, article, sentences
+
+from pipelines import cli
+from pipelines.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = Crawl()
+    for i in range(5):
+        made.page(f"https://a.example/{i}", article(f"Page {i}", sentences(i)))
+    made.page("https://short.example/\x9b31m", article("Short", ["Too \x9b2J [bold]short[/x] :smile: \u202e."]))
+    made.write(tmp_path / "crawl" / "a.warc.gz")
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ('[[stage]]\nkind = "gopher_quality"\nmin_wrods = 3', "gopher_quality.min_wrods: unknown key; known are"),
+        (
+            '[[stage]]\nkind = "gopher_quality"\nmin_words = "fifty"',
+            "gopher_quality.min_words: Input should be a valid integer",
+        ),
+        ('[[stage]]\nkind = "gopher_qualty"', "no kind 'gopher_qualty'; kinds are url, page"),
+        ('[[stage]]\nname = "x"', "stage[0].kind: required"),
+        ('[[stage]]\nkind = "page"\n[[stage]]\nkind = "page"', "two stages are named 'page'"),
+        ('[[stage]]\nkind = "minhash"\nbands = 20\nrows = 450', "20 bands of 450 rows"),
+        (
+            '[[stage]]\nkind = "gopher_quality"\nmin_words = 100000000000000000000000',
+            "the number 100000000000000000000000 is too",
+        ),
+        (
+            '[[stage]]\nkind = "gopher_quality"\nmin_mean_word_length = nan',
+            "min_mean_word_length: Input should be a finite number",
+        ),
+        ('[[stage]]\nkind = "extract"\nname = "../x"', "stage[0].name: expected a name of letters"),
+        ('[[stage]]\nkind = "exact"\nname = "same_record"', "same_record: the name of the stage that every run has"),
+        ('[[stage]]\nkind = "url_dedup"\n[[stage]]\nkind = "extract"', "extract: stands behind deduplication"),
+        (
+            '[[stage]]\nkind = "extract"\n[[stage]]\nkind = "language"\n[[stage]]\nkind = "language"\nname = "b"',
+            "both give 'language'",
+        ),
+        ('[[stage]]\nkind = "page"', "no stage of kind `extract` makes text of its pages"),
+        ("[output]\ndropped_per_rule = []", "output.dropped_per_rule"),
+        ("[stages]\nx = 1", "stages: unknown key; known are"),
+        ("[[stage]\n", "not valid TOML"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_one_line_with_its_key_path(tmp_path: Path, change: str, says: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(f'[source.web]\nkind = "warc"\n{change}\n')
+    done = gristmill("run", path, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "nonsense"], "neither a recipe file nor a built-in recipe; built-in are"),
+        (["run", "refinedweb"], "source.web.paths: no path is given"),
+        (["run", "refinedweb", "--set", "source.paths=missing"], "missing: no such file or folder"),
+        (["run", "refinedweb", "--set", "nonsense"], "--set nonsense: expected STAGE.KEY=VALUE"),
+        (["run", "refinedweb", "--set", "no_stage.x=1"], "has no 'no_stage'; it has"),
+        (["run", "refinedweb", "--set", "gopher_quality.nothing=1"], "gopher_quality.nothing: unknown key"),
+        (["run", "refinedweb", "--workers", "many"], "See gristmill --help"),
+        (["run"], "See gristmill --help"),
+        (["nonsense"], "See gristmill --help"),
+        (["verify", "missing"], "missing: no run of gristmill"),
+        (["status", "missing"], "missing: no run of gristmill"),
+        (["report", "missing"], "missing"),
+        (["recipes", "nonsense"], "neither a recipe file nor a built-in recipe"),
+        (["sample", "refinedweb"], "give at least one input and the recipe"),
+        (["tokenizer", "train", "missing"], "missing"),
+        (["pretrain", "missing.toml"], "missing.toml: no such file"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path: Path, words: list[str], says: str) -> None:
+    done = gristmill(*words, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def exit_code_of_main(patch: pytest.MonkeyPatch, *words: str) -> object:
+    handler = signal.getsignal(signal.SIGTERM)  # which `main` sets for the process
+    patch.setattr(sys, "argv", ["gristmill", *words])
+    try:
+        with pytest.raises(SystemExit) as end:
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    return end.value.code
+
+
+def test_without_a_word_the_help_is_printed_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code_of_main(monkeypatch) == 2
+    printed = capsys.readouterr()
+    assert "Usage: " in printed.out
+    assert printed.err == ""
+
+
+def test_a_word_that_cannot_be_parsed_is_a_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code_of_main(monkeypatch, "trace", "train.toml", "--step", "0") == 2
+    assert capsys.readouterr().err.endswith(" See gristmill --help\n")
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(folder: Path) -> list[str]:
+        raise LookupError("a bug")
+
+    monkeypatch.setattr("pipelines.verbs.status.describe", broken)
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "argv", ["gristmill", "status", "run"])
+    try:
+        with pytest.raises(LookupError, match="a bug"):
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def test_each_command_of_the_tables_is_in_the_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code_of_main(monkeypatch, "--help") == 0
+    printed = capsys.readouterr().out
+    named = [line.strip("│ ").split()[0] for line in printed.splitlines() if line.startswith("│ ") and line[2] != " "]
+    assert [name for name in named if not name.startswith("-")] == [*cli.COMMANDS, *cli.GROUPS]
+
+
+def test_the_help_loads_no_heavy_library() -> None:
+    code = "import sys, pipelines.cli; print([name for name in ('pyarrow', 'numba', 'torch') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("executor", ["pool", "in-process"])
+def test_sigterm_ends_a_run_like_ctrl_c(folder: Path, executor: str) -> None:
+    made = Crawl()
+    for i in range(600):
+        made.page(f"https://a.example/{i}", article(f"Page {i}", sentences(i) * 20))
+    made.write(folder / "crawl" / "long.warc.gz")
+    (folder / "recipe.toml").write_text(RECIPE.refolder('engine = "resiliparse"', 'engine = "trafilatura"'))
+    words = ("run", "recipe.toml", "--set", "source.paths=crawl", "--executor", executor, "--workers", "1")
+    command = [sys.executable, "-m", "pipelines", *words, "--out", "run"]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while not list(folder.glob("run/work/0/*.part")) and process.poll() is None:
+        time.sleep(0.02)
+    process.terminate()
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert "To resume: gristmill run" in printed
+    assert "Traceback" not in printed
+
+
+def test_sigterm_before_the_first_unit_is_a_line_too(folder: Path) -> None:
+    code = (
+        "import os, signal, sys, pipelines.cli as c, pipelines.recipe as r\n"
+        "r.load_recipe = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.argv = ['gristmill', 'run', 'recipe.toml']\n"
+        "c.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert "interrupted; to resume: gristmill run recipe.toml" in done.stderr
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -1,0 +1,62 @@
+"""What is printed is what is meant: no markup in paths, no control characters of pages, a line at every end."""
+
+from pathlib import Path
+
+import pytest
+from command import gristmill
+from crawl import RECIPE, Crawl, article, sentences
+
+from pipelines.cli.printing import show, show_all, visible
+from pipelines.lines import Table, Titled
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = Crawl()
+    for i in range(5):
+        made.page(f"https://a.example/{i}", article(f"Page {i}", sentences(i)))
+    made.page("https://short.example/\x9b31m", article("Short", ["Too \x9b2J [bold]short[/x] :smile: \u202e."]))
+    made.write(tmp_path / "crawl" / "a.warc.gz")
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path
+
+
+@pytest.mark.parametrize("out", ["o/[/x]", "o/[red]a :smile: ü [b]"])
+def test_a_path_is_printed_as_it_is(folder: Path, out: str) -> None:
+    words = ("run", "recipe.toml", "--set", "source.paths=crawl", "--executor", "in-process", "--out", out)
+    for command, says in (
+        (words, f"kept (83.3%), in {out}/shards"),
+        (words, f"{out} is done already"),
+        (("status", out), f"{out}: done"),
+        (("verify", out), f"{out}: 1 unit whole"),
+        (("report", out), f"wrote {out}/report.html"),
+    ):
+        done = gristmill(*command, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert says in done.stdout
+    (folder / out / "run.json").write_text("{}")
+    assert gristmill("verify", out, cwd=folder).stderr.startswith(f"gristmill: {out}/run.json: digest: missing")
+
+
+def test_pages_do_not_steer_the_terminal(folder: Path) -> None:
+    done = gristmill("sample", "crawl", "recipe.toml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "[bold]short[/x] :smile: \\u202e." in done.stdout
+    assert "\x9b" not in done.stdout
+    assert "\u202e" not in done.stdout
+
+
+def test_control_characters_become_visible(capsys: pytest.CaptureFixture[str]) -> None:
+    show("a\x1b[31m\udcff [b] :smile: ü")
+    assert capsys.readouterr().out == "a\\x1b[31m\\udcff [b] :smile: ü\n"
+    assert visible("one\ntwo") == "one\\ntwo"
+
+
+def test_titles_and_cells_of_tables_are_made_visible_too(capsys: pytest.CaptureFixture[str]) -> None:
+    show_all([Titled("a\x1b", "b\x9b"), Table(("name", "number"), (("c\u202e", "12"), ("[d]", "3")), numbers=True)])
+    assert capsys.readouterr().out.splitlines() == [
+        "a\\x1b  b\\x9b",
+        "name     number",
+        "c\\u202e      12",
+        "[d]           3",
+    ]

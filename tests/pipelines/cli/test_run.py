@@ -1,0 +1,79 @@
+"""`gristmill run` and `sample`, from the files of a crawl to the last lines."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from command import gristmill
+from crawl import RECIPE, Crawl, article, sentences
+
+
+@pytest.fixture
+def crawl_file(tmp_path: Path) -> Path:
+    made = Crawl()
+    for i in range(5):
+        made.page(f"https://a.example/{i}", article(f"Page {i}", sentences(i)))
+    return made.write(tmp_path / "crawl" / "a.warc.gz")
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_run_verify_status_report_and_run_again(tmp_path: Path, crawl_file: Path, recipe_file: Path) -> None:
+    out = tmp_path / "run"
+    words = ("run", recipe_file, "--set", f"source.paths={crawl_file.parent}", "--out", out, "--executor", "in-process")
+    first = gristmill(*words)
+    assert first.returncode == 0, first.stderr
+    assert "5 documents in, 5 kept (100.0%)" in first.stdout
+    assert "pass 0: 100%" in first.stderr, "progress as plain lines where there is no terminal"
+    assert gristmill("verify", out).returncode == 0
+    assert "done" in gristmill("status", out).stdout
+    report = gristmill("report", out)
+    assert report.returncode == 0, report.stderr
+    assert (out / "report.html").stat().st_size > 1000
+    assert json.loads((out / "report.json").read_bytes())["schema_version"] == 1
+    again = gristmill(*words)
+    assert (again.returncode, "is done already" in again.stdout) == (0, True)
+    next((out / "shards" / "web").glob("*.arrow")).unlink()
+    broken = gristmill("verify", out)
+    assert (broken.returncode, "missing" in broken.stdout) == (1, True)
+
+
+@pytest.mark.skipif(os.getuid() == 0 and not Path("/usr/bin/setpriv").exists(), reason="root may write everywhere")
+def test_a_folder_without_right_to_write_is_one_line(tmp_path: Path, crawl_file: Path, recipe_file: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.write_text("not a folder")
+    done = gristmill("run", recipe_file, "--set", f"source.paths={crawl_file}", "--out", blocker / "run")
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_sample_runs_a_random_part_and_leaves_nothing(tmp_path: Path, crawl_file: Path, recipe_file: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    done = gristmill("sample", crawl_file.parent, recipe_file, "-n", "3")
+    assert done.returncode == 0, done.stderr
+    assert "3 documents in, 3 kept" in done.stdout
+    assert "kept  https://a.example/" in done.stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_inputs_without_documents_end_with_a_line(tmp_path: Path, recipe_file: Path) -> None:
+    for name in ("x", "y"):
+        Crawl().other("request").write(tmp_path / "none" / f"{name}.warc.gz")
+    words = ("recipe.toml", "--set", "source.paths=none", "--executor", "in-process", "--out", "run")
+    for command, says in (
+        (("run", *words), "hold no record that could become a document"),
+        (("sample", "none", "recipe.toml"), "no document could be read"),
+    ):
+        done = gristmill(*command, cwd=tmp_path)
+        assert done.returncode == 1
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+    assert gristmill("status", "run", cwd=tmp_path).returncode == 0
+    assert "the run is not finished" in gristmill("verify", "run", cwd=tmp_path).stdout
