@@ -1,4 +1,4 @@
-"""Stopping after the current step: the first SIGINT or SIGTERM asks for it, the second acts as without us."""
+"""Stopping after the current step: the first SIGINT or SIGTERM requests it, the second acts as before."""
 
 import signal
 import threading
@@ -9,7 +9,10 @@ from types import FrameType
 
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets. Previous handlers return at that moment, or after the block."""
+    """An event that the first SIGINT or SIGTERM sets.
+
+    The previous handlers are restored at that moment, or at the end of the block.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # Python allows handlers in the main thread only

@@ -64,7 +64,7 @@ def train_model(config_path: Path, *, overrides: Mapping[str, str], progress: Ca
     """Train as TRAIN.toml says, from the newest checkpoint in its `out` if there is one.
 
     `progress` is called with each record as it is written. Ctrl-C or SIGTERM ends the step, saves a checkpoint and
-    raises `Interrupted`; a second one stops at once. UserError or RunError, before anything is written, where settings,
+    raises `Interrupted`; a second one stops at once. UserError or RunError, before the first step, where settings,
     token folders and checkpoints do not fit together or are damaged.
     """
     config = load_config(config_path, overrides)

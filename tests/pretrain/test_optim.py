@@ -15,7 +15,7 @@ def test_weight_decay_is_for_matrices_only() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "wsd"])
-def test_learning_rate_warms_up_and_ends_at_its_least(schedule: str) -> None:
+def test_learning_rate_warms_up_and_ends_at_its_minimum(schedule: str) -> None:
     config = OptimizerConfig(lr=1.0, min_lr_fraction=0.1, warmup_steps=10, schedule=schedule, decay_fraction=0.25)
     rates = [learning_rate(step, 100, config) for step in range(1, 101)]
     assert rates[0] == 0.1

@@ -69,7 +69,7 @@ train_model(path, overrides={}, progress=progress)
 
 
 @pytest.mark.parametrize(
-    ("where", "when", "left"),
+    ("where", "when", "expected_step"),
     [
         ("step", 7, 4),  # between checkpoints
         ("write_json", 8, 4),  # all of the checkpoint but what makes it one
@@ -79,14 +79,14 @@ train_model(path, overrides={}, progress=progress)
     ],
 )
 def test_a_killed_run_goes_on_from_a_whole_checkpoint(
-    train_file: Callable[..., Path], tmp_path: Path, undisturbed: Path, where: str, when: int, left: int
+    train_file: Callable[..., Path], tmp_path: Path, undisturbed: Path, where: str, when: int, expected_step: int
 ) -> None:
     path = train_file(out="killed")
     killed = subprocess.run([sys.executable, "-c", KILLED_RUN, str(path), where, str(when)], check=False)
     assert killed.returncode == -signal.SIGKILL
     steps: list[int] = []
     train(path, lambda record: steps.append(record["step"]))
-    assert steps[:1] == ([left + 1] if left < 12 else [])
+    assert steps[:1] == ([expected_step + 1] if expected_step < 12 else [])
     assert curve(tmp_path / "killed") == curve(undisturbed)
     assert evaluations(tmp_path / "killed") == evaluations(undisturbed)
 
@@ -169,7 +169,7 @@ def test_a_mask_that_does_not_fit_in_memory_is_refused(train_file: Callable[...,
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "held_out.jsonl"])
 @pytest.mark.parametrize("content", [None, b"[1]\n", b"\xff\xfe\x00\n{}\n3\n", b'{"step": 12}\n'])
-def test_a_finished_run_tells_its_results_without_its_records(
+def test_a_finished_run_has_its_results_without_its_records(
     train_file: Callable[..., Path], undisturbed: Path, name: str, content: bytes | None
 ) -> None:
     before = train(train_file(out="undisturbed"))

@@ -45,13 +45,13 @@ def test_a_full_disk_is_named_with_its_remedy() -> None:
         with Path("/dev/full").open("wb", buffering=0) as file:
             file.write(b"x")
     except OSError as error:
-        told = disk_error(Path("shard.arrow"), error)
-    assert isinstance(told, RunError)
-    assert "shard.arrow: the disk is full" in str(told)
-    assert "resumes" in str(told)
+        full = disk_error(Path("shard.arrow"), error)
+    assert isinstance(full, RunError)
+    assert "shard.arrow: the disk is full" in str(full)
+    assert "resumes" in str(full)
 
 
 def test_a_folder_without_right_to_write_is_the_users_mistake() -> None:
-    told = disk_error(Path("x"), PermissionError(13, "Permission denied"))
-    assert isinstance(told, UserError)
-    assert told.exit_code == 2
+    denied = disk_error(Path("x"), PermissionError(13, "Permission denied"))
+    assert isinstance(denied, UserError)
+    assert denied.exit_code == 2

@@ -56,12 +56,14 @@ FORMATS: dict[str, tuple[str, Callable[[Path], None]]] = {
 
 def read(path: Path, kind: str, start: int = 0, **settings: Any) -> tuple[list[dict[str, Any]], RowReader]:
     config = SourceConfig(kind=kind, **settings)  # type: ignore[arg-type]
-    reader = RowReader(config, "given", InputFile(str(path), path.name, path.stat().st_size), start)
+    reader = RowReader(config, "web", InputFile(str(path), path.name, path.stat().st_size), start)
     return [row for batch in reader for row in batch.to_pylist()], reader
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_units_tile_the_file_and_hold_every_row(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_units_cover_the_file_and_hold_every_row_once(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kind, write = FORMATS[name]
     write(tmp_path / name)
     whole, reader = read(tmp_path / name, kind)
@@ -98,7 +100,7 @@ def test_a_cut_file_is_named(tmp_path: Path, name: str) -> None:
     assert len(reader.damage) == 1
 
 
-def test_lines_that_are_no_documents_are_named_with_their_offset(tmp_path: Path) -> None:
+def test_lines_that_are_not_documents_are_damage_with_their_offset(tmp_path: Path) -> None:
     lines = [
         '{"text": "one"}',
         "not json",
@@ -124,7 +126,7 @@ def test_a_missing_column_is_the_users_mistake(tmp_path: Path) -> None:
 
 def test_a_column_of_another_type_is_the_users_mistake_and_null_is_empty_text(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "a.parquet")
-    with pytest.raises(UserError, match=r"column 'text' holds int64, not text; set source\.given\.text"):
+    with pytest.raises(UserError, match=r"column 'text' holds int64, not text; set source\.web\.text"):
         read(tmp_path / "a.parquet", "parquet")
     pq.write_table(pa.table({"text": ["x", None]}), tmp_path / "b.parquet")
     assert [row["text"] for row in read(tmp_path / "b.parquet", "parquet")[0]] == ["x", ""]
@@ -152,7 +154,7 @@ def test_another_runs_shards_keep_their_identity_and_place(tmp_path: Path) -> No
     table = pa.Table.from_pylist([row])
     with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
         writer.write_table(table)
-    assert read(tmp_path / "a.arrow", "shards")[0] == [row | {"source": "given"}]
+    assert read(tmp_path / "a.arrow", "shards")[0] == [row | {"source": "web"}]
 
 
 def test_row_numbers_as_ids_name_rows_of_their_file_and_uuids_name_records(tmp_path: Path) -> None:

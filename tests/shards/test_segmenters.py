@@ -31,8 +31,8 @@ def segmented(texts: list[str | None]) -> list[list[str]]:
     array = pa.array(texts, pa.large_string())
     words = words_of(array, segmented=True)
     data, _ = text_buffers(array)
-    found = [data[a:b].tobytes().decode() for a, b in zip(words.starts, words.ends, strict=True)]
-    return [found[a:b] for a, b in zip(words.rows, words.rows[1:], strict=False)]
+    words_in_order = [data[a:b].tobytes().decode() for a, b in zip(words.starts, words.ends, strict=True)]
+    return [words_in_order[a:b] for a, b in zip(words.rows, words.rows[1:], strict=False)]
 
 
 @cache
@@ -47,39 +47,39 @@ def oracle(text: str) -> list[str]:
     runs: list[list[str]] = []
     position = -1
     for word in split(text):
-        at = text.index(word, max(position, 0))
+        start = text.index(word, max(position, 0))
         if (
             classes()[ord(word[0])] != IDEOGRAPH
             or not runs
-            or at != position
+            or start != position
             or classes()[ord(runs[-1][0][0])] != IDEOGRAPH
         ):
             runs.append([])
         runs[-1].append(word)
-        position = at + len(word)
+        position = start + len(word)
     whole = "\n".join("".join(run) for run in runs if classes()[ord(run[0][0])] == IDEOGRAPH) + "\n"
     if kana and len(kana) >= 0.1 * len(ideographs):
         cut = [token.surface() for token in sudachi().tokenize(whole)]
     else:
         cut = rjieba.cut(whole)
     begins: set[int] = set()
-    at = 0
+    character = 0
     for word in cut:
-        begins |= set(range(at, at + len(word))) if len(word) > 32 else {at}
-        at += len(word)
+        begins |= set(range(character, character + len(word))) if len(word) > 32 else {character}
+        character += len(word)
     words: list[str] = []
-    at = 0
+    character = 0
     for run in runs:
         if classes()[ord(run[0][0])] != IDEOGRAPH:
             words += run
             continue
         for k, word in enumerate(run):
-            if k and at not in begins:
+            if k and character not in begins:
                 words[-1] += word
             else:
                 words.append(word)
-            at += len(word)
-        at += 1
+            character += len(word)
+        character += 1
     return words
 
 

@@ -9,11 +9,11 @@ texts = st.lists(st.one_of(st.none(), st.text("ab", max_size=12)), max_size=4)
 
 
 def spans_in(texts: list[str | None], data: st.DataObject) -> Spans:
-    found = []
+    spans = []
     for row, text in enumerate(texts):
         ends = data.draw(st.lists(st.integers(0, len(text or "")), max_size=6, unique=True).map(sorted))
-        found += [(row, a, b) for a, b in zip(ends[::2], ends[1::2], strict=False)]
-    return Spans(*np.array(found, np.int64).reshape(-1, 3).T)
+        spans += [(row, a, b) for a, b in zip(ends[::2], ends[1::2], strict=False)]
+    return Spans(*np.array(spans, np.int64).reshape(-1, 3).T)
 
 
 def cut_plainly(text: str, spans: list[int]) -> str:
@@ -22,18 +22,18 @@ def cut_plainly(text: str, spans: list[int]) -> str:
 
 
 @given(texts, st.data())
-def test_what_is_cut_is_what_the_lists_say(texts: list[str | None], data: st.DataObject) -> None:
+def test_the_lists_record_what_is_cut(texts: list[str | None], data: st.DataObject) -> None:
     text = pa.array(["padding", *texts], pa.large_string()).slice(1)
     spans = spans_in(texts, data)
     lists = as_lists(spans, text)
     assert lists.type == SPAN_LISTS
-    for before, after, told in zip(texts, cut(text, *spans).to_pylist(), lists.to_pylist(), strict=True):
-        assert (before is None) == (after is None) == (told is None)
-        assert before is None or after == cut_plainly(before, told)
+    for before, after, recorded in zip(texts, cut(text, *spans).to_pylist(), lists.to_pylist(), strict=True):
+        assert (before is None) == (after is None) == (recorded is None)
+        assert before is None or after == cut_plainly(before, recorded)
 
 
 @given(texts, st.data())
-def test_composed_spans_cut_what_the_two_cut_one_after_the_other(texts: list[str | None], data: st.DataObject) -> None:
+def test_composed_spans_cut_what_the_two_cut_in_turn(texts: list[str | None], data: st.DataObject) -> None:
     text = pa.array(texts, pa.large_string())
     first = spans_in(texts, data)
     between = cut(text, *first)

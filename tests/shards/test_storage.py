@@ -63,7 +63,7 @@ def test_a_path_that_names_nothing_is_the_users_mistake(
         names([path])
 
 
-def test_no_path_at_all_is_said() -> None:
+def test_no_path_is_the_users_mistake() -> None:
     with pytest.raises(UserError, match="no path is given"):
         names([])
 
@@ -142,10 +142,10 @@ def test_s3_objects_and_prefixes_are_read(s3: str, monkeypatch: pytest.MonkeyPat
     store = S3Store.from_url("s3://dumps/", config={"endpoint": s3}, client_options={"allow_http": True})
     for name in ("crawl/b.warc.gz", "crawl/a.warc.gz", "crawl/notes.txt", "other/c.warc.gz"):
         obstore.put(store, name, name.encode() * 1000)
-    found = find_inputs(["s3://dumps/crawl"], WARC, "x")
-    assert [f.name for f in found] == ["a.warc.gz", "b.warc.gz"]
-    assert found[0].etag
-    with open_input(found[0], 15) as stream:
+    files = find_inputs(["s3://dumps/crawl"], WARC, "x")
+    assert [f.name for f in files] == ["a.warc.gz", "b.warc.gz"]
+    assert files[0].etag
+    with open_input(files[0], 15) as stream:
         assert stream.read(15) == b"crawl/a.warc.gz"
     with pytest.raises(UserError, match=r"s3://dumps/crawl/missing\.warc\.gz: cannot be reached"):
         find_inputs(["s3://dumps/crawl/missing.warc.gz"], WARC, "x")
@@ -158,6 +158,6 @@ def test_a_file_name_that_is_not_utf8_is_refused_in_a_line_that_can_be_printed(t
             file.write(b"x")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    with pytest.raises(UserError, match="name is not UTF-8; rename it") as told:
+    with pytest.raises(UserError, match="name is not UTF-8; rename it") as error:
         names([str(tmp_path)])
-    str(told.value).encode()
+    str(error.value).encode()

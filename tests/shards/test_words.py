@@ -13,12 +13,12 @@ from shards.words import _room, max_words, word_spans, words_of
 
 def words_by_kernel(texts: list[str]) -> list[list[str]]:
     data, offsets = text_buffers(pa.array(texts, pa.large_string()))
-    found = []
+    by_text = []
     for start, end in itertools.pairwise(offsets):
         starts, ends = np.empty(max_words(end - start), np.int64), np.empty(max_words(end - start), np.int64)
         n = word_spans(data, start, end, classes(), starts, ends)
-        found.append([data[a:b].tobytes().decode() for a, b in zip(starts[:n], ends[:n], strict=True)])
-    return found
+        by_text.append([data[a:b].tobytes().decode() for a, b in zip(starts[:n], ends[:n], strict=True)])
+    return by_text
 
 
 @given(any_text)

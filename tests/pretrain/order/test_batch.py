@@ -31,17 +31,20 @@ def test_labels_never_come_from_another_document(tokens: Path) -> None:
     ids, labels, positions = fill(documents, packing, rows)
     boundaries = continued = 0
     for row in rows:
-        at = 0
+        filled = 0
         for document, start, end in packing.segments(row):
-            own, whole = slice(at, at + end - start), documents.tokens(document, 0, documents.num_tokens[document])
+            own, whole = (
+                slice(filled, filled + end - start),
+                documents.tokens(document, 0, documents.num_tokens[document]),
+            )
             assert (ids[row, own] == whole[start:end]).all()
             assert (labels[row, own] == whole[start + 1 : end + 1]).all()
             assert (positions[row, own] == np.arange(end - start)).all()
-            boundaries += at > 0
+            boundaries += filled > 0
             continued += start > 0
-            at = own.stop
-        assert (labels[row, at:] == NO_LABEL).all()
-        assert (positions[row, at:] == np.arange(64 - at)).all()
+            filled = own.stop
+        assert (labels[row, filled:] == NO_LABEL).all()
+        assert (positions[row, filled:] == np.arange(64 - filled)).all()
     assert boundaries > 20
     assert continued > 20
     assert (labels != NO_LABEL).sum() == (documents.num_tokens - 1).sum()

@@ -32,12 +32,12 @@ def test_permutations_of_different_keys_look_independent() -> None:
     orders = [permute(np.arange(size), size, np.array(key, np.uint64)) for key in range(50)]
     fixed_points = sum(int((a == b).sum()) for i, a in enumerate(orders) for b in orders[:i])
     pairs = 50 * 49 / 2
-    assert 0.9 < fixed_points / pairs < 1.1  # two random permutations agree at one place on average
+    assert 0.9 < fixed_points / pairs < 1.1  # two random permutations agree at one index on average
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.floats(0.01, 10), st.integers(1, 400)), min_size=1, max_size=6))
-def test_counts_match_going_through_the_order(sources: list[tuple[float, int]]) -> None:
+def test_counts_are_those_of_the_rows_in_order(sources: list[tuple[float, int]]) -> None:
     mix = mixture(*sources)
     places = 3000
     source, epoch, row = mix.sample(np.arange(places))

@@ -44,10 +44,10 @@ def plainly_masked(tokenizer: Tokenizer, ids: np.ndarray, spans: list[list[int]]
     """Byte by byte. A character of a byte-level vocabulary is a byte."""
     length_of = {token: len(characters) for characters, token in json.loads(tokenizer.json)["model"]["vocab"].items()}
     bytes_masked = {byte for start, end in spans for byte in range(start, end)}
-    masked, at = [], 0
+    masked, start = [], 0
     for token in ids.tolist():
-        masked.append(any(byte in bytes_masked for byte in range(at, at + length_of[token])))
-        at += length_of[token]
+        masked.append(any(byte in bytes_masked for byte in range(start, start + length_of[token])))
+        start += length_of[token]
     return masked
 
 
@@ -87,7 +87,7 @@ def masked_tokens_folder(tokenizer_path: Path, tmp_path_factory: pytest.TempPath
     return run / "tokens" / "web"
 
 
-def test_token_shards_tell_what_is_masked_and_its_bytes(
+def test_token_shards_record_masked_tokens_and_the_bytes_of_the_others(
     tokenizer: Tokenizer, tokenizer_path: Path, tmp_path: Path
 ) -> None:
     run, spans_of = make_masked_run(tmp_path)
@@ -99,13 +99,13 @@ def test_token_shards_tell_what_is_masked_and_its_bytes(
         whole = documents.tokens(i, 1, int(documents.num_tokens[i]) - 1)
         text = decode(tokenizer, whole)
         expected = [False, *plainly_masked(tokenizer, whole, spans_of[text]), False]  # never <|bos|> or <|eos|>
-        found = np.zeros(len(expected), bool)
+        masked = np.zeros(len(expected), bool)
         for first, last in documents.masked(i, 0, len(expected)):
-            found[first:last] = True
-        assert found.tolist() == expected
+            masked[first:last] = True
+        assert masked.tolist() == expected
         lengths = tokenizer.num_bytes[whole]
-        assert documents.num_bytes[i] == lengths[~found[1:-1]].sum()
-        num_masked += found.sum()
+        assert documents.num_bytes[i] == lengths[~masked[1:-1]].sum()
+        num_masked += masked.sum()
     assert f"({num_masked:,} masked)" in lines[0]
     file = documents.manifest.shards["a"].files[TRAIN]
     assert (file.num_masked_tokens, file.num_text_bytes) == (num_masked, documents.num_bytes.sum())
@@ -118,17 +118,17 @@ def test_masked_tokens_are_inputs_and_no_labels_wherever_rows_cut(masked_tokens_
     tokens, labels, _ = fill(documents, packing, range(packing.num_rows))
     without = 0
     for row in range(packing.num_rows):
-        at = 0
+        filled = 0
         for document, start, end in packing.segments(row):
             whole = documents.tokens(document, 0, int(documents.num_tokens[document])).astype(int)
             learned = np.ones(len(whole), bool)
             for first, last in documents.masked(document, 0, len(whole)):
                 learned[first:last] = False
-            own = slice(at, at + end - start)
+            own = slice(filled, filled + end - start)
             assert (tokens[row, own] == whole[start:end]).all()
             assert (labels[row, own] == np.where(learned, whole, NO_LABEL)[start + 1 : end + 1]).all()
             without += int((~learned[start + 1 : end + 1]).sum())
-            at = own.stop
+            filled = own.stop
     assert without == documents.manifest.shards["a"].files[TRAIN].num_masked_tokens > 100
 
 
@@ -149,8 +149,8 @@ def test_loss_and_gradient_are_those_of_the_unmasked_targets_alone(masked_file: 
     tokens, positions = torch.from_numpy(batch.tokens_BT), torch.from_numpy(batch.positions_BT)
     hidden = model(tokens, positions, Documents.of(batch.positions_BT, batch.max_segments, torch.device("cpu")))
     log_p = (hidden @ model.head_VC.T).float().log_softmax(-1)
-    learned = [(row, place) for row, place in np.argwhere(batch.labels_BT != NO_LABEL).tolist()]
-    losses = torch.stack([-log_p[row, place, batch.labels_BT[row, place]] for row, place in learned])
+    learned = [(row, position) for row, position in np.argwhere(batch.labels_BT != NO_LABEL).tolist()]
+    losses = torch.stack([-log_p[row, position, batch.labels_BT[row, position]] for row, position in learned])
     assert total == pytest.approx(float(losses.detach().double().sum()), rel=1e-6)
     losses.mean().backward()
     for parameter, gradient in zip(model.parameters(), ours, strict=True):
@@ -205,7 +205,7 @@ def test_a_masked_column_of_another_type_is_refused(tmp_path: Path, tokenizer_pa
         tokenize_shards([tmp_path], tokenizer_path, tmp_path / "t", held_out_fraction=0, report=lambda line: None)
 
 
-def test_token_shards_of_before_masks_are_refused_and_the_same_command_makes_them_anew(
+def test_token_shards_from_before_masks_are_refused_and_the_same_command_makes_them_anew(
     tmp_path: Path, tokenizer_path: Path
 ) -> None:
     write_shard(tmp_path / "run" / "web" / "a.arrow", ["the mill"])

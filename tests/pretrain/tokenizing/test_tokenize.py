@@ -33,7 +33,7 @@ def test_each_document_stands_once_with_its_bytes_and_its_text(
     run_folder: Path, tokens: Path, tokenizer_path: Path
 ) -> None:
     tokenizer = Tokenizer(tokenizer_path)
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for split in (TRAIN, HELD_OUT):
         documents = TokenDocuments(tokens / "ru", split)
         assert len(documents)
@@ -41,11 +41,11 @@ def test_each_document_stands_once_with_its_bytes_and_its_text(
             ids = documents.tokens(i, 0, int(documents.num_tokens[i]))
             assert (ids[0], ids[-1]) == (tokenizer.bos, tokenizer.eos)
             origin = documents.provenance(i)
-            assert origin.id not in found
+            assert origin.id not in texts
             assert (origin.source, origin.url) == ("ru", f"https://mill.example/{origin.id}")
-            found[origin.id] = decode(tokenizer, ids[1:-1])
-            assert documents.num_bytes[i] == len(found[origin.id].encode())
-    assert found == texts_of(run_folder, "ru")
+            texts[origin.id] = decode(tokenizer, ids[1:-1])
+            assert documents.num_bytes[i] == len(texts[origin.id].encode())
+    assert texts == texts_of(run_folder, "ru")
 
 
 def test_tokens_are_views_of_the_mapped_file(tokens: Path) -> None:
@@ -111,7 +111,7 @@ def test_two_shards_of_one_name_are_refused(tmp_path: Path, tokenizer_path: Path
         tokenize_shards(paths, tokenizer_path, tmp_path / "out", held_out_fraction=0, report=lambda line: None)
 
 
-def test_an_empty_shard_and_an_empty_text_are_no_problem(tmp_path: Path, tokenizer_path: Path) -> None:
+def test_an_empty_shard_and_an_empty_text_are_tokenized(tmp_path: Path, tokenizer_path: Path) -> None:
     write_shard(tmp_path / "run" / "en" / "a.arrow", [])
     write_shard(tmp_path / "run" / "en" / "b.arrow", ["", "text"])
     tokenize(tmp_path / "run", tokenizer_path, tmp_path / "tokens", held_out=0)
