@@ -9,6 +9,7 @@ import numpy as np
 
 from cleaners.kernels.sentences import SENTENCE_ENDS
 from shards.compiled import kernel
+from shards.hash_table import table_size
 from shards.unicode import decode
 
 # datatrove.utils.text: TERMINAL_PUNCTUATION, and what else of PUNCTUATION is no control character.
@@ -76,18 +77,14 @@ def later_copies(data, starts, ends, n, units):
 @kernel
 def new_set(room):
     """An open-addressing set of spans: (slots, keys, starts, ends); a slot holds the number of a span plus 1."""
-    size = 4
-    while size < 2 * room:
-        size *= 2
-    return np.empty(size, np.int64), np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+    slots = np.empty(table_size(room), np.int64)
+    return slots, np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
 
 
 @kernel(inline="always")
 def emptied(spans, room):
     """The mask for a table that `room` spans leave at most half full; its slots are free."""
-    size = 4
-    while size < 2 * room:
-        size *= 2
+    size = table_size(room)
     spans[0][:size] = 0
     return size - 1
 

@@ -38,6 +38,7 @@ from cleaners.datatrove.affixes import (
     traits,
 )
 from shards.compiled import kernel
+from shards.hash_table import first_slot, slot_of
 from shards.segmenters import cutter
 from shards.unicode import IDEOGRAPH, classes, decode, text_buffers
 from shards.words import Words, identity
@@ -124,10 +125,7 @@ def _hash(word):
 @kernel(inline="always")
 def _slot(keys, h):
     """The slot that holds the hash, or the free one where it would be."""
-    slot = np.int64(h & np.uint64(len(keys) - 1))
-    while keys[slot] != 0 and keys[slot] != h:
-        slot = (slot + 1) & (len(keys) - 1)
-    return slot
+    return np.int64(slot_of(keys, h, first_slot(keys, h)))
 
 
 @kernel(inline="always")

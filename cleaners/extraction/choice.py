@@ -12,6 +12,7 @@ import numpy as np
 
 from cleaners.extraction.features.context import weight_of
 from shards.compiled import kernel
+from shards.hash_table import first_slot, next_slot, table_size
 
 LEAST = np.float32(0.2)  # below, a block is no main text whatever else the page has
 COPY_WORDS = 4  # shorter equal lines are no copies: labels, code, cells of tables
@@ -59,16 +60,13 @@ def drop_copies(measures, chosen):
 
     Pages hold their text twice for phones and screens, in quotes, teasers and folded parts: .004 of F1.
     """
-    size = 1
-    while size < 2 * len(chosen) + 2:
-        size *= 2
-    slots = np.full(size, -1, np.int32)
+    slots = np.full(table_size(len(chosen)), -1, np.int32)
     for b in range(len(chosen)):
         if not chosen[b] or measures[b].words < COPY_WORDS:
             continue
-        slot = np.int64(measures[b].hash) & (size - 1)
+        slot = first_slot(slots, np.uint64(measures[b].hash))
         while slots[slot] >= 0 and measures[slots[slot]].hash != measures[b].hash:
-            slot = (slot + 1) & (size - 1)
+            slot = next_slot(slots, slot)
         first = slots[slot]
         if first < 0:
             slots[slot] = b

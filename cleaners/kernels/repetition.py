@@ -21,6 +21,7 @@ few positions are left to look at, and the nine sizes cost little more than one.
 import numpy as np
 
 from shards.compiled import kernel
+from shards.hash_table import first_slot, next_slot, table_size
 
 METRICS = (
     "duplicate_line_fraction",
@@ -52,8 +53,8 @@ def repetition(data, rows, starts, ends, first_copies):
     positions = np.empty(room, np.int64)
     slots = np.empty(room, np.int64)
     later = np.empty(room, np.bool_)
-    table = np.empty(_table_size(room), np.uint64)
-    counts = np.empty(_table_size(room), np.int64)
+    table = np.empty(table_size(room), np.uint64)
+    counts = np.empty(table_size(room), np.int64)
 
     for row in range(len(rows) - 1):
         n = rows[row + 1] - rows[row]
@@ -96,30 +97,20 @@ def repetition(data, rows, starts, ends, first_copies):
     return fractions
 
 
-@kernel(inline="always")
-def _table_size(num_keys):
-    """The power of two that leaves an open-addressing table at most half full."""
-    size = 4
-    while size < 2 * num_keys:
-        size *= 2
-    return size
-
-
 @kernel
 def _tally(keys, num_keys, table, counts, slots, later):
     """Counts equal keys: afterwards counts[slots[k]] is how often keys[k] occurs among the first `num_keys`.
 
     later[k] says that an equal key stands before keys[k].
     """
-    size = _table_size(num_keys)
-    counts[:size] = 0
-    mask = size - 1
+    counts = counts[: table_size(num_keys)]
+    counts[:] = 0
     for k in range(num_keys):
         key = keys[k]
         # The high half of the product depends on every bit of the key.
-        slot = np.int64((key * _MULTIPLIER) >> np.uint64(32)) & mask
+        slot = first_slot(counts, (key * _MULTIPLIER) >> np.uint64(32))
         while counts[slot] > 0 and table[slot] != key:
-            slot = (slot + 1) & mask
+            slot = next_slot(counts, slot)
         table[slot] = key
         later[k] = counts[slot] > 0
         counts[slot] += 1

@@ -8,6 +8,7 @@ import numpy as np
 from cleaners.extraction.features.page import next_container
 from cleaners.extraction.html.tags import HEADING, RULES
 from shards.compiled import kernel
+from shards.hash_table import first_slot, next_slot, table_size
 
 _OFFSETS = (-3, -2, -1, 1, 2, 3)
 _RADII = (2, 5, 12)
@@ -154,17 +155,14 @@ def _faded(p, weight):
 def _sums_by(signatures, blocks, weight, main):
     """(words, main words) float32[blocks] of all blocks whose elements have one signature."""
     number = len(blocks)
-    size = 1
-    while size < 2 * number + 2:
-        size *= 2
-    slots = np.full(size, -1, np.int32)
+    slots = np.full(table_size(number), -1, np.int32)
     firsts = np.empty(number, np.int32)
     words, mains = np.zeros(number, np.float32), np.zeros(number, np.float32)
     for b in range(number):
         key = signatures[blocks[b].element]
-        slot = np.int64((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & (size - 1)
+        slot = first_slot(slots, (key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32))
         while slots[slot] >= 0 and signatures[blocks[slots[slot]].element] != key:
-            slot = (slot + 1) & (size - 1)
+            slot = next_slot(slots, slot)
         if slots[slot] < 0:
             slots[slot] = b
         firsts[b] = slots[slot]

@@ -9,21 +9,18 @@ from cleaners.extraction.html import tags
 from cleaners.extraction.html.nodes import FOREIGN
 from cleaners.extraction.html.tags import TEXT, VERBATIM
 from shards.compiled import kernel
+from shards.hash_table import first_slot, slot_of_number, table_size
 
 
 @kernel
 def counts_of(keys):
     """int32[keys]: how many keys are equal to each."""
-    size = 1
-    while size < 2 * len(keys) + 2:
-        size *= 2
-    slots = np.full(size, -1, np.int32)
+    slots = np.full(table_size(len(keys)), -1, np.int32)
     numbers = np.zeros(len(keys), np.int32)
     firsts = np.empty(len(keys), np.int32)
     for i in range(len(keys)):
-        slot = np.int64((keys[i] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & (size - 1)
-        while slots[slot] >= 0 and keys[slots[slot]] != keys[i]:
-            slot = (slot + 1) & (size - 1)
+        hash_ = (keys[i] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
+        slot = slot_of_number(slots, keys, keys[i], first_slot(slots, hash_))
         if slots[slot] < 0:
             slots[slot] = i
         firsts[i] = slots[slot]
