@@ -8,7 +8,7 @@ Whoever comes first by (order, id, address) is kept, so the result depends on th
 """
 
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -104,9 +104,17 @@ class UnitFiles:
         return UnitFiles(self.stems + later.stems, self.ends + tuple(len(self) + end for end in later.ends))
 
     def each(self, name: str) -> Iterator[np.ndarray]:
-        """The mapped array of each unit."""
+        """The mapped array of each unit. It holds its file open: copy of it what outlives the turn of the loop."""
         for stem in self.stems:
             yield load_npy(npy_path(stem, name))
+
+    def values(self, dtype: np.dtype, select: Callable[[np.ndarray], np.ndarray] = np.asarray) -> np.ndarray:
+        """`dtype`[len(self)]: what `select` takes of each unit's `documents`, copied, so no file stays open."""
+        result, done = np.empty(len(self), dtype), 0
+        for documents in self.each("documents"):
+            result[done : done + len(documents)] = select(documents)
+            done += len(documents)
+        return result
 
     def some(self, name: str, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(mapped array, positions in it) for each unit that holds some of `numbers`, which ascend."""

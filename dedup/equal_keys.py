@@ -44,7 +44,7 @@ def remove_equal(
     for _ in executor.map(task, units):
         pass  # results are files
     files = (earlier or UnitFiles((), ())) + UnitFiles.open(folder / "keys", units, KEYED)
-    numbers, _ = buckets(np.concatenate([np.zeros(0, np.uint64), *(d["key"][:, 0] for d in files.each("documents"))]))
+    numbers, _ = buckets(files.values(np.dtype(np.uint64), lambda documents: documents["key"][:, 0]))
     if len(numbers):
         removed, kept = _choose(files.documents(np.sort(numbers), KEYED))
         twins = kept["address"] if copies else None

@@ -206,7 +206,8 @@ def _entries(folder: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
 
 def write_earlier(folder: Path, verdicts: Sequence[Path], target: Path) -> None:
     """NAMED of the twins in `verdicts` that are documents of the index: the run names them without it."""
-    twins = [pa.array([], pa.string()), *(c for p in verdicts for c in read_table(p, ["twin"])["twin"].chunks)]
+    # `unique` copies, so no file stays open.
+    twins = [pa.array([], pa.string()), *(pc.unique(read_table(path, ["twin"])["twin"]) for path in verdicts)]
     with ArrowSink(target, NAMED) as sink:
         for batch in name_documents(folder, pa.concat_arrays(twins).unique()).combine_chunks().to_batches():
             sink.write(batch)

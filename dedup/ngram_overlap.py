@@ -62,7 +62,7 @@ class OverlapConfig(KeepConfig):
             pass  # results are files
 
         files = UnitFiles.open(folder / "grams", units, COUNTED)
-        documents = np.concatenate([np.zeros(0, COUNTED), *files.each("documents")])
+        documents = files.values(COUNTED)
         order = keep_order(documents)
         ranks = np.empty(len(order), np.uint32)
         ranks[order] = np.arange(len(order), dtype=np.uint32)
@@ -187,13 +187,13 @@ def _decide_blocks(
     folder: Path, paths: Sequence[Path], blocks: Sequence[Range], num_grams: np.ndarray, max_overlap: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(ranks of the documents that leave, of their twins, overlaps)."""
-    runs = [read_runs(path, SHARED) for path in paths]
-    firsts = np.cumsum([0, *(int(run.values["gram"].max()) + 1 if len(run.values) else 0 for run in runs)])
+    # Files are opened one by one here and below: there may be thousands.
+    firsts = np.cumsum([0, *(_num_grams(read_runs(path, SHARED).values["gram"]) for path in paths)])
     owners = _owners(folder / "owners", int(firsts[-1]))
     parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     for block in blocks:
-        events = [(part["gram"] + first, part["rank"]) for run, first in zip(runs, firsts, strict=False)
-                  for part in run.between(*block)]  # fmt: skip
+        events = [(part["gram"] + first, np.array(part["rank"])) for path, first in zip(paths, firsts, strict=False)
+                  for part in read_runs(path, SHARED).between(*block)]  # fmt: skip
         grams, ranks = (np.concatenate(arrays) for arrays in zip(*events, strict=True))
         order = np.argsort(ranks, kind="stable")
         parts.append(_decide(grams[order], ranks[order], num_grams, owners, max_overlap))
@@ -201,6 +201,10 @@ def _decide_blocks(
     (folder / "owners").unlink()
     removed, twins, overlaps = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return removed, twins, overlaps
+
+
+def _num_grams(grams: np.ndarray) -> int:
+    return int(grams.max()) + 1 if len(grams) else 0
 
 
 def _owners(path: Path, count: int) -> np.ndarray:

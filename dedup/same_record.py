@@ -37,7 +37,7 @@ class SameRecordConfig(GlobalStageConfig):
 def _unlike_texts(units: Sequence[ExchangeUnit], folder: Path) -> list[dict[str, Any]]:
     """An alarm if some of the ids that records share, `_MOST_IDS` of them at most, have more than one text."""
     verdicts = [path for unit in units if (path := folder / f"{unit.key}.arrow").exists()]
-    twins = [chunk for path in verdicts for chunk in read_table(path, ["twin"])["twin"].chunks]
+    twins = [pc.unique(read_table(path, ["twin"])["twin"]) for path in verdicts]  # copies: no file stays open
     ids = pc.unique(pa.chunked_array(twins, pa.string()))
     ids = ids.take(pc.sort_indices(ids)[:_MOST_IDS])
     texts: dict[str, int] = {}

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from shards.atomic import atomic_file
+from dedup.documents import load_npy, save_npy
 from shards.exchange import VERDICTS, ExchangeUnit, Executor, GlobalStageConfig
 from shards.sink import ArrowSink
 
@@ -41,17 +41,18 @@ class TopShareConfig(GlobalStageConfig):
         units = sorted(units, key=lambda unit: unit.number)
         for _ in executor.map(partial(_collect, folder=folder, metric=self.metric), units):
             pass  # results are files
-        stored = [np.load(_path(folder, unit), mmap_mode="r") for unit in units]
-        values = np.concatenate([np.zeros(0), *(rows["value"] for rows in stored)])
+        values = np.concatenate([np.zeros(0), *(np.array(_load(folder, unit)["value"]) for unit in units)])
         num_kept = int(len(values) * self.kept_fraction + 0.5)
         if num_kept == len(values):
             return
         threshold = np.partition(values, -num_kept)[-num_kept] if num_kept else np.inf
-        ties = np.concatenate([np.zeros(0, "S32"), *(rows["id"][rows["value"] == threshold] for rows in stored)])
+        of_units = ((rows["value"] == threshold, rows) for rows in (_load(folder, unit) for unit in units))
+        ties = np.concatenate([np.zeros(0, "S32"), *(rows["id"][ties] for ties, rows in of_units)])
         num_ties = num_kept - int(np.count_nonzero(values > threshold))
         # Ids of live rows are distinct: every run ends the later row of a record that was given twice.
         chosen = np.sort(ties)[:num_ties]
-        for unit, rows in zip(units, stored, strict=True):
+        for unit in units:
+            rows = _load(folder, unit)
             leaves = rows["value"] < threshold
             leaves |= (rows["value"] == threshold) & ~np.isin(rows["id"], chosen)
             if leaves.any():
@@ -70,8 +71,12 @@ def _collect(unit: ExchangeUnit, *, folder: Path, metric: str) -> None:
         part["value"] = pc.cast(batch[metric].drop_null(), pa.float64()).to_numpy()
         part["id"] = batch["id"].filter(pa.array(valid)).to_numpy(zero_copy_only=False).astype("S32")
         parts.append(part)
-    with atomic_file(path) as file:
-        np.save(file, np.concatenate(parts))
+    save_npy(path, np.concatenate(parts))
+
+
+def _load(folder: Path, unit: ExchangeUnit) -> np.ndarray:
+    """_VALUE of the unit's rows, mapped."""
+    return load_npy(_path(folder, unit), _VALUE)
 
 
 def _path(folder: Path, unit: ExchangeUnit) -> Path:

@@ -31,6 +31,7 @@ from shards.hash_table import first_slot, next_slot, slot_of, table_size
 _PART_BITS = 10
 PARTS = 1 << _PART_BITS
 _MARK_BYTES, _PIECE_BYTES = 64, 160  # that a task takes for each
+_CHUNKS_A_TASK = 32
 _CHUNK = 1 << 17  # pieces that are paired at a time, while their table stays in cache
 _HASH = np.dtype(np.uint64)
 _PIECE = np.dtype([("hash", "<u8"), ("check", "<u4"), ("number", "<u4"), ("place", "<u8")])  # number: in its batch
@@ -93,7 +94,7 @@ class RepeatedPieces:
             return
         documents = load_npy(unit_path(self.folder, unit.key, "documents"), DOCUMENT)
         ids = load_npy(self.folder / "ids.npy", _HASH)
-        twins = [list(_twins(self.folder, task, number)) for task in self.tasks]
+        twins = [[np.array(chunk) for chunk in _twins(self.folder, task, number)] for task in self.tasks]
         ranks = load_npy(unit_path(self.folder, unit.key, "ranks"), _HASH)
         done = np.zeros(sum(len(task) for task in self.tasks), np.int64)
         for at, (rows, batch) in enumerate(unit.batches(columns)):
@@ -145,14 +146,13 @@ def find_repeats(units: Sequence[ExchangeUnit], folder: Path, executor: Executor
         pass
     _rank(folder, units)
     sizes = column_sizes((_pieces(folder, key) for key in keys), PARTS)
-    chunks = column_ranges(sizes, min(_CHUNK, executor.task_memory // _PIECE_BYTES))
+    max_pieces = executor.task_memory // _PIECE_BYTES
+    chunks = column_ranges(sizes, min(_CHUNK, max_pieces))
     tasks = tuple(chunks[k : k + _CHUNKS_A_TASK] for k in range(0, len(chunks), _CHUNKS_A_TASK))
-    for _ in executor.map(partial(_pair, folder=folder, keys=keys), tasks):
+    at_a_time = max(1, max_pieces // (2 * _CHUNK))
+    for _ in executor.map(partial(_pair, folder=folder, keys=keys, at_a_time=at_a_time), tasks):
         pass
     return RepeatedPieces(folder, units, tasks)
-
-
-_CHUNKS_A_TASK = 32
 
 
 # Each step is one task's work, and leaves files that the next one maps.
@@ -189,8 +189,9 @@ def _locate(
     unit = units[number]
     if has_runs(path := folder / f"{unit.key}.pieces"):
         return
-    of_tasks = [read_runs(_result_path(folder, "repeated", t), _HASH).between(number, number + 1) for t in tasks]
-    repeated = HashSet.of(np.concatenate([_NO_HASHES, *(part for parts in of_tasks for part in parts)]))
+    paths = [_result_path(folder, "repeated", task) for task in tasks]
+    of_tasks = [np.array(part) for path in paths for part in read_runs(path, _HASH).between(number, number + 1)]
+    repeated = HashSet.of(np.concatenate([_NO_HASHES, *of_tasks]))
     marks = load_npy(unit_path(folder, unit.key, "in-order"), _HASH)
     counts = load_npy(unit_path(folder, unit.key, "counts"), np.dtype(np.int64))
     documents = [np.zeros(0, DOCUMENT)]
@@ -225,7 +226,7 @@ def _rank(folder: Path, units: Sequence[ExchangeUnit]) -> None:
     if (folder / "ids.npy").exists():
         return
     files = UnitFiles.open(folder, units)
-    documents = np.concatenate([np.zeros(0, DOCUMENT), *files.each("documents")])
+    documents = files.values(DOCUMENT)
     documents["order"] = 0  # none but that of ids
     order = keep_order(documents)
     ranks = np.empty(len(documents), np.uint64)
@@ -235,23 +236,34 @@ def _rank(folder: Path, units: Sequence[ExchangeUnit]) -> None:
     save_npy(folder / "ids.npy", documents["id"][order])
 
 
-def _pair(task: PairTask, *, folder: Path, keys: Sequence[str]) -> None:
-    """`twins-<part>`: for the task's pieces, in their order, the place of the twin; a run a chunk, a column a unit."""
+def _pair(task: PairTask, *, folder: Path, keys: Sequence[str], at_a_time: int) -> None:
+    """`twins-<part>`: for the task's pieces, in their order, the place of the twin; a run a chunk, a column a unit.
+
+    The files of a unit are opened once for `at_a_time` chunks.
+    """
     if has_runs(path := _result_path(folder, "twins", task[0])):
         return
-    units = [(_pieces(folder, key), load_npy(unit_path(folder, key, "ranks"), _HASH)) for key in keys]
 
     def runs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for first, end in task:
-            of_units = [np.concatenate([_NO_PIECES, *pieces.between(first, end)]) for pieces, _ in units]
-            for pieces, (_, ranks) in zip(of_units, units, strict=True):
-                own = (pieces["place"] >> _START_BITS).astype(np.int64)
-                pieces["place"] = ranks[own] << _START_BITS | pieces["place"] & _START_MASK
-            together = np.concatenate([_NO_PIECES, *of_units])
-            fields = (np.ascontiguousarray(together[name]) for name in ("hash", "check", "place"))
-            yield twins(*fields), np.cumsum([0, *map(len, of_units)])
+        for k in range(0, len(task), at_a_time):
+            chunks = task[k : k + at_a_time]
+            of_units = [_ranked_pieces(folder, key, chunks) for key in keys]
+            for of_chunk in zip(*of_units, strict=True):
+                together = np.concatenate([_NO_PIECES, *of_chunk])
+                fields = (np.ascontiguousarray(together[name]) for name in ("hash", "check", "place"))
+                yield twins(*fields), np.cumsum([0, *map(len, of_chunk)])
 
     write_runs(path, runs(), len(keys))
+
+
+def _ranked_pieces(folder: Path, key: str, chunks: PairTask) -> list[np.ndarray]:
+    """_PIECE of each chunk of the unit, with the rank of its document in its place."""
+    pieces, ranks = _pieces(folder, key), load_npy(unit_path(folder, key, "ranks"), _HASH)
+    of_chunks = [np.concatenate([_NO_PIECES, *pieces.between(first, end)]) for first, end in chunks]
+    for chunk in of_chunks:
+        own = (chunk["place"] >> _START_BITS).astype(np.int64)
+        chunk["place"] = ranks[own] << _START_BITS | chunk["place"] & _START_MASK
+    return of_chunks
 
 
 def _marks(folder: Path, key: str) -> Runs:
