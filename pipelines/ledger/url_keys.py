@@ -1,6 +1,6 @@
 """URLs as URL deduplication compares them, a column at a time.
 
-`dedup.url.normalized` takes 10 µs a URL. Most URLs it only strips of scheme and "www.", which Arrow does without
+`dedup.url_dedup.normalized` takes 10 µs a URL. Most URLs it only strips of scheme and "www.", which Arrow does without
 Python; and where equals of a few URLs are looked for, only their hosts matter.
 """
 
@@ -16,7 +16,7 @@ _OTHER_HOST = r"[^a-z0-9.-]|\.$"  # `normalized` may make another one of it
 
 
 def url_keys(urls: pa.Array) -> pa.Array:
-    """`dedup.url.normalized` of each URL; null where there is none."""
+    """`dedup.url_dedup.normalized` of each URL; null where there is none."""
     plain = pc.fill_null(pc.match_substring_regex(urls, _PLAIN_URL), False)
     # Two plain steps and no captures: twice as fast as one pattern for host and path.
     keys = pc.replace_substring_regex(urls, r"^https?://(?:www\.)?", "//")

@@ -17,7 +17,7 @@ from cleaners.language import LanguageConfig
 from dedup.documents import describe, keep_order, parse_ids
 from dedup.exact import ExactConfig
 from dedup.keep import KeepBy
-from dedup.lsh.edges import EDGE
+from dedup.lsh.edge_runs import EDGE
 from dedup.minhash import MinHashConfig
 from dedup.repeats.passages import PassagesConfig
 from dedup.same_record import SameRecordConfig
@@ -293,7 +293,7 @@ class Replay:
                 "only a run with these settings decides them"
             )
         edges = np.zeros(int(here.sum()), EDGE)
-        edges["kept"], edges["other"] = places.reshape(2, -1)
+        edges["first"], edges["second"] = places.reshape(2, -1)
         edges["similarity"] = pc.fill_null(table["similarity"].cast(pa.float64()), 0.0).to_numpy()[here]
         sure, possible = self._sure[rows], self._possible[rows]
         if config.clusters == "transitive":

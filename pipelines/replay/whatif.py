@@ -11,7 +11,7 @@ Nothing is measured here, so an answer may be *perhaps*. A document is kept perh
 - where `top_share` ranks it behind or before another that is kept perhaps;
 - where `substring` had found little else in it than passages of others, and other documents reach that stage;
 - where it was removed for a document that now goes, and of so large a group that its members were compared with that
-  one alone (`dedup.lsh.edges.SMALL_BUCKET`).
+  one alone (`dedup.lsh.bucket_pairs.SMALL_BUCKET`).
 
 A document that comes new to `exact`, `minhash` or `substring` counts as one that stays or leaves; that it may push out
 others too is left to the run that compares truly. Who left for a document of an index leaves again. Everything else is
