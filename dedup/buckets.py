@@ -1,10 +1,10 @@
-"""Buckets: documents whose keys are equal, found by a filter and a sort of what passes it.
+"""Buckets of documents with equal keys, found by a filter and a sort of what passes it.
 
     keys     7 3 9 3 7 3          members  1 3 5 | 0 4
     number   0 1 2 3 4 5          sizes      3     2
 
-Most keys of a crawl are unique: a table of bytes, four or more a key, tells most of those apart, and what else is known
-of a document is fetched for members only.
+Most keys of a crawl are unique: a table of bytes, four or more a key, drops most of those before the sort. What else is
+stored of a document is read for members only.
 """
 
 import numpy as np
@@ -15,9 +15,9 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def buckets(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(numbers of the documents that share their key, bucket by bucket in any order within, i64 sizes of the buckets).
+    """(numbers of the documents that share their key, bucket by bucket, in any order within; i64 sizes of the buckets).
 
-    Holds up to 40 bytes a document for a moment, where all share theirs.
+    Takes up to 40 bytes a document, if all share their keys.
     """
     candidates = _candidates(keys, max(8, (4 * len(keys) - 1).bit_length()))
     keys = keys[candidates]
@@ -33,19 +33,19 @@ def buckets(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @kernel
 def _candidates(keys: np.ndarray, bits: int) -> np.ndarray:
-    """i64 numbers, ascending, of the keys whose place in a table of 2^bits is taken twice: all that are repeated."""
+    """i64 numbers, ascending, of keys whose slot of 2^bits is taken twice: all repeated keys, and some others."""
     shift = np.uint64(64 - bits)
     seen = np.zeros(1 << bits, np.uint8)
     for key in keys:
-        place = (key * _MIX) >> shift
-        seen[place] = min(seen[place] + np.uint8(1), np.uint8(2))
+        slot = (key * _MIX) >> shift
+        seen[slot] = min(seen[slot] + np.uint8(1), np.uint8(2))
     count = 0
     for key in keys:
         count += seen[(key * _MIX) >> shift] == 2
-    found = np.empty(count, np.int64)
+    candidates = np.empty(count, np.int64)
     count = 0
     for number in range(len(keys)):
         if seen[(keys[number] * _MIX) >> shift] == 2:
-            found[count] = number
+            candidates[count] = number
             count += 1
-    return found
+    return candidates

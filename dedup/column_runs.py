@@ -1,9 +1,9 @@
-"""Arrays that many tasks write one way and read the other: a file of runs, each ordered by column.
+"""Files of runs ordered by column: tasks write them run by run and read them column by column.
 
-    run 0 │ column 0 │ column 1 │ …        written a run at a time, whatever memory holds;
+    run 0 │ column 0 │ column 1 │ …        written a run at a time, of any number of values;
     run 1 │ column 0 │ column 1 │ …        read a column at a time, from the files of all units
 
-Values are raw in `<name>`, bounds in `<name>.bounds.npy`, which is written last: a file exists when its bounds do.
+Values are raw in `<name>`. Bounds are in `<name>.bounds.npy`, which is written last: a file exists when its bounds do.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,6 +21,8 @@ Range = tuple[int, int]  # columns first … end - 1
 
 @dataclass(frozen=True)
 class Runs:
+    """A file of runs. It is open as long as `values` or a part of it is held."""
+
     values: np.ndarray  # mapped
     bounds: np.ndarray  # i64[runs, columns + 1]: column c of run r is values[bounds[r, c] : bounds[r, c + 1]]
 
@@ -35,7 +37,7 @@ def has_runs(path: Path) -> bool:
 
 
 def write_runs(path: Path, runs: Iterable[tuple[np.ndarray, np.ndarray]], columns: int) -> None:
-    """Each run is (values ordered by column, i64[columns + 1] where its columns begin and the last one ends)."""
+    """Write runs: each is (values ordered by column, i64[columns + 1] where each column begins and the last ends)."""
     all_bounds, written = [np.zeros((0, columns + 1), np.int64)], 0
     with atomic_file(path) as file:
         for values, bounds in runs:

@@ -1,14 +1,14 @@
-"""Decontamination: documents that hold n-grams of evaluation sets are dropped, cut or flagged, and every hit is told.
+"""Decontamination: documents with n-grams of evaluation sets are dropped, cut or flagged, and every hit is reported.
 
     item  …the source of energy for nearly all ecosystems…   ──every 13 words──▶ table of n-grams
     page  …says that the SOURCE of energy, for nearly all…   ──every 13 words──▶ in it? hits, items, spans
 
 13 words as in GPT-3 (arXiv 2005.14165, appendix C), which took the 5th percentile of an item's length between 8 and
-13. A passage shorter than that is looked for by all its words, if it has `min_words`; an item without such a passage
-cannot be looked for and is counted. Case and punctuation are ignored. Chinese and Japanese words are a segmenter's: 13
-of them are as rare as in English, 13 characters are not.
+13. A shorter passage is searched for by all its words, if it has `min_words`; an item with no passage of `min_words`
+cannot be searched for and is counted. Case and punctuation are ignored. Chinese and Japanese words are a segmenter's:
+13 of them are as rare as in English, 13 characters are not.
 
-What all passages of a field begin or end with ("Question:") is a template, not part of any item, and is left out.
+Words that all passages of a field begin or end with ("Question:") are a template, not part of any item, and left out.
 """
 
 import os
@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from dedup.evaluation.eval_index import Index
+from dedup.evaluation.eval_index import EvaluationIndex
 from dedup.evaluation.sets import EvaluationSet, read_set
 from shards.atomic import write_json
 from shards.config import table_like
@@ -29,7 +29,7 @@ from shards.spans import SPAN_LISTS, Spans, as_lists, cut, in_lists
 from shards.stage import Batch, Rule, Searches, Stage, StageConfig, with_columns
 from shards.unicode import text_buffers
 
-FOUND_CHARS = 200  # of a passage that was found, for people to see
+FOUND_CHARS = 200  # of a passage that was found, as it is shown to people
 _STRINGS = pa.list_(pa.string())
 
 
@@ -40,12 +40,15 @@ Sets = Annotated[
 
 
 class DecontaminateConfig(StageConfig):
-    """Kind `decontaminate`. Metrics: `hits`, n-grams found; `items` ("arc:17") and, for each, the passage `found`;
-    `spans` of all that was found: start, end, start, end, ... in bytes of the text as it was."""
+    """Kind `decontaminate`.
+
+    Metrics: `hits`, the n-grams found; `items` ("arc:17") and, for each, the passage `found`; `spans` of all hits:
+    start, end, start, end, ... in bytes of the text before any cut.
+    """
 
     name: str = "decontaminate"
     sets: Sets  # { arc = "path" }: JSONL, CSV or Parquet files, their folder, or a glob
-    fields: tuple[str, ...] = ()  # of the records; none: every text of a record
+    fields: tuple[str, ...] = ()  # of the records; empty: every text of a record
     ngram: int = Field(13, ge=1)  # words
     min_words: int = Field(8, ge=1)  # of a passage shorter than that
     segmented: bool = True  # Chinese and Japanese words by a segmenter instead of single characters
@@ -73,7 +76,7 @@ class DecontaminateConfig(StageConfig):
         return pa.schema([(f"{self.name}.{metric}", kind) for metric, kind in kinds.items()])
 
     def carried(self) -> pa.Schema:
-        """Where documents are only flagged, who reads the shards must see it."""
+        """With `flag`, the metrics by which a reader of the shards sees contamination."""
         flags = (self.columns().field(f"{self.name}.{metric}") for metric in ("hits", "items"))
         return pa.schema(flags if self.action == "flag" else [])
 
@@ -87,12 +90,12 @@ class DecontaminateConfig(StageConfig):
         return [read_set(name, path, self.fields, f"{self.name}.sets.{name}") for name, path in self.sets]
 
     def build(self) -> "Decontaminate":
-        index = Index.of(self.read_sets(), self.ngram, self.min_words, self.segmented)
+        index = EvaluationIndex.of(self.read_sets(), self.ngram, self.min_words, self.segmented)
         for name, counts in index.searched().items():
             if not counts["searched"]:
                 raise UserError(
                     f"{self.name}.sets.{name}: none of its {counts['items']:,} items has a passage of {self.min_words} "
-                    "words, so none can be looked for; lower min_words, or leave the set out"
+                    "words, so none can be searched for; lower min_words, or leave the set out"
                 )
         return Decontaminate(self, index)
 
@@ -103,17 +106,17 @@ class DecontaminateConfig(StageConfig):
         return Searches(self.ngram, self.action, self.journal())
 
     def build_in(self, journal: Path | None) -> Stage:
-        """The run keeps which items were searched for: the files of the sets may be gone when somebody asks."""
+        """Build the stage and write the searched items into the run: the sets' files may be deleted before a report."""
         stage = self.build()
         if journal is not None and not journal.exists():
-            part = journal.with_name(f"{journal.name}.{os.getpid()}")  # every worker comes here
+            part = journal.with_name(f"{journal.name}.{os.getpid()}")  # every worker writes it
             write_json(part, {"sets": stage.index.searched()})
             part.replace(journal)
         return stage
 
 
 class Decontaminate:
-    def __init__(self, config: DecontaminateConfig, index: Index) -> None:
+    def __init__(self, config: DecontaminateConfig, index: EvaluationIndex) -> None:
         self.config, self.index = config, index
 
     def __call__(self, batch: Batch) -> Batch:
@@ -122,11 +125,11 @@ class Decontaminate:
         rows, begins, ends, grams = index.find(text)
         span_of, spans = _merged(rows, begins, ends)
 
-        of_place, owners = index.owners_of(grams)
-        pairs, first = np.unique(rows[of_place] * len(index.items) + owners, return_index=True)
+        hit_of, owners = index.owners_of(grams)
+        pairs, first = np.unique(rows[hit_of] * len(index.items) + owners, return_index=True)
         row_of, item_of = np.divmod(pairs, max(1, len(index.items)))
         items = pa.array([index.items[item] for item in item_of.tolist()], pa.string())
-        shown = [spans[:, span].tolist() for span in span_of[of_place[first]]]
+        shown = [spans[:, span].tolist() for span in span_of[hit_of[first]]]
         found = pa.array([_shown(data, start, end) for _, start, end in shown], pa.string())
         lengths = np.bincount(row_of, minlength=len(text))
 
@@ -142,16 +145,16 @@ class Decontaminate:
 
 
 def _shown(data: np.ndarray, start: int, end: int) -> str:
-    """The first characters of a span; four bytes are one at most, and the last may be cut."""
+    """The first `FOUND_CHARS` characters of a span; a character has up to four bytes, and the last may be cut."""
     return data[start : min(end, start + 4 * FOUND_CHARS)].tobytes().decode(errors="ignore")[:FOUND_CHARS]
 
 
 def _merged(rows: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(for each place the number of its span, i64[3, spans] of row, start and end): places that touch are one span.
+    """(for each hit the number of its span, i64[3, spans] of row, start and end); hits that touch are one span.
 
     `rows` and `begins` ascend.
     """
-    behind = np.maximum.accumulate(ends)
-    opens = np.append(True, (begins[1:] > behind[:-1]) | (rows[1:] != rows[:-1]))[: len(rows)]
+    last_end = np.maximum.accumulate(ends)
+    opens = np.append(True, (begins[1:] > last_end[:-1]) | (rows[1:] != rows[:-1]))[: len(rows)]
     closes = np.append(opens[1:], True)[: len(rows)]
-    return np.cumsum(opens) - 1, np.stack([rows[opens], begins[opens], behind[closes]])
+    return np.cumsum(opens) - 1, np.stack([rows[opens], begins[opens], last_end[closes]])

@@ -1,10 +1,10 @@
-"""What a global stage remembers of a row: where it is, who it is, and which of two is kept.
+"""Rows as global stages remember them: address, id and keep order; and the files of such documents, unit by unit.
 
     address   unit number << 32 | row                 unique by construction, one u64
-    id        32 hex digits as two u64                what results carry, and how ties fall
-    order     the keep policy as one i64              smaller is kept rather (dedup.keep)
+    id        32 hex digits as two u64                what results carry, and what breaks ties
+    order     the keep policy as one i64              the smallest is kept (dedup.keep)
 
-Whoever comes first by (order, id, address) is kept, so the result depends on the rows and not on workers or files.
+Of duplicates the first by (order, id, address) is kept, so the result depends on the rows and not on workers or files.
 """
 
 import binascii
@@ -16,9 +16,7 @@ from tokenize import TokenError
 import numpy as np
 import pyarrow as pa
 
-from dedup.keep import KEEP_COLUMNS as KEEP_COLUMNS
-from dedup.keep import Keep as Keep
-from dedup.keep import KeepBy
+from dedup.keep import Keep, KeepBy
 from shards.atomic import atomic_file
 from shards.errors import RunError
 from shards.exchange import ExchangeUnit
@@ -29,7 +27,7 @@ DOCUMENT = np.dtype([("address", "<u8"), ("id", "<u8", 2), ("order", "<i8")])
 def describe(
     unit: ExchangeUnit, rows: np.ndarray, batch: pa.RecordBatch, keep: Keep | KeepBy, dtype: np.dtype = DOCUMENT
 ) -> np.ndarray:
-    """The live `rows` of `unit` as `dtype`, of which the fields of DOCUMENT are set.
+    """The live `rows` of `unit` as `dtype`, with the fields of DOCUMENT filled in.
 
     `batch` holds the rows with `id` and the columns of the policy.
     """
@@ -41,13 +39,13 @@ def describe(
 
 
 def keep_order(documents: np.ndarray) -> np.ndarray:
-    """Indices of `documents` from the first kept to the last."""
+    """Indices that sort `documents` by (order, id, address)."""
     ids: np.ndarray = documents["id"]
     return np.lexsort((documents["address"], ids[:, 1], ids[:, 0], documents["order"]))
 
 
 def parse_ids(ids: pa.StringArray) -> np.ndarray:
-    """u64[rows, 2] of ids that are 32 hex digits each."""
+    """u64[rows, 2] of ids of 32 hex digits each; a RunError for others."""
     if not len(ids):
         return np.zeros((0, 2), np.uint64)
     _, offsets_buffer, data = ids.buffers()
@@ -70,22 +68,23 @@ def format_ids(ids: np.ndarray) -> pa.StringArray:
 
 @dataclass(frozen=True)
 class UnitFiles:
-    """The files `<stem>.<name>.npy`, an array a unit, as one sequence of documents numbered from 0.
+    """The files `<stem>.<name>.npy`, one array a unit, as one sequence of documents numbered from 0.
 
     Files are opened where they are used and closed again, so no limit of open files bounds the number of units, and
     no more than one unit's pages are held.
     """
 
-    stems: tuple[Path, ...]  # of the units, in their order
-    ends: tuple[int, ...]  # number after each unit's last document
+    stems: tuple[Path, ...]  # one a unit, in the order of units
+    ends: tuple[int, ...]  # the number after each unit's last document
 
     @classmethod
     def open(cls, folder: Path, units: Sequence[ExchangeUnit], dtype: np.dtype | None = None) -> "UnitFiles":
-        """The files of finished units; lengths are those of the `documents` files."""
+        """The files of finished units; a unit has as many documents as its `documents` file."""
         return cls.of([folder / unit.key for unit in units], dtype)
 
     @classmethod
     def of(cls, stems: Sequence[Path], dtype: np.dtype | None = None) -> "UnitFiles":
+        """The files with these stems; a RunError for one that is damaged or not of `dtype`."""
         sizes = [len(load_npy(npy_path(stem, "documents"), dtype)) for stem in stems]
         return cls(tuple(stems), tuple(int(end) for end in np.cumsum(sizes)))
 
@@ -118,10 +117,10 @@ class UnitFiles:
 
     def some(self, name: str, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(mapped array, positions in it) for each unit that holds some of `numbers`, which ascend."""
-        for stem, positions in self.places(numbers):
+        for stem, positions in self.positions(numbers):
             yield load_npy(npy_path(stem, name)), positions
 
-    def places(self, numbers: np.ndarray) -> Iterator[tuple[Path, np.ndarray]]:
+    def positions(self, numbers: np.ndarray) -> Iterator[tuple[Path, np.ndarray]]:
         """(stem, positions in its arrays) for each unit that holds some of `numbers`, which ascend."""
         cuts = np.searchsorted(numbers, (0, *self.ends))
         for stem, start, first, end in zip(self.stems, (0, *self.ends), cuts, cuts[1:], strict=False):
@@ -162,7 +161,7 @@ def load_npy(path: Path, dtype: np.dtype | None = None) -> np.ndarray:
 
 
 def damaged(path: Path, cause: str) -> RunError:
-    """What to do about a stored array that is not what was written."""
+    """The error for a stored array that is not what was written, with its remedy."""
     stem = path.name.split(".", 1)[0]
     return RunError(
         f"{path}: not a whole array of this stage ({cause}); delete {path.parent / stem}.* and run the command that"

@@ -1,10 +1,10 @@
-"""Documents with equal keys: the first in keep order stays, the others leave with it as their twin.
+"""Duplicates by equal keys: the first document in keep order is kept, the others are removed with it as their twin.
 
-    rows ──fingerprint──▶ 16-byte keys ──sort──▶ groups ──keep order──▶ verdicts, similarity 1.0
+    rows ──fingerprint──▶ 16-byte keys ──sort──▶ clusters ──keep order──▶ verdicts, similarity 1.0
 
-What makes two documents equal is the caller's: the id, the normalised URL, the normalised text. One sort over the
-upper half of the keys finds the few candidates, and only those are read whole. Documents of an index come before all
-others and never leave.
+The caller says what the key is: the id, the normalised URL, the normalised text. One sort over the upper half of the
+keys finds the few candidates, and only those are read whole. Documents of an index come before all others and are never
+removed.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,9 +35,9 @@ def remove_equal(
     earlier: UnitFiles | None = None,
     copies: bool = True,
 ) -> None:
-    """Write the verdicts and, unless they are no `copies`, how many left for whom.
+    """Write the verdicts and, with `copies`, how many documents each representative replaces.
 
-    `fingerprint` is picklable and gets batches that have `column`; `earlier` are KEYED files of an index.
+    `fingerprint` is picklable and takes batches that have `column`; `earlier` are KEYED files of an index.
     """
     units = sorted(units, key=lambda unit: unit.number)
     task = partial(fingerprint_unit, folder=folder / "keys", column=column, fingerprint=fingerprint, keep=keep)
@@ -46,13 +46,13 @@ def remove_equal(
     files = (earlier or UnitFiles((), ())) + UnitFiles.open(folder / "keys", units, KEYED)
     numbers, _ = buckets(files.values(np.dtype(np.uint64), lambda documents: documents["key"][:, 0]))
     if len(numbers):
-        removed, kept = _choose(files.documents(np.sort(numbers), KEYED))
-        twins = kept["address"] if copies else None
-        write_verdicts(folder, units, removed["address"], kept["id"], np.ones(len(removed)), twins)
+        removed, representatives = _choose(files.documents(np.sort(numbers), KEYED))
+        kept = representatives["address"] if copies else None
+        write_verdicts(folder, units, removed["address"], representatives["id"], np.ones(len(removed)), kept)
 
 
 def fingerprint_unit(unit: ExchangeUnit, *, folder: Path, column: str, fingerprint: Fingerprint, keep: KeepBy) -> None:
-    """Write the KEYED rows of `unit` that have a key, unless a killed attempt has."""
+    """Write the KEYED rows of `unit` that have a key, unless an earlier attempt has."""
     path = unit_path(folder, unit.key, "documents")
     if path.exists():
         return
@@ -66,11 +66,11 @@ def fingerprint_unit(unit: ExchangeUnit, *, folder: Path, column: str, fingerpri
 
 
 def _choose(documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(documents that leave, for each the one that stays), both KEYED."""
+    """(removed documents, the representative of each), both KEYED."""
     documents["order"][documents["address"] == NOT_HERE] = EARLIER
     documents = documents[keep_order(documents)]
     documents = documents[np.lexsort((documents["key"][:, 1], documents["key"][:, 0]))]  # stable
     repeats = np.append(False, (documents["key"][1:] == documents["key"][:-1]).all(axis=1))
     first = np.maximum.accumulate(np.where(repeats, 0, np.arange(len(documents))))
-    repeats &= documents["address"] != NOT_HERE  # two dumps may have brought the same to the index
+    repeats &= documents["address"] != NOT_HERE  # documents of an index are never removed, even if equal
     return documents[repeats], documents[first[repeats]]

@@ -1,8 +1,8 @@
-"""Equal texts: xxh3-128 of the normalised text.
+"""Exact duplicates: documents whose normalised texts have one xxh3-128 hash.
 
-`normalize = "case_and_space"` takes two texts for one that differ only in case or in white space (runs are collapsed,
-ends stripped); `"none"` compares every byte. At 128 bits a trillion documents have one false pair in 10^14 runs. A
-document without text has no twin: that it is empty is another rule's matter.
+`normalize = "case_and_space"` ignores case and differences in white space (runs are collapsed, ends stripped); `"none"`
+compares every byte. With 128 bits a trillion documents have one false pair in 10^14 runs. A document without text has
+no duplicates: other rules deal with empty documents.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,14 @@ Normalize = Literal["case_and_space", "none"]
 
 
 class ExactConfig(KeepConfig):
+    """Kind `exact`."""
+
     version: ClassVar[int] = 2
     reason: ClassVar[str] = "dedup.exact"
     removes_copies: ClassVar[bool] = True
 
     normalize: Normalize = "case_and_space"
-    index: str | None = None  # folder of documents that were kept before, to which these are compared too
+    index: str | None = None  # folder of earlier kept documents, with which those of this run are compared too
 
     @property
     def index_folder(self) -> str | None:
@@ -73,6 +75,7 @@ class ExactConfig(KeepConfig):
 
 
 def normalized(text: str, normalize: Normalize) -> str:
+    """`text` as it is hashed."""
     return " ".join(text.lower().split()) if normalize == "case_and_space" else text
 
 

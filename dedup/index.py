@@ -1,13 +1,13 @@
-"""Documents that were kept before, as files that a stage compares with instead of hashing them again.
+"""An index: documents that earlier runs kept, as files with which a stage compares instead of hashing them again.
 
     INDEX/<run>-<digest>/index.json                              written last: settings, units, size and sha256 of files
-                         documents/<unit>.arrow                  ENTRIES: who they are
+                         documents/<unit>.arrow                  ENTRIES: id, URL, date, source, run, shard
                          minhash/<unit>.{keys,sets,documents}.npy    as `dedup.lsh.signing` signs them
                          exact/<unit>.documents.npy, url_dedup/…     as `dedup.equal_keys` keys them
 
-The address of all is `NOT_HERE`: they come before every document of a run, and never leave. A folder without its
-`index.json` was not finished and is not there for readers. Files are never changed: a removal writes the units that
-lose documents under new names, then the manifest that names these, and then takes the old ones away.
+The address of all is `NOT_HERE`: they come before every document of a run, and are never removed by one. A folder
+without its `index.json` was not finished, and readers ignore it. Files are never changed: a removal writes the units
+that lose documents under new names, then the manifest that names these, and then deletes the old ones.
 """
 
 import hashlib
@@ -49,8 +49,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one run gave; `index.json` holds it."""
+class IndexPart:
+    """The documents that one run added; the content of `index.json`."""
 
     run: str
     fingerprint: str  # of the run
@@ -61,10 +61,10 @@ class Part:
     version: int = VERSION
 
 
-_PART = TypeAdapter(Part)
+_PART = TypeAdapter(IndexPart)
 
 
-def read_parts(folder: Path) -> dict[Path, Part]:
+def read_parts(folder: Path) -> dict[Path, IndexPart]:
     """The finished parts of an index by their folders; UserError where there is no index."""
     manifests = sorted(folder.glob("*/index.json"))
     if not manifests:
@@ -73,11 +73,11 @@ def read_parts(folder: Path) -> dict[Path, Part]:
     first_folder, first = next(iter(parts.items()))
     for other, part in parts.items():
         if differing := differences(part.settings, first.settings):
-            raise RunError(f"{other}: another recipe's signatures than {first_folder}: {differing}; {_remedy(other)}")
+            raise RunError(f"{other}: made with other settings than {first_folder}: {differing}; {_remedy(other)}")
     return parts
 
 
-def _read_part(path: Path) -> Part:
+def _read_part(path: Path) -> IndexPart:
     try:
         part = _PART.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
@@ -95,22 +95,22 @@ def _remedy(part: Path) -> str:
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """Which kinds and settings differ, in words; "" where none do."""
-    found = []
+    """The kinds and settings that differ, in words; "" if none do."""
+    words = []
     for kind in sorted({*there, *here}):
         if kind not in there or kind not in here:
-            found.append(f"{kind} (only {'there' if kind in there else 'here'})")
+            words.append(f"{kind} (only {'there' if kind in there else 'here'})")
             continue
         for key in sorted({*there[kind], *here[kind]}):
             was, wanted = there[kind].get(key), here[kind].get(key)
             if was != wanted:
-                found.append(f"{kind}.{key} ({json.dumps(was)} there, {json.dumps(wanted)} here)")
-    return ", ".join(found)
+                words.append(f"{kind}.{key} ({json.dumps(was)} there, {json.dumps(wanted)} here)")
+    return ", ".join(words)
 
 
 @dataclass(frozen=True)
 class Index:
-    """What a stage compares with besides its run: the documents of its setting `index`, or nothing."""
+    """The earlier documents with which a stage compares those of its run: of its setting `index`, or none."""
 
     stage: str
     kind: str
@@ -125,7 +125,7 @@ class Index:
         return None if self.folder is None else earlier_files(Path(self.folder), self.kind, self.settings)
 
     def digests(self) -> dict[str, str]:
-        """By name, for the fingerprint of the run, to which the index's path is nothing."""
+        """The digest of the index by name, for the run's fingerprint, which does not depend on the index's path."""
         if self.folder is None:
             return {}
         return {f"{self.stage}.index": digest(Path(self.folder), self.kind, self.settings)}
@@ -136,8 +136,10 @@ def settings_of(config: Any, kind: str) -> dict[str, Any]:
 
 
 def earlier_files(folder: Path, kind: str, settings: dict[str, Any]) -> UnitFiles:
-    """The files of a stage of `kind` with these settings. UserError where the index was made with others, RunError
-    where a file is missing or cut short."""
+    """The files of a stage of `kind` with these settings.
+
+    A UserError if the index was made with others, a RunError if a file is missing or cut short.
+    """
     stems: list[Path] = []
     for path, part in _parts_of(folder, kind, settings).items():
         for name, (num_bytes, _) in part.files.items():
@@ -148,7 +150,7 @@ def earlier_files(folder: Path, kind: str, settings: dict[str, Any]) -> UnitFile
 
 
 def digest(folder: Path, kind: str, settings: dict[str, Any]) -> str:
-    """sha256 of all that a stage of `kind` reads of the index, by its manifests."""
+    """sha256 of all files of the index that a stage of `kind` reads, from the manifests."""
     files = [
         [sha256 for name, (_, sha256) in sorted(part.files.items()) if name.startswith(f"{kind}/")]
         for part in _parts_of(folder, kind, settings).values()
@@ -156,11 +158,11 @@ def digest(folder: Path, kind: str, settings: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(sorted(files)).encode()).hexdigest()
 
 
-def _parts_of(folder: Path, kind: str, settings: dict[str, Any]) -> dict[Path, Part]:
+def _parts_of(folder: Path, kind: str, settings: dict[str, Any]) -> dict[Path, IndexPart]:
     parts = read_parts(folder)
     there = next(iter(parts.values())).settings
     if kind not in there:
-        raise UserError(f"{folder}: holds no documents of kind {kind}; of {', '.join(sorted(there))} it does")
+        raise UserError(f"{folder}: holds no documents of kind {kind}, but of {', '.join(sorted(there))}")
     if differing := differences({kind: there[kind]}, {kind: settings}):
         raise UserError(
             f"{folder}: was made with other settings: {differing}; set these in the recipe, or make another index"
@@ -170,13 +172,13 @@ def _parts_of(folder: Path, kind: str, settings: dict[str, Any]) -> dict[Path, P
 
 def _check_size(part: Path, name: str, num_bytes: int) -> None:
     path = part / name
-    found = path.stat().st_size if path.is_file() else None
-    if found != num_bytes:
-        cause = "missing" if found is None else f"has {found:,} bytes, its manifest says {num_bytes:,}"
+    size = path.stat().st_size if path.is_file() else None
+    if size != num_bytes:
+        cause = "missing" if size is None else f"has {size:,} bytes, its manifest says {num_bytes:,}"
         raise RunError(f"{path}: {cause}; put the file back, or {_remedy(part)}")
 
 
-def write_part(folder: Path, part: Part) -> Part:
+def write_part(folder: Path, part: IndexPart) -> IndexPart:
     """Write the manifest of finished files: from now on they are in the index."""
     names = [name for unit in part.units for name in _names(part, unit)]
     files = {name: ((folder / name).stat().st_size, file_sha256(folder / name)) for name in names}
@@ -185,15 +187,15 @@ def write_part(folder: Path, part: Part) -> Part:
     return part
 
 
-def _names(part: Part, unit: str) -> list[str]:
+def _names(part: IndexPart, unit: str) -> list[str]:
     arrays = {kind: ("keys", "sets", "documents") if kind == "minhash" else ("documents",) for kind in part.settings}
     return [f"documents/{unit}.arrow", *(f"{k}/{unit}.{name}.npy" for k, names in arrays.items() for name in names)]
 
 
 def name_documents(folder: Path, ids: pa.Array) -> pa.Table:
-    """NAMED of those of `ids` that are in the index, by id; of one that several runs brought, the first."""
-    found = (batch.filter(pc.is_in(batch["id"], value_set=ids)) for batch in _entries(folder, NAMED.names))
-    named = pa.Table.from_batches([batch for batch in found if batch.num_rows], NAMED)
+    """NAMED of those of `ids` that are in the index, by id; if several runs added one, its first entry."""
+    entries = (batch.filter(pc.is_in(batch["id"], value_set=ids)) for batch in _entries(folder, NAMED.names))
+    named = pa.Table.from_batches([batch for batch in entries if batch.num_rows], NAMED)
     _, first = np.unique(named["id"].to_numpy(zero_copy_only=False).astype(str), return_index=True)
     return named.take(pa.array(first))
 
@@ -205,7 +207,7 @@ def _entries(folder: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
 
 
 def write_earlier(folder: Path, verdicts: Sequence[Path], target: Path) -> None:
-    """NAMED of the twins in `verdicts` that are documents of the index: the run names them without it."""
+    """Write NAMED of the twins in `verdicts` that are in the index, so that the run can name them without it."""
     # `unique` copies, so no file stays open.
     twins = [pa.array([], pa.string()), *(pc.unique(read_table(path, ["twin"])["twin"]) for path in verdicts)]
     with ArrowSink(target, NAMED) as sink:
@@ -222,43 +224,43 @@ def remove_documents(folder: Path, matches: Callable[[pa.RecordBatch], np.ndarra
     for path, part in read_parts(folder).items():
         _sweep(path, part)
         units = list(part.units)
-        for place, unit in enumerate(units):
+        for k, unit in enumerate(units):
             entries = read_table(path / "documents" / f"{unit}.arrow")
-            gone = np.concatenate([np.zeros(0, np.bool_), *(matches(batch) for batch in entries.to_batches())])
-            if gone.any():
-                units[place] = _rewrite(path, part, unit, entries, gone)
-                number += int(gone.sum())
+            removed = np.concatenate([np.zeros(0, np.bool_), *(matches(batch) for batch in entries.to_batches())])
+            if removed.any():
+                units[k] = _rewrite(path, part, unit, entries, removed)
+                number += int(removed.sum())
         if units != part.units:
-            left = sum(read_table(path / "documents" / f"{unit}.arrow", ["id"]).num_rows for unit in units)
-            _sweep(path, write_part(path, replace(part, units=units, num_documents=left)))
+            num_left = sum(read_table(path / "documents" / f"{unit}.arrow", ["id"]).num_rows for unit in units)
+            _sweep(path, write_part(path, replace(part, units=units, num_documents=num_left)))
     return number
 
 
-def _rewrite(path: Path, part: Part, unit: str, entries: pa.Table, gone: np.ndarray) -> str:
-    """The files of a unit without these documents, under the name that is returned."""
+def _rewrite(path: Path, part: IndexPart, unit: str, entries: pa.Table, removed: np.ndarray) -> str:
+    """Write the files of `unit` without the `removed` documents; returns the new unit's name."""
     for name in _names(part, unit):
         _check_size(path, name, part.files[name][0])
     stem, _, version = unit.partition("+")
     new = f"{stem}+{int(version or 0) + 1}"
-    ids = entries["id"].filter(pa.array(gone)).combine_chunks()
+    ids = entries["id"].filter(pa.array(removed)).combine_chunks()
     for kind in part.settings:
         old_stem, new_stem = path / kind / unit, path / kind / new
         documents = np.array(load_npy(npy_path(old_stem, "documents")))
-        left = ~pc.is_in(format_ids(documents["id"]), value_set=ids).to_numpy(zero_copy_only=False)
+        kept = ~pc.is_in(format_ids(documents["id"]), value_set=ids).to_numpy(zero_copy_only=False)
         if kind == "minhash":
-            sets = load_npy(npy_path(old_stem, "sets"))  # they lie end to end, as the documents do
-            save_npy(npy_path(new_stem, "sets"), sets[np.repeat(left, documents["set_size"])])
-            save_npy(npy_path(new_stem, "keys"), np.ascontiguousarray(load_npy(npy_path(old_stem, "keys"))[:, left]))
-            documents["set_start"] -= np.cumsum(np.where(left, 0, documents["set_size"]))
-        save_npy(npy_path(new_stem, "documents"), documents[left])
+            sets = load_npy(npy_path(old_stem, "sets"))  # end to end, in the order of documents
+            save_npy(npy_path(new_stem, "sets"), sets[np.repeat(kept, documents["set_size"])])
+            save_npy(npy_path(new_stem, "keys"), np.ascontiguousarray(load_npy(npy_path(old_stem, "keys"))[:, kept]))
+            documents["set_start"] -= np.cumsum(np.where(kept, 0, documents["set_size"]))
+        save_npy(npy_path(new_stem, "documents"), documents[kept])
     with ArrowSink(path / "documents" / f"{new}.arrow", ENTRIES) as sink:
-        for batch in entries.filter(pa.array(~gone)).combine_chunks().to_batches():
+        for batch in entries.filter(pa.array(~removed)).combine_chunks().to_batches():
             sink.write(batch)
     return new
 
 
-def _sweep(path: Path, part: Part) -> None:
-    """Remove the files that no manifest names."""
+def _sweep(path: Path, part: IndexPart) -> None:
+    """Delete the files that the manifest does not name."""
     known = {path / name for name in part.files}
     for kind in ("documents", *part.settings):
         for file in (path / kind).iterdir():

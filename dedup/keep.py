@@ -1,9 +1,9 @@
-"""Keep policies: which of several like documents stays, as one integer a document, the smaller the rather kept.
+"""Keep policies as one sort key per document; of duplicates the document with the smallest key is kept.
 
     longest   -characters           newest, oldest   ∓date              first    row address
-    best      -score of a column    source           place of its source in `source_priority`
+    best      -score of a column    source           rank of its source in `source_priority`
 
-Equals go by id. What a policy needs and a row lacks (a date, a score, a place in the list) puts it last.
+Equal keys are ordered by id. A row that lacks what the policy needs (a date, a score, a rank) comes last.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ KEEP_COLUMNS: dict[Keep, list[str]] = {
     "source": ["source"],
 }
 _LAST = np.iinfo(np.int64).max
-EARLIER = np.iinfo(np.int64).min  # documents of an index stand before all of a run, whatever the policy
+EARLIER = np.iinfo(np.int64).min  # of documents of an index, which come first under any policy
 
 
 @dataclass(frozen=True)
 class KeepBy:
-    """A policy and what it needs to know."""
+    """A policy with its parameters."""
 
     policy: Keep
     score: str | None = None
@@ -46,7 +46,7 @@ class KeepBy:
         return ["text_chars"] if self.policy == "longest" else self.columns()
 
     def order(self, addresses: np.ndarray, batch: pa.RecordBatch) -> np.ndarray:
-        """i64 of the rows of `batch`, which has `columns()` or `recorded_columns()`."""
+        """i64 sort keys of the rows of `batch`, which has `columns()` or `recorded_columns()`."""
         match self.policy:
             case "longest":
                 known = "text_chars" in batch.schema.names
@@ -59,20 +59,20 @@ class KeepBy:
                 assert self.score is not None
                 return _falling(batch[self.score])
             case "source":
-                places = pc.index_in(batch["source"], pa.array(self.source_priority, pa.string()))
-                filled: np.ndarray = pc.fill_null(places, len(self.source_priority)).to_numpy(zero_copy_only=False)
+                ranks = pc.index_in(batch["source"], pa.array(self.source_priority, pa.string()))
+                filled: np.ndarray = pc.fill_null(ranks, len(self.source_priority)).to_numpy(zero_copy_only=False)
                 return filled.astype(np.int64)
         dates = _dates(batch["date"])
-        # Without a date a row is kept only when all are without.
+        # A row without a date is kept only if none of the others has one.
         return np.where(dates == 0, _LAST, -dates if self.policy == "newest" else dates)
 
 
 class KeepConfig(GlobalStageConfig):
-    """The settings of a stage that keeps one of several documents."""
+    """The settings of a stage that keeps one of several duplicates."""
 
     keep: Keep = "longest"
-    score: str | None = None  # of keep = "best": "classifier.score", a number that goes along with the text
-    source_priority: tuple[str, ...] = ()  # of keep = "source": the one kept rather first; sources not named come last
+    score: str | None = None  # for keep = "best": "classifier.score", a carried column of numbers
+    source_priority: tuple[str, ...] = ()  # for keep = "source": the preferred one first; sources not named come last
 
     @property
     def keep_by(self) -> KeepBy:
@@ -98,14 +98,14 @@ class KeepConfig(GlobalStageConfig):
 
 
 def _falling(scores: pa.Array) -> np.ndarray:
-    """i64 that fall as the scores rise; null and nan come last."""
+    """i64 keys that fall as the scores rise; null and nan come last."""
     rising: np.ndarray
     if pa.types.is_integer(scores.type):
         rising = pc.fill_null(scores, EARLIER).to_numpy(zero_copy_only=False).astype(np.int64)
     else:
         values = pc.fill_null(scores, np.nan).to_numpy(zero_copy_only=False).astype(np.float64)
         bits = (values + 0.0).view(np.int64)  # -0.0 + 0.0 is 0.0
-        # IEEE numbers of one sign are in the order of their bits, the negative ones in reverse.
+        # IEEE numbers of one sign are ordered as their bits, the negative ones in reverse.
         rising = np.where(np.isnan(values), EARLIER, np.where(bits < 0, bits ^ _LAST, bits))
     falling: np.ndarray = np.maximum(~rising, EARLIER + 1)
     return falling

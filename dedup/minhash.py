@@ -1,12 +1,13 @@
-"""Near-duplicates by MinHash: sign → bucket → verify → choose who stays → verdicts.
+"""Near-duplicates by MinHash: sign → bucket → verify → choose representatives → verdicts.
 
     texts ──sign──▶ band keys, shingle sets ──sort a band──▶ buckets ──true Jaccard──▶ edges ──keep order──▶ verdicts
 
-Each step leaves files that the next one reads in parts, and a task whose file is there is not done again. Besides the
-verdicts `edges.arrow` holds every verified pair and `alarms.json` what a person should look at.
+Each step writes files that the next one reads in parts, and a task whose file exists is not done again. Besides the
+verdicts, `edges.arrow` holds every verified pair and `alarms.json` what a person should look at. The steps are the
+modules of `dedup.lsh`.
 
-Memory: per document one byte in the main process (8 with transitive clusters), and for the rest what
-`executor.task_memory` allows. `lsh.edges` tells what more memory saves: keys are read once for every part of them.
+Memory: one byte a document in the main process (8 with transitive clusters), and `executor.task_memory` for the rest.
+More memory saves reading: keys are read once for every part of them (`lsh.edges`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,15 +23,16 @@ from pydantic import Field, model_validator
 from dedup.documents import UnitFiles, format_ids, keep_order
 from dedup.index import Index
 from dedup.keep import KeepConfig
-from dedup.lsh.components import Clusters
-from dedup.lsh.edge_runs import EdgeRuns
-from dedup.lsh.edges import EDGE, Comparison, collect, edge_tasks, find_edges
-from dedup.lsh.leaders import decision_order, first_kept
-from dedup.lsh.removals import Leavers
+from dedup.lsh.components import Components
+from dedup.lsh.edge_runs import EDGE, EdgeRuns
+from dedup.lsh.edges import Comparison, collect, edge_tasks, find_edges
+from dedup.lsh.leaders import decision_order, to_representatives
+from dedup.lsh.removals import RemovedDocuments
 from dedup.lsh.replay import connected_rows, near_rows
 from dedup.lsh.shape import best_shape, s_curve
 from dedup.lsh.shape import refusal as shape_refusal
-from dedup.lsh.signing import SignedFiles, Signing, Unit, Verify, sign
+from dedup.lsh.shingles import Unit
+from dedup.lsh.signing import SignedFiles, Signing, Verify, sign
 from dedup.replay import documents_of, ids_of, remove_for_others
 from shards.atomic import write_json
 from shards.errors import UserError
@@ -48,7 +50,7 @@ EDGES = pa.schema(
 )
 _MAX_SIGNATURE = 512
 _NUM_HASHES = 128  # datasketch's
-_EDGE_BYTES = 400  # of an edge and its two documents, while it is decided
+_EDGE_BYTES = 400  # of an edge and its two documents while representatives are chosen
 
 
 class MinHashConfig(KeepConfig):
@@ -66,10 +68,10 @@ class MinHashConfig(KeepConfig):
     bands: int = Field(0, ge=1, le=10_000)  # where bands and rows are left out, the threshold gives both
     rows: int = Field(0, ge=1)  # hashes a band
     seed: int = Field(1, ge=0, lt=1 << 32)
-    threshold: float = Field(0.75, gt=0, le=1)  # least Jaccard similarity of a pair; of a removed document to its twin
+    threshold: float = Field(0.75, gt=0, le=1)  # least Jaccard similarity of a pair, so of a removed one to its twin
     verify: Verify = "shingles"  # "signature": estimated from stored signatures, up to 512 hashes
     clusters: Literal["leaders", "transitive"] = "leaders"
-    index: str | None = None  # folder of documents that were kept before, to which these are compared too
+    index: str | None = None  # folder of earlier kept documents, with which those of this run are compared too
 
     @model_validator(mode="before")
     @classmethod
@@ -104,9 +106,7 @@ class MinHashConfig(KeepConfig):
                 f" above {_MAX_SIGNATURE} hashes use verify = 'shingles'"
             )
         if self.verify == "none" and self.clusters == "leaders":
-            raise ValueError(
-                "verify = 'none' goes with clusters = 'transitive': leaders are chosen by how much alike documents are"
-            )
+            raise ValueError("verify = 'none' goes with clusters = 'transitive': leaders are chosen by similarity")
         if self.segmented and self.unit == "characters":
             raise ValueError("segmented = true parts words, and unit = 'characters' has none; leave one out")
         return self
@@ -158,23 +158,26 @@ class MinHashConfig(KeepConfig):
             pass
 
         runs, alarms = collect(folder / "edges", tasks)
-        with Leavers(folder / "leavers.bin") as leavers, ArrowSink(folder / EDGES_FILE, EDGES) as sink:
+        with RemovedDocuments(folder / "removed.bin") as removed, ArrowSink(folder / EDGES_FILE, EDGES) as sink:
             decide = self._connect if self.clusters == "transitive" else _lead
-            decide(signed, EdgeRuns(runs), leavers, sink, memory)
-        leavers.settle(folder, units, signed, memory)
+            decide(signed, EdgeRuns(runs), removed, sink, memory)
+        removed.write(folder, units, signed, memory)
         write_json(folder / ALARMS_FILE, alarms)
 
     def _earlier(self) -> UnitFiles | None:
         return Index.of(self, "minhash").files()
 
-    def _connect(self, signed: SignedFiles, runs: EdgeRuns, leavers: Leavers, sink: ArrowSink, memory: int) -> None:
-        clusters = Clusters(signed)
+    def _connect(
+        self, signed: SignedFiles, runs: EdgeRuns, removed: RemovedDocuments, sink: ArrowSink, memory: int
+    ) -> None:
+        """Remove all documents of a connected component but its first."""
+        components = Components(signed)
         for edges, numbers, documents in _parts(signed, runs, memory):
             _write_edges(sink, edges, documents)
-            clusters.join(numbers[edges["kept"]], numbers[edges["other"]])
-        for removed in clusters.removed(memory, places=self.verify == "signature"):
-            removed, numbers = _in_places(removed)
-            leavers.add(removed, numbers, signed.documents(numbers))
+            components.join(numbers[edges["first"]], numbers[edges["second"]])
+        for edges in components.removed(memory, are_signatures=self.verify == "signature"):
+            edges, numbers = _indexed(edges)
+            removed.add(edges, numbers, signed.documents(numbers))
 
     def replay(self, run: FinishedRun, *, changed: bool) -> None:
         """Over the pairs that the run verified; nobody knows which documents a row that is new here is similar to."""
@@ -200,7 +203,7 @@ class MinHashConfig(KeepConfig):
                 "only a run with these settings decides them"
             )
         edges = np.zeros(int(here.sum()), EDGE)
-        edges["kept"], edges["other"] = positions.reshape(2, -1)
+        edges["first"], edges["second"] = positions.reshape(2, -1)
         edges["similarity"] = pc.fill_null(table["similarity"].cast(pa.float64()), 0.0).to_numpy()[here]
         sure, possible = run.sure[rows], run.possible[rows]
         if self.clusters == "transitive":
@@ -214,34 +217,35 @@ class MinHashConfig(KeepConfig):
         run.doubt(rows[uncompared], "uncompared")
 
 
-def _lead(signed: SignedFiles, runs: EdgeRuns, leavers: Leavers, sink: ArrowSink, memory: int) -> None:
-    gone = np.zeros(len(signed) - signed.num_earlier, np.bool_)
+def _lead(signed: SignedFiles, runs: EdgeRuns, removed: RemovedDocuments, sink: ArrowSink, memory: int) -> None:
+    """Remove each document that has an edge to a kept one."""
+    is_removed = np.zeros(len(signed) - signed.num_earlier, np.bool_)
     for edges, numbers, documents in _parts(signed, runs, memory):
         _write_edges(sink, edges, documents)
         new = numbers >= signed.num_earlier
-        left = np.zeros(len(numbers), np.bool_)
-        left[new] = gone[numbers[new] - signed.num_earlier]
-        removed = first_kept(edges, left)
-        gone[numbers[removed["other"]] - signed.num_earlier] = True
-        leavers.add(removed, numbers, documents)
+        removed_before = np.zeros(len(numbers), np.bool_)
+        removed_before[new] = is_removed[numbers[new] - signed.num_earlier]
+        twin_edges = to_representatives(edges, removed_before)
+        is_removed[numbers[twin_edges["second"]] - signed.num_earlier] = True
+        removed.add(twin_edges, numbers, documents)
 
 
 def _parts(signed: SignedFiles, runs: EdgeRuns, memory: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(edges in decision order, as places in the next two; numbers; SIGNED): parts that follow each other in it."""
+    """(edges, whose ends index the next two; document numbers; SIGNED) part by part, all in decision order."""
     for part in runs.parts(memory // _EDGE_BYTES):
-        edges, numbers = _in_places(part)
+        edges, numbers = _indexed(part)
         documents = signed.documents(numbers)
         yield decision_order(edges, documents), numbers, documents
 
 
-def _in_places(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(EDGE, the numbers that its ends are places in now, ascending)."""
-    numbers, places = np.unique(np.concatenate([edges["kept"], edges["other"]]), return_inverse=True)
-    edges["kept"], edges["other"] = places.reshape(2, -1)
+def _indexed(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(EDGE, the ascending document numbers that its ends index now)."""
+    numbers, indices = np.unique(np.concatenate([edges["first"], edges["second"]]), return_inverse=True)
+    edges["first"], edges["second"] = indices.reshape(2, -1)
     return edges, numbers
 
 
 def _write_edges(sink: ArrowSink, edges: np.ndarray, documents: np.ndarray) -> None:
-    ids = [format_ids(documents["id"][edges[end]]) for end in ("kept", "other")]
+    ids = [format_ids(documents["id"][edges[end]]) for end in ("first", "second")]
     similarities = pa.array(edges["similarity"], from_pandas=True)  # nan becomes null
     sink.write(pa.RecordBatch.from_arrays([*ids, similarities], schema=EDGES))

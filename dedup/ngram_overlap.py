@@ -1,15 +1,15 @@
-"""N-gram overlap: a document leaves when nearly all it says stands in documents kept before it, wherever it stands.
+"""N-gram overlap: a document is removed when nearly all of its n-grams occur in documents kept before it.
 
-The exact form of Dolma's and DCLM's Bloom filter deduplication (arXiv 2402.00159; 2406.11794):
-n-grams of 13 words, threshold .8, documents one after the other. Nothing has a size to guess and no chance removes a
-document, and their order is the keep policy, not that of files.
+The exact form of Dolma's and DCLM's Bloom filter deduplication (arXiv 2402.00159; 2406.11794): n-grams of 13 words,
+threshold .8, documents one after the other. There is no filter size to guess, no document is removed by chance, and the
+order of documents is the keep policy, not that of files.
 
-    texts ──distinct n-grams──▶ runs by hash prefix ──sort──▶ those of two documents or more
-          ──which documents could leave at all──▶ candidates ──keep order, n-gram → first kept──▶ verdicts
+    texts ──distinct n-grams──▶ runs by hash prefix ──sort──▶ n-grams of two documents or more
+          ──overlap if all earlier documents were kept──▶ candidates ──keep order, n-gram → first kept──▶ verdicts
 
-Most documents share too little with all before them together, so they stay whatever happens to the others: of those
-only the first to hold an n-gram goes into the last step, which must be done in order. A document of fewer than n words
-has one n-gram, all its words; one without words stays.
+Most documents share too little with all earlier ones together: they are kept whatever happens to the others. Of those
+"sure" documents only the first to hold an n-gram goes into the last step, which must be done in order. A document of
+fewer than n words has one n-gram, all its words; one without words is kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,14 +33,16 @@ from shards.schema import COPIES
 
 COUNTED = np.dtype([*DOCUMENT.descr, ("grams", "<i8")])
 GRAM = np.dtype([("hash", "<u8"), ("document", "<u4")])  # number of the document within its unit
-SHARED = np.dtype([("gram", "<u4"), ("rank", "<u4")])  # numbered within a range of hashes; place in keep order
-_PREFIX_BITS = 12  # of a hash, and blocks of the keep order: what is read at a time is made of these
+SHARED = np.dtype([("gram", "<u4"), ("rank", "<u4")])  # numbered within a range of hashes; position in keep order
+_PREFIX_BITS = 12  # of a hash; the keep order has as many blocks, and both are read in ranges of these
 _COLUMNS = 1 << _PREFIX_BITS
-_TASK_BYTES = 64  # a GRAM while a range is sorted, by count of the arrays
-_EVENT_BYTES = 40  # a SHARED while a block is decided
+_TASK_BYTES = 64  # of a GRAM in all arrays while a range is sorted
+_EVENT_BYTES = 40  # of a SHARED while a block is decided
 
 
 class OverlapConfig(KeepConfig):
+    """Kind `ngram_overlap`."""
+
     version: ClassVar[int] = 1
     reason: ClassVar[str] = "dedup.ngram_overlap"
     removes_copies: ClassVar[bool] = True
@@ -48,7 +50,7 @@ class OverlapConfig(KeepConfig):
     ngram: int = Field(13, ge=1)  # words
     max_overlap: float = Field(
         0.8, ge=0, lt=1
-    )  # share of its distinct n-grams that a kept document may have had before
+    )  # share of a kept document's distinct n-grams that occur in documents kept before it
     segmented: bool = False  # Chinese and Japanese words by a segmenter instead of single characters
 
     @property
@@ -88,10 +90,10 @@ class OverlapConfig(KeepConfig):
 
 
 def _write_grams(unit: ExchangeUnit, *, folder: Path, keep: KeepBy, n: int, segmented: bool) -> None:
-    """A run of GRAM for each batch, by hash prefix, and COUNTED of its documents that have words; written last."""
+    """Write a run of GRAM for each batch, by hash prefix, and last COUNTED of the documents that have words."""
     if unit_path(folder, unit.key, "documents").exists():
         return
-    found = [np.zeros(0, COUNTED)]
+    counted = [np.zeros(0, COUNTED)]
 
     def runs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         first = 0
@@ -100,17 +102,17 @@ def _write_grams(unit: ExchangeUnit, *, folder: Path, keep: KeepBy, n: int, segm
             counts = np.diff(starts)
             documents = describe(unit, rows, batch, keep, COUNTED)
             documents["grams"] = counts
-            found.append(documents[counts > 0])
+            counted.append(documents[counts > 0])
             counts = counts[counts > 0]
             grams = np.empty(len(hashes), GRAM)
-            places, bounds = by_prefix(hashes, _PREFIX_BITS)
-            grams["hash"] = hashes[places]
-            grams["document"] = np.repeat(np.arange(first, first + len(counts), dtype=np.uint32), counts)[places]
+            order, bounds = by_prefix(hashes, _PREFIX_BITS)
+            grams["hash"] = hashes[order]
+            grams["document"] = np.repeat(np.arange(first, first + len(counts), dtype=np.uint32), counts)[order]
             first += len(counts)
             yield grams, bounds
 
     write_runs(folder / f"{unit.key}.grams", runs(), _COLUMNS)
-    save_npy(unit_path(folder, unit.key, "documents"), np.concatenate(found))
+    save_npy(unit_path(folder, unit.key, "documents"), np.concatenate(counted))
 
 
 def _ranges(paths: Sequence[Path], dtype: np.dtype, executor: Executor, num_bytes: int) -> tuple[Range, ...]:
@@ -124,15 +126,15 @@ def _path(folder: Path, what: str, range_: Range) -> Path:
 
 
 def _find_shared(range_: Range, *, files: UnitFiles, folder: Path) -> None:
-    """SHARED of the hashes in `range_` that stand in several documents, by (gram, rank)."""
+    """Write SHARED of the hashes in `range_` that several documents have, by (gram, rank)."""
     path = _path(folder, "shared", range_).with_suffix(".npy")
     if path.exists():
         return
     rank_of, first = load_npy(folder / "ranks.npy"), 0
     parts = [(np.zeros(0, np.uint64), np.zeros(0, np.uint32))]
     for stem, end in zip(files.stems, files.ends, strict=True):
-        found = read_runs(stem.with_name(f"{stem.name}.grams"), GRAM).between(*range_)
-        parts += [(np.array(part["hash"]), rank_of[part["document"].astype(np.int64) + first]) for part in found]
+        grams = read_runs(stem.with_name(f"{stem.name}.grams"), GRAM).between(*range_)
+        parts += [(np.array(part["hash"]), rank_of[part["document"].astype(np.int64) + first]) for part in grams]
         first = end
     hashes, ranks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     del parts
@@ -148,7 +150,7 @@ def _find_shared(range_: Range, *, files: UnitFiles, folder: Path) -> None:
 
 
 def _candidates(folder: Path, ranges: Sequence[Range], num_grams: np.ndarray, max_overlap: float) -> np.ndarray:
-    """bool by rank: more than `max_overlap` of the n-grams stand in documents before, if all of those were kept."""
+    """bool by rank: whether the overlap is more than `max_overlap` if all earlier documents are kept."""
     seen = np.zeros(len(num_grams), np.int64)
     for range_ in ranges:
         shared = load_npy(_path(folder, "shared", range_).with_suffix(".npy"), SHARED)
@@ -157,13 +159,14 @@ def _candidates(folder: Path, ranges: Sequence[Range], num_grams: np.ndarray, ma
 
 
 def _first_of(grams: np.ndarray) -> np.ndarray:
+    """bool: the first of each run of equal `grams`."""
     return np.append(True, grams[1:] != grams[:-1])[: len(grams)]
 
 
 def _select(range_: Range, *, folder: Path) -> None:
-    """SHARED of candidates and of the first sure document of each n-gram, by rank, in blocks of the keep order.
+    """Write SHARED of candidates and of the first sure document of each n-gram, by rank, in blocks of the keep order.
 
-    N-grams that decide nothing, since no candidate comes behind another document, are left out.
+    N-grams that decide nothing, since no candidate comes after another document, are left out.
     """
     path = _path(folder, "selected", range_)
     if has_runs(path):
@@ -171,12 +174,12 @@ def _select(range_: Range, *, folder: Path) -> None:
     candidates = load_npy(folder / "candidates.npy")
     shared = load_npy(_path(folder, "shared", range_).with_suffix(".npy"), SHARED)
     first, sure = _first_of(shared["gram"]), ~candidates[shared["rank"]]
-    group = np.cumsum(first) - 1
-    decides = np.bincount(group[~sure & ~first], minlength=group[-1] + 1 if len(group) else 0) > 0
-    before = np.cumsum(sure) - sure  # sure ones in front
-    selected = (~sure | (before == before[first][group])) & decides[group]
+    gram_of = np.cumsum(first) - 1
+    decides = np.bincount(gram_of[~sure & ~first], minlength=gram_of[-1] + 1 if len(gram_of) else 0) > 0
+    before = np.cumsum(sure) - sure  # sure documents before this one
+    selected = (~sure | (before == before[first][gram_of])) & decides[gram_of]
     events = np.empty(np.count_nonzero(selected), SHARED)
-    events["gram"] = (np.cumsum(decides) - 1)[group[selected]]
+    events["gram"] = (np.cumsum(decides) - 1)[gram_of[selected]]
     events["rank"] = shared["rank"][selected]
     events = events[np.argsort(events["rank"], kind="stable")]
     bounds = np.searchsorted(events["rank"], _block_starts(len(candidates)))
@@ -184,14 +187,14 @@ def _select(range_: Range, *, folder: Path) -> None:
 
 
 def _block_starts(num_documents: int) -> np.ndarray:
-    """i64[_COLUMNS + 1]: the rank at which each block begins, and behind the last."""
+    """i64[_COLUMNS + 1]: the rank at which each block begins, and the last one ends."""
     return np.arange(_COLUMNS + 1) * num_documents // _COLUMNS
 
 
 def _decide_blocks(
     folder: Path, paths: Sequence[Path], blocks: Sequence[Range], num_grams: np.ndarray, max_overlap: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(ranks of the documents that leave, of their twins, overlaps)."""
+    """(ranks of the removed documents, ranks of their twins, overlaps)."""
     # Files are opened one by one here and below: there may be thousands.
     firsts = np.cumsum([0, *(_num_grams(read_runs(path, SHARED).values["gram"]) for path in paths)])
     owners = _owners(folder / "owners", int(firsts[-1]))
@@ -213,7 +216,7 @@ def _num_grams(grams: np.ndarray) -> int:
 
 
 def _owners(path: Path, count: int) -> np.ndarray:
-    """u32[count]: 0 for nobody, or one more than a rank. A file, so that memory holds what it can of it."""
+    """u32[count] zeros in a file, so that memory holds what it can; an owner is a rank plus one, and 0 is none."""
     zeros = bytes(1 << 20)
     with atomic_file(path) as file:  # written out: a map onto a disk that fills up later kills the process
         for left in range(4 * max(1, count), 0, -len(zeros)):
@@ -223,7 +226,10 @@ def _owners(path: Path, count: int) -> np.ndarray:
 
 @kernel
 def _decide(grams, ranks, num_grams, owners, max_overlap):
-    """Documents one after the other, by rank: each leaves, or becomes the owner of its n-grams that have none."""
+    """Decide documents by rank: each is removed, or becomes the owner of those of its n-grams that have none.
+
+    Returns (ranks of the removed, ranks of their twins, overlaps).
+    """
     removed, twins, overlaps = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
     count = first = 0
     while first < len(ranks):
@@ -250,13 +256,13 @@ def _decide(grams, ranks, num_grams, owners, max_overlap):
 
 @kernel
 def _most(owners, grams):
-    """The owner of the most of `grams`; of equals the first in keep order."""
-    found = np.sort(owners[grams])
+    """The owner of the most of `grams`; of several the first in keep order."""
+    in_order = np.sort(owners[grams])
     best, most, start = np.int64(0), 0, 0
-    for k in range(len(found)):
-        if found[k] != found[start]:
+    for k in range(len(in_order)):
+        if in_order[k] != in_order[start]:
             start = k
         run = k - start + 1
-        if found[k] and run > most:
-            best, most = np.int64(found[k]), run
+        if in_order[k] and run > most:
+            best, most = np.int64(in_order[k]), run
     return best

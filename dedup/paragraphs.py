@@ -1,16 +1,16 @@
-"""Lines or paragraphs that stand in more than one place, in a document or in many.
+"""Repeated lines or paragraphs, in one document or in several.
 
-CCNet (Wenzek et al. 2020, arXiv 1911.00359, section 3) splits at line ends and gives up every copy; but of a line that
-one document alone repeats its code keeps the first, and `keep = "none"` does not. C4's code (TFDS
-`c4_utils.remove_duplicate_text`) keeps one, as `keep = "first"` does. Pieces are equal when they are so after
+CCNet (Wenzek et al. 2020, arXiv 1911.00359, section 3) splits at line ends and removes every copy. Its code keeps the
+first of a line that only one document repeats; `keep = "none"` does not. C4's code (TFDS
+`c4_utils.remove_duplicate_text`) keeps one, as `keep = "first"` does. Pieces are compared after this normalisation:
 
-    ccnet   white space around is gone, lower case, digits are 0; no control characters and none of the marks of
-            `normalize_for_dedup` in CCNet's code, all beyond ASCII; accents stay there, which the paper says go
-    c4      white space around is gone, lower case
+    ccnet   strip white space, lower case, digits to 0; drop control characters and the marks of
+            `normalize_for_dedup` in CCNet's code, all beyond ASCII; accents stay, unlike in the paper
+    c4      strip white space, lower case
     none    nothing
 
-A blank line is no piece: it parts paragraphs. What is cut takes a line end along, and the blank lines that would else
-stand twice, so what is left is parted as it was:
+A blank line is not a piece: it separates paragraphs. A cut includes one line end, and blank lines that would otherwise
+be doubled, so the pieces that are left are separated as before:
 
     a [⏎ cut] ⏎ b        a [⏎ cut] ⏎⏎ b        a ⏎⏎ [cut ⏎] b        a ⏎⏎ [cut ⏎⏎] b        a [⏎⏎ cut] ⏎
 """
@@ -34,18 +34,20 @@ Split = Literal["line", "paragraph"]  # a paragraph ends at a blank line
 Normalize = Literal["ccnet", "c4", "none"]
 
 _MARKS = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"  # UNICODE_PUNCT of cc_net/text_normalizer.py
-_GONE = np.uint32(0xFFFFFFFF)
+_DROPPED = np.uint32(0xFFFFFFFF)
 _32 = np.uint64(32)
 _NEWLINE, _RETURN = 10, 13
 
 
 class ParagraphsConfig(PassagesConfig):
+    """Kind `paragraphs`."""
+
     version: ClassVar[int] = 1
     reason: ClassVar[str] = "dedup.paragraphs"
 
     split: Split = "line"
     normalize: Normalize = "ccnet"
-    min_piece_chars: int = Field(1, ge=1)  # normalised characters of a line or paragraph that counts; others stay
+    min_piece_chars: int = Field(1, ge=1)  # normalised characters; shorter lines or paragraphs stay
     keep: Literal["first", "none"] = "none"
     min_chars: int = Field(1, ge=1)
 
@@ -64,7 +66,7 @@ class ParagraphsConfig(PassagesConfig):
 
 @dataclass(frozen=True)
 class Paragraphs:
-    """A `dedup.repeats.engine.Hasher` whose pieces are lines or paragraphs; the mark of one is its hash."""
+    """A `dedup.repeats.engine.Hasher` whose pieces are lines or paragraphs; a piece's mark is its hash."""
 
     split: Split
     normalize: Normalize
@@ -75,25 +77,25 @@ class Paragraphs:
         return Marks(hashes, np.bincount(rows, minlength=len(text)))
 
     def pieces(self, text: pa.LargeStringArray, chosen: np.ndarray, repeated: HashSet) -> Pieces:
-        found = self._pieces(text, chosen)
-        held = repeated.has(found.hashes)
-        return Pieces(*(values[held] for values in found))
+        pieces = self._pieces(text, chosen)
+        is_repeated = repeated.has(pieces.hashes)
+        return Pieces(*(values[is_repeated] for values in pieces))
 
     def _pieces(self, text: pa.LargeStringArray, chosen: np.ndarray) -> Pieces:
-        how = (characters(self.normalize), self.normalize != "none", self.split == "paragraph", self.min_chars)
-        return Pieces(*hash_pieces(*text_buffers(text), classes(), *how, chosen))
+        settings = (characters(self.normalize), self.normalize != "none", self.split == "paragraph", self.min_chars)
+        return Pieces(*hash_pieces(*text_buffers(text), classes(), *settings, chosen))
 
 
 @cache
 def characters(normalize: Normalize) -> np.ndarray:
-    """uint32[0x110000]: what each code point is taken for; `_GONE` for nothing."""
+    """uint32[0x110000]: the normalised form of each code point; `_DROPPED` if it has none."""
     if normalize == "none":
         return np.arange(0x110000, dtype=np.uint32)
     table = lowercase().copy()
-    table[ord("ς")] = ord("σ")  # str.lower() writes the one or the other for Σ, by its place in the word
+    table[ord("ς")] = ord("σ")  # str.lower() writes either for Σ, depending on its position in the word
     if normalize == "ccnet":
         table[[c for c in np.flatnonzero(classes() == NUMBER) if chr(c).isdecimal()]] = ord("0")
-        table[[*range(32), *range(127, 160), *map(ord, _MARKS)]] = _GONE
+        table[[*range(32), *range(127, 160), *map(ord, _MARKS)]] = _DROPPED
     return table
 
 
@@ -120,7 +122,7 @@ def hash_pieces(data, offsets, classes, characters, strip, paragraphs, min_chars
             while begin < stop:
                 code, begin = decode(data, begin)
                 character = characters[code]
-                if character != _GONE:
+                if character != _DROPPED:
                     word = (word ^ np.uint64(character)) * STEP
                     check = (check + np.uint64(character)) * CHECK_STEP
                     chars += 1
@@ -133,9 +135,9 @@ def hash_pieces(data, offsets, classes, characters, strip, paragraphs, min_chars
 
 @kernel(inline="always")
 def _next_piece(data, i, end, classes, paragraphs):
-    """(begin, end without the line end, where the line after it begins) of the first piece from the line at `i` on.
+    """(begin, end without the line end, begin of the next line) of the first piece from the line at `i` on.
 
-    Without one (end, end, end).
+    If there is none, (end, end, end).
     """
     begin = stop = end
     while i < end:
@@ -144,9 +146,9 @@ def _next_piece(data, i, end, classes, paragraphs):
             i += 1
         line_end = i
         i = min(i + 1, end)
-        at, code = line, np.uint32(0x20)
-        while at < line_end and classes[code] == SPACE:
-            code, at = decode(data, at)
+        k, code = line, np.uint32(0x20)
+        while k < line_end and classes[code] == SPACE:
+            code, k = decode(data, k)
         if classes[code] == SPACE:
             if begin < end:
                 return begin, stop, i
@@ -160,7 +162,7 @@ def _next_piece(data, i, end, classes, paragraphs):
 
 @kernel(inline="always")
 def _strip(data, begin, stop, classes):
-    """[begin, stop) without the white space around."""
+    """[begin, stop) without white space at its ends."""
     while begin < stop:
         code, after = decode(data, begin)
         if classes[code] != SPACE:
@@ -178,16 +180,16 @@ def _strip(data, begin, stop, classes):
 
 @kernel
 def spans_of(data, offsets, classes, paragraphs, rows, starts, goes, out_row, out_start, out_end, out_chars, out_piece):
-    """Write the spans to cut, one for all neighbours that go; returns their number. `out_piece` is the first of them.
+    """Write the spans to cut, one for neighbouring pieces; returns their number. `out_piece` is a span's first piece.
 
-    Pieces that are repeated are given by (row, start), ascending, and `goes` tells those to cut.
+    `rows` and `starts` are those of the repeated pieces, ascending; `goes` marks the pieces to cut.
     """
     count = piece = 0
     while piece < len(rows):
         row = rows[piece]
         base, i, end = offsets[row], offsets[row], offsets[row + 1]
-        first, last = np.int64(-1), base  # the pieces before that go: where the first begins and the last ends
-        kept = base  # where the last that stays ends
+        first, last = np.int64(-1), base  # of the current run of pieces to cut: begin of its first, end of its last
+        kept = base  # end of the last piece that stays
         while True:
             begin, stop, i = _next_piece(data, i, end, classes, paragraphs)
             repeated = piece < len(rows) and rows[piece] == row and starts[piece] == begin - base

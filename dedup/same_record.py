@@ -1,9 +1,9 @@
-"""One record given twice: overlapping inputs, or a file listed in two sources. The same `id` is the same record.
+"""Duplicates by `id`: one record read twice, from overlapping inputs or a file listed in two sources.
 
-Where records of one id hold different texts, the ids of a source are not those of records: an alarm says so.
+If records with one id have different texts, the source's ids do not identify records: an alarm says so.
 
-The first in the order of source, WARC file and offset stays, which is the order of row addresses. Only the id column is
-read, and no Python object is made per row, but of those whose id is shared.
+The first in the order of source, WARC file and offset is kept, which is the order of row addresses. Only the id column
+is read, and Python objects are made only for rows with a shared id.
 """
 
 from collections.abc import Sequence
@@ -24,10 +24,12 @@ from shards.exchange import ALARMS_FILE, Cost, ExchangeUnit, Executor, GlobalSta
 from shards.replay import FinishedRun
 from shards.sink import read_table
 
-_MOST_IDS = 100_000
+_MAX_IDS = 100_000
 
 
 class SameRecordConfig(GlobalStageConfig):
+    """The stage that every run has, without a kind of its own in a recipe."""
+
     version: ClassVar[int] = 1
     reason: ClassVar[str] = "dedup.same_record"
 
@@ -57,11 +59,11 @@ SAME_RECORD = SameRecordConfig(name="same_record")  # every run has it, after it
 
 
 def _unlike_texts(units: Sequence[ExchangeUnit], folder: Path) -> list[dict[str, Any]]:
-    """An alarm if some of the ids that records share, `_MOST_IDS` of them at most, have more than one text."""
+    """An alarm if one of the shared ids, of which up to `_MAX_IDS` are checked, has more than one text."""
     verdicts = [path for unit in units if (path := folder / f"{unit.key}.arrow").exists()]
     twins = [pc.unique(read_table(path, ["twin"])["twin"]) for path in verdicts]  # copies: no file stays open
     ids = pc.unique(pa.chunked_array(twins, pa.string()))
-    ids = ids.take(pc.sort_indices(ids)[:_MOST_IDS])
+    ids = ids.take(pc.sort_indices(ids)[:_MAX_IDS])
     texts: dict[str, int] = {}
     unlike: set[str] = set()
     for unit in units if len(ids) else ():

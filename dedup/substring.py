@@ -1,10 +1,10 @@
-"""Exact substring: passages of at least `length` words that stand in more than one place, in a document or in many.
+"""Exact substrings: passages of at least `length` words that occur more than once, in one document or in several.
 
-The pieces are windows of `length` words. `keep = "none"` takes every word that lies in a repeated window, as
-suffix-array tools do. `keep = "first"` leaves each repeated window whole where it comes first: words of first windows
-stay, words of later ones go unless they are also of a first one.
+The pieces are windows of `length` words. `keep = "none"` takes every word of a repeated window, as suffix-array tools
+do. `keep = "first"` keeps the first of equal windows whole: a word of a later window is cut unless it is also in a
+first one.
 
-A span takes the white space behind it along, or before it at the end of a text, so what is left reads on.
+A span includes the white space after it, or before it at the end of a text, so that the words around it stay separate.
 """
 
 from typing import ClassVar
@@ -22,10 +22,12 @@ from shards.words import max_words, word_spans
 
 
 class SubstringConfig(PassagesConfig):
+    """Kind `substring`."""
+
     version: ClassVar[int] = 1
     reason: ClassVar[str] = "dedup.substring"
 
-    length: int = Field(50, ge=2)  # words: the shortest passage that counts
+    length: int = Field(50, ge=2)  # words of the shortest passage that counts
 
     @property
     def cost(self) -> Cost:
@@ -43,8 +45,8 @@ class SubstringConfig(PassagesConfig):
 def spans_of(data, offsets, classes, length, rows, starts, goes, out_row, out_start, out_end, out_chars, out_window):
     """Write the spans to cut of UTF-8 rows data[offsets]; returns their number, at most that of windows.
 
-    Repeated windows are given by (row, start), ascending; `goes` tells those to cut from those that protect their
-    words. `out_window` is the last window to cut that begins at or before the span.
+    `rows` and `starts` are those of the repeated windows, ascending; `goes` marks the windows to cut, and the others
+    protect their words. `out_window` is the last window to cut that begins at or before the span.
     """
     count = window = 0
     longest = np.int64(0)
@@ -87,7 +89,7 @@ def spans_of(data, offsets, classes, length, rows, starts, goes, out_row, out_st
 
 @kernel(inline="always")
 def _with_space(data, begin, end, classes, begins, ends, first, last, num_words):
-    """[start, end) of the words `first` to `last` - 1 with the white space that goes along; kept words stay apart."""
+    """[start, end) of the words `first` to `last` - 1 with the white space to cut, so that kept words stay separate."""
     if last == num_words:
         return (ends[first - 1] if first else begin), end
     if first == 0 or ends[first - 1] < begins[first]:
@@ -95,5 +97,5 @@ def _with_space(data, begin, end, classes, begins, ends, first, last, num_words)
     if ends[last - 1] < begins[last]:
         return begins[first], ends[last - 1]
     before, after = classes[decode(data, begins[first - 1])[0]], classes[decode(data, begins[last])[0]]
-    # Nothing parts the words before and after but what is cut: one of that, an ideograph, stays between them.
+    # Only the span separates the words around it: unless one is an ideograph, the last word of the span stays.
     return begins[first], (begins[last] if IDEOGRAPH in (before, after) else begins[last - 1])

@@ -1,9 +1,9 @@
-"""The best of all documents by a metric: a share of them, whatever the threshold comes to.
+"""The best share of all documents by a metric; the threshold follows from the share.
 
-    value of every live row ──partition──▶ threshold, and of the rows that tie at it those of the smallest ids
+    value of every live row ──partition──▶ threshold; rows that tie at it are kept in the order of ids
 
-DCLM-baseline keeps the tenth of its documents with the best classifier scores. The metric must go along with the text
-(`StageConfig.carried`). A row without a value was not measured: it stays, and does not count. Memory is 16 bytes a
+DCLM-baseline keeps the tenth of its documents with the best classifier scores. The metric must be carried with the text
+(`StageConfig.carried`). A row without a value was not measured: it is kept and does not count. Memory is 16 bytes a
 document, and 32 more for each that ties at the threshold.
 """
 
@@ -28,12 +28,12 @@ _VALUE = np.dtype([("row", "<i8"), ("value", "<f8"), ("id", "S32")])
 
 
 class TopShareConfig(GlobalStageConfig):
-    """Kind `top_share`. Of n documents with a value, `kept_fraction` × n stay, rounded to the nearest."""
+    """Kind `top_share`. Of n documents with a value, `kept_fraction` × n are kept, rounded to the nearest."""
 
     version: ClassVar[int] = 1
 
     name: str = "top_share"
-    metric: str  # "classifier.score": a column that an earlier stage gives and carries
+    metric: str  # "classifier.score": a column that an earlier stage carries
     kept_fraction: float = Field(0.1, gt=0, le=1)  # DCLM-baseline's
 
     @property
@@ -62,7 +62,7 @@ class TopShareConfig(GlobalStageConfig):
         of_units = ((rows["value"] == threshold, rows) for rows in (_load(folder, unit) for unit in units))
         ties = np.concatenate([np.zeros(0, "S32"), *(rows["id"][ties] for ties, rows in of_units)])
         num_ties = num_kept - int(np.count_nonzero(values > threshold))
-        # Ids of live rows are distinct: every run ends the later row of a record that was given twice.
+        # Ids of live rows are distinct: every run removes the later row of a record that was read twice.
         chosen = np.sort(ties)[:num_ties]
         for unit in units:
             rows = _load(folder, unit)

@@ -1,13 +1,13 @@
-"""Equal URLs: one address fetched more than once.
+"""Duplicates by equal normalised URL: one address that was fetched more than once.
 
     HTTPS://WWW.Example.org:443/a%7eb?utm_source=x&id=2#top   →   //example.org/a~b?id=2
 
-Folded are what servers are known to treat alike: http and https, case of the host, `www.`, the default port, an empty
-path, the spelling of percent-encoding (RFC 3986, 6.2.2), the fragment, and parameters that only track the visitor. The
-other parameters keep their order: servers may read it (repeated keys, positional forms), and a page that is fetched
+Normalisation removes what servers treat as the same: http and https, case of the host, `www.`, the default port, an
+empty path, the spelling of percent-encoding (RFC 3986, 6.2.2), the fragment, and parameters that only track a visitor.
+Other parameters keep their order: servers may read it (repeated keys, positional forms), and a page that was fetched
 under two orders is found by its text.
 
-URL dedup usually stands last (RefinedWeb): a URL whose only good fetch was dropped by a filter must not win.
+URL deduplication is usually the last stage (RefinedWeb): a fetch that a filter drops must not replace a good one.
 """
 
 from collections.abc import Sequence
@@ -29,13 +29,15 @@ from shards.schema import COPIES
 
 
 class UrlDedupConfig(GlobalStageConfig):
+    """Kind `url_dedup`."""
+
     version: ClassVar[int] = 2
     reason: ClassVar[str] = "dedup.url"
     reads_text: ClassVar[bool] = False
     removes_copies: ClassVar[bool] = True
 
     keep: Literal["newest", "oldest", "first"] = "newest"
-    index: str | None = None  # folder of documents that were kept before, whose URLs leave all that come now
+    index: str | None = None  # folder of earlier kept documents; documents of this run with their URLs are removed
 
     @property
     def index_folder(self) -> str | None:

@@ -1,9 +1,9 @@
-"""The one place where a global stage says which rows leave, and of how many each that stays is the last copy.
+"""Verdict files: the rows that a global stage removes, and how many copies each representative stands for.
 
-    folder/<key>.arrow            row, twin, similarity      of each row that leaves
-    folder/<key>.columns.arrow    row, copies                of each row that stays and that others left for
+    folder/<key>.arrow            row, twin, similarity      of each removed row; the twin is its representative
+    folder/<key>.columns.arrow    row, copies                of each representative
 
-A row that leaves brings its own copies along: `copies` of the twin grows by theirs and one more.
+A representative takes over the copies of the rows removed for it: its `copies` grows by theirs and one more for each.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from shards.exchange import VERDICTS, ExchangeUnit, columns_path
 from shards.schema import COPIES
 from shards.sink import ArrowSink
 
-NOT_HERE = np.uint64(2**64 - 1)  # the address of a twin that no unit of this run holds
+NOT_HERE = np.uint64(2**64 - 1)  # the address of a document that is in no unit of this run
 _COLUMNS = pa.schema([pa.field("row", pa.int64()), COPIES])
 
 
@@ -29,9 +29,9 @@ def write_verdicts(
     similarities: np.ndarray,
     kept: np.ndarray | None = None,
 ) -> None:
-    """`removed` u64[n] are addresses, each once; `twins` u64[n, 2] the ids of the kept; `similarities` f64[n].
+    """Write verdicts: `removed` u64[n] addresses, each once, `twins` u64[n, 2] ids of their representatives.
 
-    With `kept` u64[n], the addresses of the twins, the twins' `copies` are written too.
+    `similarities` are f64[n]. With `kept` u64[n], the addresses of the representatives, their `copies` are written too.
     """
     order = np.argsort(removed)
     removed, twins, similarities = removed[order], twins[order], similarities[order]
@@ -40,38 +40,38 @@ def write_verdicts(
         with ArrowSink(folder / f"{unit.key}.arrow", VERDICTS) as sink:
             sink.write(pa.RecordBatch.from_arrays(columns, schema=VERDICTS))
     if kept is not None:
-        addresses, place = np.unique(kept[order], return_inverse=True)
+        addresses, inverse = np.unique(kept[order], return_inverse=True)
         copies = _copies(units, addresses)
-        np.add.at(copies, place, _copies(units, removed) + 1)
+        np.add.at(copies, inverse, _copies(units, removed) + 1)
         write_copies(folder, units, addresses, copies)
 
 
 def write_copies(folder: Path, units: Sequence[ExchangeUnit], addresses: np.ndarray, copies: np.ndarray) -> None:
-    """`copies` i64[n] of the rows at `addresses` u64[n], which ascend; those of no unit are passed over."""
+    """Write `copies` i64[n] of the rows at `addresses` u64[n], which ascend; addresses of no unit are skipped."""
     for unit, rows, part in _by_unit(units, addresses):
         with ArrowSink(columns_path(folder / f"{unit.key}.arrow"), _COLUMNS) as sink:
             sink.write(pa.RecordBatch.from_arrays([pa.array(rows), pa.array(copies[part])], schema=_COLUMNS))
 
 
 def _by_unit(units: Sequence[ExchangeUnit], addresses: np.ndarray) -> list[tuple[ExchangeUnit, np.ndarray, slice]]:
-    """(unit, i64 rows, their places in `addresses`) of each unit that holds some of `addresses`, which ascend."""
-    found = []
+    """(unit, i64 rows, slice of `addresses`) of each unit that holds some of `addresses`, which ascend."""
+    parts = []
     for unit in units:
         first, end = np.searchsorted(addresses, np.array([unit.number, unit.number + 1], np.uint64) << np.uint64(32))
         if first < end:
             rows = (addresses[first:end] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-            found.append((unit, rows, slice(int(first), int(end))))
-    return found
+            parts.append((unit, rows, slice(int(first), int(end))))
+    return parts
 
 
 def _copies(units: Sequence[ExchangeUnit], addresses: np.ndarray) -> np.ndarray:
-    """i64: what stages before have counted for the rows at `addresses`, which ascend; 0 for those of no unit."""
+    """i64: copies that earlier stages counted for the rows at `addresses`, which ascend; 0 for addresses of no unit."""
     copies = np.zeros(len(addresses), np.int64)
     for unit, rows, part in _by_unit(units, addresses):
         if COPIES.name in unit.columns():
             counted = np.zeros(int(rows[-1]) + 1, np.int64)
-            for at, batch in unit.batches([COPIES.name]):
-                here = at < len(counted)
-                counted[at[here]] = batch[COPIES.name].to_numpy(zero_copy_only=False)[here]
+            for batch_rows, batch in unit.batches([COPIES.name]):
+                inside = batch_rows < len(counted)
+                counted[batch_rows[inside]] = batch[COPIES.name].to_numpy(zero_copy_only=False)[inside]
             copies[part] = counted[rows]
     return copies

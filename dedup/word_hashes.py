@@ -30,7 +30,7 @@ START = np.uint64(0x9E3779B97F4A7C15)
 STEP = np.uint64(0xD6E8FEB86659FD93)  # per character
 BASE = np.uint64(0xA0761D6478BD642F)  # per word
 MIX = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finaliser
-CHECK = np.uint64(0xC2B2AE3D27D4EB4F)  # of second hashes, which tell apart what has one first hash by accident
+CHECK = np.uint64(0xC2B2AE3D27D4EB4F)  # of second hashes, which tell apart texts whose first hashes collide
 CHECK_BASE = np.uint64(0xE7037ED1A0B428DB)  # per word
 CHECK_STEP = np.uint64(0x9FB21C651E98DF25)  # per character
 ALONE = np.uint32(1 << 31)  # marks an ideograph in `word_characters`
@@ -136,13 +136,13 @@ def words_of_row(data, i, end, characters, segmented, begins, begin, n, hashes, 
 
 @kernel(inline="always")
 def rolled(rolling, word):
-    """The polynomial with `word` appended; take the word that leaves off with `power_of`."""
+    """The polynomial with `word` appended. The caller subtracts the word n before, times `power_of(n)`."""
     return rolling * BASE + word
 
 
 @kernel(inline="always")
 def power_of(n):
-    """Bⁿ: the weight of the word that leaves when the n words after it are in."""
+    """Bⁿ: the weight of a word once n words have followed it."""
     return power(BASE, n)
 
 
@@ -157,13 +157,13 @@ def power(base, exponent):
 
 @kernel(inline="always")
 def mixed(rolling):
-    """A polynomial of words with all bits alike: two rounds."""
+    """The polynomial after two rounds, so that every bit depends on all of its bits."""
     return mixed_once((rolling ^ (rolling >> _32)) * MIX)
 
 
 @kernel(inline="always")
 def mixed_once(rolling):
-    """A polynomial of words whose upper half depends on all bits: one round."""
+    """The polynomial after one round."""
     rolling = (rolling ^ (rolling >> _32)) * MIX
     return rolling ^ (rolling >> _32)
 

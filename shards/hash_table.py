@@ -3,9 +3,9 @@
     key ──any hash, its low bits──▶ slot ──taken by another key?──▶ slot + 1 ──▶ … ──▶ the key's slot, or a free one
 
 A table has a power of two of slots and is at most half full, so a probe takes two steps on average and ends. Two
-layouts: hashes that are their own keys (`slot_of`, 0 marks a free slot), and numbers of keys that stand in an array
-(`slot_of_number`, a negative number marks a free slot). Where equality is more than that, the caller writes the loop
-around `next_slot`.
+layouts: u64 keys in the table itself (`slot_of`, 0 marks a free slot), and numbers of keys that are in another array
+(`slot_of_number`, a negative number marks a free slot). If equality takes more than that, the caller writes the loop
+with `next_slot`.
 """
 
 import numpy as np

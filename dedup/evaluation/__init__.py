@@ -1,1 +1,5 @@
-"""Evaluation sets, and their n-grams."""
+"""Evaluation sets and the index of their n-grams, which `dedup.decontaminate` looks for in documents.
+
+sets.py        files of an evaluation set ──▶ its items and their passages
+eval_index.py  passages ──▶ table of n-grams; text ──▶ hits
+"""

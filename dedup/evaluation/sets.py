@@ -1,11 +1,11 @@
-"""Evaluation sets as passages: the texts that must not stand in training data.
+"""Evaluation sets as passages: the texts that training data must not contain.
 
     arc.jsonl      {"query": "Question: Which …?", "choices": ["Sunlight is …", …], "gold": 0}
     record 0       item "arc:0", passages  query: "Question: Which …?"   choices: "Sunlight is …"   …
     a folder       items "cmmlu/dev/marketing.csv:0", …                 records are numbered from 0 in each file
 
-Every text of a record is a passage by itself, also one in a list or a table of the record: pages give the question and
-its choices, but seldom our order and labels. Numbers are none.
+Every text of a record is a passage by itself, also in a list or a table of the record: pages contain the question and
+its choices, but seldom in our order and with our labels. Numbers are not passages.
 """
 
 import csv
@@ -28,7 +28,7 @@ Record = Mapping[str, Any]
 
 
 class Passage(NamedTuple):
-    item: int  # place in `items`
+    item: int  # index in `EvaluationSet.items`
     field: str
     text: str
 
@@ -42,7 +42,7 @@ class EvaluationSet:
 
 
 def read_set(name: str, path: str, fields: tuple[str, ...], where: str) -> EvaluationSet:
-    """The records of the files at `path`; of each file those of `fields` that it has, or all if none are named.
+    """The records of the files at `path`, with those of `fields` that a file has, or all its fields if none are named.
 
     A file that is missing, empty, of another format or without any of `fields` is a UserError that begins with `where`.
     """
@@ -56,12 +56,12 @@ def read_set(name: str, path: str, fields: tuple[str, ...], where: str) -> Evalu
         digest.update(f"{file.name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
         prefix = name if len(files) == 1 else f"{name}/{file.name}"
         records = _records(file, data, where)
-        found = {key for record in records for key in record}
+        known = {key for record in records for key in record}
         if not records:
             raise UserError(f"{where}: {file.path}: holds no record; name the evaluation set's own file")
-        if fields and not found & set(fields):
-            known = ", ".join(sorted(map(repr, found)))
-            raise UserError(f"{where}: {file.path}: has no field {' or '.join(fields)}; it has {known}")
+        if fields and not known & set(fields):
+            names = ", ".join(sorted(map(repr, known)))
+            raise UserError(f"{where}: {file.path}: has no field {' or '.join(fields)}; it has {names}")
         for number, record in enumerate(records):
             passages += (
                 Passage(len(items), field, text)
@@ -97,7 +97,7 @@ def _records(file: InputFile, data: bytes, where: str) -> list[Record]:
             return records
     except (OSError, EOFError, zlib.error, ValueError, csv.Error, pa.ArrowException) as error:
         cause = " ".join(str(error).split())
-        raise UserError(f"{where}: {file.path}: cannot be read as what its name says: {cause}; repair it") from None
+        raise UserError(f"{where}: {file.path}: is not of the format that its name says: {cause}; repair it") from None
     raise UserError(f"{where}: {file.path}: of an unknown format; give {', '.join(SUFFIXES)}, or a folder of them")
 
 
@@ -110,7 +110,7 @@ def _json_lines(text: str) -> list[Record]:
             except orjson.JSONDecodeError as error:
                 raise ValueError(f"line {number}: {error}") from None
             if not isinstance(record, dict):
-                raise ValueError(f"line {number}: no record but {type(record).__name__}")
+                raise ValueError(f"line {number}: expected an object, found {type(record).__name__}")
             records.append(record)
     return records
 

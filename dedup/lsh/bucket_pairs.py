@@ -1,14 +1,17 @@
-"""Which members of a bucket are truly alike.
+"""Pairs of similar documents among the members of a bucket.
 
     bucket in keep order   a b c d e f …
-                           │ └ like a: edge (a, b)
-                           └ leaders: a, then each that resembles no leader before it
+                           │ └ similar to a: edge (a, b)
+                           └ leaders: a, then each member that is similar to no leader before it
 
-In a bucket of up to `SMALL_BUCKET` documents all pairs are compared. In a larger one each is compared with the
+A leader is a representative of its bucket: other buckets may still make another document its representative. In a
+bucket of up to `SMALL_BUCKET` documents all pairs are compared. In a larger one each document is compared with the
 bucket's leaders, so a million copies of one page cost a million comparisons and not their square. A bucket that needs
-more than `MAX_LEADERS` holds unlike documents under one key: it is told, and the rest is compared with those.
-What a large bucket can miss: two like documents that were only compared with a leader, when that leader itself leaves
-for a third that they are unlike. Then both stay; nothing unlike is ever removed.
+more than `MAX_LEADERS` holds dissimilar documents under one key: it is reported, and its other members are compared
+with the leaders found so far.
+
+A large bucket can miss a pair: two similar documents that were only compared with a leader, when that leader is itself
+removed for a third that they do not resemble. Then both are kept; no document is removed for a dissimilar one.
 """
 
 import numpy as np
@@ -27,18 +30,18 @@ def compare_buckets(
     starts: np.ndarray,
     earlier: np.ndarray,
     threshold: float,
-    places: bool,
+    are_signatures: bool,
     small_bucket: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(first, second, similarity) of the verified pairs, and per bucket whether it wanted more leaders than allowed.
 
-    `members` index the sets sets[starts[m]:starts[m + 1]] and stand in keep order within a bucket. With `places` the
-    sets are signatures and similarity is the share of equal places, else it is Jaccard's. Buckets of up to
-    `small_bucket` documents are compared whole. Two documents that are both `earlier` are not compared.
+    `members` index the sets sets[starts[m]:starts[m + 1]] and stand in keep order within a bucket. Similarity is
+    Jaccard's, or the share of equal positions if the sets `are_signatures`. Buckets of up to `small_bucket` documents
+    are compared whole. Two documents that are both `earlier` are not compared.
     """
     capacity = len(members) + 16
     firsts, seconds = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-    similarity = np.empty(capacity, np.float64)
+    similarities = np.empty(capacity, np.float64)
     crowded = np.zeros(len(bucket_starts) - 1, np.bool_)
     leaders = np.empty(MAX_LEADERS, np.int64)
     count = 0
@@ -46,40 +49,40 @@ def compare_buckets(
         first, end = bucket_starts[bucket], bucket_starts[bucket + 1]
         num_leaders = 0
         for k in range(first, end):
-            b, alone = members[k], True
+            b, leads = members[k], True
             for leader in range(0 if earlier[b] else num_leaders):
                 a = leaders[leader]
                 set_a, set_b = sets[starts[a] : starts[a + 1]], sets[starts[b] : starts[b + 1]]
-                found = equal_places(set_a, set_b) if places else jaccard(set_a, set_b, threshold)
-                if found < threshold:
+                similarity = equal_positions(set_a, set_b) if are_signatures else jaccard(set_a, set_b, threshold)
+                if similarity < threshold:
                     continue
-                alone = False
+                leads = False
                 if count == capacity:
                     capacity *= 2
                     firsts = np.concatenate((firsts, firsts))
                     seconds = np.concatenate((seconds, seconds))
-                    similarity = np.concatenate((similarity, similarity))
-                firsts[count], seconds[count], similarity[count] = a, b, found
+                    similarities = np.concatenate((similarities, similarities))
+                firsts[count], seconds[count], similarities[count] = a, b, similarity
                 count += 1
-            if alone or end - first <= small_bucket:
+            if leads or end - first <= small_bucket:
                 if num_leaders < MAX_LEADERS:
                     leaders[num_leaders] = b
                     num_leaders += 1
                 else:
                     crowded[bucket] = True
-    return firsts[:count], seconds[:count], similarity[:count], crowded
+    return firsts[:count], seconds[:count], similarities[:count], crowded
 
 
 @kernel
 def pair_similarities(
-    firsts: np.ndarray, seconds: np.ndarray, sets: np.ndarray, starts: np.ndarray, places: bool
+    firsts: np.ndarray, seconds: np.ndarray, sets: np.ndarray, starts: np.ndarray, are_signatures: bool
 ) -> np.ndarray:
-    """f64[pairs] of sets[starts[m]:starts[m + 1]], which the pairs index."""
+    """f64[pairs]: similarity of each pair of indices of the sets sets[starts[m]:starts[m + 1]]."""
     similarity = np.empty(len(firsts))
     for k in range(len(firsts)):
         a, b = firsts[k], seconds[k]
         set_a, set_b = sets[starts[a] : starts[a + 1]], sets[starts[b] : starts[b + 1]]
-        similarity[k] = equal_places(set_a, set_b) if places else jaccard(set_a, set_b, 0.0)
+        similarity[k] = equal_positions(set_a, set_b) if are_signatures else jaccard(set_a, set_b, 0.0)
     return similarity
 
 
@@ -101,5 +104,6 @@ def jaccard(a: np.ndarray, b: np.ndarray, threshold: float) -> float:
 
 
 @kernel
-def equal_places(a: np.ndarray, b: np.ndarray) -> float:
+def equal_positions(a: np.ndarray, b: np.ndarray) -> float:
+    """The share of positions at which two signatures are equal: an estimate of Jaccard's similarity."""
     return float(np.sum(a == b) / len(a))

@@ -1,7 +1,7 @@
-"""Clusters as the papers form them: everything that a path of edges joins is one cluster, and its first stays.
+"""Clusters as the papers form them: a connected component of edges is one cluster, and its first document is kept.
 
-    edges: a–b, b–c     a ~ b ~ c, but a and c are unlike: b and c leave for a, and c's similarity to a tells that
-                        the chain was false
+    edges: a–b, b–c     a ~ b ~ c, but a and c are dissimilar: b and c are removed for a, and the similarity of c to a
+                        shows that the chain was false
 
 Memory is 8 bytes a document for the union-find, and some 100 bytes for each cluster of one pass over the documents.
 """
@@ -17,21 +17,24 @@ from shards.compiled import kernel
 
 _CLUSTER_BYTES = 100
 _PAIR_BYTES = 300  # besides the sets
+_BLOCK = 1 << 20
 
 
-class Clusters:
+class Components:
+    """A union-find over the numbers of all signed documents."""
+
     def __init__(self, signed: SignedFiles) -> None:
         self._signed = signed
         self._parents = np.arange(len(signed))
 
     def join(self, firsts: np.ndarray, seconds: np.ndarray) -> None:
-        """The documents with these numbers pair by pair."""
+        """Join the documents with these numbers, pair by pair."""
         _join(self._parents, firsts, seconds)
 
-    def removed(self, memory: int, *, places: bool) -> Iterator[np.ndarray]:
-        """EDGE in parts: each document that leaves, the one it leaves for, and their similarity.
+    def removed(self, memory: int, *, are_signatures: bool) -> Iterator[np.ndarray]:
+        """EDGE in parts: each removed document (`second`), its representative (`first`) and their similarity.
 
-        With `places` the stored sets are signatures, and similarity is their estimate.
+        Similarity is an estimate if the stored sets `are_signatures`.
         """
         _flatten(self._parents)
         roots = np.zeros(len(self._parents), np.bool_)
@@ -44,60 +47,57 @@ class Clusters:
             if not len(part):
                 return
             end = len(roots) if len(part) < num_roots else int(part[-1]) + 1
-            yield from self._removed_of(part, memory, places)
+            yield from self._removed_of(part, memory, are_signatures)
             start = end
 
-    def _removed_of(self, roots: np.ndarray, memory: int, places: bool) -> Iterator[np.ndarray]:
+    def _removed_of(self, roots: np.ndarray, memory: int, are_signatures: bool) -> Iterator[np.ndarray]:
         """`removed` of the clusters with these roots, which ascend."""
-        best = np.full(len(roots), -1)
+        representatives = np.full(len(roots), -1)
         keys = np.zeros((len(roots), 4), np.int64)
-        for numbers, of_root in self._members(roots):
+        for numbers, clusters in self._members(roots):
             documents = self._signed.documents(numbers)
-            # As signed integers, in an order of their own: ids fall as in `keep_order` when the sign bit is turned.
+            # As signed integers, in an order of their own: ids fall as in `keep_order` when the sign bit is flipped.
             ids = (documents["id"] ^ np.uint64(1 << 63)).view(np.int64)
-            _keep_first(best, keys, of_root, np.column_stack([documents["order"], ids, numbers]))
-        for numbers, of_root in self._members(roots):
-            leaves = (best[of_root] != numbers) & (numbers >= self._signed.num_earlier)
-            pairs = np.zeros(int(leaves.sum()), EDGE)
-            pairs["kept"], pairs["other"] = best[of_root[leaves]], numbers[leaves]
-            yield from self._compared(pairs, memory, places)
+            _keep_first(representatives, keys, clusters, np.column_stack([documents["order"], ids, numbers]))
+        for numbers, clusters in self._members(roots):
+            removed = (representatives[clusters] != numbers) & (numbers >= self._signed.num_earlier)
+            pairs = np.zeros(int(removed.sum()), EDGE)
+            pairs["first"], pairs["second"] = representatives[clusters[removed]], numbers[removed]
+            yield from self._compared(pairs, memory, are_signatures)
 
     def _members(self, roots: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(numbers, places of their roots in `roots`) of the documents of these clusters, unit by unit."""
+        """(numbers, indices of their roots in `roots`) of the documents of these clusters, unit by unit."""
         for start, end in zip((0, *self._signed.files.ends), self._signed.files.ends, strict=False):
             parents = self._parents[start:end]
-            place = np.searchsorted(roots, parents)
-            place[place == len(roots)] = 0
-            found = np.flatnonzero(roots[place] == parents)
-            if len(found):
-                yield start + found, place[found]
+            clusters = np.searchsorted(roots, parents)
+            clusters[clusters == len(roots)] = 0
+            members = np.flatnonzero(roots[clusters] == parents)
+            if len(members):
+                yield start + members, clusters[members]
 
-    def _compared(self, pairs: np.ndarray, memory: int, places: bool) -> Iterator[np.ndarray]:
-        """`pairs` with their similarity, in parts whose sets fit."""
+    def _compared(self, pairs: np.ndarray, memory: int, are_signatures: bool) -> Iterator[np.ndarray]:
+        """`pairs` with their similarity, in parts whose sets fit in memory."""
         sizes = np.zeros(len(pairs), np.int64)
-        for end in ("kept", "other"):
-            numbers, place = np.unique(pairs[end], return_inverse=True)
-            sizes += self._signed.documents(numbers)["set_size"][place]
+        for end in ("first", "second"):
+            numbers, inverse = np.unique(pairs[end], return_inverse=True)
+            sizes += self._signed.documents(numbers)["set_size"][inverse]
         taken = np.cumsum(sizes * 4 + _PAIR_BYTES) // max(1, memory // 2)
         for part in np.split(pairs, np.flatnonzero(np.diff(taken)) + 1):
-            numbers, place = np.unique(np.concatenate([part["kept"], part["other"]]), return_inverse=True)
+            numbers, inverse = np.unique(np.concatenate([part["first"], part["second"]]), return_inverse=True)
             sets, starts = self._signed.sets(numbers, self._signed.documents(numbers))
-            firsts, seconds = place.reshape(2, -1)
-            part["similarity"] = pair_similarities(firsts, seconds, sets, starts, places)
+            firsts, seconds = inverse.reshape(2, -1)
+            part["similarity"] = pair_similarities(firsts, seconds, sets, starts, are_signatures)
             yield part
-
-
-_BLOCK = 1 << 20
 
 
 def _first_true(mask: np.ndarray, count: int) -> np.ndarray:
     """Indices of the first `count` that are true."""
-    found, parts = 0, [np.zeros(0, np.int64)]
+    num_true, parts = 0, [np.zeros(0, np.int64)]
     for first in range(0, len(mask), _BLOCK):
-        part = first + np.flatnonzero(mask[first : first + _BLOCK])[: count - found]
+        part = first + np.flatnonzero(mask[first : first + _BLOCK])[: count - num_true]
         parts.append(part)
-        found += len(part)
-        if found == count:
+        num_true += len(part)
+        if num_true == count:
             break
     return np.concatenate(parts)
 
@@ -125,16 +125,16 @@ def _flatten(parents: np.ndarray) -> None:
 
 
 @kernel
-def _keep_first(best: np.ndarray, keys: np.ndarray, places: np.ndarray, found: np.ndarray) -> None:
-    """best[p] = the number, found[i, 3], of the row with the least found[i] among those with places[i] == p."""
-    for i in range(len(places)):
-        p = places[i]
-        smaller = best[p] < 0
+def _keep_first(representatives: np.ndarray, keys: np.ndarray, clusters: np.ndarray, rows: np.ndarray) -> None:
+    """representatives[c] = the number, rows[i, 3], of the least row i with clusters[i] == c; keys[c] = that row."""
+    for i in range(len(clusters)):
+        c = clusters[i]
+        smaller = representatives[c] < 0
         if not smaller:
             for k in range(4):
-                if found[i, k] != keys[p, k]:
-                    smaller = found[i, k] < keys[p, k]
+                if rows[i, k] != keys[c, k]:
+                    smaller = rows[i, k] < keys[c, k]
                     break
         if smaller:
-            best[p] = found[i, 3]
-            keys[p] = found[i]
+            representatives[c] = rows[i, 3]
+            keys[c] = rows[i]

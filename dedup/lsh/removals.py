@@ -1,8 +1,8 @@
-"""From who leaves for whom to the files that the run reads, however many leave.
+"""Spills removed documents to disk, then writes each unit's verdicts and copies.
 
-    removed, in any order ──▶ leavers.bin ──a range of documents at a time──▶ verdicts, copies
+    removed documents, in any order ──▶ removed.bin ──a range of documents at a time──▶ verdicts, copies
 
-What a range needs is bounded by its documents; the file is read once for each.
+Memory is that of one range of documents; the file is read once for each range.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,22 +17,22 @@ from dedup.verdicts import NOT_HERE, write_copies, write_verdicts
 from shards.atomic import disk_error
 from shards.exchange import ExchangeUnit
 
-_LEAVER = np.dtype(
+_REMOVED = np.dtype(
     [
-        ("other", "<i8"),
-        ("kept", "<i8"),
+        ("number", "<i8"),
+        ("representative", "<i8"),  # its number
         ("similarity", "<f8"),
         ("address", "<u8"),
-        ("twin", "<u8", 2),
-        ("gain", "<i8"),  # by so many grow the copies of the kept one
+        ("twin", "<u8", 2),  # the representative's id
+        ("gain", "<i8"),  # copies that the representative takes over
     ]
 )
 _BLOCK = 1 << 18
-_BYTES_EACH = 300  # of a document of the range, if it leaves
+_DOCUMENT_BYTES = 300  # of a document of the range, if it is removed
 
 
-class Leavers:
-    """A file of those who leave, to write and then to settle."""
+class RemovedDocuments:
+    """A file of removed documents: `add` in any order, then `write`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -45,58 +45,62 @@ class Leavers:
             raise disk_error(self._path, error) from error
         return self
 
-    def add(self, removed: np.ndarray, numbers: np.ndarray, documents: np.ndarray) -> None:
-        """`removed` (EDGE) names places in `documents`, which have these `numbers`."""
-        kept, other = (documents[removed[end]] for end in ("kept", "other"))
-        leavers = np.zeros(len(removed), _LEAVER)
-        leavers["other"], leavers["kept"] = numbers[removed["other"]], numbers[removed["kept"]]
-        leavers["similarity"] = removed["similarity"]
-        leavers["address"], leavers["twin"], leavers["gain"] = other["address"], kept["id"], other["copies"] + 1
-        try:
-            self._file.write(leavers.tobytes())
-        except OSError as error:
-            raise disk_error(self._path, error) from error
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         try:
             self._file.close()
         except OSError as failure:
             raise disk_error(self._path, failure) from failure
 
-    def settle(self, folder: Path, units: Sequence[ExchangeUnit], signed: SignedFiles, memory: int) -> None:
-        """Write verdicts and copies, and remove the file."""
-        units_of: list[list[ExchangeUnit]] = [[] for _ in range(len(signed.files.stems) - len(units))]
-        units_of += [[unit] for unit in units]
-        for here, start, end in _ranges(signed, units_of, memory // _BYTES_EACH):
-            parts = [np.zeros(0, _LEAVER)]
+    def add(self, edges: np.ndarray, numbers: np.ndarray, documents: np.ndarray) -> None:
+        """Append the `second` of each of `edges` (EDGE), which is removed for the `first`.
+
+        Both index `documents`, which have these `numbers`.
+        """
+        representatives, removed = (documents[edges[end]] for end in ("first", "second"))
+        rows = np.zeros(len(edges), _REMOVED)
+        rows["number"], rows["representative"] = numbers[edges["second"]], numbers[edges["first"]]
+        rows["similarity"], rows["address"] = edges["similarity"], removed["address"]
+        rows["twin"], rows["gain"] = representatives["id"], removed["copies"] + 1
+        try:
+            self._file.write(rows.tobytes())
+        except OSError as error:
+            raise disk_error(self._path, error) from error
+
+    def write(self, folder: Path, units: Sequence[ExchangeUnit], signed: SignedFiles, memory: int) -> None:
+        """Write verdicts and copies of all `units` in `memory` bytes, and delete the file."""
+        units_of_file: list[list[ExchangeUnit]] = [[] for _ in range(len(signed.files.stems) - len(units))]
+        units_of_file += [[unit] for unit in units]
+        for range_units, start, end in _ranges(signed.files.ends, units_of_file, memory // _DOCUMENT_BYTES):
+            parts = [np.zeros(0, _REMOVED)]
             gains = np.zeros(end - start, np.int64)
             for block in self._blocks():
-                parts.append(block[(block["other"] >= start) & (block["other"] < end)])
-                gaining = block[(block["kept"] >= start) & (block["kept"] < end)]
-                np.add.at(gains, gaining["kept"] - start, gaining["gain"])
-            leaving = np.concatenate(parts)
-            write_verdicts(folder, here, leaving["address"], leaving["twin"], leaving["similarity"])
-            places = np.flatnonzero(gains)
-            kept = signed.documents(start + places)
-            ours = kept["address"] != NOT_HERE  # those of an index stand for their own run
-            write_copies(folder, here, kept["address"][ours], (kept["copies"] + gains[places])[ours])
+                parts.append(block[(block["number"] >= start) & (block["number"] < end)])
+                gaining = block[(block["representative"] >= start) & (block["representative"] < end)]
+                np.add.at(gains, gaining["representative"] - start, gaining["gain"])
+            removed = np.concatenate(parts)
+            write_verdicts(folder, range_units, removed["address"], removed["twin"], removed["similarity"])
+            gaining_numbers = np.flatnonzero(gains)
+            representatives = signed.documents(start + gaining_numbers)
+            copies = representatives["copies"] + gains[gaining_numbers]
+            ours = representatives["address"] != NOT_HERE  # an index keeps no copies
+            write_copies(folder, range_units, representatives["address"][ours], copies[ours])
         self._path.unlink()
 
     def _blocks(self) -> Iterator[np.ndarray]:
         with self._path.open("rb") as file:
-            while len(block := np.fromfile(file, _LEAVER, _BLOCK)):
+            while len(block := np.fromfile(file, _REMOVED, _BLOCK)):
                 yield block
 
 
 def _ranges(
-    signed: SignedFiles, units_of: Sequence[list[ExchangeUnit]], max_documents: int
+    ends: Sequence[int], units_of_file: Sequence[list[ExchangeUnit]], max_documents: int
 ) -> Iterator[tuple[list[ExchangeUnit], int, int]]:
-    """(units, first number, number after the last) of whole units with `max_documents` together, one at least."""
-    here: list[ExchangeUnit] = []
-    start = last = 0
-    for of_file, end in zip(units_of, signed.files.ends, strict=True):
-        if end - start > max_documents and last > start:
-            yield here, start, last
-            here, start = [], last
-        here, last = here + of_file, end
-    yield here, start, last
+    """(units, first number, end) of whole files with up to `max_documents` together, or of one file with more."""
+    units: list[ExchangeUnit] = []
+    start = range_end = 0
+    for of_file, end in zip(units_of_file, ends, strict=True):
+        if end - start > max_documents and range_end > start:
+            yield units, start, range_end
+            units, start = [], range_end
+        units, range_end = units + of_file, end
+    yield units, start, range_end

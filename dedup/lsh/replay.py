@@ -7,7 +7,7 @@ removed in any case and which stay in one case and are removed in another; nothi
 import numpy as np
 
 from dedup.documents import DOCUMENT
-from dedup.lsh.edges import SMALL_BUCKET
+from dedup.lsh.bucket_pairs import SMALL_BUCKET
 from dedup.lsh.leaders import choose
 
 
@@ -21,12 +21,12 @@ def near_rows(
     removed = _removed(edges, ids, sure)
     perhaps = _removed(edges, ids, possible)  # when those come too that are there perhaps
     led = np.zeros(len(ids), np.bool_)
-    led[edges["other"][(sure & ~removed & ~perhaps)[edges["kept"]]]] = True
+    led[edges["second"][(sure & ~removed & ~perhaps)[edges["first"]]]] = True
     gone = np.where(sure, removed & perhaps, possible & led)
     left = possible & ~gone
-    _, leader, sizes = np.unique(edges["kept"], return_inverse=True, return_counts=True)
+    _, leader, sizes = np.unique(edges["first"], return_inverse=True, return_counts=True)
     lost = np.zeros(len(ids), np.bool_)
-    lost[edges["other"][(sizes[leader] >= SMALL_BUCKET) & ~left[edges["kept"]]]] = True
+    lost[edges["second"][(sizes[leader] >= SMALL_BUCKET) & ~left[edges["first"]]]] = True
     return gone, removed != perhaps, lost & left
 
 
@@ -39,27 +39,27 @@ def connected_rows(
     """
     first = _first_of_component(edges, rank, sure)
     gone = sure & (first < rank)
-    for end, other in (("kept", "other"), ("other", "kept")):  # who comes perhaps, and then meets one that is there
+    for end, other in (("first", "second"), ("second", "first")):  # who comes perhaps, and then meets one that is there
         meets = sure[edges[end]] & (first[edges[end]] < rank[edges[other]])
         gone[edges[other][meets]] = True
     gone &= possible
     unsure = possible & ~gone & (_first_of_component(edges, rank, possible) < rank)
-    _, leader, sizes = np.unique(edges["kept"], return_inverse=True, return_counts=True)
+    _, leader, sizes = np.unique(edges["first"], return_inverse=True, return_counts=True)
     lost = np.zeros(len(rank), np.bool_)
-    lost[edges["other"][(sizes[leader] >= SMALL_BUCKET) & ~sure[edges["kept"]]]] = True
+    lost[edges["second"][(sizes[leader] >= SMALL_BUCKET) & ~sure[edges["first"]]]] = True
     return gone, unsure, lost & possible & ~gone
 
 
 def _first_of_component(edges: np.ndarray, rank: np.ndarray, present: np.ndarray) -> np.ndarray:
     """i64[rows]: the least rank that each row is connected with through rows that are `present`."""
-    edges = edges[present[edges["kept"]] & present[edges["other"]]]
+    edges = edges[present[edges["first"]] & present[edges["second"]]]
     row_of_rank = np.argsort(rank)
     first = rank.copy()
     while True:
-        least = np.minimum(first[edges["kept"]], first[edges["other"]])
+        least = np.minimum(first[edges["first"]], first[edges["second"]])
         lower = first.copy()
-        np.minimum.at(lower, edges["kept"], least)
-        np.minimum.at(lower, edges["other"], least)
+        np.minimum.at(lower, edges["first"], least)
+        np.minimum.at(lower, edges["second"], least)
         lower = np.minimum(lower, lower[row_of_rank[lower]])
         if np.array_equal(first, lower):
             return first
@@ -68,12 +68,12 @@ def _first_of_component(edges: np.ndarray, rank: np.ndarray, present: np.ndarray
 
 def _removed(edges: np.ndarray, ids: np.ndarray, present: np.ndarray) -> np.ndarray:
     """bool[rows]: who leaves when the rows `present` are compared."""
-    edges = edges[present[edges["kept"]] & present[edges["other"]]]
+    edges = edges[present[edges["first"]] & present[edges["second"]]]
     documents = np.zeros(len(ids), DOCUMENT)
     documents["id"] = ids
-    documents["order"] = _levels(edges["kept"], edges["other"], len(ids))
+    documents["order"] = _levels(edges["first"], edges["second"], len(ids))
     removed = np.zeros(len(ids), np.bool_)
-    removed[choose(edges, np.arange(len(ids)), documents)["other"]] = True
+    removed[choose(edges, np.arange(len(ids)), documents)["second"]] = True
     return removed
 
 

@@ -1,17 +1,15 @@
-"""Text to shingle sets: what two documents are compared by.
+"""Shingle sets of texts, by which two documents are compared.
 
     "The cat, the CAT sat."  ─words▶  the cat the cat sat  ─n = 2▶  {the cat, cat the, cat sat}  ─hash▶  sorted u32[3]
 
-A word is a run of letters, marks and numbers in lower case; punctuation and symbols only part words. Each ideograph is
-a word by itself, so Chinese and Japanese need no segmenter; `segmented` joins those that one takes for a word. A
-document with fewer than n words has one shingle, all its words; one without words has none and resembles nothing.
+Words and n-grams are those of `dedup.word_hashes`. A document with fewer than n words has one shingle, all its words;
+one without words has none and resembles nothing.
 
-Characters as units are those of the words with one space between two of them, but none between two ideographs: where
-Chinese has spaces they mean no more than in English.
+Characters as units are those of the words, with one space between two words but none between two ideographs: spaces
+in Chinese mean no more than in English.
 
-Words w are 64-bit hashes, and a shingle is their polynomial w₁Bⁿ⁻¹ + … + wₙ mod 2⁶⁴, rolled along the text at the same
-cost for any n, then mixed and cut to its top 32 bits. Two unrelated sets of 1,000 share one by accident once in 4,000
-pairs, which moves no similarity.
+A shingle is the top 32 bits of an n-gram's 64-bit hash. Two unrelated sets of 1,000 share one by accident once in 4,000
+pairs, which changes no similarity that matters.
 """
 
 from typing import Literal
@@ -34,7 +32,7 @@ def shingles_of(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(u32 shingles of n units, ascending and each once within a row, i64[rows + 1] where each row's begin).
 
-    `segmented` matters to words only: the spaces between words that a segmenter finds are none of the text's.
+    `segmented` joins the ideographs that a segmenter takes for one word; it has no effect on characters.
     """
     if unit == "characters":
         return shingle_sets(*character_hashes(*text_buffers(text), word_characters()), n)

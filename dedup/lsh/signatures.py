@@ -1,15 +1,15 @@
-"""MinHash: signatures whose share of equal places estimates the Jaccard similarity, and band keys to find candidates.
+"""MinHash signatures, whose share of equal positions estimates Jaccard similarity, and band keys to find candidates.
 
-    P(signature places equal)       = J
+    P(a position is equal)          = J
     P(all rows of a band equal)     = J^rows
     P(some band equal, a candidate) = 1 - (1 - J^rows)^bands          the S-curve, `p_match`
 
-Place p of a signature is min over the shingles x of a_p x + b_p mod 2^32, with a_p odd: a permutation that runs in
-SIMD registers. Those of the second half are the first half's turned round, -a x + ~b = ~(a x + b): their minimum is the
-complement of the other's maximum, so one product serves two places, at 2 instead of 3 instructions a place. Where one
-shingle is least another is greatest, so the two places are the least bit less alike than independent ones (correlation
--1 / (|union| - 1)), and never in one band if there are two. The permutations are the outer loop, since a document's
-shingles stay in the first-level cache.
+Position p of a signature is min over the shingles x of a_p x + b_p mod 2^32, with a_p odd: a permutation that runs in
+SIMD registers. Permutations of the second half mirror those of the first, -a x + ~b = ~(a x + b): their minimum is the
+complement of the other's maximum, so one product serves two positions, at 2 instead of 3 instructions a position. The
+two are correlated by -1 / (|union| - 1), since where one shingle is least another is greatest, and they are never in
+one band if there are two bands. The permutations are the outer loop, since a document's shingles stay in the
+first-level cache.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from shards.compiled import kernel
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_BLOCK = 64  # shingles that one turn of the unrolled SIMD loop takes; sets are filled up to a multiple
+_BLOCK = 64  # shingles in one turn of the unrolled SIMD loop; sets are padded to a multiple
 
 
 def p_match(similarity: float, bands: int, rows: int) -> float:
@@ -26,7 +26,7 @@ def p_match(similarity: float, bands: int, rows: int) -> float:
 
 
 def permutations(num_hashes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(odd multipliers, increments), u32[num_hashes] each, by SplitMix64: the same with any version of numpy."""
+    """(odd multipliers, increments), u32[num_hashes] each, by SplitMix64, the same with any version of numpy."""
     drawn = (num_hashes + 1) // 2
     steps = np.arange(1, drawn + 1, dtype=np.uint64) + (np.uint64(seed) << np.uint64(32))
     z = steps * _GOLDEN
@@ -41,7 +41,7 @@ def permutations(num_hashes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def signatures(sets: np.ndarray, starts: np.ndarray, multipliers: np.ndarray, increments: np.ndarray) -> np.ndarray:
     """u32[documents, hashes] of the shingle sets sets[starts[i]:starts[i + 1]], none of them empty.
 
-    `multipliers` and `increments` are those of `permutations`: only the first half is looked at.
+    `multipliers` and `increments` are those of `permutations`; only the first half is used.
     """
     num_hashes = len(multipliers)
     drawn = (num_hashes + 1) // 2
@@ -49,7 +49,7 @@ def signatures(sets: np.ndarray, starts: np.ndarray, multipliers: np.ndarray, in
     filled = np.empty(0, np.uint32)
     for i in range(len(starts) - 1):
         first, size = starts[i], starts[i + 1] - starts[i]
-        # Without the remainder, which LLVM does one by one, signing is twice as fast. Extremes mind no repetition.
+        # LLVM does a remainder one by one; without one, signing is twice as fast. Repeated values change no extreme.
         padded = (size + _BLOCK - 1) // _BLOCK * _BLOCK
         if len(filled) < padded:
             filled = np.empty(padded, np.uint32)
@@ -69,13 +69,13 @@ def signatures(sets: np.ndarray, starts: np.ndarray, multipliers: np.ndarray, in
 
 @kernel
 def band_keys(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
-    """u64[bands, documents]: equal where all `rows` places of the band are equal (and else once in 2^64)."""
+    """u64[bands, documents]: equal where all `rows` positions of the band are (and by accident once in 2^64)."""
     keys = np.empty((bands, len(signatures)), np.uint64)
     for i in range(len(signatures)):
         for band in range(bands):
             key = _GOLDEN
-            for place in range(band * rows, (band + 1) * rows):
-                key = (key ^ np.uint64(signatures[i, place])) * _GOLDEN
+            for position in range(band * rows, (band + 1) * rows):
+                key = (key ^ np.uint64(signatures[i, position])) * _GOLDEN
                 key ^= key >> np.uint64(32)
             keys[band, i] = key
     return keys

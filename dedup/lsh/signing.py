@@ -1,15 +1,16 @@
-"""Signing: each unit becomes files of band keys and shingle sets, which all later steps map instead of holding.
+"""Signing: files of band keys and shingle sets for each unit, which all later steps map instead of holding.
 
     <stem>.keys.npy        u64[bands, documents]    one band of a unit is one contiguous slice
     <stem>.sets.npy        u32                      shingle sets (or whole signatures), end to end
-    <stem>.documents.npy   SIGNED[documents]        address, id, keep order, where its set lies; written last
+    <stem>.documents.npy   SIGNED[documents]        address, id, keep order, span of its set; written last
 
-Of 9,000 hashes a document keeps 450 keys and its shingles, not 36 kB of signature. Rows without words are not there.
+With 9,000 hashes a document has 450 keys and its shingles on disk, not a signature of 36 kB. Rows without words are
+left out.
 
-An index keeps such files of earlier runs, made by `sign` with the same `Signing` in all but `keep`, and gives them as
-`UnitFiles` of their stems. Only rows that were kept belong there, and their `address` is `NOT_HERE`: this is how an
-earlier document is known. It comes before all of this run in keep order, never leaves, and is compared with none of
-its like. `order` and `copies` of it are not read.
+An index keeps such files of earlier runs, made by `sign` with the same `Signing` in all but `keep`, and hands them over
+as `UnitFiles` of their stems. They hold kept rows only, whose `address` is `NOT_HERE`; that is how an earlier document
+is recognised. It comes before all documents of this run in keep order, is never removed, and is not compared with other
+earlier documents. Its `order` and `copies` are not read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,7 @@ import numpy as np
 
 from dedup.documents import DOCUMENT, UnitFiles, damaged, describe, load_npy, npy_path, save_npy, unit_path
 from dedup.keep import EARLIER, KeepBy
-from dedup.lsh.shingles import Unit as Unit
-from dedup.lsh.shingles import shingles_of
+from dedup.lsh.shingles import Unit, shingles_of
 from dedup.lsh.signatures import band_keys, permutations, signatures
 from dedup.verdicts import NOT_HERE
 from shards.atomic import atomic_file
@@ -37,6 +37,8 @@ _SIGNATURE_BYTES = 4 << 20  # signatures held at a time: they stay in cache betw
 
 @dataclass(frozen=True)
 class Signing:
+    """The settings on which band keys, sets and keep order depend."""
+
     ngram: int
     unit: Unit
     segmented: bool
@@ -48,7 +50,7 @@ class Signing:
 
 
 def sign(unit: ExchangeUnit, *, folder: Path, signing: Signing) -> None:
-    """Write the files of `unit`, unless a killed attempt has finished them."""
+    """Write the files of `unit`, unless an earlier attempt has finished them."""
     if unit_path(folder, unit.key, "documents").exists():
         return
     parts, num_values = [], 0
@@ -68,7 +70,7 @@ def sign(unit: ExchangeUnit, *, folder: Path, signing: Signing) -> None:
 
 
 def _header(count: int) -> bytes:
-    """Of a .npy file of u32[count]: as long for any count, so that it can be set when all is written."""
+    """The header of a .npy file of u32[count], equally long for any count, so that it can be replaced at the end."""
     fields = f"{{'descr': '<u4', 'fortran_order': False, 'shape': ({count},), }}"
     return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + fields.encode().ljust(117) + b"\n"
 
@@ -85,7 +87,7 @@ def _sign_batches(unit: ExchangeUnit, signing: Signing) -> Iterator[tuple[np.nda
         if counted:
             documents["copies"] = batch[COPIES.name].to_numpy(zero_copy_only=False)[with_words]
         documents["set_size"] = np.diff(starts)[with_words]
-        starts = np.append(starts[with_words], starts[-1])  # a row without words takes no room between its neighbours
+        starts = np.append(starts[with_words], starts[-1])  # rows without words have no values between their neighbours
         keys, whole = [], []
         for first in range(0, len(documents), block):
             signed = signatures(sets, starts[first : first + block + 1], multipliers, increments)
@@ -122,14 +124,14 @@ class SignedFiles:
         return documents
 
     def keys(self, band: int, prefix: int, num_prefixes: int) -> tuple[np.ndarray, np.ndarray]:
-        """(u64 keys of the band, i64 numbers of their documents): those whose key modulo `num_prefixes` is `prefix`."""
+        """(u64 keys of the band, i64 numbers of their documents), of keys that are `prefix` modulo `num_prefixes`."""
         parts, numbers = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
         for stem, start, end in zip(self.files.stems, (0, *self.files.ends), self.files.ends, strict=False):
             stored = load_npy(npy_path(stem, "keys"), np.dtype("<u8"))
             if stored.shape != (self.bands, end - start):
                 raise damaged(
                     npy_path(stem, "keys"),
-                    f"{stored.shape} keys for {end - start} documents and {self.bands} bands; another recipe's?",
+                    f"{stored.shape} keys for {end - start} documents and {self.bands} bands; made by another recipe?",
                 )
             keys = np.array(stored[band])
             if num_prefixes > 1:
@@ -145,7 +147,7 @@ class SignedFiles:
         begins = np.ascontiguousarray(documents["set_start"])
         starts = np.concatenate([[0], np.cumsum(documents["set_size"])])
         sets, done = np.empty(starts[-1], np.uint32), 0
-        for stem, positions in self.files.places(numbers):
+        for stem, positions in self.files.positions(numbers):
             until = done + len(positions)
             stored = load_npy(npy_path(stem, "sets"), np.dtype("<u4"))
             if len(stored) < (begins[done:until] + np.diff(starts[done : until + 1])).max():
@@ -157,7 +159,7 @@ class SignedFiles:
 
 @kernel
 def copy_slices(source: np.ndarray, begins: np.ndarray, starts: np.ndarray, target: np.ndarray) -> None:
-    """target[starts[i]:starts[i + 1]] = the as many values of `source` from begins[i] on."""
+    """Fill each target[starts[i]:starts[i + 1]] with the values of `source` from begins[i] on."""
     for i in range(len(begins)):
         size = starts[i + 1] - starts[i]
         target[starts[i] : starts[i + 1]] = source[begins[i] : begins[i] + size]

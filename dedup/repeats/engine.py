@@ -1,16 +1,16 @@
-"""Pieces of text that stand in more than one place, without a suffix array. A `Hasher` says what a piece is.
+"""Repeated pieces of text, found without a suffix array. A `Hasher` defines the pieces.
 
     text ──mark every piece──▶ 64-bit marks by part ──sort──▶ marks seen twice, back to their units
     text ──pieces with such a mark──▶ hash, second hash, place ──equal in both──▶ each piece's twin
 
-Equal pieces have equal marks, and many pieces share one: so the first pass over the text leaves little, and the second
-looks only at rows that hold a mark seen twice. Pieces are equal when their two hashes are, 96 bits in all: of 10^11
+Equal pieces have equal marks, and many pieces share one. So the first pass over the text writes little, and the second
+looks only at rows with a mark seen twice. Pieces are equal when their two hashes are, 96 bits in all: among 10^11
 pieces, two that differ are taken for equal once in ten million runs.
 
-A place is (rank of the document by id) << 32 | first byte, so which place comes first is the same for any order of the
-input. Marks and pieces are cut by their top bits into `PARTS` parts that know nothing of each other, and tasks are as
-many parts as fit into their memory. In memory at once: a unit's marks, a batch of text with its pieces, a task's parts,
-and 40 bytes for each document that has a piece with a mark seen twice.
+A place is (rank of the document by id) << 32 | first byte, so the order of places is the same for any order of the
+input. Marks and pieces are cut by their top bits into `PARTS` independent parts, and a task takes as many parts as fit
+in its memory. In memory at once: a unit's marks, a batch of text with its pieces, a task's parts, and 40 bytes for each
+document that has a piece with a mark seen twice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from dedup.column_runs import Runs, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
+from dedup.column_runs import Range, Runs, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
 from dedup.documents import DOCUMENT, UnitFiles, describe, keep_order, load_npy, save_npy, unit_path
 from shards.compiled import kernel
 from shards.exchange import ExchangeUnit, Executor
@@ -32,7 +32,7 @@ _PART_BITS = 10
 PARTS = 1 << _PART_BITS
 _MARK_BYTES, _PIECE_BYTES = 64, 160  # that a task takes for each
 _CHUNKS_A_TASK = 32
-_CHUNK = 1 << 17  # pieces that are paired at a time, while their table stays in cache
+_CHUNK = 1 << 17  # pieces that are paired at a time, so that their table stays in cache
 _HASH = np.dtype(np.uint64)
 _PIECE = np.dtype([("hash", "<u8"), ("check", "<u4"), ("number", "<u4"), ("place", "<u8")])  # number: in its batch
 _NOWHERE = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -57,10 +57,10 @@ class Pieces(NamedTuple):
 
 
 class Hasher(Protocol):
-    """Small and picklable; what it gives for a row depends on the row's text alone."""
+    """Defines the pieces of a text. It is small and picklable, and its result for a row depends on that row alone."""
 
     def marks(self, text: pa.LargeStringArray) -> Marks:
-        """Equal pieces of text have an equal mark."""
+        """The marks of all pieces of all rows; equal pieces have equal marks."""
         ...
 
     def pieces(self, text: pa.LargeStringArray, chosen: np.ndarray, repeated: "HashSet") -> Pieces:
@@ -89,22 +89,22 @@ class RepeatedPieces:
     def batches(self, number: int, columns: list[str]) -> Iterator[tuple[np.ndarray, pa.RecordBatch, Repeats]]:
         """(row numbers, live rows, their repeats) of each batch of `units[number]` that has some."""
         unit = self.units[number]
-        found = _pieces(self.folder, unit.key)
-        if not len(found.values):
+        stored = _pieces(self.folder, unit.key)
+        if not len(stored.values):
             return
         documents = load_npy(unit_path(self.folder, unit.key, "documents"), DOCUMENT)
         ids = load_npy(self.folder / "ids.npy", _HASH)
         twins = [[np.array(chunk) for chunk in _twins(self.folder, task, number)] for task in self.tasks]
         ranks = load_npy(unit_path(self.folder, unit.key, "ranks"), _HASH)
         done = np.zeros(sum(len(task) for task in self.tasks), np.int64)
-        for at, (rows, batch) in enumerate(unit.batches(columns)):
-            bounds = found.bounds[at]
-            pieces = found.values[bounds[0] : bounds[-1]]
+        for run, (rows, batch) in enumerate(unit.batches(columns)):
+            bounds = stored.bounds[run]
+            pieces = stored.values[bounds[0] : bounds[-1]]
             parts, chunk_number = [_NO_HASHES], 0
-            for task, of_task in zip(self.tasks, twins, strict=True):
-                for (first, end), of_chunk in zip(task, of_task, strict=True):
+            for task, task_twins in zip(self.tasks, twins, strict=True):
+                for (first, end), chunk_twins in zip(task, task_twins, strict=True):
                     count = bounds[end] - bounds[first]
-                    parts.append(of_chunk[done[chunk_number] : done[chunk_number] + count])
+                    parts.append(chunk_twins[done[chunk_number] : done[chunk_number] + count])
                     done[chunk_number] += count
                     chunk_number += 1
             twin = np.concatenate(parts)
@@ -128,11 +128,11 @@ class RepeatedPieces:
             )
 
 
-PairTask = tuple[tuple[int, int], ...]  # ranges of parts, each of which is paired at once
+PairTask = tuple[Range, ...]  # ranges of parts, each of which is paired at once: a chunk
 
 
 def find_repeats(units: Sequence[ExchangeUnit], folder: Path, executor: Executor, hasher: Hasher) -> RepeatedPieces:
-    """All pieces that occur twice in the live rows of `units`, within a document or across."""
+    """Find all pieces that occur twice in the live rows of `units`, within a document or across documents."""
     units = tuple(sorted(units, key=lambda unit: unit.number))
     for _ in executor.map(partial(_mark_unit, folder=folder, hasher=hasher), units):
         pass  # results are files
@@ -155,37 +155,39 @@ def find_repeats(units: Sequence[ExchangeUnit], folder: Path, executor: Executor
     return RepeatedPieces(folder, units, tasks)
 
 
-# Each step is one task's work, and leaves files that the next one maps.
+# Each step is the work of one task, and writes files that the next one maps.
 
 
 def _mark_unit(unit: ExchangeUnit, *, folder: Path, hasher: Hasher) -> None:
-    """`<key>.marks`: marks by part; `<key>.in-order.npy` row by row, `<key>.counts.npy`: of each live row."""
+    """Write marks by part (`<key>.marks`) and by row (`<key>.in-order.npy`, with `<key>.counts.npy` of each row)."""
     if has_runs(folder / f"{unit.key}.marks"):
         return
-    found = [hasher.marks(batch["text"]) for _, batch in unit.batches(["text"])]
-    hashes = np.concatenate([_NO_HASHES, *(marks.hashes for marks in found)])
+    marks = [hasher.marks(batch["text"]) for _, batch in unit.batches(["text"])]
+    hashes = np.concatenate([_NO_HASHES, *(m.hashes for m in marks)])
     save_npy(unit_path(folder, unit.key, "in-order"), hashes)
-    save_npy(unit_path(folder, unit.key, "counts"), np.concatenate([np.zeros(0, np.int64), *(m.counts for m in found)]))
+    save_npy(unit_path(folder, unit.key, "counts"), np.concatenate([np.zeros(0, np.int64), *(m.counts for m in marks)]))
     order, bounds = by_prefix(hashes, _PART_BITS)
     write_runs(folder / f"{unit.key}.marks", [(hashes[order], bounds)], PARTS)
 
 
-def _find_repeated(task: tuple[int, int], *, folder: Path, keys: Sequence[str]) -> None:
-    """`repeated-<part>`: marks that occur twice, each once, a column for each unit that has it."""
+def _find_repeated(task: Range, *, folder: Path, keys: Sequence[str]) -> None:
+    """Write `repeated-<part>`: marks that occur twice, each once in the column of every unit that has it."""
     if has_runs(path := _result_path(folder, "repeated", task)):
         return
     of_units = [np.concatenate([_NO_HASHES, *_marks(folder, key).between(*task)]) for key in keys]
     together = np.sort(np.concatenate([_NO_HASHES, *of_units]))
     twice = HashSet.of(_once(together[1:][together[1:] == together[:-1]]))
-    found = [_once(np.sort(hashes[twice.has(hashes)])) for hashes in of_units]
-    write_runs(path, [(np.concatenate([_NO_HASHES, *found]), np.cumsum([0, *map(len, found)]))], len(keys))
+    repeated = [_once(np.sort(hashes[twice.has(hashes)])) for hashes in of_units]
+    write_runs(path, [(np.concatenate([_NO_HASHES, *repeated]), np.cumsum([0, *map(len, repeated)]))], len(keys))
 
 
 def _locate(
-    number: int, *, units: Sequence[ExchangeUnit], folder: Path, hasher: Hasher, tasks: Sequence[tuple[int, int]]
+    number: int, *, units: Sequence[ExchangeUnit], folder: Path, hasher: Hasher, tasks: Sequence[Range]
 ) -> None:
-    """`<key>.pieces`: every piece of the unit whose mark occurs twice; a run for each batch, by part.
-    `<key>.documents.npy`: the documents that have some."""
+    """Write `<key>.pieces`: every piece of the unit whose mark occurs twice, a run for each batch, by part.
+
+    `<key>.documents.npy` holds the documents with such pieces.
+    """
     unit = units[number]
     if has_runs(path := folder / f"{unit.key}.pieces"):
         return
@@ -199,21 +201,21 @@ def _locate(
     def runs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         first_row = first_mark = num_documents = 0
         for rows, batch in unit.batches(["id", "text"]):
-            of_rows = counts[first_row : first_row + len(rows)]
-            held = repeated.has(marks[first_mark : first_mark + of_rows.sum()])
-            first_row, first_mark = first_row + len(rows), first_mark + of_rows.sum()
-            chosen = np.bincount(np.repeat(np.arange(len(rows)), of_rows), held, len(rows)) > 0
+            row_counts = counts[first_row : first_row + len(rows)]
+            is_repeated = repeated.has(marks[first_mark : first_mark + row_counts.sum()])
+            first_row, first_mark = first_row + len(rows), first_mark + row_counts.sum()
+            chosen = np.bincount(np.repeat(np.arange(len(rows)), row_counts), is_repeated, len(rows)) > 0
             if not chosen.any():
                 yield np.zeros(0, _PIECE), np.zeros(PARTS + 1, np.int64)
                 continue
-            found = hasher.pieces(batch["text"], chosen, repeated)
-            having, own = _once(found.rows), np.cumsum(np.diff(found.rows, prepend=found.rows[:1]) > 0)
-            documents.append(describe(unit, rows[having], batch.take(pa.array(having)), "first"))
-            place = (own + num_documents).astype(np.uint64) << _START_BITS | found.starts.astype(np.uint64)
-            num_documents += len(having)
-            order, bounds = by_prefix(found.hashes, _PART_BITS)
+            hashed = hasher.pieces(batch["text"], chosen, repeated)
+            with_pieces, own = _once(hashed.rows), np.cumsum(np.diff(hashed.rows, prepend=hashed.rows[:1]) > 0)
+            documents.append(describe(unit, rows[with_pieces], batch.take(pa.array(with_pieces)), "first"))
+            place = (own + num_documents).astype(np.uint64) << _START_BITS | hashed.starts.astype(np.uint64)
+            num_documents += len(with_pieces)
+            order, bounds = by_prefix(hashed.hashes, _PART_BITS)
             pieces = np.empty(len(order), _PIECE)
-            pieces["hash"], pieces["check"] = found.hashes[order], found.checks[order] >> _START_BITS
+            pieces["hash"], pieces["check"] = hashed.hashes[order], hashed.checks[order] >> _START_BITS
             pieces["place"], pieces["number"] = place[order], order
             yield pieces, bounds
 
@@ -222,12 +224,12 @@ def _locate(
 
 
 def _rank(folder: Path, units: Sequence[ExchangeUnit]) -> None:
-    """`ids.npy`: of all documents in the order of ids; `<key>.ranks.npy`: where a unit's own stand in it."""
+    """Write `ids.npy`, the sorted ids of all documents, and `<key>.ranks.npy`, the ranks of a unit's documents."""
     if (folder / "ids.npy").exists():
         return
     files = UnitFiles.open(folder, units)
     documents = files.values(DOCUMENT)
-    documents["order"] = 0  # none but that of ids
+    documents["order"] = 0  # so that ids alone decide
     order = keep_order(documents)
     ranks = np.empty(len(documents), np.uint64)
     ranks[order] = np.arange(len(documents), dtype=np.uint64)
@@ -237,7 +239,7 @@ def _rank(folder: Path, units: Sequence[ExchangeUnit]) -> None:
 
 
 def _pair(task: PairTask, *, folder: Path, keys: Sequence[str], at_a_time: int) -> None:
-    """`twins-<part>`: for the task's pieces, in their order, the place of the twin; a run a chunk, a column a unit.
+    """Write `twins-<part>`: the place of the twin of each of the task's pieces; a run a chunk, a column a unit.
 
     The files of a unit are opened once for `at_a_time` chunks.
     """
@@ -275,11 +277,11 @@ def _pieces(folder: Path, key: str) -> Runs:
 
 
 def _twins(folder: Path, task: PairTask, number: int) -> Iterator[np.ndarray]:
-    """What the task found for unit `number`, chunk by chunk."""
+    """The places that the task found for unit `number`, chunk by chunk."""
     return read_runs(_result_path(folder, "twins", task[0]), _HASH).between(number, number + 1)
 
 
-def _result_path(folder: Path, name: str, parts: tuple[int, int]) -> Path:
+def _result_path(folder: Path, name: str, parts: Range) -> Path:
     return folder / f"{name}-{parts[0]:04d}"
 
 
@@ -287,28 +289,30 @@ _NO_HASHES, _NO_PIECES = np.zeros(0, _HASH), np.zeros(0, _PIECE)
 
 
 def _once(ascending: np.ndarray) -> np.ndarray:
-    """Each value once; `np.unique` does not know that they ascend, and takes ten times as long."""
+    """Each value once. `np.unique` would sort first, and takes ten times as long."""
     once: np.ndarray = ascending[np.append(True, ascending[1:] != ascending[:-1])[: len(ascending)]]
     return once
 
 
 def _order(numbers: np.ndarray, end: int) -> np.ndarray:
-    """The indices that sort `numbers`, which are distinct and less than `end`: linear, where argsort takes longer."""
-    at = np.full(end, -1, np.int64)
-    at[numbers] = np.arange(len(numbers))
-    return at[at >= 0]
+    """The indices that sort `numbers`, which are distinct and less than `end`, in linear time."""
+    indices = np.full(end, -1, np.int64)
+    indices[numbers] = np.arange(len(numbers))
+    return indices[indices >= 0]
 
 
 def _low(places: np.ndarray) -> np.ndarray:
-    """i64: the lower half, a byte of a place and a row of an address."""
+    """i64: the lower half, which is the byte of a place or the row of an address."""
     return (places & _START_MASK).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class HashSet:
-    """A set of 64-bit hashes: an open table, twice to four times as large, whose slots are near the top bits of what
-    they hold, so hashes that come part by part are found within a cache's reach. 0 marks an empty slot; the hash 0 is
-    taken for 1."""
+    """A set of 64-bit hashes in an open table, twice to four times as large.
+
+    A probe begins at the top bits of the hash, so hashes that come part by part stay within a cache's reach. 0 marks a
+    free slot; the hash 0 is taken for 1.
+    """
 
     slots: np.ndarray  # u64[2^n]
 
@@ -325,7 +329,7 @@ class HashSet:
 
 @kernel(inline="always")
 def shift_of(slots: np.ndarray) -> np.uint64:
-    """What `holds` needs to know of `slots`: 64 less the bits of a slot's number."""
+    """64 less the number of bits of an index of `slots`, for `holds`."""
     shift = np.uint64(64)
     size = len(slots)
     while size > 1:
@@ -336,6 +340,7 @@ def shift_of(slots: np.ndarray) -> np.uint64:
 
 @kernel(inline="always")
 def holds(slots: np.ndarray, shift: np.uint64, value: np.uint64) -> bool:
+    """Whether the set with these `slots`, and their `shift_of`, has `value`."""
     wanted = value if value else np.uint64(1)
     return bool(slots[slot_of(slots, wanted, wanted >> shift)] == wanted)
 
@@ -351,10 +356,10 @@ def _fill(slots: np.ndarray, hashes: np.ndarray) -> None:
 @kernel
 def _has(slots: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     shift = shift_of(slots)
-    found = np.empty(len(hashes), np.bool_)
+    has = np.empty(len(hashes), np.bool_)
     for i in range(len(hashes)):
-        found[i] = holds(slots, shift, hashes[i])
-    return found
+        has[i] = holds(slots, shift, hashes[i])
+    return has
 
 
 @kernel

@@ -1,11 +1,11 @@
-"""What becomes of passages that stand in more than one place: they are cut or masked, or their documents leave.
+"""Actions on repeated passages: they are cut or masked, or their documents are removed.
 
     pieces ──twins──▶ spans ──▶ cut: <key>.spans.arrow, and verdicts where little is left
                            ├──▶ mask: the text stays, <key>.columns.arrow says where
                            └──▶ drop_partial, drop_any: verdicts
 
-What a piece is, and which span of the text goes with it, the stage says. `keep = "none"` gives up every piece that
-occurs twice, `keep = "first"` those that an equal one precedes, in the order of document ids and then of the text.
+The stage defines the pieces, and the span of text that is cut with a piece. `keep = "none"` takes every repeated piece,
+`keep = "first"` all but the first of equal pieces, in the order of document ids and then of the text.
 """
 
 from collections.abc import Sequence
@@ -33,26 +33,26 @@ _SPAN = np.dtype([*((name, "<i8") for name in FIELDS), ("twin", "<u8", 2), ("twi
 
 
 class PassagesConfig(GlobalStageConfig):
-    """The base of stages that take passages away."""
+    """The base of stages that cut or mask repeated passages, or remove their documents."""
 
     keep: Literal["first", "none"] = "first"
     action: Literal["cut", "mask", "drop_partial", "drop_any"] = "cut"
-    min_chars: int = Field(20, ge=1)  # "cut": least that is left of a document; one that keeps fewer leaves whole
+    min_chars: int = Field(20, ge=1)  # "cut": least that is left of a kept document; one with fewer is removed
     max_repeated_fraction: float = Field(0.2, ge=0, le=1)  # "drop_partial": of a kept document's characters in spans
 
     def hasher(self) -> Hasher:
         raise NotImplementedError
 
     def spans(self, text: pa.LargeStringArray, rows: np.ndarray, starts: np.ndarray, goes: np.ndarray) -> np.ndarray:
-        """i64[5, spans]: FIELDS and a piece of each, by (row, start) and disjoint.
+        """i64[5, spans]: FIELDS and the index of a piece for each span, by (row, start) and disjoint.
 
-        `rows` and `starts` are those of the pieces that are repeated, ascending; bool `goes` tells those to take from
-        those that stay. The piece is an index of theirs: its twin is the span's.
+        `rows` and `starts` are those of the repeated pieces, ascending; bool `goes` marks the pieces to take, the
+        others stay. The span's twin is the twin of its piece.
         """
         raise NotImplementedError
 
     def columns(self) -> pa.Schema:
-        """Of a document masked: all that is, by this stage and those before, then what this one found."""
+        """For `mask`: all masked spans, of this stage and earlier ones, and the counts of this stage."""
         counts = [pa.field(f"{self.name}.{name}", pa.int64()) for name in ("masked_spans", "masked_chars")]
         return pa.schema([MASKED, *counts] if self.action == "mask" else [])
 
@@ -93,32 +93,32 @@ def _decide(number: int, *, found: RepeatedPieces, folder: Path, config: Passage
     unit = found.units[number]
     spans, sizes = _spans(found, number, config)
     rows, first = np.unique(spans["row"], return_index=True)
-    removed = np.add.reduceat(spans["chars"], first) if len(rows) else rows
+    chars = np.add.reduceat(spans["chars"], first) if len(rows) else rows
     match config.action:
         case "cut":
-            leaves = sizes - removed < config.min_chars
+            dropped = sizes - chars < config.min_chars
         case "mask":
-            leaves = np.zeros(len(rows), np.bool_)
+            dropped = np.zeros(len(rows), np.bool_)
         case "drop_partial":
-            leaves = removed > config.max_repeated_fraction * sizes
+            dropped = chars > config.max_repeated_fraction * sizes
         case "drop_any":
-            leaves = np.ones(len(rows), np.bool_)
-    addresses = np.uint64(unit.number << 32) | rows[leaves].astype(np.uint64)
-    write_verdicts(folder, [unit], addresses, spans["twin"][first[leaves]], removed[leaves] / sizes[leaves])
+            dropped = np.ones(len(rows), np.bool_)
+    addresses = np.uint64(unit.number << 32) | rows[dropped].astype(np.uint64)
+    write_verdicts(folder, [unit], addresses, spans["twin"][first[dropped]], chars[dropped] / sizes[dropped])
     if config.cuts:
-        _write_spans(spans_path(folder / f"{unit.key}.arrow"), spans[~np.isin(spans["row"], rows[leaves])])
+        _write_spans(spans_path(folder / f"{unit.key}.arrow"), spans[~np.isin(spans["row"], rows[dropped])])
     elif config.action == "mask" and len(rows):
         counts = np.diff(np.append(first, len(spans)))
-        columns = [rows, _masked(unit, rows, spans), counts, removed]
+        columns = [rows, _masked(unit, rows, spans), counts, chars]
         schema = pa.schema([pa.field("row", pa.int64()), *config.columns()])
         with ArrowSink(columns_path(folder / f"{unit.key}.arrow"), schema) as sink:
             sink.write(pa.RecordBatch.from_arrays([pa.array(values) for values in columns], schema=schema))
 
 
-def _spans(found: RepeatedPieces, number: int, config: PassagesConfig) -> tuple[np.ndarray, np.ndarray]:
-    """(_SPAN by row and start, i64 characters of each row that has some, in row order) of the unit `number`."""
+def _spans(repeated: RepeatedPieces, number: int, config: PassagesConfig) -> tuple[np.ndarray, np.ndarray]:
+    """(_SPAN by row and start, i64 characters of each row with spans, in row order) of unit `number`."""
     spans, sizes = [np.zeros(0, _SPAN)], [np.zeros(0, np.int64)]
-    for rows, batch, repeats in found.batches(number, ["text"]):
+    for rows, batch, repeats in repeated.batches(number, ["text"]):
         goes = ~repeats.firsts if config.keep == "first" else np.ones(len(repeats.firsts), np.bool_)
         *fields, pieces = config.spans(batch["text"], repeats.rows, repeats.starts, goes)
         part = np.empty(len(pieces), _SPAN)
@@ -133,23 +133,23 @@ def _spans(found: RepeatedPieces, number: int, config: PassagesConfig) -> tuple[
 
 
 def _masked(unit: ExchangeUnit, rows: np.ndarray, spans: np.ndarray) -> pa.Array:
-    """MASKED of `rows`: what `spans` and stages before mask, as disjoint spans that do not touch."""
+    """MASKED of `rows`: `spans` and those of earlier stages, united to spans that are disjoint and do not touch."""
     begins, ends = [spans["row"] << 32 | spans["start"]], [spans["row"] << 32 | spans["end"]]
-    for at, batch in unit.batches([MASKED.name]) if MASKED.name in unit.columns() else ():
-        chosen = np.isin(at, rows)
+    for batch_rows, batch in unit.batches([MASKED.name]) if MASKED.name in unit.columns() else ():
+        chosen = np.isin(batch_rows, rows)
         before = batch[MASKED.name].filter(pa.array(chosen))
-        places = before.flatten().to_numpy().reshape(-1, 2)
-        of_span = np.repeat(at[chosen], pc.list_value_length(before).to_numpy() // 2)
-        begins.append(of_span << 32 | places[:, 0])
-        ends.append(of_span << 32 | places[:, 1])
+        earlier_spans = before.flatten().to_numpy().reshape(-1, 2)
+        span_rows = np.repeat(batch_rows[chosen], pc.list_value_length(before).to_numpy() // 2)
+        begins.append(span_rows << 32 | earlier_spans[:, 0])
+        ends.append(span_rows << 32 | earlier_spans[:, 1])
     begin, end = np.concatenate(begins), np.concatenate(ends)
     order = np.argsort(begin, kind="stable")
-    begin, behind = begin[order], np.maximum.accumulate(end[order])
-    opens = np.append(True, begin[1:] > behind[:-1])
-    begin, end = begin[opens], behind[np.append(opens[1:], True)]
+    begin, last_end = begin[order], np.maximum.accumulate(end[order])
+    opens = np.append(True, begin[1:] > last_end[:-1])
+    begin, end = begin[opens], last_end[np.append(opens[1:], True)]
     bounds = 2 * np.searchsorted(begin >> 32, np.append(rows, rows[-1] + 1))
-    places = np.stack([begin, end], axis=1).ravel() & 0xFFFFFFFF
-    return pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), pa.array(places))
+    offsets = np.stack([begin, end], axis=1).ravel() & 0xFFFFFFFF
+    return pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), pa.array(offsets))
 
 
 def _write_spans(path: Path, spans: np.ndarray) -> None:

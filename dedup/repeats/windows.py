@@ -1,17 +1,17 @@
-"""Windows of L words: the pieces of text by which a passage that stands in two places is found.
+"""Windows of L words: the pieces of text by which repeated passages are found.
 
-A word lies in a passage of at least L words that occurs twice exactly when it lies in a window of L words that does.
+A word is in a repeated passage of at least L words exactly when it is in a repeated window of L words.
 
     words       a b c d e f g h i j k …
     k-grams     ├───┤ each has a hash            window    ├───────────┤
     minimizer   the one with the least hash of a window's L - k + 1      ↑ the window's mark
 
 A window's mark is its minimizer (Schleimer et al. 2003, "Winnowing"). It depends on the window's words alone, so equal
-windows have equal marks; and windows that follow each other mostly share theirs, so there is one mark in some thirteen
-words. The first pass leaves half a byte a word, and only windows around a k-gram that occurs twice are hashed whole.
+windows have equal marks. Windows that follow each other mostly share theirs, so there is about one mark in thirteen
+words. The first pass writes half a byte a word, and only windows around a repeated k-gram are hashed whole.
 
-Words are those of `shards.words`: between white space, an ideograph by itself. They depend on nothing around them, so
-a pasted passage has the same words wherever it stands, but for its first and last where punctuation touches them.
+Words are those of `shards.words`: between white space, an ideograph by itself. They do not depend on their neighbours,
+so a pasted passage has the same words everywhere, except its first and last if punctuation touches them.
 """
 
 from dataclasses import dataclass
@@ -36,15 +36,14 @@ class Windows:
 
     @property
     def gram(self) -> int:
-        """Words of a k-gram: a longer one seldom occurs twice by accident, a shorter one leaves fewer marks."""
+        """Words of a k-gram. A longer one seldom occurs twice by accident; a shorter one gives fewer marks."""
         return self.length // 2
 
     def marks(self, text: pa.LargeStringArray) -> Marks:
         return Marks(*window_marks(*text_buffers(text), classes(), self.length, self.gram))
 
     def pieces(self, text: pa.LargeStringArray, chosen: np.ndarray, repeated: HashSet) -> Pieces:
-        found = marked_windows(*text_buffers(text), classes(), self.length, self.gram, chosen, repeated.slots)
-        return Pieces(*found)
+        return Pieces(*marked_windows(*text_buffers(text), classes(), self.length, self.gram, chosen, repeated.slots))
 
 
 @kernel(inline="always")
@@ -59,14 +58,14 @@ def _longest_row(offsets):
 def hash_words(data, start, end, classes, begins, words):
     """Write the first byte and the hash of each word of data[start:end]; returns their number.
 
-    The words are those of `shards.words.word_spans`; to split and to hash in one go takes half the time.
+    The words are those of `shards.words.word_spans`. Splitting and hashing in one loop takes half the time.
     """
-    n, i, behind = 0, start, np.int64(-1)  # behind: where the last word ended, if it was an ideograph
+    n, i, ideograph_end = 0, start, np.int64(-1)  # ideograph_end: end of the last word, if it was an ideograph
     word, in_run = START, False
     while i < end:
         code, after = decode(data, i)
         kind = classes[code]
-        joins = kind == MARK and not in_run and behind == i
+        joins = kind == MARK and not in_run and ideograph_end == i
         if in_run and kind in (SPACE, IDEOGRAPH):
             words[n - 1] = word ^ (word >> _32)
             in_run = False
@@ -82,7 +81,7 @@ def hash_words(data, start, end, classes, begins, words):
             i += 1
         if not in_run:
             words[n - 1] = word ^ (word >> _32)
-            behind = i
+            ideograph_end = i
     if in_run:
         words[n - 1] = word ^ (word >> _32)
     return n
@@ -90,15 +89,18 @@ def hash_words(data, start, end, classes, begins, words):
 
 @kernel(inline="always")
 def _other(word):
-    """A second hash of the word with this hash. Two words with one hash, one pair in 2^64, have one second hash, too;
-    but for a false window all its other words must be equal besides."""
+    """A second hash of the word with this hash.
+
+    Two words with one hash, one pair in 2^64, have one second hash, too. For a false window all its other words would
+    have to be equal as well.
+    """
     other = word * CHECK
     return other ^ (other >> _32)
 
 
 @kernel(inline="always")
 def _hash_grams(words, num_words, length, whole, grams):
-    """Polynomials of `length` words each, rolled along; mixed, so that the least of some is any of them."""
+    """Write the hashes of all `length`-grams. They are mixed, so that any of them may be the least of a window."""
     rolling = np.uint64(0)
     for k in range(num_words):
         rolling = rolled(rolling, words[k])
@@ -110,7 +112,7 @@ def _hash_grams(words, num_words, length, whole, grams):
 
 @kernel(inline="always")
 def _next_minimizer(grams, end, width, least):
-    """The place of the least of grams[end - width:end], the last of equal ones; `least` is the place for `end` - 1."""
+    """The index of the least of grams[end - width:end], the last of equal ones; `least` is the index for `end` - 1."""
     if least < end - width:
         least = end - width
         for k in range(end - width + 1, end):
@@ -123,7 +125,7 @@ def _next_minimizer(grams, end, width, least):
 
 @kernel(inline="always")
 def _spread(least):
-    """A least hash begins with zeros, and marks are told apart by their top bits."""
+    """The mark of a least hash. Least hashes begin with zeros, and marks are cut into parts by their top bits."""
     return least * MIX
 
 
@@ -155,7 +157,7 @@ def window_marks(data, offsets, classes, length, gram):
 
 @kernel
 def marked_windows(data, offsets, classes, length, gram, chosen, slots):
-    """The fields of `Pieces` for the windows whose mark is among `slots`, of the rows that are `chosen`."""
+    """The fields of `Pieces` for windows of `chosen` rows whose mark is in `slots`."""
     num_rows, room = len(offsets) - 1, max_words(_longest_row(offsets))
     begins = np.empty(room, np.int64)
     words, grams = np.empty(room, np.uint64), np.empty(room, np.uint64)

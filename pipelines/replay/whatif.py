@@ -11,7 +11,7 @@ Nothing is measured here, so the answer for a document may be *perhaps*:
 - `top_share` ranks it next to another document that is kept perhaps.
 - `substring` had found little in it but passages of others, and other documents reach that stage.
 - It was removed for a document that is now dropped, in a bucket so large that its members were compared with that
-  document alone (`dedup.lsh.edges.SMALL_BUCKET`).
+  document alone (`dedup.lsh.bucket_pairs.SMALL_BUCKET`).
 
 A document that is new to `exact`, `minhash` or `substring` counts as one that stays or is removed; that it may also
 cause others to be removed is left to a run, which compares texts. A document that was removed for one of an index is

@@ -25,7 +25,7 @@ from dedup.exact import ExactConfig
 from dedup.index import (
     ENTRIES,
     SETTINGS,
-    Part,
+    IndexPart,
     differences,
     earlier_files,
     name_documents,
@@ -87,7 +87,7 @@ def add(index: Path, run: Path, executor: Executor, recipe: str | None = None) -
         units = _shards(folder)
         task = partial(_sign_shard, folder=part_folder, run=name, settings=settings)
         num_documents = sum(executor.map(task, units))
-        part = Part(name, fingerprint, num_documents, settings, [unit.key for unit in units], {})
+        part = IndexPart(name, fingerprint, num_documents, settings, [unit.key for unit in units], {})
         write_part(part_folder, part)
     return Added(part_folder, num_documents, False, tuple(_edited(made_of)))
 
@@ -268,10 +268,10 @@ def _near(
         pass
     pairs = []
     for edges in EdgeRuns(collect(folder / "edges", tasks)[0]).parts(executor.task_memory // 400):
-        edges = edges[(edges["kept"] < signed.num_earlier) & (edges["other"] >= signed.num_earlier)]
-        kept, place = np.unique(edges["kept"], return_inverse=True)
+        edges = edges[(edges["first"] < signed.num_earlier) & (edges["second"] >= signed.num_earlier)]
+        kept, place = np.unique(edges["first"], return_inverse=True)
         ids = format_ids(signed.documents(kept)["id"]).take(pa.array(place)).to_pylist()
-        others, place = np.unique(edges["other"], return_inverse=True)
+        others, place = np.unique(edges["second"], return_inverse=True)
         rows = signed.documents(others)["address"][place].tolist()
         known = [None if np.isnan(s) else s for s in edges["similarity"].tolist()]
         pairs += list(zip(rows, known, ids, strict=True))

@@ -1,4 +1,4 @@
-"""Rows in, fates out: units as a pass leaves them, and the verdicts of a global stage read back by id."""
+"""Fixtures: units as a pass writes them, and the verdicts of a global stage read back by id."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -37,7 +37,7 @@ def test_best_is_exact_for_integers_of_any_size(scores: list[int | None]) -> Non
             assert (found[i] < found[k]) == (plain[i] < plain[k])
 
 
-def test_source_goes_by_the_list_and_others_come_last() -> None:
+def test_source_follows_the_list_and_others_come_last() -> None:
     sources = pa.array(["web", "news", "books", None, "web"])
     found = order(KeepBy("source", source_priority=("books", "web")), source=sources)
     assert found == [1, 2, 0, 2, 1]

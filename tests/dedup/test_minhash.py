@@ -1,4 +1,4 @@
-"""The whole stage: truth against all pairs, the same answer however it runs, and resume after kills."""
+"""The whole stage: its edges are those of all pairs, its files the same however it runs and after kills."""
 
 import gzip
 import itertools
@@ -10,14 +10,12 @@ import shutil
 import signal
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from dedup_cases import InProcess, edited, make_id, make_row, random_words
-from dedup_oracles import plain_words
+from dedup_cases import SURE, InProcess, crawl, edges_of, edited, files, make_id, make_row, random_words, similarity
 
 from dedup.documents import UnitFiles, npy_path
 from dedup.lsh.signing import Signing, sign
@@ -29,40 +27,9 @@ from shards.schema import COPIES
 from shards.sink import ArrowSink, open_arrow, read_table
 
 FINEWEB = MinHashConfig(name="near", bands=14, rows=8)
-SURE = MinHashConfig(name="near", bands=60, rows=4)  # misses a pair of .75 once in 10^10
 
 
-@cache
-def shingled(text: str, n: int = 5) -> set[tuple[str, ...]]:
-    words = plain_words(text)
-    n = min(n, len(words))
-    return {tuple(words[k : k + n]) for k in range(len(words) - n + 1)}
-
-
-def similarity(a: str, b: str) -> float:
-    x, y = shingled(a), shingled(b)
-    return len(x & y) / len(x | y)
-
-
-def crawl(seed: int = 0, groups: int = 60) -> list[dict]:
-    """Pages, and for each up to four copies with up to a tenth of their words changed, in any order."""
-    rng = random.Random(seed)
-    texts = []
-    for _ in range(groups):
-        words = random_words(rng, rng.randint(30, 200))
-        copies = (edited(rng, words, rng.choice((0, 1, 2, 3, len(words) // 10))) for _ in range(rng.randrange(5)))
-        texts += [" ".join(w) for w in (words, *copies)]
-    rng.shuffle(texts)
-    dates = itertools.cycle(["2024-01-05T00:00:00Z", "", "2023-12-31T23:59:59Z"])
-    return [make_row(k, text, date=next(dates)) for k, text in enumerate(texts)]
-
-
-def edges_of(folder: Path) -> dict[tuple[str, str], float]:
-    rows = open_arrow(folder / "edges.arrow").read_all().to_pylist()
-    return {(row["id_a"], row["id_b"]): row["similarity"] for row in rows}
-
-
-def test_edges_are_all_pairs_that_are_alike_and_no_others(make_units, resolve, tmp_path: Path) -> None:
+def test_edges_are_all_similar_pairs_and_no_others(make_units, resolve, tmp_path: Path) -> None:
     rows = crawl()
     text = {row["id"]: row["text"] for row in rows}
     fates = resolve(SURE, make_units(rows, 50))
@@ -100,7 +67,7 @@ def test_a_chain_of_near_misses_loses_only_its_middle(make_units, resolve) -> No
 @pytest.mark.parametrize(
     ("keep", "kept"), [("longest", "long"), ("newest", "new"), ("oldest", "old"), ("first", "front")]
 )
-def test_keep_policy_names_the_one_that_stays(make_units, resolve, keep: str, kept: str) -> None:
+def test_the_keep_policy_decides_the_representative(make_units, resolve, keep: str, kept: str) -> None:
     words = random_words(random.Random(5), 300)
     rows = [
         make_row("front", " ".join(words), date=""),
@@ -125,8 +92,8 @@ def test_units_their_order_and_the_order_of_rows_do_not_matter(make_units, resol
 
 
 @pytest.mark.parametrize("task_memory", [40_000, 200_000])
-def test_memory_changes_no_byte_of_what_the_run_reads(make_units, resolve, tmp_path: Path, task_memory: int) -> None:
-    units = make_units(crawl(groups=100), 40)
+def test_memory_changes_no_byte_that_the_run_reads(make_units, resolve, tmp_path: Path, task_memory: int) -> None:
+    units = make_units(crawl(clusters=100), 40)
     resolve(FINEWEB, units, "much")
     resolve(FINEWEB, units, "little", InProcess(task_memory))
     assert len(list((tmp_path / "little" / "edges").glob("*.npy"))) > 2, "the work was split"
@@ -134,7 +101,7 @@ def test_memory_changes_no_byte_of_what_the_run_reads(make_units, resolve, tmp_p
     assert kept[0] == kept[1]
 
 
-def test_an_attempt_with_other_memory_is_taken_up_again(make_units, resolve) -> None:
+def test_an_attempt_with_other_memory_is_resumed(make_units, resolve) -> None:
     units = make_units(crawl(), 40)
     expected = resolve(FINEWEB, units, "undisturbed")
     resolve(FINEWEB, units, "again", InProcess(30_000))
@@ -142,7 +109,7 @@ def test_an_attempt_with_other_memory_is_taken_up_again(make_units, resolve) -> 
     assert resolve(FINEWEB, units, "again", InProcess(100_000)) == expected
 
 
-def test_no_document_leaves_without_a_kept_twin_that_is_alike(make_units, resolve) -> None:
+def test_every_removed_document_has_a_kept_twin_that_it_resembles(make_units, resolve) -> None:
     for seed in range(3):
         rows = crawl(seed)
         text = {row["id"]: row["text"] for row in rows}
@@ -163,7 +130,7 @@ def test_other_shingles_find_copies_too(make_units, resolve, values: dict) -> No
     assert {removed: twin for removed, (twin, _) in fates.items()} == {make_id(0): make_id(1)}
 
 
-def test_best_keeps_the_highest_score_and_source_goes_by_the_list(make_units, resolve) -> None:
+def test_best_keeps_the_highest_score_and_source_follows_the_list(make_units, resolve) -> None:
     words = random_words(random.Random(5), 300)
     scores = [0.5, None, 2.5, -1.0]
     rows = [make_row(k, " ".join([*words, "a" * k]), source=s) for k, s in enumerate(["web", "news", "web", "books"])]
@@ -183,7 +150,7 @@ def with_scores(units: list, scores: list[float | None]) -> list:
     return [replace(unit, text=path)]
 
 
-def test_copies_go_over_to_the_twin(make_units, resolve, tmp_path: Path) -> None:
+def test_copies_pass_to_the_twin(make_units, resolve, tmp_path: Path) -> None:
     words = random_words(random.Random(5), 300)
     units = make_units([make_row(k, " ".join([*words, "a" * k])) for k in range(7)], 2)
     resolve(SURE, units)
@@ -196,7 +163,7 @@ def test_copies_go_over_to_the_twin(make_units, resolve, tmp_path: Path) -> None
     assert read_table(columns_path(tmp_path / "second" / "more.arrow")).to_pydict() == {"row": [0], "copies": [7]}
 
 
-def test_documents_of_an_index_stay_and_take_their_copies(
+def test_documents_of_an_index_stay_and_remove_their_duplicates(
     make_units, resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(5)
@@ -220,7 +187,7 @@ def test_documents_of_an_index_stay_and_take_their_copies(
             twins |= {make_id(k): min(make_id("old 0"), make_id("old 3")) for k in (0, 3)}
             assert {removed: twin for removed, (twin, _) in found.items()} == twins | {leaves: stays}
             pairs = edges_of(tmp_path / f"{clusters}-{memory}")
-            assert frozenset(map(make_id, ("old 0", "old 3"))) not in map(frozenset, pairs), "known to be alike"
+            assert frozenset(map(make_id, ("old 0", "old 3"))) not in map(frozenset, pairs), "both are earlier"
 
 
 @pytest.mark.parametrize("name", ["keys", "sets", "documents"])
@@ -257,11 +224,6 @@ def test_a_pool_of_processes_leaves_the_same_files(make_units, resolve, tmp_path
         pool.task_memory = InProcess().task_memory  # type: ignore[attr-defined]
         assert resolve(FINEWEB, units, "pool", pool) == expected
     assert files(tmp_path / "pool") == files(tmp_path / "here")
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def killed_after(renames: int, config: MinHashConfig, units: list, folder: Path) -> bool:
@@ -329,7 +291,7 @@ def test_a_hundred_thousand_copies_keep_one(make_units, resolve) -> None:
     assert fates == {row["id"]: (kept, 1.0) for row in rows if row["id"] != kept}
 
 
-def test_a_document_of_five_megabytes_is_one_of_many(make_units, resolve) -> None:
+def test_a_document_of_five_megabytes_is_one_among_others(make_units, resolve) -> None:
     words = random_words(random.Random(6), 900_000)
     texts = ["one", "😀" * 500, " ".join(words), "One!", "😀", " ".join([*words, "end"]), "two words", ""]
     assert len(texts[2]) > 5_000_000
@@ -337,7 +299,7 @@ def test_a_document_of_five_megabytes_is_one_of_many(make_units, resolve) -> Non
     assert {removed: twin for removed, (twin, _) in fates.items()} == {make_id(0): make_id(3), make_id(2): make_id(5)}
 
 
-def test_rows_that_an_earlier_stage_removed_are_nobodys_twin(make_units, resolve, tmp_path: Path) -> None:
+def test_rows_that_an_earlier_stage_removed_are_never_twins(make_units, resolve, tmp_path: Path) -> None:
     text = " ".join(random_words(random.Random(7), 50))
     (unit,) = make_units([make_row(k, text) for k in range(4)])
     dead = [k for k in range(4) if make_id(k) == min(map(make_id, range(4)))]
@@ -391,8 +353,8 @@ def test_signature_verification_estimates_the_same_similarity(make_units, resolv
 
 
 @pytest.mark.slow
-def test_refinedweb_shape_finds_what_is_alike(make_units, resolve, tmp_path: Path) -> None:
-    rows = crawl(groups=300)
+def test_the_shape_of_refinedweb_finds_similar_documents(make_units, resolve, tmp_path: Path) -> None:
+    rows = crawl(clusters=300)
     resolve(MinHashConfig(name="near", bands=450, rows=20), make_units(rows, 50), "refinedweb")
     resolve(SURE, make_units(rows, 50), "sure")
     found, all_pairs = edges_of(tmp_path / "refinedweb"), edges_of(tmp_path / "sure")

@@ -1,4 +1,4 @@
-"""A document leaves when nearly all it says stands in documents kept before it, and says who said most of it."""
+"""A document is removed when its n-grams occur in documents kept before it, and its twin has the most of them."""
 
 import random
 from collections import Counter
@@ -76,7 +76,7 @@ def test_verdicts_are_those_of_plain_python(
 
 
 @pytest.mark.parametrize(("shared", "leaves"), [(80, False), (81, True)])
-def test_more_than_the_share_must_have_been_said_before(
+def test_an_overlap_of_max_overlap_is_kept_and_more_is_removed(
     make_units: Make, resolve: Callable[..., Fates], shared: int, leaves: bool
 ) -> None:
     """100 n-grams of one word each."""
@@ -87,7 +87,7 @@ def test_more_than_the_share_must_have_been_said_before(
     assert fates == ({make_id(1): (make_id(2), 0.81)} if leaves else {})
 
 
-def test_what_two_documents_say_together_counts_and_the_one_that_says_more_is_the_twin(
+def test_the_ngrams_of_two_documents_count_together_and_the_one_with_more_is_the_twin(
     make_units: Make, resolve: Callable[..., Fates]
 ) -> None:
     words = [f"w{k}" for k in range(40)]
@@ -97,7 +97,7 @@ def test_what_two_documents_say_together_counts_and_the_one_that_says_more_is_th
     assert resolve(OverlapConfig(name="o", ngram=1), units) == {make_id("c"): (make_id("b"), 1.0)}
 
 
-def test_a_document_that_left_says_nothing(make_units: Make, resolve: Callable[..., Fates]) -> None:
+def test_ngrams_of_a_removed_document_do_not_count(make_units: Make, resolve: Callable[..., Fates]) -> None:
     """b is like a, c is like b only, and b is gone: so c stays."""
     words = [f"w{k:03d}" for k in range(200)]
     rows = [make_row(k, " ".join(words[first : first + 100])) for k, first in (("a", 0), ("b", 15), ("c", 30))]
@@ -107,7 +107,7 @@ def test_a_document_that_left_says_nothing(make_units: Make, resolve: Callable[.
     assert resolve(OverlapConfig(name="o", ngram=1), units) == {order[1]["id"]: (order[0]["id"], 0.85)}
 
 
-def test_short_documents_go_by_all_their_words_and_empty_ones_stay(
+def test_short_documents_are_compared_by_all_their_words_and_empty_ones_are_kept(
     make_units: Make, resolve: Callable[..., Fates]
 ) -> None:
     texts = ["Page not found.", "page NOT found", "page not found here", "", "", "🙂", "🙂", None]
@@ -125,7 +125,7 @@ def random_pages(seed: int, count: int) -> list[Row]:
     return [make_row(k, text) for k, text in enumerate(texts)]
 
 
-def test_memory_units_order_and_workers_change_nothing(make_units: Make, resolve: Callable[..., Fates]) -> None:
+def test_memory_units_order_and_workers_do_not_matter(make_units: Make, resolve: Callable[..., Fates]) -> None:
     rows = random_pages(5, 400)
     wanted = plain_overlap(rows, 13, 0.8)
     assert len(wanted) > 20
@@ -139,14 +139,14 @@ def test_memory_units_order_and_workers_change_nothing(make_units: Make, resolve
         assert resolve(config, make_units(rows, 150, "pool"), "pool", pool) == wanted
 
 
-def test_a_tiny_memory_cuts_the_work_in_many_parts(make_units: Make, tmp_path: Path) -> None:
+def test_little_memory_cuts_the_work_into_many_parts(make_units: Make, tmp_path: Path) -> None:
     units = make_units(random_pages(6, 200), 50)
     OverlapConfig(name="o").resolve(units, tmp_path / "out", TinyMemory(20_000))
     assert len(list((tmp_path / "out" / "shared").glob("*.npy"))) > 20
     assert not (tmp_path / "out" / "owners").exists()
 
 
-def test_a_killed_attempt_is_taken_up_where_it_stood(make_units: Make, tmp_path: Path) -> None:
+def test_a_killed_attempt_is_resumed(make_units: Make, tmp_path: Path) -> None:
     units = make_units(random_pages(7, 100), 40)
 
     class Killed(InProcess):
@@ -171,7 +171,7 @@ def test_a_killed_attempt_is_taken_up_where_it_stood(make_units: Make, tmp_path:
 
 
 @pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_of_very_many_equal_documents_one_stays(make_units: Make, resolve: Callable[..., Fates], count: int) -> None:
+def test_of_very_many_equal_documents_one_is_kept(make_units: Make, resolve: Callable[..., Fates], count: int) -> None:
     text = " ".join(random_words(random.Random(8), 40))
     first = min(map(make_id, range(count)))
     fates = resolve(OverlapConfig(name="o"), make_units([make_row(k, text) for k in range(count)], 30_000))
@@ -179,7 +179,7 @@ def test_of_very_many_equal_documents_one_stays(make_units: Make, resolve: Calla
     assert set(fates.values()) == {(first, 1.0)}
 
 
-def test_chinese_goes_by_characters_or_by_the_words_of_a_segmenter(
+def test_chinese_is_compared_by_characters_or_by_the_words_of_a_segmenter(
     make_units: Make, resolve: Callable[..., Fates]
 ) -> None:
     """Eight of ten characters are in a longer text, but five of six words."""
@@ -192,6 +192,6 @@ def test_chinese_goes_by_characters_or_by_the_words_of_a_segmenter(
 
 
 @pytest.mark.parametrize("values", [{"max_overlap": 1.0}, {"ngram": 0}, {"max_overlap": -0.1}])
-def test_settings_that_remove_nothing_or_all_are_refused(values: dict[str, Any]) -> None:
+def test_settings_that_remove_nothing_or_everything_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         OverlapConfig(name="o", **values)

@@ -1,4 +1,4 @@
-"""A line or paragraph that is cut stands elsewhere too, and what is left is parted as it was."""
+"""A line or paragraph that is cut occurs elsewhere, and the rest is separated as before."""
 
 import gzip
 import json
@@ -150,7 +150,7 @@ def test_what_is_left_is_what_plain_python_leaves(
 
 
 @pytest.mark.parametrize("normalize", ["ccnet", "c4", "none"])
-def test_every_character_is_taken_for_what_the_sources_take_it(normalize: Any) -> None:
+def test_every_character_is_normalised_as_in_the_sources(normalize: Any) -> None:
     """But for İ, whose lower case is two characters: it stays itself."""
     table = characters(normalize)
     for code in {*range(0xD800), *range(0xE000, 0x2_0000)} - {ord("İ")}:
@@ -159,7 +159,7 @@ def test_every_character_is_taken_for_what_the_sources_take_it(normalize: Any) -
     assert (table[0x2_0000:] == np.arange(0x2_0000, 0x11_0000)).all()
 
 
-def test_ccnets_own_example_is_normalised_as_there() -> None:
+def test_ccnets_own_example_is_normalised_as_in_its_code() -> None:
     """tests/test_normalizer.py of its code; accents and the marks of ASCII stay."""
     assert hashes_of("０２３´∶：\x10 | ;012 hèllo", "ccnet") == hashes_of("000 | ;000 hèllo", "none")
     assert hashes_of("hèllo", "ccnet") != hashes_of("hello", "ccnet")
@@ -169,7 +169,7 @@ def hashes_of(text: str, normalize: Any) -> list[int]:
     return Paragraphs("line", normalize).marks(pa.array([text], pa.large_string())).hashes.tolist()
 
 
-def test_a_piece_has_one_hash_wherever_it_stands_and_any_change_another() -> None:
+def test_a_piece_has_one_hash_in_every_text_and_another_after_any_change() -> None:
     rng = random.Random(1)
     texts = ["".join(rng.choices("abc é中🌾", k=rng.randrange(1, 300))) for _ in range(300)]
     texts += [text[:k] + "z" + text[k + 1 :] for text in texts for k in [rng.randrange(len(text))]]
@@ -235,7 +235,7 @@ def one(make_units: Make, folder: Path, texts: list[str], **values: Any) -> list
         ("Menu", None),
     ],
 )
-def test_a_line_takes_a_line_end_along(make_units: Make, tmp_path: Path, text: str, left: str | None) -> None:
+def test_a_cut_line_includes_a_line_end(make_units: Make, tmp_path: Path, text: str, left: str | None) -> None:
     assert one(make_units, tmp_path, ["Menu\nx", text]) == ["x", left]
     assert one(make_units, tmp_path / "first", ["Menu\nx", text], keep="first") == ["Menu\nx", left]
 
@@ -245,7 +245,7 @@ def test_a_paragraph_ends_at_a_blank_line(make_units: Make, tmp_path: Path) -> N
     assert one(make_units, tmp_path, texts, split="paragraph") == ["three", "four\r\n \t\r\nfive", "two\n\none"]
 
 
-def test_digits_and_marks_do_not_part_lines_of_ccnet(make_units: Make, tmp_path: Path) -> None:
+def test_digits_and_marks_do_not_distinguish_lines_of_ccnet(make_units: Make, tmp_path: Path) -> None:
     texts = ["Page 1 of 20\nx", "PAGE 7 of 31…\ny"]
     assert one(make_units, tmp_path / "ccnet", texts) == ["x", "y"]
     assert one(make_units, tmp_path / "c4", texts, normalize="c4") == texts
@@ -257,7 +257,7 @@ def test_short_pieces_stay(make_units: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("chars", "stays"), [(19, False), (20, True)])
-def test_a_document_of_which_little_is_left_leaves(make_units: Make, tmp_path: Path, chars: int, stays: bool) -> None:
+def test_a_document_with_little_left_is_removed(make_units: Make, tmp_path: Path, chars: int, stays: bool) -> None:
     line, rest, (first, second) = "a line of many", "y" * chars, in_id_order(2)
     rows = [make_row(first, line), make_row(second, f"{line}\n{rest}")]
     left, fates, _ = check(ParagraphsConfig(name="p", keep="first", min_chars=20), rows, make_units(rows), tmp_path)
@@ -265,7 +265,7 @@ def test_a_document_of_which_little_is_left_leaves(make_units: Make, tmp_path: P
     assert fates == ({} if stays else {make_id(second): (make_id(first), 15 / (15 + chars))})
 
 
-def test_mask_marks_what_cut_would_take(make_units: Make, tmp_path: Path) -> None:
+def test_mask_marks_the_bytes_that_cut_would_remove(make_units: Make, tmp_path: Path) -> None:
     rows = [make_row(k, f"中 own {'x' * k}\n\nMenu\n\nend {'x' * k}") for k in range(3)]
     units = make_units(rows, 2)
     _, _, cut = run(ParagraphsConfig(name="p"), units, tmp_path / "cut")
@@ -277,7 +277,7 @@ def test_mask_marks_what_cut_would_take(make_units: Make, tmp_path: Path) -> Non
     assert [row["p.masked_chars"] for row in masked] == [6, 6, 6]
 
 
-def test_many_equal_lines_leave_one(make_units: Make, tmp_path: Path) -> None:
+def test_of_many_equal_lines_one_is_kept(make_units: Make, tmp_path: Path) -> None:
     rows = [make_row(k, "one line\n" * 50) for k in range(2_000)] + [make_row("no text", None)]
     left, fates, _ = run(ParagraphsConfig(name="p", keep="first"), make_units(rows, 700), tmp_path / "first")
     first = min(make_id(k) for k in range(2_000))
@@ -299,19 +299,21 @@ def test_a_line_of_five_megabytes_is_one_piece(make_units: Make, tmp_path: Path)
 @pytest.mark.parametrize(
     "texts", [[], [""], [None, None], [" \n"] * 3, ["\n\r\n", "\n"], ["…\n。"] * 2, ["🌾", "🌾🌾"]]
 )
-def test_what_is_blank_or_stands_once_is_not_touched(make_units: Make, tmp_path: Path, texts: list[str | None]) -> None:
+def test_blank_and_unique_lines_are_not_changed(make_units: Make, tmp_path: Path, texts: list[str | None]) -> None:
     rows = [make_row(k, text) for k, text in enumerate(texts)]
     left, fates, spans = run(ParagraphsConfig(name="p"), make_units(rows, 2), tmp_path / "out")
     assert (left, fates, spans) == ({row["id"]: row["text"] for row in rows}, {}, [])
 
 
-def test_lines_of_emoji_are_compared_as_others(make_units: Make, tmp_path: Path) -> None:
+def test_lines_of_emoji_are_compared_like_others(make_units: Make, tmp_path: Path) -> None:
     assert one(make_units, tmp_path, ["👩‍🌾👩‍🌾\na", "👩‍🌾👩‍🌾\nb", "👩‍🌾\nc"]) == ["a", "b", "👩‍🌾\nc"]
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("split", ["line", "paragraph"])
-def test_real_pages_lose_what_plain_python_takes(make_units: Make, tmp_path: Path, real_data: Path, split: Any) -> None:
+def test_real_pages_lose_what_plain_python_removes(
+    make_units: Make, tmp_path: Path, real_data: Path, split: Any
+) -> None:
     with gzip.open(real_data / "truth" / "pages.jsonl.gz", "rt") as lines:
         pages = [json.loads(line) for line in lines]
     texts = [page.get("main_content") or "" for page in pages]
@@ -324,6 +326,6 @@ def test_real_pages_lose_what_plain_python_takes(make_units: Make, tmp_path: Pat
 @pytest.mark.parametrize(
     "values", [{"split": "word"}, {"normalize": "paper"}, {"min_piece_chars": 0}, {"min_chars": 0}]
 )
-def test_what_cannot_work_is_refused(values: dict[str, Any]) -> None:
+def test_settings_that_cannot_work_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ParagraphsConfig(name="p", **values)

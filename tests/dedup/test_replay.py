@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.lsh.edges import EDGE
+from dedup.lsh.edge_runs import EDGE
 from dedup.lsh.replay import connected_rows
 from dedup.replay import equal_rows
 from dedup.top_share import best_rows
@@ -81,7 +81,7 @@ def test_of_a_component_the_first_that_is_there_stays(
     rank = np.empty(len(rows), np.int64)
     rank[place] = np.arange(len(rows))
     stored = np.zeros(len(edges), EDGE)
-    stored["kept"], stored["other"] = (place[[edge[end] for edge in edges]] for end in (0, 1)) if edges else ([], [])
+    stored["first"], stored["second"] = (place[[edge[end] for edge in edges]] for end in (0, 1)) if edges else ([], [])
     states = np.array(rows)[rank]
     gone, unsure, _ = connected_rows(stored, rank, states == "sure", states != "gone")
     fates: list[set[bool]] = [set() for _ in rows]

@@ -1,4 +1,4 @@
-"""What is cut stands elsewhere, and with keep-first every passage still stands somewhere."""
+"""A cut passage occurs elsewhere, and with keep = "first" every passage is kept once."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -118,7 +118,7 @@ def in_id_order(count: int) -> list[int]:
     return sorted(range(count), key=make_id)
 
 
-def test_a_passage_stays_where_it_comes_first_by_id(make_units: Make, tmp_path: Path) -> None:
+def test_a_passage_is_kept_in_the_first_document_by_id(make_units: Make, tmp_path: Path) -> None:
     rng = random.Random(1)
     passage, own = document(rng, 60), [document(rng) for _ in range(4)]
     order = in_id_order(4)
@@ -134,7 +134,7 @@ def test_a_passage_stays_where_it_comes_first_by_id(make_units: Make, tmp_path: 
     assert {s["chars"] for s in spans} == {len(passage) + 2}
 
 
-def test_without_keep_every_copy_goes_also_within_a_document(make_units: Make, tmp_path: Path) -> None:
+def test_with_keep_none_every_copy_is_cut_even_within_one_document(make_units: Make, tmp_path: Path) -> None:
     rng = random.Random(2)
     passage, a, b, c = document(rng, 50), *(document(rng, 30) for _ in range(3))
     units = make_units([make_row(1, f"{a} {passage} {b} {passage} {c}")])
@@ -152,9 +152,7 @@ def test_chinese_is_cut_by_characters_and_keeps_its_neighbours(make_units: Make,
 
 
 @pytest.mark.parametrize(("chars_left", "kept"), [(19, False), (20, True)])
-def test_a_document_of_which_little_is_left_leaves(
-    make_units: Make, tmp_path: Path, chars_left: int, kept: bool
-) -> None:
+def test_a_document_with_little_left_is_removed(make_units: Make, tmp_path: Path, chars_left: int, kept: bool) -> None:
     passage, rest = document(random.Random(4), 50), "y" * chars_left
     first, second = in_id_order(2)
     units = make_units([make_row(first, passage), make_row(second, f"{rest}\n{passage}")])
@@ -189,7 +187,7 @@ def masked_of(units: Sequence[ExchangeUnit], folder: Path) -> dict[str, dict[str
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(SPACED_TEXTS, st.integers(2, 5), st.data())
-def test_mask_marks_the_bytes_that_cut_would_take_and_leaves_the_text(
+def test_mask_marks_the_bytes_that_cut_would_remove_and_leaves_the_text(
     make_units: Make, tmp_path_factory: pytest.TempPathFactory, texts: list[str], length: int, data: st.DataObject
 ) -> None:
     rows, keep = [make_row(k, text) for k, text in enumerate(texts)], data.draw(st.sampled_from(["first", "none"]))
@@ -230,7 +228,7 @@ def test_a_second_mask_is_united_with_the_first(make_units: Make, tmp_path: Path
 @pytest.mark.parametrize(
     "texts", [[], [""], [None, None], ["🌾🌾 🌾"] * 3, ["word"] * 3, [" \n"] * 9, ["a\0b " * 49] * 2]
 )
-def test_nothing_shorter_than_a_window_is_touched(make_units: Make, tmp_path: Path, texts: list[str | None]) -> None:
+def test_shorter_passages_are_not_changed(make_units: Make, tmp_path: Path, texts: list[str | None]) -> None:
     rows = [make_row(k, text) for k, text in enumerate(texts)]
     left, fates, spans = run(SubstringConfig(name="s"), make_units(rows, 2), tmp_path / "out")
     assert (left, fates, spans) == ({row["id"]: row["text"] for row in rows}, {}, [])
@@ -259,6 +257,6 @@ def test_a_later_stage_reads_what_an_earlier_one_left(make_units: Make, tmp_path
 
 
 @pytest.mark.parametrize("values", [{"length": 1}, {"action": "hide"}, {"keep": "longest"}, {"min_chars": 0}])
-def test_what_cannot_work_is_refused(values: dict[str, Any]) -> None:
+def test_settings_that_cannot_work_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SubstringConfig(name="s", **values)

@@ -1,3 +1,5 @@
+"""The best share is kept exactly, and ties are broken by id."""
+
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +20,7 @@ Row = tuple[str, float | None]
 
 
 def removed(rows: list[Row], cuts: list[int], kept_fraction: float, folder: Path) -> set[str]:
-    """Ids that leave when `rows` come as units cut at `cuts`."""
+    """Ids that are removed when `rows` are in units cut at `cuts`."""
     units, places = [], {}
     for number, (begin, end) in enumerate(pairwise([0, *cuts, len(rows)])):
         unit = ExchangeUnit(number, f"web-00000-{number:03d}", folder / f"{number}.text.arrow")
@@ -45,7 +47,7 @@ def removed(rows: list[Row], cuts: list[int], kept_fraction: float, folder: Path
     kept_fraction=st.sampled_from([0.001, 0.1, 0.5, 0.99, 1.0]),
     data=st.data(),
 )
-def test_the_best_stay_exactly_and_ties_go_by_id_however_units_are_cut(
+def test_exactly_the_best_are_kept_and_ties_are_broken_by_id_however_units_are_cut(
     tmp_path_factory: pytest.TempPathFactory, values: list[float | None], kept_fraction: float, data: st.DataObject
 ) -> None:
     ids = data.draw(st.permutations([f"{i:032x}" for i in range(len(values))]))
@@ -61,7 +63,7 @@ def recipe(*stages: dict[str, object]) -> None:
     parse_recipe({"source": {"s": {"kind": "shards"}}, "stage": list(stages)}, "here")
 
 
-def test_a_metric_that_nobody_carries_is_refused() -> None:
+def test_a_metric_that_no_stage_carries_is_refused() -> None:
     top = {"kind": "top_share", "metric": "gopher_quality.word_count"}
     with pytest.raises(UserError, match=r"no stage before it carries 'gopher_quality\.word_count'.*language_score"):
         recipe({"kind": "language"}, {"kind": "gopher_quality"}, top)

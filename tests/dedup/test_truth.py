@@ -205,7 +205,7 @@ def test_similarities_of_edges_are_the_true_ones(workloads: dict[int, Workload],
 
 
 @each_seed
-def test_what_is_removed_has_a_kept_twin_of_its_group_or_its_likeness(
+def test_every_removed_document_has_a_kept_twin_of_its_cluster_or_similar_to_it(
     workloads: dict[int, Workload], seed: int
 ) -> None:
     records = workloads[seed].records
@@ -222,7 +222,7 @@ def test_what_is_removed_has_a_kept_twin_of_its_group_or_its_likeness(
 
 
 @each_seed
-def test_no_fresh_page_is_removed_for_its_template(workloads: dict[int, Workload], seed: int) -> None:
+def test_no_new_page_is_removed_for_its_template(workloads: dict[int, Workload], seed: int) -> None:
     """Some fresh pages are still like their base: where all is code or numbers, no word is replaced."""
     base_text = {record.truth["url"]: record.text for _, record in workloads[seed].of_kind("original")}
     hard = [
@@ -235,7 +235,7 @@ def test_no_fresh_page_is_removed_for_its_template(workloads: dict[int, Workload
 
 
 @each_seed
-def test_of_equal_bytes_one_document_stays_and_no_group_is_wiped_out(workloads: dict[int, Workload], seed: int) -> None:
+def test_of_equal_bytes_one_document_is_kept_and_no_cluster_is_lost(workloads: dict[int, Workload], seed: int) -> None:
     records = workloads[seed].records
     repeated = 0
     for group, members in workloads[seed].groups().items():
@@ -260,7 +260,7 @@ def _end(records: dict[str, Record], record: Record) -> Record:
 
 
 @each_seed
-def test_every_pasted_passage_is_cut_and_nothing_that_stands_once(
+def test_every_pasted_passage_is_cut_and_no_unique_one(
     workloads: dict[int, Workload], tmp_path: Path, seed: int
 ) -> None:
     """`keep = "none"`: what is left of a text is what lies in no window of 50 words that occurs twice."""
@@ -313,7 +313,7 @@ def _left(words: list[str], cut: np.ndarray) -> str:
 
 
 @pytest.mark.parametrize("articles", ["articles_100", "articles_1000"])
-def test_planted_articles_are_the_only_pairs_and_one_of_each_stays(
+def test_planted_articles_are_the_only_pairs_and_one_of_each_is_kept(
     real_data: Path, tmp_path: Path, articles: str
 ) -> None:
     """McCormick's sets: `<id> <text>` a line, and pairs of ids."""

@@ -1,4 +1,4 @@
-"""Copies are counted along with those who leave."""
+"""Verdicts name removed rows, and representatives take over their copies."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ def copies(folder: Path, unit) -> dict[int, int]:
     return dict(zip(*read_table(path).to_pydict().values(), strict=True))
 
 
-def test_copies_of_the_removed_go_over_to_the_kept_and_through_later_stages(make_units, tmp_path: Path) -> None:
+def test_representatives_take_over_copies_through_later_stages(make_units, tmp_path: Path) -> None:
     units = make_units([make_row(k) for k in range(9)], 3)
     first, second = tmp_path / "first", tmp_path / "second"
     remove(first, units, {address(2, 0): address(0, 1), address(0, 2): address(0, 1), address(1, 0): address(2, 2)})
@@ -38,7 +38,7 @@ def test_copies_of_the_removed_go_over_to_the_kept_and_through_later_stages(make
     assert [copies(second, unit) for unit in units] == [{}, {}, {1: 1, 2: 1 + 2 + 1}]
 
 
-def test_a_twin_outside_of_the_run_gains_nothing_here(make_units, tmp_path: Path) -> None:
+def test_a_twin_outside_of_the_run_gains_no_copies(make_units, tmp_path: Path) -> None:
     units = make_units([make_row(k) for k in range(3)], 3)
     remove(tmp_path, units, {0: int(NOT_HERE), 1: int(NOT_HERE)})
     assert read_table(tmp_path / f"{units[0].key}.arrow")["row"].to_pylist() == [0, 1]

@@ -10,8 +10,7 @@ import pytest
 from pipelines.demo.cleaning import fates, kept_texts
 from pipelines.demo.crawl import Article, Page, Planted, article, chinese, planted, russian, warc
 from pipelines.executors import InProcess
-from pipelines.ledger.table import KEPT as KEPT_FATE
-from pipelines.ledger.table import Ledger
+from pipelines.ledger.table import NOT_DROPPED, Ledger
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
 from pipelines.run.opening import open_run
@@ -106,7 +105,7 @@ def test_a_stage_for_a_language_that_is_not_kept_is_refused() -> None:
 
 def test_three_languages_in_one_run_are_kept_and_their_words_counted(tmp_path: Path) -> None:
     ledger = Ledger.open(run_recipe("en-zh-ru", pages_of(planted()), tmp_path))
-    kept = ledger.fates()[0] == KEPT_FATE
+    kept = ledger.fates()[0] == NOT_DROPPED
     words = ledger.words()
     assert words is not None
     for language in ("en", "ru", "zh"):

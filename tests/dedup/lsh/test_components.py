@@ -1,18 +1,17 @@
-"""Connected components as the papers take them, against plain Python."""
+"""Clusters are the connected components of edges, as plain Python finds them."""
 
 import random
 from pathlib import Path
 
 import numpy as np
 import pytest
-from dedup_cases import InProcess, make_id, make_row, random_words
+from dedup_cases import SURE, InProcess, crawl, edges_of, files, make_id, make_row, random_words, similarity
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup.lsh.components import _flatten, _join
 from dedup.minhash import MinHashConfig
 from shards.errors import UserError
-from tests.dedup.test_minhash import SURE, crawl, edges_of, files, similarity
 
 TRANSITIVE = SURE.model_copy(update={"clusters": "transitive"})
 
@@ -23,7 +22,7 @@ def chain() -> list[str]:
 
 
 @pytest.mark.parametrize("verify", ["shingles", "none"])
-def test_a_chain_leaves_its_first_and_the_ledger_shows_what_it_joined(make_units, resolve, verify: str) -> None:
+def test_a_chain_keeps_its_first_and_similarities_show_what_it_joined(make_units, resolve, verify: str) -> None:
     texts = chain()
     config = TRANSITIVE.model_copy(update={"threshold": 0.7, "keep": "first", "verify": verify})
     near, far = similarity(texts[0], texts[1]), similarity(texts[0], texts[2])
@@ -41,7 +40,7 @@ def components(ids: list[str], pairs: set[tuple[str, str]]) -> list[set[str]]:
     return [c for c in {id(c): c for c in found.values()}.values() if len(c) > 1]
 
 
-def test_clusters_are_the_components_and_the_first_in_keep_order_stays(make_units, resolve, tmp_path: Path) -> None:
+def test_clusters_are_the_components_and_keep_their_first_in_keep_order(make_units, resolve, tmp_path: Path) -> None:
     rows = crawl()
     text = {row["id"]: row["text"] for row in rows}
     fates = resolve(TRANSITIVE, make_units(rows, 50))
@@ -56,7 +55,7 @@ def test_clusters_are_the_components_and_the_first_in_keep_order_stays(make_unit
 @pytest.mark.parametrize("verify", ["shingles", "none"])
 def test_neither_units_nor_memory_change_the_clusters(make_units, resolve, tmp_path: Path, verify: str) -> None:
     config = TRANSITIVE.model_copy(update={"verify": verify, "bands": 12, "rows": 3})
-    rows = crawl(groups=30)
+    rows = crawl(clusters=30)
     units = make_units(rows, 60, "units")
     expected = resolve(config, units, "much")
     assert resolve(config, units, "little", InProcess(9_000)) == expected

@@ -46,11 +46,11 @@ def test_parts_hold_each_pair_once_and_all_edges_of_a_document(
         found = save(Path(folder), runs, documents, rank)
         for max_edges in (1, 5, 1_000):
             parts = [part.copy() for part in found.parts(max_edges)]
-            read = [(int(e["kept"]) // 3, int(e["other"]) // 3) for part in parts for e in part]
+            read = [(int(e["first"]) // 3, int(e["second"]) // 3) for part in parts for e in part]
             assert len(read) == len(expected)
             assert set(read) == expected
-            assert all(e["similarity"] == (e["kept"] + e["other"]) / 120 for part in parts for e in part)
-            others = [{rank[e["other"] // 3] for e in part} for part in parts if len(part)]
+            assert all(e["similarity"] == (e["first"] + e["second"]) / 120 for part in parts for e in part)
+            others = [{rank[e["second"] // 3] for e in part} for part in parts if len(part)]
             for before, after in itertools.pairwise(others):
                 assert max(before) < min(after)
 
@@ -61,7 +61,7 @@ def test_parts_are_small() -> None:
         found = save(Path(folder), [[(a, a + 1) for a in range(19)]] * 3, documents, rank)
         sizes = [len(part) for part in found.parts(12)]
     assert sum(sizes) == 19
-    assert max(sizes) <= 4, "twelve are read, of which each stands in three runs"
+    assert max(sizes) <= 4, "twelve edges are read, each from three runs"
 
 
 def test_a_run_cut_short_is_named_with_its_remedy(tmp_path: Path) -> None:

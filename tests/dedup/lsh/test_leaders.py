@@ -1,4 +1,4 @@
-"""Who stays, against a plain greedy choice on random graphs."""
+"""The choice of representatives equals a plain greedy choice on random graphs."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dedup.documents import DOCUMENT
 from dedup.lsh import leaders
-from dedup.lsh.edges import EDGE
+from dedup.lsh.edge_runs import EDGE
 from dedup.lsh.leaders import choose
 
 
@@ -22,12 +22,13 @@ def fates(edges: list[tuple[int, int, float]], documents: np.ndarray) -> dict[in
     numbers = np.arange(len(documents)) * 10
     array = np.array([(a * 10, b * 10, s) for a, b, s in edges], EDGE)
     return {
-        int(e["other"]) // 10: (int(e["kept"]) // 10, float(e["similarity"])) for e in choose(array, numbers, documents)
+        int(e["second"]) // 10: (int(e["first"]) // 10, float(e["similarity"]))
+        for e in choose(array, numbers, documents)
     }
 
 
 def test_a_chain_does_not_grow() -> None:
-    """a ~ b ~ c, and a is unlike c: b leaves for a, and c stays though its neighbour b has left."""
+    """a ~ b ~ c, and a does not resemble c: b is removed for a, and c is kept though its neighbour b is removed."""
     documents = documents_of([1, 2, 3], [0, 1, 2])
     assert fates([(0, 1, 0.8), (1, 2, 0.8)], documents) == {1: (0, 0.8)}
 
@@ -51,7 +52,7 @@ graphs = st.integers(2, 12).flatmap(
 
 
 @given(graphs)
-def test_choice_equals_plain_greedy(graph: tuple[list[int], list[int], dict[tuple[int, int], float]]) -> None:
+def test_the_choice_equals_a_plain_greedy_one(graph: tuple[list[int], list[int], dict[tuple[int, int], float]]) -> None:
     ids, orders, pairs = graph
     documents = documents_of(ids, orders)
     rank = {d: (orders[d], ids[d]) for d in range(len(ids))}

@@ -74,7 +74,7 @@ def datasketch_estimates(pairs: list[tuple[np.ndarray, np.ndarray]], num_hashes:
 
 @pytest.mark.parametrize("union", [50, 300, 2_000])
 @pytest.mark.parametrize("similarity", [0.5, 0.8])
-def test_estimate_has_no_bias_and_the_binomial_error_as_datasketchs_has(similarity: float, union: int) -> None:
+def test_the_estimate_has_no_bias_and_the_binomial_error_like_datasketchs(similarity: float, union: int) -> None:
     num_hashes, num_pairs = 112, 600
     rng = np.random.default_rng(union)
     pairs = [pair(rng, round(similarity * union), union) for _ in range(num_pairs)]

@@ -1,4 +1,4 @@
-"""Repeated windows: the kernels against plain Python and a suffix array."""
+"""Repeated windows are those of plain Python and of a suffix array."""
 
 import gzip
 import json
@@ -9,21 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dedup_cases import InProcess, make_row
+from dedup_cases import InProcess, Repeated, make_row, repeated_windows
 from dedup_oracles import SPACED_TEXTS, spaced_words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydivsufsort import divsufsort, kasai
 
-from dedup.repeats.engine import HashSet, find_repeats, twins
+from dedup.repeats.engine import find_repeats
 from dedup.repeats.windows import Windows
 from shards.exchange import ExchangeUnit
 
 Make = Callable[..., list[ExchangeUnit]]
-Found = dict[tuple[str, int], tuple[bool, str, int]]  # (id, start): (is the first, id and start of the twin)
 
 
-def expected(documents: dict[str, str], length: int) -> Found:
+def expected(documents: dict[str, str], length: int) -> Repeated:
     """By a dictionary of all windows; documents in the order of ids."""
     places: dict[tuple[bytes, ...], list[tuple[str, int]]] = defaultdict(list)
     for name, text in sorted(documents.items()):
@@ -39,61 +38,15 @@ def expected(documents: dict[str, str], length: int) -> Found:
     }
 
 
-def found(units: Sequence[ExchangeUnit], folder: Path, length: int, memory: int = 1 << 30) -> Found:
-    repeats = find_repeats(units, folder, InProcess(memory), Windows(length))
-    result = {}
-    for number in range(len(repeats.units)):
-        for _, batch, part in repeats.batches(number, ["id"]):
-            assert [*zip(part.rows, part.starts, strict=True)] == sorted(zip(part.rows, part.starts, strict=True))
-            for row, start, first, twin, twin_start in zip(*part, strict=True):
-                name = f"{int(twin[0]):016x}{int(twin[1]):016x}"
-                result[batch["id"][int(row)].as_py(), int(start)] = (bool(first), name, int(twin_start))
-    return result
-
-
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(SPACED_TEXTS, st.integers(1, 5), st.integers(1, 4))
-def test_windows_that_occur_twice_are_those_of_plain_python(
+def test_repeated_windows_are_those_of_plain_python(
     make_units: Make, tmp_path_factory: pytest.TempPathFactory, texts: list[str], length: int, unit_rows: int
 ) -> None:
     rows = [make_row(k, text) for k, text in enumerate(texts)]
     folder = tmp_path_factory.mktemp("windows")
     units = make_units(rows, unit_rows, folder.name)
-    assert found(units, folder, length) == expected({row["id"]: row["text"] for row in rows}, length)
-
-
-def test_units_and_their_order_do_not_matter(make_units: Make, tmp_path: Path) -> None:
-    rng = random.Random(5)
-    vocabulary = ["w", "x", "中", "и", "."]
-    rows = [make_row(k, " ".join(rng.choices(vocabulary, k=rng.randrange(60)))) for k in range(80)]
-    once = found(make_units(rows, 80, "one"), tmp_path / "a", 4)
-    assert len(once) > 1_000
-    rng.shuffle(rows)
-    assert found(make_units(rows, 7, "many"), tmp_path / "b", 4) == once
-
-
-def test_little_memory_finds_the_same_in_more_tasks(make_units: Make, tmp_path: Path) -> None:
-    rng = random.Random(6)
-    units = make_units([make_row(k, " ".join(rng.choices("abcdefgh", k=100))) for k in range(60)], 9)
-    once = found(units, tmp_path / "one", 4)
-    assert once
-    assert found(units, tmp_path / "many", 4, memory=16_000) == once
-    assert len([*(tmp_path / "many").glob("twins-*.npy")]) > 1
-    assert len([*(tmp_path / "many").glob("repeated-*.npy")]) > 4
-
-
-def test_a_killed_search_goes_on_from_its_files(make_units: Make, tmp_path: Path) -> None:
-    units, folder = make_units([make_row(k, "a b c d e f " * (k + 2)) for k in range(9)], 2), tmp_path / "out"
-    once = found(units, folder, 3)
-    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
-    for lost in ("web-00002-000.marks.bounds.npy", "repeated-0000.bounds.npy", "web-00001-000.pieces.bounds.npy"):
-        (folder / lost).unlink()
-        (folder / lost.removesuffix(".bounds.npy")).write_bytes(b"cut short")
-        assert found(units, folder, 3) == once
-        (folder / lost.removesuffix(".bounds.npy")).unlink()
-        (folder / lost).unlink()
-        assert found(units, folder, 3) == once
-        assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name in whole} == whole
+    assert repeated_windows(units, folder, length) == expected({row["id"]: row["text"] for row in rows}, length)
 
 
 def suffix_array_marks(words: np.ndarray, length: int) -> np.ndarray:
@@ -154,22 +107,3 @@ def test_real_text_is_marked_as_by_a_suffix_array(make_units: Make, tmp_path: Pa
         "".join(t[a : a + 2_000] for t in rng.choices(texts, k=3) for a in [rng.randrange(500)]) for _ in range(60)
     ]
     assert check_against_suffix_array(texts, make_units, tmp_path / "out", 50) > 10_000
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1))))
-def test_twins_are_the_first_other_place(keys: list[tuple[int, int]]) -> None:
-    hashes, checks = (np.array([key[i] for key in keys], np.uint64) for i in (0, 1))
-    places = np.arange(len(keys), dtype=np.uint64)[::-1].copy()
-    nowhere = (1 << 64) - 1
-    assert twins(hashes, checks, places).tolist() == [
-        min((int(p) for p, k in zip(places, keys, strict=True) if k == key and p != place), default=nowhere)
-        for key, place in zip(keys, places, strict=True)
-    ]
-
-
-@given(st.lists(st.integers(0, (1 << 64) - 1) | st.sampled_from([0, 2, (1 << 64) - 1])), st.data())
-def test_a_set_has_what_was_put_in(values: list[int], data: st.DataObject) -> None:
-    held = data.draw(st.lists(st.sampled_from(values))) if values else []
-    wanted = np.array(values, np.uint64)
-    members = {value or 1 for value in held}  # 0 marks an empty slot, and is taken for 1
-    assert HashSet.of(np.array(held, np.uint64)).has(wanted).tolist() == [(value or 1) in members for value in values]
