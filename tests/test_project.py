@@ -72,7 +72,7 @@ def test_cleaners_holds_local_kinds_and_dedup_those_that_compare_documents_with_
 def test_every_test_that_docs_divergences_names_exists() -> None:
     text = (ROOT / "docs" / "divergences.md").read_text(encoding="utf-8")
     named = re.findall(r"`([\w/]+/test_\w+\.py)(?:::(test_\w+))?`", text)
-    assert len(named) > 40
+    assert len(named) > 30
     for path, test in named:
         assert f"def {test}" in (ROOT / "tests" / path).read_text(encoding="utf-8"), f"{path}::{test}"
     documents = (ROOT / "tests/conformance/test_divergences.py").read_text(encoding="utf-8")

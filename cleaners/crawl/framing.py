@@ -132,7 +132,7 @@ class Stream:
         self._num_taken -= len(content)
 
     def _skip_blank(self) -> bool:
-        """Skip line ends. Whether anything follows them."""
+        """Skip line ends, and return whether anything follows them."""
         while True:
             blank = _BLANK.match(self._buffer, self._next)
             assert blank is not None
@@ -165,7 +165,7 @@ class Stream:
         return b"".join(parts)
 
     def _seek_next(self) -> bool:
-        """Go to the next line that begins a record. Whether there is one."""
+        """Go to the next line that begins a record, and return whether there is one."""
         self._drop(1)
         while (match := self._form.next.search(self._buffer, self._next)) is None:
             self._drop(max(0, len(self._buffer) - self._next - self._form.longest))

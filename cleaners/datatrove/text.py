@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 
+from cleaners.kernels.fnv import fnv_of
 from cleaners.kernels.sentences import SENTENCE_ENDS
 from shards.compiled import kernel
 from shards.hash_table import table_size
@@ -20,8 +21,6 @@ PUNCTUATION = "\"#$%&'()*+,-/:;<=>@[\\]^_`{|}~«´»–—’“”„…∶━�
 
 SPACE, ALPHA, SYMBOL, BREAK = 1, 2, 4, 8
 
-_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
-_FNV_PRIME = np.uint64(0x100000001B3)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -63,9 +62,7 @@ def later_copies(data, starts, ends, n, units):
     mask = emptied(units, n)
     distinct, copies, chars = 0, 0, 0
     for u in range(n):
-        h = _FNV_OFFSET
-        for i in range(starts[u], ends[u]):
-            h = (h ^ np.uint64(data[i])) * _FNV_PRIME
+        h = fnv_of(data, starts[u], ends[u])
         if find(data, starts[u], ends[u], h, units, mask, distinct) == distinct:
             distinct += 1
         else:

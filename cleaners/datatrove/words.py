@@ -37,6 +37,7 @@ from cleaners.datatrove.affixes import (
     exceptions,
     traits,
 )
+from cleaners.kernels.fnv import FNV_START, fnv_of, fnv_step
 from shards.compiled import kernel
 from shards.hash_table import first_slot, slot_of
 from shards.segmenters import cutter
@@ -47,8 +48,6 @@ from shards.words import Words, identity
 # setting. Of the conformance documents, the Chinese one with fewest ideographs has .30, the other one with most .13.
 IDEOGRAPH_FRACTION = 0.2
 
-_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
-_FNV_PRIME = np.uint64(0x100000001B3)
 _last: list[tuple[pa.Array, Words]] = []  # the last text with its words, as in `shards.words`
 
 
@@ -116,10 +115,7 @@ def _hash_table(words: list[bytes]) -> np.ndarray:
 
 @kernel
 def _hash(word):
-    h = _FNV_OFFSET
-    for b in word:
-        h = (h ^ np.uint64(b)) * _FNV_PRIME
-    return h
+    return fnv_of(word, 0, len(word))
 
 
 @kernel(inline="always")
@@ -142,9 +138,7 @@ def _is_mark(b):
 @kernel
 def _find(data, start, end, keys):
     """The slot of data[start:end]; -1 if it is not a key."""
-    h = _FNV_OFFSET
-    for i in range(start, end):
-        h = (h ^ np.uint64(data[i])) * _FNV_PRIME
+    h = fnv_of(data, start, end)
     slot = _slot(keys, h)
     return slot if keys[slot] == h else -1
 
@@ -190,11 +184,11 @@ def _tokens(data, offsets, traits, keys, cuts, units, segmented_rows, segmented)
         while i < end:
             start = i
             lower = False  # whether the last character is
-            h = _FNV_OFFSET
+            h = FNV_START
             while i < end:
                 b = data[i]
                 if 0x61 <= b | 0x20 <= 0x7A:
-                    h = (h ^ np.uint64(b)) * _FNV_PRIME
+                    h = fnv_step(h, b)
                     lower = b >= 0x61
                     i += 1
                     continue
@@ -203,7 +197,7 @@ def _tokens(data, offsets, traits, keys, cuts, units, segmented_rows, segmented)
                     break
                 lower = traits[c] & LOWER != 0
                 while i < after:
-                    h = (h ^ np.uint64(data[i])) * _FNV_PRIME
+                    h = fnv_step(h, data[i])
                     i += 1
             plain_end = i
             while i < end:
@@ -222,7 +216,7 @@ def _tokens(data, offsets, traits, keys, cuts, units, segmented_rows, segmented)
             mark = data[plain_end] if plain_end + 1 == i else 0
             # Most words are plain, or plain with a mark after them: one token, or two.
             if start < plain_end and (plain_end == i or _is_mark(mark) or (mark == 0x2E and lower)):
-                if mark == 0x2E and _is_key((h ^ np.uint64(mark)) * _FNV_PRIME, keys):  # "etc."
+                if mark == 0x2E and _is_key(fnv_step(h, mark), keys):  # "etc."
                     plain_end = i
                 slot = _slot(keys, h)
                 if keys[slot] == h and (plain_end < i or mark != 0x2E):

@@ -6,6 +6,7 @@ A line ends at a newline and holds a word (`shards.words`). It begins at its fir
 import numpy as np
 import pyarrow as pa
 
+from cleaners.kernels.fnv import FNV_START, fnv_step
 from cleaners.kernels.sentences import count_sentences
 from shards.compiled import kernel
 from shards.unicode import NUMBER, PUNCTUATION, SYMBOL, classes, decode, lowercase, text_buffers
@@ -61,18 +62,18 @@ def line_table(data, rows, starts, ends, classes, lowercase):
 def _measure(data, starts, ends, classes, lowercase, out):
     start, end = starts[0], ends[-1]
     spaces, word_chars, longest, uppercase, numbers, numeric, unspaced = 0, 0, 0, 0, 0, 0, 0
-    h = np.uint64(0xCBF29CE484222325)  # FNV-1a over code points
+    h = FNV_START
     c = np.uint32(0)
     i = start
     for w in range(len(starts)):
         while i < starts[w]:
             c, i = decode(data, i)
-            h = (h ^ np.uint64(c)) * np.uint64(0x100000001B3)
+            h = fnv_step(h, c)
             spaces += 1
         chars = 0
         while i < ends[w]:
             c, i = decode(data, i)
-            h = (h ^ np.uint64(c)) * np.uint64(0x100000001B3)
+            h = fnv_step(h, c)
             chars += 1
             kind = classes[c]
             uppercase += lowercase[c] != c

@@ -20,6 +20,7 @@ repeat, so few positions are left after the 2-grams, and the nine sizes cost lit
 
 import numpy as np
 
+from cleaners.kernels.fnv import FNV_START, fnv_step
 from shards.compiled import kernel
 from shards.hash_table import first_slot, next_slot, table_size
 
@@ -33,8 +34,6 @@ METRICS = (
 )
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplication modulo 2^64 is invertible
-_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
-_FNV_PRIME = np.uint64(0x100000001B3)
 
 
 @kernel
@@ -121,11 +120,11 @@ def _tally(keys, num_keys, table, counts, slots, later):
 def _hash_words(data, starts, ends, num_words, words, before):
     """Set words[w] to the FNV-1a hash of each word's bytes, and before[w + 1] to the characters up to its end."""
     for w in range(num_words):
-        h = _FNV_OFFSET
+        h = FNV_START
         chars = 0
         for i in range(starts[w], ends[w]):
             b = data[i]
-            h = (h ^ np.uint64(b)) * _FNV_PRIME
+            h = fnv_step(h, b)
             chars += (b & 0xC0) != 0x80  # every byte but UTF-8 continuations
         words[w] = h
         before[w + 1] = before[w] + chars

@@ -6,6 +6,7 @@ Words are those of `shards.words`. Characters are code points of words. A line e
 import numpy as np
 import pyarrow as pa
 
+from cleaners.kernels.fnv import FNV_START, fnv_step
 from cleaners.kernels.lines import newline_in
 from shards.compiled import kernel
 from shards.unicode import IDEOGRAPH, LETTER, MARK, NUMBER, classes, decode, lowercase, text_buffers
@@ -89,20 +90,20 @@ def core_hash(data, start, end, classes, lowercase):
 
     A word of punctuation only is hashed whole.
     """
-    whole = np.uint64(0xCBF29CE484222325)  # FNV-1a over code points
+    whole = FNV_START
     core = whole
     core_end = whole
     started = False
     i = start
     while i < end:
         c, i = decode(data, i)
-        c = np.uint64(lowercase[c])
+        c = lowercase[c]
         kind = classes[c]
         inside = kind in (LETTER, NUMBER, MARK, IDEOGRAPH)
         started |= inside
-        whole = (whole ^ c) * np.uint64(0x100000001B3)
+        whole = fnv_step(whole, c)
         if started:
-            core = (core ^ c) * np.uint64(0x100000001B3)
+            core = fnv_step(core, c)
         if inside:
             core_end = core
     return core_end if started else whole

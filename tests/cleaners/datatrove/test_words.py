@@ -152,9 +152,9 @@ def test_japanese_is_cut_by_sudachi_with_punctuation_apart() -> None:
 def test_a_word_of_a_megabyte_is_cut_in_linear_time() -> None:
     tokens(["warm."])
     for word in ("x" * 1_000_000, "!" * 1_000_000, "." * 1_000_000, "a-" * 500_000, "a@a." * 250_000, "é" * 500_000):
-        began = time.perf_counter()
+        began = time.process_time()
         pieces_of_word = tokens([word])[0]
-        assert time.perf_counter() - began < 2
+        assert time.process_time() - began < 2
         assert "".join(pieces_of_word) == word
     assert len(tokens(["!" * 1_000_000])[0]) == 1_000_000
 
