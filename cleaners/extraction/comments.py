@@ -7,7 +7,7 @@ less than half of what it kept: of 790 labelled articles three gain, .02 to .17,
 
 import numpy as np
 
-from cleaners.extraction.features.columns import FEATURES
+from cleaners.extraction.features.columns import WholePage
 from cleaners.extraction.features.hashing import hash_of
 from cleaners.extraction.html.tags import HEADING, RULES
 from shards.compiled import kernel
@@ -38,9 +38,6 @@ _HEADINGS = np.array(
 )
 _PAIRS = np.array([[hash_of(c) for c in pair] for pair in "评论 評論 留言 跟帖 跟贴 コメ".split()], np.uint32)
 _MOST_WORDS, _MOST_CHARACTERS = 3, 8
-_KIND, _LD_ARTICLE, _LD_FORUM = (
-    list(FEATURES).index(name) for name in ("page_kind", "page_ld_article", "page_ld_forum")
-)
 _MIN_WORDS = 4
 _MOST_LINKS = 0.5  # share of the block's text in links
 _MOST_OF_PAGE = 0.9  # an element with more of the page's text is named for what it may have, not for what it is
@@ -95,10 +92,10 @@ def _mark_below(nodes, containers, heading, inside):
 
 
 @kernel
-def leave_out_comments(page, containers, facts, chosen):
-    """Where the page declares itself an article; `facts` are the features of any of its blocks."""
-    is_article = facts[_KIND] == 0 or facts[_LD_ARTICLE] > 0
-    if not is_article or facts[_LD_FORUM] > 0:
+def leave_out_comments(page, containers, features, chosen):
+    """Drop comments from `chosen` if the page declares itself an article. `features` are those of any block."""
+    is_article = features[WholePage.KIND] == 0 or features[WholePage.LD_ARTICLE] > 0
+    if not is_article or features[WholePage.LD_FORUM] > 0:
         return
     measures = page.measured.measures
     inside = in_comments(page, containers)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cleaners.extraction.features.columns import LIKENESS_AT
+from cleaners.extraction.features.columns import Likeness
 from cleaners.extraction.features.hashing import element_signatures
 from cleaners.extraction.features.measures import MAX_WORDS, hash_words
 from cleaners.extraction.html import tags
@@ -72,12 +72,12 @@ def write_likeness(data, page, x):
         parent = max(nodes[i].parent, 0)
         grandparent = max(nodes[parent].parent, 0)
         row = x[b]
-        row[LIKENESS_AT] = alike[elements[i]]
-        row[LIKENESS_AT + 1] = alike[elements[parent]]
-        row[LIKENESS_AT + 2] = alike[elements[grandparent]]
-        row[LIKENESS_AT + 3] = siblings[elements[i]]
-        row[LIKENESS_AT + 4] = most[elements[i]]
-        row[LIKENESS_AT + 5] = copies[b]
+        row[Likeness.ALIKE] = alike[elements[i]]
+        row[Likeness.PARENTS_ALIKE] = alike[elements[parent]]
+        row[Likeness.GRANDPARENTS_ALIKE] = alike[elements[grandparent]]
+        row[Likeness.SIBLINGS_ALIKE] = siblings[elements[i]]
+        row[Likeness.MOST_SIBLINGS_ALIKE] = most[elements[i]]
+        row[Likeness.COPIES] = copies[b]
         number = measured.offsets[b + 1] - measured.offsets[b]
         if num_title and 0 < number < MAX_WORDS:
             common = 0
@@ -86,7 +86,7 @@ def write_likeness(data, page, x):
                     if measured.words[k] == title[j]:
                         common += 1
                         break
-            row[LIKENESS_AT + 6] = common / number * min(1.0, common / max(1.0, num_title * 0.5))
+            row[Likeness.TITLE_OVERLAP] = common / number * min(1.0, common / max(1.0, num_title * 0.5))
 
 
 @kernel
