@@ -103,9 +103,8 @@ def train(
         import lightgbm  # noqa: F401
     except ImportError:
         raise UserError("training needs LightGBM: pip install 'gristmill[extractor]'") from None
-    from cleaners.extraction.training.fit import Settings
-    from cleaners.extraction.training.run import data_cards, prepared_pages
-    from cleaners.extraction.training.run import train as fit_and_save
+    from cleaners.extraction.training.fit import TrainingSettings
+    from cleaners.extraction.training.train import data_cards, prepared_pages, train_extractor
     from pipelines.tuning.extractor_report import write_report
 
     pages: list[dict[str, Any]] = []
@@ -120,7 +119,7 @@ def train(
     where = ", ".join(map(str, labelled))
     prepared = prepared_pages(labelled_pages(warcs, pages, where, tell), num_pages(pages), tell)
     try:
-        model, card = fit_and_save(prepared, folder, Settings(), data_cards(prepared), tell)
+        model, card = train_extractor(prepared, folder, TrainingSettings(), data_cards(prepared), tell)
         write_report(model.with_suffix(".html"), card)
     except RunError as error:
         if not isinstance(cause := error.__cause__, OSError):

@@ -1,4 +1,4 @@
-"""The features of a page's blocks, by `columns`.
+"""The features of a page's blocks: a row a block, with the columns of `columns`.
 
 page ──parse──▶ tree ──▶ blocks ──▶ measures of the text ─┐
                   └──▶ tokens of class, id, role ─────────┼──▶ float32[blocks, features]
@@ -31,7 +31,7 @@ from cleaners.extraction.features.columns import (
 from cleaners.extraction.features.linear import score_of_path, score_of_words
 from cleaners.extraction.features.page import next_container
 from cleaners.extraction.features.page_features import write_page_features
-from cleaners.extraction.features.template_counts import write_likeness
+from cleaners.extraction.features.template_counts import write_template_counts
 from cleaners.extraction.html.nodes import ARIA_HIDDEN, HIDDEN
 from cleaners.extraction.html.tags import HEADING, RULES, TAGS, TEXT, VERBATIM
 from shards.compiled import kernel
@@ -41,7 +41,7 @@ _H1 = TAGS["h1"]
 
 @kernel
 def features_of(data, page, containers, path_weights, word_weights):
-    """float32[blocks, NUM_FEATURES]"""
+    """float32[blocks, NUM_FEATURES]: the features of all blocks of a `ParsedPage`."""
     x = np.zeros((len(page.blocks), NUM_FEATURES), np.float32)
     if len(x):
         _write_own(page, x)
@@ -49,7 +49,7 @@ def features_of(data, page, containers, path_weights, word_weights):
         _write_scores(page, path_weights, word_weights, x)
         _write_positions(page, x)
         _write_containers(page, containers, x)
-        write_likeness(data, page, x)
+        write_template_counts(data, page, x)
         _write_neighbours(x)
         _write_windows(page, x)
         write_page_features(data, page, containers, x)
@@ -78,7 +78,7 @@ def _write_own(page, x):
         row[Own.COPYRIGHT] = m.copyright
         row[Own.CURRENCY] = m.currency
         row[Own.BREAKS] = m.breaks
-        row[Own.TEXTS] = blocks[b].behind - blocks[b].first
+        row[Own.TEXTS] = blocks[b].end - blocks[b].first
         row[Own.BEYOND_ASCII] = m.beyond_ascii / chars
         row[Own.BOLD_SHARE] = m.bold_chars / chars
         row[Own.HIDDEN_TEXT] = m.hidden
@@ -153,46 +153,46 @@ def _write_positions(page, x):
         total += measures[b].chars
         if h1 < 0 and nodes[page.blocks[b].element].tag == _H1:
             h1 = b
-    before = np.float32(0)
-    last, level = -99, 0
+    chars_before = np.float32(0)
+    last_heading, level = -99, 0
     words = np.float32(0)
     heading_score = np.float32(0)
     for b in range(number):
         tag, row = nodes[page.blocks[b].element].tag, x[b]
         is_heading = RULES[tag] & HEADING != 0
         if is_heading:
-            last, level, words = b, LEVELS[tag], np.float32(0)
+            last_heading, level, words = b, LEVELS[tag], np.float32(0)
             heading_score = row[Score.TEXT_SCORE]
         row[Position.INDEX] = b
         row[Position.SHARE_OF_BLOCKS] = b / number
-        row[Position.SHARE_OF_TEXT] = before / max(total, np.float32(1))
+        row[Position.SHARE_OF_TEXT] = chars_before / max(total, np.float32(1))
         row[Position.AFTER_H1] = 0 if h1 < 0 else 1 if b > h1 else 2 if b == h1 else 3
-        row[Position.SINCE_HEADING] = min(b - last, 99)
+        row[Position.SINCE_HEADING] = min(b - last_heading, 99)
         row[Position.HEADING_LEVEL] = level
         row[Position.HEADING] = is_heading
         row[Position.SINCE_H1] = b - h1 if h1 >= 0 else -999
         row[Position.TO_END] = number - b
         row[Position.WORDS_SINCE_HEADING] = words
         row[Position.HEADING_SCORE] = heading_score
-        before += measures[b].chars
+        chars_before += measures[b].chars
         words += measures[b].words
 
 
 @kernel
 def _write_containers(page, containers, x):
-    chars, link_chars, held, prose = containers
+    chars, link_chars, num_blocks, prose = containers
     total = max(chars[0], np.float32(1))
     for b in range(len(x)):
         i = np.int64(page.blocks[b].element)
-        for level in range(NUM_CONTAINERS):
-            at = CONTAINERS_AT + level * CONTAINER_WIDTH
+        for k in range(NUM_CONTAINERS):
+            at = CONTAINERS_AT + k * CONTAINER_WIDTH
             own = max(chars[i], np.float32(1))
             x[b, at + Container.LOG_CHARS] = np.log(1 + chars[i])
             x[b, at + Container.LINK_SHARE] = link_chars[i] / own
-            x[b, at + Container.BLOCKS] = held[i]
+            x[b, at + Container.BLOCKS] = num_blocks[i]
             x[b, at + Container.SHARE] = chars[i] / total
             x[b, at + Container.PROSE_SHARE] = prose[i] / own
-            i = next_container(page.tree.nodes, held, i)
+            i = next_container(page.tree.nodes, num_blocks, i)
 
 
 @kernel

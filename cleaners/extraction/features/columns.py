@@ -4,7 +4,7 @@ Each group of features is an enum whose members are the columns, so that a kerne
 member moves all later columns. Two groups repeat, once a container and once a neighbour; their members count from the
 first column of a repetition.
 
-    row   Own | Element | Around | Position | 5 × Container | Likeness | 4 × Neighbour | Window | Score | WholePage
+    row   Own | Element | Around | Position | 5 × Container | TemplateCount | 4 × Neighbour | Window | Score | WholePage
                                               CONTAINERS_AT             NEIGHBOURS_AT
 
 Shares are of characters without white space, from 0 to 1. "Container" k of a block is the k-th element around it that
@@ -140,7 +140,7 @@ class Container(Column):
 CONTAINERS_AT, CONTAINER_WIDTH = end_of(Position), len(Container)
 
 
-class Likeness(Column):
+class TemplateCount(Column):
     """Elements and blocks of the page that are similar."""
 
     first = nonmember(CONTAINERS_AT + NUM_CONTAINERS * CONTAINER_WIDTH)
@@ -163,7 +163,7 @@ class Neighbour(Column):
     TAG = "group of the element"
 
 
-NEIGHBOURS_AT, NEIGHBOUR_WIDTH = end_of(Likeness), len(Neighbour)
+NEIGHBOURS_AT, NEIGHBOUR_WIDTH = end_of(TemplateCount), len(Neighbour)
 
 
 class Window(Column):
@@ -223,7 +223,7 @@ class WholePage(Column):
 FEATURES: dict[str, str] = meanings(Own) | meanings(Element) | meanings(Around) | meanings(Position)
 for _k in range(1, NUM_CONTAINERS + 1):
     FEATURES |= meanings(Container, f"container{_k}_", f"container {_k}: ")
-FEATURES |= meanings(Likeness)
+FEATURES |= meanings(TemplateCount)
 for _offset in OFFSETS:
     FEATURES |= meanings(Neighbour, f"block{_offset:+}_", f"block {_offset:+}, -1 without: ")
 FEATURES |= meanings(Window) | meanings(Score) | meanings(WholePage, "page_")

@@ -13,6 +13,7 @@ import numpy as np
 
 from cleaners.extraction.features.columns import Column, end_of, meanings
 from cleaners.extraction.features.page import next_container
+from cleaners.extraction.features.template_counts import first_equal
 from cleaners.extraction.html.tags import HEADING, RULES
 from shards.compiled import kernel
 
@@ -72,13 +73,13 @@ _FADE_WORDS, _MOST_FADE = np.float32(30), np.float32(40)
 
 @kernel
 def weight_of(words):
-    """What a block weighs: a line without words is not nothing."""
+    """The weight of a block by its words. A line without words weighs something, too."""
     return words + np.float32(0.5)
 
 
 @kernel
 def context_of(page, containers, signatures, p):
-    """float32[blocks, NUM_CONTEXT]; `signatures` of `signatures_with_parents`, `p` float32[blocks]."""
+    """float32[blocks, NUM_CONTEXT]. `signatures` are those of `signatures_with_parents`, `p` is float32[blocks]."""
     nodes, blocks, measures = page.tree.nodes, page.blocks, page.measured.measures
     number = len(p)
     x = np.zeros((number, NUM_CONTEXT), np.float32)
@@ -110,8 +111,8 @@ def context_of(page, containers, signatures, p):
         if f1 >= best_f1 and held[i] > 0:
             best, best_f1 = i, f1
 
-    alike, alike_main = _sums_by(signatures, blocks, weight, main)
-    before, behind = _faded(p, weight)
+    alike, alike_main = _sums_by_signature(signatures, blocks, weight, main)
+    before, after = _faded(p, weight)
     heading_p, heading = np.float32(-1), -99
     main_before = np.float32(0)
     for b in range(number):
@@ -135,7 +136,7 @@ def context_of(page, containers, signatures, p):
         row[OfPage.ALIKE_P] = _mean_of_others(alike_main[b] - main[b], alike[b] - weight[b])
         row[OfPage.ALIKE_WORDS] = alike[b]
         row[OfPage.P_BEFORE] = before[b]
-        row[OfPage.P_BEHIND] = behind[b]
+        row[OfPage.P_BEHIND] = after[b]
         row[OfPage.HEADING_P] = heading_p
         row[OfPage.HEADING_DISTANCE] = min(b - heading, 99)
         if RULES[nodes[blocks[b].element].tag] & HEADING:
@@ -146,7 +147,7 @@ def context_of(page, containers, signatures, p):
         row[OfPage.MAIN_SHARE] = all_main / all_words
         row[OfPage.MOST] = most
         row[OfPage.P_BY_MOST] = p[b] / max(most, np.float32(1e-6))
-        row[OfPage.IN_BEST] = best <= blocks[b].element < nodes[best].behind
+        row[OfPage.IN_BEST] = best <= blocks[b].element < nodes[best].after
         row[OfPage.BEST_F1] = best_f1
         row[OfPage.SINCE_FIRST] = b - first if first >= 0 else -999
         row[OfPage.TO_LAST] = last - b if last >= 0 else -999
@@ -160,37 +161,26 @@ def _mean_of_others(main, weight):
 
 @kernel
 def _faded(p, weight):
-    """(before, behind) float32[blocks]: exponentially weighted means, the block itself left out."""
+    """(before, after) float32[blocks]: exponentially weighted means of p on each side of a block, without its own."""
     number = len(p)
-    before, behind = np.empty(number, np.float32), np.empty(number, np.float32)
-    for out, first, behind_last, step in ((before, 0, number, 1), (behind, number - 1, -1, -1)):
+    before, after = np.empty(number, np.float32), np.empty(number, np.float32)
+    for out, first, end, step in ((before, 0, number, 1), (after, number - 1, -1, -1)):
         total_main, total = np.float32(0), np.float32(1e-3)
-        for b in range(first, behind_last, step):
+        for b in range(first, end, step):
             out[b] = total_main / total
             fade = np.exp(-min(weight[b], _MOST_FADE) / _FADE_WORDS)
             total_main = total_main * fade + weight[b] * p[b]
             total = total * fade + weight[b]
-    return before, behind
+    return before, after
 
 
 @kernel
-def _sums_by(signatures, blocks, weight, main):
-    """(words, main words) float32[blocks] of all blocks whose elements have one signature."""
+def _sums_by_signature(signatures, blocks, weight, main):
+    """(words, main words) float32[blocks]: sums over all blocks whose elements have the signature of the block's."""
     number = len(blocks)
-    size = 1
-    while size < 2 * number + 2:
-        size *= 2
-    slots = np.full(size, -1, np.int32)
-    firsts = np.empty(number, np.int32)
+    firsts = first_equal(signatures[blocks["element"]])
     words, mains = np.zeros(number, np.float32), np.zeros(number, np.float32)
     for b in range(number):
-        key = signatures[blocks[b].element]
-        slot = np.int64((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & (size - 1)
-        while slots[slot] >= 0 and signatures[blocks[slots[slot]].element] != key:
-            slot = (slot + 1) & (size - 1)
-        if slots[slot] < 0:
-            slots[slot] = b
-        firsts[b] = slots[slot]
         words[firsts[b]] += weight[b]
         mains[firsts[b]] += main[b]
     for b in range(number):

@@ -1,4 +1,4 @@
-"""What the model is told of the page as a whole, the same of each block."""
+"""Features of the page as a whole: `WholePage`, the same for each block."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ _LD_TYPES = {
 }
 _LD_NAMES = np.array([hash_of(name) for names in _LD_TYPES.values() for name in names.split()], np.uint32)
 _LD_COLUMNS = np.array([column for column, names in _LD_TYPES.items() for _ in names.split()], np.int64)
-_MAX_LD = 50  # that are counted of a group
+_MAX_LD = 50  # types of a group that are counted
 
 
 @kernel
@@ -99,7 +99,7 @@ def _count_ld_types(data, tree, node, row):
     kind = attribute_of(tree, node, attributes.TYPE)
     if kind < 0 or _hash_small(data, tree.attributes[kind].start, tree.attributes[kind].end) != _LD_TYPE:
         return
-    if tree.nodes[node].behind == node + 1:
+    if tree.nodes[node].after == node + 1:
         return
     i, end = tree.nodes[node + 1].start, tree.nodes[node + 1].end
     while i + 7 < end:
