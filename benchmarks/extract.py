@@ -1,7 +1,8 @@
 """Extraction engines on labelled pages, one core, all in one run: `make bench-extract`.
 
-F1 is over the multiset of words, macro mean over pages. The shipped model was trained on the pages that have labels, so
-its figures on them are those across folds, of its card: each page by a model that saw no page of its host.
+F1 is over the multiset of words, the macro mean over pages. The shipped model was trained on the labelled pages. So
+its figures on them are those across folds, from its card: each page is scored by a model that saw no page of its
+host.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from cleaners.extraction.training.score import Scores
 from cleaners.language import language_model_path, load_model, predict
 from pipelines.tuning.extractor import engine_of
 
+_SETS = ("wcxb-dev", "readability", "trafilatura-eval")
 _FIRST_CALL = """
 import json, sys, time
 began = time.perf_counter()
@@ -35,25 +37,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--files", type=int, default=2, help="WARC files of the crawl that are timed end to end")
-    given = parser.parse_args()
+    options = parser.parse_args()
     data = real_crawl()
     rows = Rows("extract")
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {0})
-    first_call(rows, given.repeats)
+    first_call(rows, options.repeats)
     engines(rows, data)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         some = folder / "crawl"
         some.mkdir()
-        for file in sorted((data / "crawl").glob("*.warc.gz"))[: given.files]:
+        for file in sorted((data / "crawl").glob("*.warc.gz"))[: options.files]:
             (some / file.name).symlink_to(file)
-        clean.end_to_end(rows, some, folder, given.repeats, ("gristmill",))
+        clean.end_to_end(rows, some, folder, options.repeats, ("gristmill",))
     rows.write()
 
 
 def first_call(rows: Rows, repeats: int) -> None:
-    """In a new process, compiled kernels in their cache, as `gristmill models` leaves them."""
+    """Time the first call in a new process, with compiled kernels in their cache as `gristmill models` leaves them."""
     command = [sys.executable, "-c", _FIRST_CALL]
     run_on("0", command)
     for part, what in enumerate(("import", "load the model", "first page")):
@@ -73,15 +75,15 @@ def engines(rows: Rows, data: Path) -> None:
     scores = {name: Scores() for name in run}
     num_bytes = 0
     for page in crawl_pages([str(data / "crawl")], truth, lambda line: print(line, file=sys.stderr)):
-        given = page.truth | {"set": "German snippets"} if page.url in german else page.truth
+        labels = page.truth | {"set": "German snippets"} if page.url in german else page.truth
         num_bytes += len(page.html.encode())
         for name, engine in run.items():
-            scores[name].add(engine, page.html, page.url, given)
-    found = {name: of.summary() for name, of in scores.items()}
+            scores[name].add(engine, page.html, page.url, labels)
+    summaries = {name: score.summary() for name, score in scores.items()}
     card = json.loads(model_path().with_suffix(".json").read_bytes())
-    ours = found["gristmill"]
+    ours = summaries["gristmill"]
     for peer in list(run)[1:]:
-        theirs = found[peer]
+        theirs = summaries[peer]
         dev = card["by_set"]["wcxb-dev"]["f1"]
         rows.add("F1 on wcxb-dev, across folds, against " + peer, dev, theirs["by_set"]["wcxb-dev"], "F1")
         for kind in card["by_type"]:
@@ -95,15 +97,12 @@ def engines(rows: Rows, data: Path) -> None:
         rows.add(what, ours["ms_per_page"], theirs["ms_per_page"], "ms", less_is_better=True)
 
 
-_SETS = ("wcxb-dev", "readability", "trafilatura-eval")
-
-
 def _german(truth: list[dict[str, object]]) -> set[str]:
-    """Addresses whose snippets the language model takes for German."""
+    """Addresses of pages whose snippets are German by the language model."""
     pages = [page for page in truth if page["set"] == "trafilatura-eval"]
     texts = [" ".join([*page["with"], *page["without"]]) for page in pages]  # type: ignore[misc]
-    told = predict(load_model(language_model_path()), texts)
-    return {str(page["url"]) for page, (language, _) in zip(pages, told, strict=True) if language == "de"}
+    predicted = predict(load_model(language_model_path()), texts)
+    return {str(page["url"]) for page, (language, _) in zip(pages, predicted, strict=True) if language == "de"}
 
 
 def _fast(html: str, url: str) -> str:

@@ -1,11 +1,11 @@
-"""Which blocks are the main text: those whose whole has the greatest expected F1, each text once.
+"""The choice of the main text: the set of blocks with the greatest expected F1, each text once.
 
 Take blocks by falling share of main text p. With w words each, the first k have the expected F1
 
     2 Σ w·p over the first k  /  (Σ w over the first k + Σ w·p over all),
 
-which rises while p is above half of it. So the bound follows the page: high on a clear article, low where all is
-doubtful (Ye et al. 2012, "Optimizing F-measure", §3). A fixed bound costs .02 of F1.
+which rises while p is above half of it. So the threshold follows the page: it is high on a clear article, and low where
+all is doubtful (Ye et al. 2012, "Optimizing F-measure", §3). A fixed threshold costs .02 of F1.
 """
 
 import numpy as np
@@ -14,13 +14,13 @@ from cleaners.extraction.features.context import weight_of
 from shards.compiled import kernel
 from shards.hash_table import first_slot, next_slot, table_size
 
-LEAST = np.float32(0.2)  # below, a block is no main text whatever else the page has
+MIN_P = np.float32(0.2)  # a block with less is no main text, whatever else the page has
 COPY_WORDS = 4  # shorter equal lines are no copies: labels, code, cells of tables
 
 
 @kernel
 def choose(measures, p):
-    """bool[blocks]"""
+    """bool[blocks]: the blocks whose p reaches the threshold of the page."""
     number = len(p)
     chosen = np.zeros(number, np.bool_)
     all_main = np.float64(0)
@@ -28,22 +28,22 @@ def choose(measures, p):
         all_main += weight_of(measures[b].words) * p[b]
     order = np.argsort(-p, kind="mergesort")
     words = main = best = np.float64(0)
-    bound = np.float32(2)
+    threshold = np.float32(2)
     for b in order:
         words += weight_of(measures[b].words)
         main += weight_of(measures[b].words) * p[b]
         f1 = 2 * main / (words + all_main + 1e-9)
         if f1 > best:
-            best, bound = f1, p[b]
-    bound = max(bound, LEAST)
+            best, threshold = f1, p[b]
+    threshold = max(threshold, MIN_P)
     for b in range(number):
-        chosen[b] = p[b] >= bound and measures[b].chars > 0
+        chosen[b] = p[b] >= threshold and measures[b].chars > 0
     return chosen
 
 
 @kernel
 def expected_f1(measures, p, chosen):
-    """Of a choice of blocks, from 0 to 1: how sure the model is that it is right."""
+    """The expected F1 of a choice of blocks, from 0 to 1: how sure the model is that it is right."""
     words = main = all_main = np.float64(0)
     for b in range(len(p)):
         weight = weight_of(measures[b].words)
@@ -56,7 +56,7 @@ def expected_f1(measures, p, chosen):
 
 @kernel
 def drop_copies(measures, chosen):
-    """Of chosen blocks of one text, `COPY_WORDS` or longer, the first that is not hidden stays, or the first.
+    """Choose equal texts of at least `COPY_WORDS` words once: the first that is not hidden, else the first.
 
     Pages hold their text twice for phones and screens, in quotes, teasers and folded parts: .004 of F1.
     """

@@ -1,19 +1,19 @@
-"""What readers wrote below an article: blocks that an element named for comments holds, or that follow a heading that
-says so.
+"""Readers' comments below an article: blocks in an element that is named for comments, or after a heading that is.
 
-The model leaves most of it out. On pages that declare themselves articles, what it kept of comments goes where it is
-less than half of what it kept: of 790 labelled articles three gain, .02 to .17, and none loses.
+The model leaves most of them out. On pages that declare themselves articles, the comments that it chose are left out,
+too, if they are less than half of what it chose: of 790 labelled articles three gain .02 to .17, and none loses.
 """
 
 import numpy as np
 
-from cleaners.extraction.features.columns import FEATURES
+from cleaners.extraction.features.columns import WholePage
 from cleaners.extraction.features.hashing import hash_of
 from cleaners.extraction.html.tags import HEADING, RULES
 from shards.compiled import kernel
 
-# Tokens of class, id or itemprop (`hashing.path_tokens`) of a list of comments or of one. Parts are tokens too, for
-# id="comment-123" and "user-comments"; so "comment-count" is in, which has few words, and "has-comments" with most.
+# Tokens of class, id or itemprop (`hashing.path_tokens`) of a list of comments or of one comment. Parts are tokens too,
+# for id="comment-123" and "user-comments". So "comment-count" counts, which has few words, and so does "has-comments",
+# which has most of the page (`_MAX_SHARE`).
 _NAMES = np.array(
     [
         hash_of(name) ^ (0x9E3779B9 if "-" in name or "_" in name else 0)
@@ -25,7 +25,7 @@ _NAMES = np.array(
     ],
     np.uint32,
 )
-# Words of a heading over comments: one of these among three at most, or one of the pairs among eight characters.
+# Words of a heading over comments: one of these among at most three, or one of the pairs among eight characters.
 _HEADINGS = np.array(
     [
         hash_of(word)
@@ -37,24 +37,21 @@ _HEADINGS = np.array(
     np.uint32,
 )
 _PAIRS = np.array([[hash_of(c) for c in pair] for pair in "评论 評論 留言 跟帖 跟贴 コメ".split()], np.uint32)
-_MOST_WORDS, _MOST_CHARACTERS = 3, 8
-_KIND, _LD_ARTICLE, _LD_FORUM = (
-    list(FEATURES).index(name) for name in ("page_kind", "page_ld_article", "page_ld_forum")
-)
+_MAX_WORDS, _MAX_CHARACTERS = 3, 8
 _MIN_WORDS = 4
-_MOST_LINKS = 0.5  # share of the block's text in links
-_MOST_OF_PAGE = 0.9  # an element with more of the page's text is named for what it may have, not for what it is
+_MAX_LINK_SHARE = 0.5  # of the block's text
+_MAX_SHARE = 0.9  # of the page's text: an element with more is named for comments that it may have among other things
 
 
 @kernel
 def in_comments(page, containers):
-    """bool[blocks]"""
+    """bool[blocks]: whether a block is part of the comments, their buttons and names included."""
     nodes = page.tree.nodes
     inside = np.zeros(len(nodes), np.bool_)
-    most = _MOST_OF_PAGE * containers.chars[0]
+    max_chars = _MAX_SHARE * containers.chars[0]
     for i in range(1, len(nodes)):
         inside[i] = inside[nodes[i].parent]
-        if inside[i] or containers.chars[i] > most:
+        if inside[i] or containers.chars[i] > max_chars:
             continue
         for k in range(page.token_offsets[i], page.token_offsets[i + 1]):
             for name in _NAMES:
@@ -73,21 +70,21 @@ def in_comments(page, containers):
 def _says_comments(measured, b):
     words = measured.words[measured.offsets[b] : measured.offsets[b + 1]]
     for k in range(len(words)):
-        if len(words) <= _MOST_WORDS and (words[k] == _HEADINGS).any():
+        if len(words) <= _MAX_WORDS and (words[k] == _HEADINGS).any():
             return True
         for pair in _PAIRS:
-            if len(words) <= _MOST_CHARACTERS and words[k] == pair[1] and k and words[k - 1] == pair[0]:
+            if len(words) <= _MAX_CHARACTERS and words[k] == pair[1] and k and words[k - 1] == pair[0]:
                 return True
     return False
 
 
 @kernel
 def _mark_below(nodes, containers, heading, inside):
-    """Mark what follows a heading where it stands, down to the next of its level or above."""
+    """Set `inside` of all nodes from a heading to the next heading of its level or above."""
     top = heading
     while top > 1 and containers.chars[nodes[top].parent] <= containers.chars[heading]:
         top = nodes[top].parent
-    for i in range(nodes[top].behind, nodes[nodes[top].parent].behind):
+    for i in range(nodes[top].after, nodes[nodes[top].parent].after):
         tag = nodes[i].tag
         if RULES[tag] & HEADING and tag <= nodes[heading].tag:
             break
@@ -95,10 +92,10 @@ def _mark_below(nodes, containers, heading, inside):
 
 
 @kernel
-def leave_out_comments(page, containers, facts, chosen):
-    """Where the page declares itself an article; `facts` are the features of any of its blocks."""
-    is_article = facts[_KIND] == 0 or facts[_LD_ARTICLE] > 0
-    if not is_article or facts[_LD_FORUM] > 0:
+def leave_out_comments(page, containers, features, chosen):
+    """Drop comments from `chosen` if the page declares itself an article. `features` are those of any block."""
+    is_article = features[WholePage.KIND] == 0 or features[WholePage.LD_ARTICLE] > 0
+    if not is_article or features[WholePage.LD_FORUM] > 0:
         return
     measures = page.measured.measures
     inside = in_comments(page, containers)
@@ -113,7 +110,7 @@ def leave_out_comments(page, containers, facts, chosen):
 
 @kernel
 def comment_blocks(page, containers):
-    """bool[blocks]: sentences of readers. Buttons, names and dates are none."""
+    """bool[blocks]: the sentences in comments, without buttons, names and dates."""
     measures = page.measured.measures
     out = in_comments(page, containers)
     for b in range(len(measures)):
@@ -121,7 +118,7 @@ def comment_blocks(page, containers):
         out[b] = (
             out[b]
             and m.words >= _MIN_WORDS
-            and m.link_chars <= _MOST_LINKS * m.chars
+            and m.link_chars <= _MAX_LINK_SHARE * m.chars
             and (m.punctuation > 0 or m.words > 2 * _MIN_WORDS)
             and not m.hidden
         )

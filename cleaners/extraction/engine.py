@@ -1,9 +1,9 @@
-"""The engine `gristmill`: pages in, main text out, a whole batch at a time.
+"""The engine `gristmill`: the main text of pages, a batch at a time.
 
-    bytes ──read_page──▶ blocks ──features──▶ first trees ──context──▶ second trees ──choose──▶ write_page ──▶ text
+    bytes ──read_page──▶ blocks ──features──▶ first forest ──context──▶ second forest ──choose──▶ blocks ──▶ text
 
-No child process guards it: time is linear in the bytes of a page, memory is bounded by them, and nothing that a page
-says makes it loop. Pages do not know of each other: a text is the same in any batch and any order.
+No child process guards it. Time is linear in the bytes of a page, memory is bounded by them, and nothing in a page
+makes it loop. Pages are independent: a text is the same in any batch and any order.
 """
 
 from collections.abc import Sequence
@@ -22,59 +22,63 @@ from cleaners.extraction.features.template_counts import signatures_with_parents
 from cleaners.extraction.forest import predict
 from cleaners.extraction.html.tree import parse
 from cleaners.extraction.json_ld import article_body
-from cleaners.extraction.markdown import page_text
+from cleaners.extraction.markdown import formatted_text
 from cleaners.extraction.model import Model, load_model, model_path
-from cleaners.extraction.page_metadata import PageData, page_data
-from cleaners.extraction.plain_text import max_page_bytes, write_page
+from cleaners.extraction.page_metadata import PageMetadata, page_metadata
+from cleaners.extraction.plain_text import max_plain_text_bytes, write_plain_text
 from shards.compiled import kernel
 
-MIN_WORDS = 25.0  # of the chosen blocks; with fewer, text that scripts carry is looked for
-_TIMES_LONGER = 4  # than the blocks such text must be: theirs may say "Loading", or be news of two sentences
+MIN_WORDS = 25.0  # of the chosen blocks; with fewer, the scripts of the page are searched for text
+_TIMES_LONGER = 4  # than the blocks text of scripts must be: blocks may say "Loading", or be news of two sentences
+
+BLOCKS, CHOSEN_WORDS, WORDS, EXPECTED_F1 = range(4)  # columns of `extract_batch`
 
 
 @dataclass(frozen=True)
 class Options:
+    """The form of the text."""
+
     markdown: bool = False  # else plain lines
     links: bool = False  # as [text](address)
-    comments: bool = False  # keep what readers wrote below
+    comments: bool = False  # keep readers' comments
 
 
 class Extracted(NamedTuple):
-    """What is known of one page's extraction."""
+    """The text of one page and how sure it is."""
 
     text: str
     num_blocks: int
     share_kept: float  # words of the chosen blocks by those of all; 0 of a page without words
     expected_f1: float  # of the choice of blocks, from 0 to 1: how sure the model is
-    from_scripts: bool  # the text is not that of the blocks, but stood in JSON-LD or the data of a script
+    from_scripts: bool  # the text comes from JSON-LD or the data of a script, not from blocks
 
 
 def extract(pages: Sequence[bytes], options: Options, model: Model | None = None) -> list[Extracted]:
-    """Of `pages`, each valid UTF-8, in their order."""
+    """Extract `pages`, each in valid UTF-8. The results are in their order."""
     if not pages:
         return []
     model = model or load_model(model_path())
     offsets = np.cumsum([0, *map(len, pages)])
     data = np.frombuffer(b"".join(pages), np.uint8)
-    text, ends, facts = extract_batch(data, offsets, model, options.comments)
+    text, ends, counts = extract_batch(data, offsets, model, options.comments)
     utf8 = text.tobytes()
     out = []
     for row, (page, begin, end) in enumerate(zip(pages, [0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
-        num_blocks, chosen_words, words, expected = facts[row].tolist()
-        found, from_scripts = utf8[begin:end].decode(), False
-        if chosen_words < MIN_WORDS and len(body := _from_scripts(page)) > _TIMES_LONGER * len(found):
-            found, from_scripts = body, True
+        num_blocks, chosen_words, words, f1 = counts[row].tolist()
+        page_text, from_scripts = utf8[begin:end].decode(), False
+        if chosen_words < MIN_WORDS and len(body := _from_scripts(page)) > _TIMES_LONGER * len(page_text):
+            page_text, from_scripts = body, True
         elif options.markdown or options.links:
-            found = _formatted(page, model, options)
+            page_text = _formatted(page, model, options)
         share = chosen_words / words if words else 0.0
-        out.append(Extracted(found, int(num_blocks), share, expected, from_scripts))
+        out.append(Extracted(page_text, int(num_blocks), share, f1, from_scripts))
     return out
 
 
-def declared(page: bytes, url: str, max_date: str) -> PageData:
-    """Title, date and the like of a page in valid UTF-8: see `page_data`."""
+def declared(page: bytes, url: str, max_date: str) -> PageMetadata:
+    """Title, date and other metadata of a page in valid UTF-8; see `page_metadata`."""
     data = np.frombuffer(page, np.uint8)
-    return page_data(data, parse(data), url, max_date)
+    return page_metadata(data, parse(data), url, max_date)
 
 
 def _formatted(page: bytes, model: Model, options: Options) -> str:
@@ -83,7 +87,7 @@ def _formatted(page: bytes, model: Model, options: Options) -> str:
     chosen, _ = chosen_blocks(data, read, model)
     if options.comments:
         chosen |= comment_blocks(read, containers_of(read))
-    return page_text(data, read, chosen, markdown=options.markdown, links=options.links)
+    return formatted_text(data, read, chosen, markdown=options.markdown, links=options.links)
 
 
 def _from_scripts(page: bytes) -> str:
@@ -93,36 +97,38 @@ def _from_scripts(page: bytes) -> str:
 
 @kernel(nogil=True)
 def extract_batch(data, offsets, model, comments):
-    """(uint8[], ends int64[pages], float64[pages, 4]): UTF-8 of all texts, and of each page (blocks, words chosen,
-    words, expected F1). Page r is data[offsets[r]:offsets[r + 1]]."""
+    """(UTF-8 of all texts, their ends int64[pages], float64[pages, 4] of `BLOCKS` to `EXPECTED_F1`).
+
+    Page r is data[offsets[r]:offsets[r + 1]].
+    """
     number = len(offsets) - 1
     out = np.empty(offsets[-1] - offsets[0] + 64 * number + 64, np.uint8)
-    ends, facts = np.zeros(number, np.int64), np.zeros((number, 4), np.float64)
+    ends, counts = np.zeros(number, np.int64), np.zeros((number, 4), np.float64)
     at = 0
     for row in range(number):
         html = data[offsets[row] : offsets[row + 1]]
         page = read_page(html)
-        chosen, facts[row, 3] = chosen_blocks(html, page, model)
+        chosen, counts[row, EXPECTED_F1] = chosen_blocks(html, page, model)
         if comments:
             chosen |= comment_blocks(page, containers_of(page))
         measures = page.measured.measures
-        facts[row, 0] = len(chosen)
+        counts[row, BLOCKS] = len(chosen)
         for b in range(len(chosen)):
-            facts[row, 1] += measures[b].words * chosen[b]
-            facts[row, 2] += measures[b].words
-        room = max_page_bytes(page, chosen)
+            counts[row, CHOSEN_WORDS] += measures[b].words * chosen[b]
+            counts[row, WORDS] += measures[b].words
+        room = max_plain_text_bytes(page, chosen)
         if at + room > len(out):
             wider = np.empty(2 * len(out) + room, np.uint8)
             wider[:at] = out[:at]
             out = wider
-        at = write_page(html, page, chosen, out, at)
+        at = write_plain_text(html, page, chosen, out, at)
         ends[row] = at
-    return out[:at], ends, facts
+    return out[:at], ends, counts
 
 
 @kernel
 def chosen_blocks(data, page, model):
-    """(bool[blocks], the expected F1 of that choice)"""
+    """(bool[blocks], the expected F1 of this choice)"""
     if len(page.blocks) == 0:
         return np.zeros(0, np.bool_), 0.0
     containers = containers_of(page)
@@ -136,7 +142,7 @@ def chosen_blocks(data, page, model):
 
 @kernel
 def features_with_context(data, page, containers, model):
-    """float32[blocks, NUM_FEATURES + NUM_CONTEXT]: what the second trees see."""
+    """float32[blocks, NUM_FEATURES + NUM_CONTEXT]: the input of the second forest."""
     x = np.empty((len(page.blocks), NUM_FEATURES + NUM_CONTEXT), np.float32)
     first = features_of(data, page, containers, model.path_weights, model.word_weights)
     x[:, :NUM_FEATURES] = first

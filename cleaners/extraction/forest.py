@@ -1,9 +1,9 @@
-"""Gradient-boosted trees as flat arrays, walked without a branch: LightGBM trains them and is not needed to use them.
+"""Gradient-boosted trees as flat arrays, walked without branches. LightGBM trains them and is not needed to use them.
 
     node k of a tree: feature, threshold, child c;  the next node is c + (x[feature] > threshold)
 
-The nodes of a tree stand by their depth, both children of one side by side. A leaf leads to itself, so that every walk
-has the tree's depth; eight blocks walk side by side, and the processor overlaps their reads: 1.2 ns a step.
+The nodes of a tree are ordered by depth, the two children of a node side by side. A leaf leads to itself, so that every
+walk has the tree's depth. Eight blocks walk in parallel, and the processor overlaps their reads: 1.2 ns a step.
 """
 
 from typing import NamedTuple
@@ -16,26 +16,28 @@ from shards.compiled import kernel
 _LANES = 8
 NODE = np.dtype(
     [
-        ("threshold", np.float32),  # infinite of leaves
+        ("threshold", np.float32),  # infinite in leaves
         ("feature", np.uint16),
-        ("child", np.uint16),  # number in the tree of the left child; of the leaf itself
+        ("child", np.uint16),  # number of the left child within the tree, of a leaf its own
     ],
     align=True,
 )
 
 
 class Forest(NamedTuple):
+    """Trees as `predict` walks them."""
+
     nodes: np.ndarray  # NODE[nodes]
-    values: np.ndarray  # float32[nodes]; 0 of inner nodes
+    values: np.ndarray  # float32[nodes]; 0 in inner nodes
     roots: np.ndarray  # int64[trees]
     depths: np.ndarray  # int64[trees]
 
 
 class Trees(NamedTuple):
-    """As files hold a forest: what cannot be derived. Nodes of a tree by depth, children of one node side by side."""
+    """The arrays of a forest that a file holds; the others follow from them."""
 
     sizes: np.ndarray  # uint16[trees]: nodes
-    features: np.ndarray  # int16[nodes]; -1 of leaves
+    features: np.ndarray  # int16[nodes]; -1 in leaves
     thresholds: np.ndarray  # float32[inner nodes]
     leaves: np.ndarray  # float32[leaves]
 
@@ -51,7 +53,7 @@ def forest_of(trees: Trees) -> Forest:
     depths = np.zeros(len(roots), np.int64)
     for tree, (root, size) in enumerate(zip(roots.tolist(), trees.sizes.tolist(), strict=True)):
         own = is_leaf[root : root + size]
-        # Of the j-th inner node the children are the j-th pair behind the root.
+        # The children of the j-th inner node are the j-th pair after the root.
         child = np.where(own, np.arange(size), 2 * np.cumsum(~own) - 1)
         nodes["child"][root : root + size] = child
         depth = np.zeros(size, np.int64)
@@ -63,7 +65,7 @@ def forest_of(trees: Trees) -> Forest:
 
 @kernel
 def predict(forest, x):
-    """float32[rows]: the logistic function of the sum of the leaves that each row of float32[rows, features] meets."""
+    """float32[rows]: the logistic function of the sum of the leaves that each row of `x` reaches."""
     nodes, values, roots, depths = forest
     number = len(x)
     sums = np.zeros(number, np.float64)
@@ -87,7 +89,7 @@ def predict(forest, x):
 
 @kernel(inline="always")
 def _walk8(tree, leaves, depth, x, i, sums):
-    # Written out, and with unsigned indices: an array of lanes, or an index that may be negative, doubles the time.
+    # Written out and with unsigned indices: an array of lanes, or an index that may be negative, doubles the time.
     k0 = k1 = k2 = k3 = k4 = k5 = k6 = k7 = uint32(0)
     i1, i2, i3 = i + uint64(1), i + uint64(2), i + uint64(3)
     i4, i5, i6, i7 = i + uint64(4), i + uint64(5), i + uint64(6), i + uint64(7)

@@ -1,7 +1,7 @@
-"""What scripts say of a page: JSON-LD, and the data that some pages carry instead of text.
+"""Data in the scripts of a page: JSON-LD, and JSON that some pages carry instead of text.
 
 JSON of pages is broken in many ways: wrapped in comments or CDATA, with bare line ends in strings, with commas before
-brackets. What two simple repairs do not mend is left out; nothing here raises, and time is linear.
+brackets. JSON that two simple repairs do not mend is left out. Nothing here raises, and time is linear.
 """
 
 import html
@@ -30,6 +30,7 @@ _SCRIPTS = {"", "text/javascript", "application/javascript", "module"}
 _WRAPPING = re.compile(r"^(?:\s*(?:<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/|<!\[CDATA\[))+")
 _CONTROL = re.compile(r"[\x00-\x1f]+")
 _LATE_COMMA = re.compile(r",\s*(?=[\]}])")
+_END = "\0"  # of a paragraph
 _DECODER = json.JSONDecoder(strict=False)
 # State that programs write into a page: `window.__NAME__ = {…}`, `window["__NAME__"] = JSON.parse("…")`.
 _STATE = re.compile(
@@ -37,7 +38,7 @@ _STATE = re.compile(
 )
 _LITERAL = re.compile(r""""[^"\\]*+(?:\\.[^"\\]*+)*+"|'[^'\\]*+(?:\\.[^'\\]*+)*+'""", re.DOTALL)
 _ESCAPE = re.compile(r'\\.|"', re.DOTALL)
-_JSON_ESCAPES = {"\\'": "'", "\\x": "\\u00", '"': '\\"'}  # for what JavaScript writes in a literal
+_JSON_ESCAPES = {"\\'": "'", "\\x": "\\u00", '"': '\\"'}  # by the escapes of a JavaScript literal
 _BODY_KEYS = ("articleBody", "text", "description")
 _BODY_TYPES = {
     "articleBody": None,  # of anything
@@ -45,7 +46,7 @@ _BODY_TYPES = {
     "description": {"product", "jobposting", "event", "recipe", "course", "book", "videoobject", "place", "hotel"},
 }
 _TAG = re.compile(r"<[a-zA-Z/!][^<>]*>")
-# Names of what embedded data holds: texts, among them lists of paragraphs, and words of the site that no page is about.
+# Keys of embedded data that hold texts or lists of paragraphs, and keys of words that the whole site shares.
 _NAMES_TEXT = re.compile(
     r"(?:body|content|text|html|paragraphs?|description|markdown|rendered|blocks|children|elements|value|article)$",
     re.IGNORECASE,
@@ -64,17 +65,19 @@ _NOT_PROSE = re.compile(r"[{};]\s*[\w.#@-]+\s*[:{(]|\bfunction\s*\w*\([^(){]*\)\
 
 
 def scripts(data: np.ndarray, tree: Tree, types: set[str]) -> Iterator[tuple[str, str]]:
-    """(type, content) of scripts of these types ("" for none given), in the order of the page. Parameters of a type,
-    as in "application/ld+json; charset=utf-8", do not count."""
+    """(type, content) of the scripts of these types ("" for scripts without a type), in the order of the page.
+
+    Parameters of a type, as in "application/ld+json; charset=utf-8", are ignored.
+    """
     for node in np.flatnonzero(tree.nodes["tag"] == SCRIPT).tolist():
         kind = value_of(data, tree, node, attributes.TYPE).split(";")[0].strip().lower()
-        if kind in types and tree.nodes[node]["behind"] > node + 1:
+        if kind in types and tree.nodes[node]["after"] > node + 1:
             text = tree.nodes[node + 1]
             yield kind, data[text["start"] : text["end"]].tobytes().decode("utf-8", "replace")
 
 
 def value_of(data: np.ndarray, tree: Tree, node: int, attribute: int) -> str:
-    """The value of a node's attribute, character references decoded, "" without."""
+    """The value of a node's attribute with its character references decoded, or ""."""
     k = attribute_of(tree, node, attribute)
     if k < 0:
         return ""
@@ -83,7 +86,7 @@ def value_of(data: np.ndarray, tree: Tree, node: int, attribute: int) -> str:
 
 
 def unescape(text: str) -> str:
-    """Character references decoded; all left as they are where one has more digits than Python reads."""
+    """Decode character references; leave all of them if one has more digits than Python reads."""
     try:
         return html.unescape(text)
     except ValueError:
@@ -107,22 +110,22 @@ def parse_json(text: str) -> Any:
 
 
 def objects(value: Any, enters: Callable[[str], bool] = lambda key: True) -> Iterator[dict[str, Any]]:
-    """All objects in a value, outer ones first, in order; of those under a key only where it `enters` that."""
+    """All objects in a value in order, outer ones first. Keys that are not to be entered are skipped."""
     stack = [(value, 0)]
     while stack:
-        found, depth = stack.pop()
+        item, depth = stack.pop()
         if depth > _MAX_DEPTH:
             continue
-        if isinstance(found, dict):
-            yield found
-            stack += [(inner, depth + 1) for key, inner in reversed(found.items()) if enters(key)]
-        elif isinstance(found, list):
-            stack += [(inner, depth + 1) for inner in reversed(found)]
+        if isinstance(item, dict):
+            yield item
+            stack += [(inner, depth + 1) for key, inner in reversed(item.items()) if enters(key)]
+        elif isinstance(item, list):
+            stack += [(inner, depth + 1) for inner in reversed(item)]
 
 
-def types_of(found: dict[str, Any]) -> set[str]:
-    """In small letters, without the vocabulary: "article" of "schema:Article" and "https://schema.org/Article"."""
-    kinds = found.get("@type")
+def types_of(thing: dict[str, Any]) -> set[str]:
+    """The types in lower case, without their vocabulary: "article" for "schema:Article", "https://schema.org/Article"."""
+    kinds = thing.get("@type")
     return {
         re.split("[/:#]", kind.lower())[-1]
         for kind in (kinds if isinstance(kinds, list) else [kinds])
@@ -139,24 +142,24 @@ def ld_objects(data: np.ndarray, tree: Tree) -> list[dict[str, Any]]:
 
 
 def article_body(data: np.ndarray, tree: Tree) -> str:
-    """The text that scripts carry: `articleBody` and its like of JSON-LD, else prose in embedded data, else ""."""
-    found = ld_objects(data, tree)
+    """The text in scripts: `articleBody` and similar keys of JSON-LD, else prose in embedded data, else ""."""
+    things = ld_objects(data, tree)
     for key in _BODY_KEYS:
         wanted = _BODY_TYPES[key]
         texts = [
             clean
-            for thing in found
+            for thing in things
             if key in thing and (wanted is None or types_of(thing) & wanted)
             if (clean := _plain_lines(thing[key] if isinstance(thing[key], list) else [thing[key]]))
         ]
         if text := _joined(texts):
             return text
-    prose = [found for value in _embedded(data, tree) for found in _prose(value)]
+    prose = [piece for value in _embedded(data, tree) for piece in _prose(value)]
     return _joined([text for is_named, text in prose if is_named] or [text for _, text in prose])
 
 
 def plain_text(value: str) -> str:
-    """Of a string that may hold HTML, escaped or not."""
+    """The lines of a string that may hold HTML, escaped or not."""
     value = value.encode("utf-8", "replace").decode().replace("\0", "")
     if "&lt;" in value and not _TAG.search(value):
         value = unescape(value)
@@ -182,7 +185,7 @@ def _embedded(data: np.ndarray, tree: Tree) -> Iterator[Any]:
 
 
 def _states(script: str) -> Iterator[Any]:
-    """What a script assigns, as far as it is JSON: a value, or None, for each."""
+    """The value of each assignment in a script, or None if it is no JSON."""
     at = 0
     while state := _STATE.search(script, at):
         at, value = state.end(), None
@@ -193,53 +196,50 @@ def _states(script: str) -> Iterator[Any]:
                 pass
         elif literal := _LITERAL.match(script, at):
             at = literal.end()
-            escaped = _ESCAPE.sub(lambda found: _JSON_ESCAPES.get(found[0], found[0]), literal[0][1:-1])
+            escaped = _ESCAPE.sub(lambda match: _JSON_ESCAPES.get(match[0], match[0]), literal[0][1:-1])
             value = parse_json(f'"{escaped}"')
             value = parse_json(value) if isinstance(value, str) else None
         yield None if _NAMES_CHROME.search(state[0]) else value
 
 
 def _prose(value: Any) -> Iterator[tuple[bool, str]]:
-    """(whether its name says that it is text, text) of all prose in embedded data."""
+    """(whether its key names a text, the text) for all prose in embedded data."""
     for is_named, pieces in _texts(value):
-        if sum(map(len, pieces)) >= 2 * _MIN_PROSE_WORDS:  # most words have as many characters; HTML takes its time
+        if sum(map(len, pieces)) >= 2 * _MIN_PROSE_WORDS:  # a word has 2 characters or more; parsing is slow
             text = _plain_lines("".join(pieces).split(_END))
             if _is_prose(text):
                 yield is_named, text
 
 
-_END = "\0"  # of a paragraph
-
-
 def _texts(value: Any) -> list[tuple[bool, list[str]]]:
-    """(whether its name says that it is text, pieces) of the texts in a value.
+    """(whether its key names a text, pieces) of the texts in a value.
 
-    A list named as text is one text with all texts in it, such as [{"p": [{"text": "One "}, {"text": "line"}]}, …]:
-    each of its items is a paragraph, and so is a list within, whose objects are pieces of one line.
+    A list under such a key is one text with all texts in it, as in [{"p": [{"text": "One "}, {"text": "line"}]}, …].
+    Each of its items is a paragraph, and so is a list within, whose objects are pieces of one line.
     """
     texts: list[tuple[bool, list[str]]] = []
     stack: list[tuple[Any, bool, list[str] | None, int]] = [(value, False, None, 0)]
     while stack:
-        found, is_named, whole, depth = stack.pop()
-        if isinstance(found, str):
+        item, is_named, whole, depth = stack.pop()
+        if isinstance(item, str):
             if whole is None:
-                texts.append((is_named, [found]))
+                texts.append((is_named, [item]))
             elif is_named:
-                whole.append(found)
-        elif isinstance(found, dict) and depth <= _MAX_DEPTH:
+                whole.append(item)
+        elif isinstance(item, dict) and depth <= _MAX_DEPTH:
             stack += [
                 (inner, _NAMES_TEXT.search(key) is not None, whole, depth + 1)
-                for key, inner in reversed(found.items())
+                for key, inner in reversed(item.items())
                 if not _NAMES_CHROME.search(key)
             ]
-        elif isinstance(found, list) and depth <= _MAX_DEPTH:
+        elif isinstance(item, list) and depth <= _MAX_DEPTH:
             pieces: list[str] = [] if whole is None else whole
             if whole is None:
                 texts.append((is_named, pieces))
-            is_text = is_named or whole is None  # else {"marks": ["bold"]} of a piece
+            is_text = is_named or whole is None  # else strings in a list such as {"marks": ["bold"]}
             end = (_END, is_text, pieces, depth)
             stack.append(end)
-            for inner in reversed(found):
+            for inner in reversed(item):
                 is_string = isinstance(inner, str)
                 if is_string or whole is None:
                     stack.append(end)
@@ -252,7 +252,7 @@ def _texts(value: Any) -> list[tuple[bool, list[str]]]:
 def _is_prose(text: str) -> bool:
     head = text[:2000]
     words = len(_WORD.findall(head))
-    letters = sum(c.isalpha() or c.isspace() or unicodedata.category(c)[0] == "M" for c in head)  # vowels of Hindi: M
+    letters = sum(c.isalpha() or c.isspace() or unicodedata.category(c)[0] == "M" for c in head)  # M: vowels of Hindi
     return (
         words >= max(_MIN_PROSE_WORDS, _MIN_LINE_WORDS * len(head.splitlines()))
         and letters > 0.8 * len(head)
@@ -261,7 +261,10 @@ def _is_prose(text: str) -> bool:
 
 
 def _joined(texts: list[str]) -> str:
-    """Each once, and none that stands in the one before it, where it is behind others that do: each is read once."""
+    """Join the texts, each once, without those that stand in the text before.
+
+    These are looked for in order, each after the one before, so that a text is searched once.
+    """
     kept: list[str] = []
     size = at = 0
     for text in dict.fromkeys(texts):

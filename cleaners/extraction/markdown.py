@@ -12,7 +12,7 @@
     | Water | 1 l |
     | --- | --- |
 
-Plain Python, one page at a time, for those who ask for it. What would be taken for markup is escaped.
+It is plain Python, one page at a time, for runs that ask for it. Text that would be taken for markup is escaped.
 """
 
 import re
@@ -23,19 +23,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cleaners.extraction.features.page import Page
+from cleaners.extraction.features.page import ParsedPage
 from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.nodes import BOLD, CODE, ITALIC, SPACE
 from cleaners.extraction.html.tags import HEADING, RULES, TAGS, TEXT
 from cleaners.extraction.html.text import max_text_bytes, write_node
 from cleaners.extraction.json_ld import value_of
 from cleaners.extraction.plain_text import write_block
-from cleaners.extraction.structure import places_of
+from cleaners.extraction.structure import layout_of
 from shards.compiled import kernel
 
 _H1, _OL, _QUOTE, _CODE = (TAGS[name] for name in "h1 ol blockquote code".split())
 _CELLS = {TAGS["td"], TAGS["th"]}
-_MOST_DEPTH = 8  # of lists and quotations that is shown
+_MAX_DEPTH = 8  # of lists and quotations
 _MARKUP = re.compile(r"([\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;))")
 _LINE_BEGIN = re.compile(r"^(>|#{1,6}(?=\s|$)|[-+](?=\s|$)|=+(?=\s*$)|[-:|]+(?=[-:|\s]*$)|~{3,}|\d{1,9}(?=[.)](\s|$)))")
 _HEADING_END = re.compile(r"#+$")
@@ -48,8 +48,8 @@ _IN_ADDRESS = str.maketrans(
 _NO_ADDRESS = ("javascript:", "vbscript:", "data:")
 
 
-class Run(NamedTuple):
-    """Text of one style within a block."""
+class StyledText(NamedTuple):
+    """A run of text of one style within a block."""
 
     text: str
     bold: bool
@@ -58,23 +58,23 @@ class Run(NamedTuple):
     link: str
 
 
-def page_text(data: np.ndarray, page: Page, chosen: np.ndarray, *, markdown: bool, links: bool) -> str:
-    """The chosen blocks; without `markdown`, lines as `output.write_page` writes them."""
+def formatted_text(data: np.ndarray, page: ParsedPage, chosen: np.ndarray, *, markdown: bool, links: bool) -> str:
+    """The chosen blocks as Markdown, or without `markdown` as the lines that `write_plain_text` writes."""
     return _Writer(data, page, chosen, markdown, links).write()
 
 
 class _Line(NamedTuple):
     text: str
-    first: str = ""  # before its first line: quotation marks, indents, the markers of items that begin with it
-    rest: str = ""  # before the others
+    first: str = ""  # prefix of its first line: quotation marks, indents, the markers of items that begin with it
+    rest: str = ""  # prefix of its other lines
     begins_item: bool = False
 
 
 class _Writer:
-    def __init__(self, data: np.ndarray, page: Page, chosen: np.ndarray, markdown: bool, links: bool) -> None:
+    def __init__(self, data: np.ndarray, page: ParsedPage, chosen: np.ndarray, markdown: bool, links: bool) -> None:
         self._data, self._page, self._markdown, self._links = data, page, markdown, links
         self._chosen = np.flatnonzero(chosen).tolist()
-        self._places = places_of(data, page, chosen)
+        self._layout = layout_of(data, page, chosen)
         self._nodes = page.tree.nodes
         self._tags: list[int] = self._nodes["tag"].tolist()
         self._parents: list[int] = self._nodes["parent"].tolist()
@@ -98,28 +98,28 @@ class _Writer:
         return self._joined([line for line in lines if line and line.text])
 
     def _whole(self, b: int) -> tuple[int, int, int]:
-        """(table, <pre>, block) that a block is written with, or -1."""
-        row, code = int(self._places.rows[self._elements[b]]), int(self._places.verbatim[self._elements[b]])
-        if row >= 0 and self._places.is_line[row]:
-            return int(self._places.tables[row]), -1, -1
+        """(table, <pre>, block): the unit that a block is written with, the other two -1."""
+        row, code = int(self._layout.rows[self._elements[b]]), int(self._layout.verbatim[self._elements[b]])
+        if row >= 0 and self._layout.is_line[row]:
+            return int(self._layout.tables[row]), -1, -1
         return (-1, code, -1) if code >= 0 and self._markdown else (-1, -1, b)
 
     def _table(self, table: int, blocks: list[int]) -> list[_Line]:
         rows: list[list[str]] = []
-        for _, of_row in groupby(blocks, lambda b: int(self._places.rows[self._elements[b]])):
+        for _, of_row in groupby(blocks, lambda b: int(self._layout.rows[self._elements[b]])):
             cells: list[str] = []
-            for cell, of_cell in groupby(of_row, lambda b: int(self._places.cells[self._elements[b]])):
+            for cell, of_cell in groupby(of_row, lambda b: int(self._layout.cells[self._elements[b]])):
                 if text := " ".join(filter(None, (self._inline(b, " ") for b in of_cell))):
-                    column = int(self._places.columns[cell]) if cell >= 0 else 0
+                    column = int(self._layout.columns[cell]) if cell >= 0 else 0
                     cells += [*[""] * (column - len(cells)), text]
             rows.append(cells)
-        self._last_item = int(self._places.items[self._elements[blocks[-1]]])
+        self._last_item = int(self._layout.items[self._elements[blocks[-1]]])
         rows = [cells for cells in rows if cells]
         if not self._markdown:
             return [_Line(" |".join(f" {cell}" if cell else "" for cell in cells).strip(" ")) for cells in rows]
         if not rows:
             return []
-        rows[0] += [""] * (max(map(len, rows)) - len(rows[0]))  # what has no head is not shown
+        rows[0] += [""] * (max(map(len, rows)) - len(rows[0]))  # cells beyond those of the head are not rendered
         shown = ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in rows]
         return [_Line("\n".join([shown[0], "|" + " --- |" * len(rows[0]), *shown[1:]]), *self._before(table))]
 
@@ -133,9 +133,9 @@ class _Writer:
     def _line(self, b: int) -> _Line | None:
         i = self._elements[b]
         if not self._markdown:
-            verbatim = self._places.verbatim[i] >= 0
+            verbatim = self._layout.verbatim[i] >= 0
             text = self._verbatim(b) if verbatim else self._inline(b, _LINE_ENDS[False])
-            item = int(self._places.items[i])
+            item = int(self._layout.items[i])
             first = "- " if item >= 0 and item != self._last_item else ""
             if text:
                 self._last_item = item
@@ -151,7 +151,7 @@ class _Writer:
         return _Line(text, *self._before(i))
 
     def _before(self, i: int) -> tuple[str, str, bool]:
-        """(`first`, `rest`, `begins_item`) of what stands in element `i`."""
+        """(`first`, `rest`, `begins_item`) of a `_Line` in element `i`."""
         around = []
         in_cell = False
         while i > 0:
@@ -160,8 +160,8 @@ class _Writer:
             if tag == _QUOTE or (tag == tags.LI and not in_cell):
                 around.append(i)
             i = self._parents[i]
-        if len(around) > _MOST_DEPTH:
-            around = [around[0], *around[1 - _MOST_DEPTH :]]
+        if len(around) > _MAX_DEPTH:
+            around = [around[0], *around[1 - _MAX_DEPTH :]]
         first = rest = ""
         begins_item = False
         for i in reversed(around):
@@ -176,7 +176,10 @@ class _Writer:
         return first, rest, begins_item
 
     def _item_numbers(self) -> dict[int, str]:
-        """Of the items of numbered lists. The next such list in an element has ")" for ".", or the two were one."""
+        """Numbers of the items of numbered lists.
+
+        The next such list in an element has ")" for ".", or the two would be one.
+        """
         following: dict[int, int] = {}
         lists_in: dict[int, int] = {}
         ends: dict[int, str] = {}
@@ -195,11 +198,11 @@ class _Writer:
         return numbers
 
     def _number(self, node: int, attribute: int, otherwise: int) -> int:
-        told = value_of(self._data, self._page.tree, node, attribute)
-        return int(told) if told.isdecimal() and len(told) < 8 else otherwise
+        value = value_of(self._data, self._page.tree, node, attribute)
+        return int(value) if value.isdecimal() and len(value) < 8 else otherwise
 
     def _inline(self, b: int, line_end: str) -> str:
-        """The text of a block with its marks. <br> is `line_end`."""
+        """The text of a block with its marks; <br> becomes `line_end`."""
         parts: list[tuple[str, str]] = []
         runs = self._runs(b, line_end)
         shown = self._marked(runs)
@@ -207,14 +210,14 @@ class _Writer:
             text = _spaced((runs[k].text, shown[k]) for k in of_link)
             bare = text.strip(" ")
             if link and bare and self._markdown and parts and parts[-1][1].endswith("!"):
-                parts[-1] = (parts[-1][0], parts[-1][1][:-1] + "\\!")  # else a picture
+                parts[-1] = (parts[-1][0], parts[-1][1][:-1] + "\\!")  # or it were a picture
             parts.append((text, f"[{bare}]({link})" if link and bare else bare))
         return _OUTER_LINE_ENDS.sub("", _spaced(parts))
 
-    def _marked(self, runs: list[Run]) -> list[str]:
-        """Each run as it is shown, with no blanks at its ends."""
+    def _marked(self, runs: list[StyledText]) -> list[str]:
+        """Each run with its marks and escapes, without blanks at its ends."""
         out: list[str] = []
-        joined = False  # to a run before that ends with a mark
+        joined = False  # whether the run before ends with a mark and no blank follows
         for k, run in enumerate(runs):
             text = run.text.strip(" ")
             if text in _LINE_ENDS or not self._markdown or not text:
@@ -224,27 +227,27 @@ class _Writer:
             shown = f"`{text}`" if run.code and "`" not in text else _MARKUP.sub(r"\\\1", text)
             mark = "**" * run.bold + "*" * run.italic
             before = runs[k - 1].text[-1:] if k and runs[k - 1].link == run.link else ""
-            behind = runs[k + 1].text[:1] if k + 1 < len(runs) and runs[k + 1].link == run.link else ""
-            before, behind = " " if run.text[0] == " " else before, " " if run.text[-1] == " " else behind
+            after = runs[k + 1].text[:1] if k + 1 < len(runs) and runs[k + 1].link == run.link else ""
+            before, after = " " if run.text[0] == " " else before, " " if run.text[-1] == " " else after
             marked = mark != "" and not (joined and before != " ")
-            marked = marked and _takes_mark(shown[0], before) and _takes_mark(shown[-1], behind)
-            joined = marked and behind != " "
+            marked = marked and _takes_mark(shown[0], before) and _takes_mark(shown[-1], after)
+            joined = marked and after != " "
             out.append(mark + shown + mark[::-1] if marked else shown)
         return out
 
-    def _runs(self, b: int, line_end: str) -> list[Run]:
-        """Of one style each, with <br> as runs of their own."""
+    def _runs(self, b: int, line_end: str) -> list[StyledText]:
+        """The text of a block in runs of one style; a <br> is a run of its own."""
         page, nodes = self._page, self._nodes
-        first, behind = (int(page.blocks[b][name]) for name in ("first", "behind"))
+        first, end = (int(page.blocks[b][name]) for name in ("first", "end"))
         is_heading = bool(RULES[nodes[page.blocks[b]["element"]]["tag"]] & HEADING)
-        out: list[Run] = []
-        for t in range(first, behind):
+        out: list[StyledText] = []
+        for t in range(first, end):
             node = int(page.texts[t])
             if t > first:
                 between = nodes[int(page.texts[t - 1]) + 1 : node]
-                out += [Run(line_end, False, False, False, "")] * int((between["tag"] == tags.BR).sum() > 0)
+                out += [StyledText(line_end, False, False, False, "")] * int((between["tag"] == tags.BR).sum() > 0)
                 if ((between["tag"] == TEXT) & (between["flags"] & SPACE > 0)).any():
-                    out.append(Run(" ", False, False, False, ""))
+                    out.append(StyledText(" ", False, False, False, ""))
             flags = int(nodes[node]["flags"])
             text = self._utf8[self._ends[t - 1] if t else 0 : self._ends[t]].decode()
             style = (not is_heading and bool(flags & BOLD), bool(flags & ITALIC), bool(flags & CODE))
@@ -253,11 +256,11 @@ class _Writer:
             if out and out[-1][1:] == (*style, link) and out[-1].text != line_end:
                 out[-1] = out[-1]._replace(text=out[-1].text + (text[1:] if doubled else text))
             else:
-                out.append(Run(text, *style, link))
+                out.append(StyledText(text, *style, link))
         return [run for run in out if run.text]
 
     def _verbatim(self, b: int) -> str:
-        first, last = (self._page.texts[self._page.blocks[b][name] - k] for name, k in (("first", 0), ("behind", 1)))
+        first, last = (self._page.texts[self._page.blocks[b][name] - k] for name, k in (("first", 0), ("end", 1)))
         out = np.empty(max_text_bytes(int(self._nodes[last]["end"] - self._nodes[first]["start"])) + 8, np.uint8)
         return out[: write_block(self._data, self._page, b, False, out, 0)].tobytes().decode()
 
@@ -281,17 +284,17 @@ class _Writer:
         return "\n".join(out)
 
     def _language(self, pre: int) -> str:
-        last = min(int(self._nodes[pre]["behind"]), pre + 3)
+        last = min(int(self._nodes[pre]["after"]), pre + 3)
         for node in range(pre, last):
             if node == pre or int(self._nodes[node]["tag"]) == _CODE:
-                found = _LANGUAGE.search(value_of(self._data, self._page.tree, node, attributes.CLASS))
-                if found:
-                    return found[1]
+                match = _LANGUAGE.search(value_of(self._data, self._page.tree, node, attributes.CLASS))
+                if match:
+                    return match[1]
         return ""
 
 
 def _spaced(parts: Iterable[tuple[str, str]]) -> str:
-    """The second of each joined, with one space where the first begins or ends with one."""
+    """Join the second of each part, with one space where the first begins or ends with one."""
     out, pending = "", False
     for text, shown in parts:
         if shown:
@@ -304,7 +307,7 @@ def _spaced(parts: Iterable[tuple[str, str]]) -> str:
 
 
 def _takes_mark(end: str, neighbour: str) -> bool:
-    """Whether `*` between a character of marked text at its end and its neighbour is a mark: the flanking rule."""
+    """Whether `*` between the character at an end of marked text and its neighbour is a mark: the flanking rule."""
     if end.isspace():
         return False
     is_plain = end.isalnum() or unicodedata.category(end)[0] not in "PS"
@@ -312,13 +315,14 @@ def _takes_mark(end: str, neighbour: str) -> bool:
 
 
 def _is_next_item(before: _Line, line: _Line) -> bool:
-    """Whether `line` goes on with the list of `before`, or begins one in it that may interrupt a paragraph."""
+    """Whether `line` continues the list of `before`, or begins one in it that may interrupt a paragraph."""
     column = len(_common(line.first, line.rest))
     interrupts = line.first[column:].startswith(("- ", "1. ", "1) "))
     return line.begins_item and "  " in before.rest and (interrupts or column < len(before.rest))
 
 
 def _common(a: str, b: str) -> str:
+    """The longest common prefix."""
     return a[: next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))]
 
 
@@ -328,19 +332,19 @@ def _escaped_begin(match: re.Match[str]) -> str:
 
 @kernel
 def _texts(data, page, chosen):
-    """(UTF-8, ends int64[texts]): each text node of chosen blocks by itself, the blanks at its ends as one space."""
+    """(UTF-8, ends int64[texts]): text nodes of the chosen blocks one by one, with a space for blanks at their ends."""
     room = np.int64(16)
     for b in range(len(chosen)):
         if chosen[b]:
-            for t in range(page.blocks[b].first, page.blocks[b].behind):
+            for t in range(page.blocks[b].first, page.blocks[b].end):
                 node = page.tree.nodes[page.texts[t]]
                 room += max_text_bytes(node.end - node.start) + 8
     out, ends = np.empty(room, np.uint8), np.zeros(len(page.texts), np.int64)
     at = 0
     for b in range(len(chosen)):
-        for t in range(page.blocks[b].first, page.blocks[b].behind):
+        for t in range(page.blocks[b].first, page.blocks[b].end):
             if chosen[b]:
-                out[at] = 120  # a letter: a space at the beginning of the node is kept behind it
+                out[at] = 120  # a letter: a space at the beginning of the node is kept after it
                 end = write_node(data, page.tree.nodes, page.texts[t], out, at, at + 1)
                 for k in range(at + 1, end):
                     out[k - 1] = out[k]

@@ -1,9 +1,10 @@
-"""The model file: plain arrays in a NumPy archive, named by version and digest; a card beside it tells of the training.
+"""The model file: plain arrays in a NumPy archive, named by version and digest. A card beside it
+describes the training.
 
     models/gristmill-1-3f2a9c04.npz     weights of tokens and words, two forests, the names of their features
     models/gristmill-1-3f2a9c04.json    data cards, settings, F1 across folds
 
-The digest is that of the arrays, so that an archive written by another zlib is the same model.
+The digest is that of the arrays, so that another zlib writes the same model.
 """
 
 import hashlib
@@ -28,6 +29,8 @@ FOLDER = Path(__file__).with_name("models")
 
 
 class Model(NamedTuple):
+    """The linear models and the two forests."""
+
     path_weights: np.ndarray  # float32[SLOTS]
     word_weights: np.ndarray  # float32[SLOTS]
     first: Forest  # of FEATURES
@@ -42,7 +45,7 @@ def save_model(
     second: Trees,
     card: Mapping[str, Any],
 ) -> Path:
-    """Write the archive and its card; the archive's path. Weights are those of float16, as `fit_linear` rounds them."""
+    """Write the archive and its card; return the archive's path. Weights are rounded to float16, as in `fit_linear`."""
     arrays = {"names": np.frombuffer("\n".join([*FEATURES, *CONTEXT]).encode(), np.uint8)}
     for name, weights in (("path", path_weights), ("word", word_weights)):
         slots = np.flatnonzero(weights)
@@ -58,7 +61,7 @@ def save_model(
 
 
 def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of names, types, shapes and little-endian values, by name."""
+    """SHA-256 of the names, types, shapes and little-endian values of arrays, in the order of their names."""
     state = hashlib.sha256()
     for name in sorted(arrays):
         values = np.ascontiguousarray(arrays[name], arrays[name].dtype.newbyteorder("<"))
@@ -68,11 +71,11 @@ def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def model_path() -> Path:
-    """The model that is shipped."""
-    found = sorted(FOLDER.glob(f"gristmill-{VERSION}-*.npz"))
-    if len(found) != 1:
-        raise UserError(f"{FOLDER}: {len(found)} files gristmill-{VERSION}-*.npz, and one is meant; install anew")
-    return found[0]
+    """The path of the shipped model."""
+    paths = sorted(FOLDER.glob(f"gristmill-{VERSION}-*.npz"))
+    if len(paths) != 1:
+        raise UserError(f"{FOLDER}: expected one file gristmill-{VERSION}-*.npz, found {len(paths)}; reinstall")
+    return paths[0]
 
 
 @cache
@@ -80,11 +83,11 @@ def load_model(path: Path) -> Model:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        told = f"gristmill-{VERSION}-{digest_of(arrays)[:8]}.npz"
-        if path.name != told:
-            raise UserError(f"{path}: holds {told}: cut, changed or renamed; train or install anew")
+        name = f"gristmill-{VERSION}-{digest_of(arrays)[:8]}.npz"
+        if path.name != name:
+            raise UserError(f"{path}: holds {name}: it was cut, changed or renamed; train again or reinstall")
         if bytes(arrays["names"]).decode().split("\n") != [*FEATURES, *CONTEXT]:
-            raise UserError(f"{path}: was trained with other features than this version computes; train anew")
+            raise UserError(f"{path}: was trained with other features than this version computes; train again")
         weights = []
         for name in ("path", "word"):
             dense = np.zeros(SLOTS, np.float32)
@@ -98,5 +101,5 @@ def load_model(path: Path) -> Model:
     except (
         OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile
     ) as error:  # fmt: skip
-        raise UserError(f"{path}: is no model of the extractor ({error}); train or install anew") from None
+        raise UserError(f"{path}: is no model of the extractor ({error}); train again or reinstall") from None
     return Model(weights[0], weights[1], forests[0], forests[1])

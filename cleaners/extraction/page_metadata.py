@@ -1,6 +1,6 @@
 """Title, author, date, address and language as a page declares them: <meta>, JSON-LD, <time>, <title>, <h1>, its URL.
 
-Nothing is taken from running text, which names the dates and people of other things.
+Nothing is taken from running text, whose dates and people may be those of other things.
 """
 
 import datetime
@@ -20,11 +20,12 @@ from cleaners.extraction.json_ld import ld_values, objects, types_of, unescape, 
 
 MAX_TITLE_CHARS = 1_000
 _MAX_AUTHOR_CHARS = 200
-_MAX_DATE_CHARS = 100  # no date is longer, and what looks for months is quadratic in them
+_MAX_DATE_CHARS = 100  # no date is longer, and the search for months is quadratic in them
 _MAX_ADDRESS_CHARS = 2_000  # many servers refuse longer ones
 _FIRST_YEAR = 1995
+_HTTP_EQUIV = attributes.ATTRIBUTES["http-equiv"]
 _BASE, _META, _LINK, _H1, _TIME = (TAGS[name] for name in "base meta link h1 time".split())
-# JSON-LD has what a page is about here, and other pages there.
+# Keys of JSON-LD that hold what the page is about, and keys that hold other pages.
 _OWN = {"@graph", "mainEntity", "mainEntityOfPage"}
 _OTHERS = {"itemListElement", "blogPost", "blogPosts", "citation", "mentions", "isBasedOn", "isRelatedTo", "comment"}
 _ARTICLES = {
@@ -45,13 +46,13 @@ _DATE_NAMES = (
     "cxenseparse:recs:publishtime",
 )  # fmt: skip
 _ADDRESS = re.compile(r"\s*https?://(?:www\.)?([^#]*)", re.IGNORECASE)
-# Between a title and its site: "mill-house" and "mill: a story" have no site.
+# Between a title and the name of its site. "mill-house" and "mill: a story" have no site.
 _SEPARATOR = re.compile(r"\s+[-–—·•»«]+\s+|\s*[|｜_]+\s*")
 _COLON = re.compile(r"\s*:\s+")  # "CNN: a story", where the page says that it is of CNN
 _UPDATED, _PUBLISHED = re.compile(r"updat|modif"), re.compile(r"publi|entry-date|posted|created")
 _LD_DATES = ("datePublished", "dateCreated")
 _LANGUAGE = re.compile(r"^[a-zA-Z]{2,3}(?:[-_][a-zA-Z0-9]{2,8}){0,5}$")
-# The tree does not keep `xml:lang`, which stands in the first bytes of XHTML; what looks for it is quadratic in them.
+# The tree does not keep `xml:lang`, which stands in the first bytes of XHTML. The search is quadratic in their number.
 _XML_LANG = re.compile(rb"<html\b[^>]*?\sxml:lang\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
 _MAX_BYTES_BEFORE_LANGUAGE = 2_000
 _ISO = re.compile(r"^\s*(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
@@ -75,7 +76,9 @@ _MONTHS = {
 
 
 @dataclass(frozen=True)
-class PageData:
+class PageMetadata:
+    """Metadata of a page, None where it declares nothing."""
+
     title: str | None = None
     author: str | None = None
     date: str | None = None  # YYYY-MM-DD, when it was first published
@@ -83,18 +86,21 @@ class PageData:
     declared_language: str | None = None  # BCP 47, as "pt-BR"
 
 
-def page_data(data: np.ndarray, tree: Tree, url: str, max_date: str) -> PageData:
-    """`max_date` (YYYY-MM-DD) is the day the page was fetched: a later date is none of it. With "" none is looked for,
-    since the result would depend on today."""
+def page_metadata(data: np.ndarray, tree: Tree, url: str, max_date: str) -> PageMetadata:
+    """The metadata that a page declares.
+
+    `max_date` (YYYY-MM-DD) is the day on which the page was fetched; later dates are ignored. With "" no date is looked
+    for, since the result would depend on today.
+    """
     metas, values = _metas(data, tree), ld_values(data, tree)
     own = [thing for thing in objects(values, _OWN.__contains__) if types_of(thing) & _ARTICLES]
     canonical = _canonical(data, tree, url, [metas.get("og:url", "")])
     things = _by_address(own, values, {url, canonical or url})
-    people = {_told(found, "@id"): found for found in objects(values) if "@id" in found and "name" in found}
+    people = {_string(thing, "@id"): thing for thing in objects(values) if "@id" in thing and "name" in thing}
     author = _first(_names(thing.get("author"), people) for thing in things) or _first(
         _clean(metas.get(name, ""), _MAX_AUTHOR_CHARS) for name in _AUTHOR_NAMES if not _is_address(metas.get(name, ""))
     )
-    return PageData(
+    return PageMetadata(
         _title(data, tree, metas, things, url) or None,
         author or None,
         _date(data, tree, metas, things, url, max_date) if max_date else None,
@@ -104,7 +110,7 @@ def page_data(data: np.ndarray, tree: Tree, url: str, max_date: str) -> PageData
 
 
 def parse_date(text: str) -> datetime.date | None:
-    """ISO 8601, year first, or with the month by name; 03/04/2020 is nobody's date."""
+    """A date in ISO 8601, with the year first, or with the month by name. 03/04/2020 is ambiguous and so None."""
     text = text.strip()[:_MAX_DATE_CHARS]
     if match := _ISO.match(text) or _NUMBERS.match(text):
         year, month, day = map(int, match.groups())
@@ -126,7 +132,7 @@ def _month(word: str) -> int:
 
 
 def _metas(data: np.ndarray, tree: Tree) -> dict[str, str]:
-    """Content by name or property in small letters, the first of each."""
+    """The first content for each name or property, in lower case."""
     out: dict[str, str] = {}
     for node in _elements(tree, _META):
         content = value_of(data, tree, node, attributes.CONTENT)
@@ -136,12 +142,11 @@ def _metas(data: np.ndarray, tree: Tree) -> dict[str, str]:
     return out
 
 
-_HTTP_EQUIV = attributes.ATTRIBUTES["http-equiv"]
-
-
 def _by_address(own: list[dict[str, Any]], values: list[Any], pages: set[str]) -> list[dict[str, Any]]:
-    """Articles of JSON-LD: first those that give an address of the page as theirs, then its `own`, then what these
-    hold, but never what stands in lists of other pages."""
+    """Articles of JSON-LD: first those with an address of the page, then its `own`, then articles within these.
+
+    Articles in lists of other pages are left out.
+    """
     wanted = {_bare(page) for page in pages}
     held = objects(values, lambda key: key not in _OTHERS)
     things = [*own, *(thing for thing in held if types_of(thing) & _ARTICLES)]
@@ -150,51 +155,57 @@ def _by_address(own: list[dict[str, Any]], values: list[Any], pages: set[str]) -
 
 def _addresses(thing: dict[str, Any]) -> list[str]:
     page = thing.get("mainEntityOfPage")
-    found = [thing.get("url"), *([page.get("@id"), page.get("url")] if isinstance(page, dict) else [page])]
-    return [one for one in [*found, thing.get("@id")] if isinstance(one, str) and _bare(one)]
+    addresses = [thing.get("url"), *([page.get("@id"), page.get("url")] if isinstance(page, dict) else [page])]
+    return [address for address in [*addresses, thing.get("@id")] if isinstance(address, str) and _bare(address)]
 
 
 def _only_address(own: list[dict[str, Any]]) -> list[str]:
-    """The address that the page's articles give, if it is one: with many the page is a list."""
-    found = {_bare(one): one.split("#")[0] for thing in own for one in _addresses(thing)[:1]}
-    return list(found.values()) if len(found) == 1 else []
+    """The address of the page's articles, if they have one in common. A page with many is a list."""
+    by_bare = {_bare(address): address.split("#")[0] for thing in own for address in _addresses(thing)[:1]}
+    return list(by_bare.values()) if len(by_bare) == 1 else []
 
 
-def _told(thing: dict[str, Any], key: str) -> str:
+def _string(thing: dict[str, Any], key: str) -> str:
     return value if isinstance(value := thing.get(key), str) else ""
 
 
 def _bare(address: str) -> str:
-    """Without scheme, "www.", fragment and last slash, to compare; "" of what is no address."""
+    """An address without scheme, "www.", fragment and last slash, for comparisons; "" if it is none."""
     match = _ADDRESS.match(address)
     return match[1].strip().rstrip("/").lower() if match else ""
 
 
 def _title(data: np.ndarray, tree: Tree, metas: dict[str, str], things: list[dict[str, Any]], url: str) -> str:
-    """<meta>, else JSON-LD, else <title>, else the first <h1>. The site's name goes from an end of it where the page
-    proves what it is: it says so, its address does, or an <h1> is the rest."""
-    told = _first(_clean(metas.get(name, "")) for name in _TITLE_NAMES)
-    told = told or _first(_clean(unescape(_told(thing, "headline"))) for thing in things)
-    told = told or _first(_clean(text) for text in _texts(data, tree, tags.TITLE))
+    """The title by <meta>, else JSON-LD, else <title>, else the first <h1>.
+
+    The site's name is cut from either end if the page proves that it is one: by its metadata, by its address, or by an
+    <h1> that is the rest.
+    """
+    declared = _first(_clean(metas.get(name, "")) for name in _TITLE_NAMES)
+    declared = declared or _first(_clean(unescape(_string(thing, "headline"))) for thing in things)
+    declared = declared or _first(_clean(text) for text in _texts(data, tree, tags.TITLE))
     headings = [_clean(text) for text in _texts(data, tree, _H1)]
     hosts = _hosts(url)
-    title = _without_site(told, {_letters(metas.get("og:site_name", "")), *hosts} - {""})
+    title = _without_site(declared, {_letters(metas.get("og:site_name", "")), *hosts} - {""})
     return _heading_of(title, headings, hosts) or title or _first(headings)
 
 
 def _without_site(title: str, sites: set[str]) -> str:
     for mark in (*_SEPARATOR.finditer(title), *_COLON.finditer(title)):
-        before, behind = title[: mark.start()], title[mark.end() :]
-        if before and _letters(behind) in sites:
+        before, after = title[: mark.start()], title[mark.end() :]
+        if before and _letters(after) in sites:
             return before
-        if behind and _letters(before) in sites:
-            return behind
+        if after and _letters(before) in sites:
+            return after
     return title
 
 
 def _heading_of(title: str, headings: list[str], hosts: set[str]) -> str:
-    """The longest heading that is a part of the title, or "". Old pages have the site's name as <h1>: a heading that is
-    not the first part, or is like the address, is none unless it is longer than the other parts."""
+    """The longest heading that is a part of the title, or "".
+
+    Old pages have the site's name as <h1>. So a heading that is not the first part, or resembles the address, counts
+    only if it is longer than the other parts.
+    """
     marks = _SEPARATOR.finditer(title)
     parts = {title, *_SEPARATOR.split(title)}.union(*({title[: m.start()], title[m.end() :]} for m in marks))
     heading = max((heading for heading in headings if heading in parts), key=len, default="")
@@ -208,7 +219,7 @@ def _letters(name: str) -> str:
 
 
 def _hosts(url: str) -> set[str]:
-    """What a site may be called by its address: "millnews" and "millnewsorg" of www.mill-news.org."""
+    """Names of a site by its address: "millnews" and "millnewsorg" for www.mill-news.org."""
     labels = _bare(url).split("/")[0].split(":")[0].split(".")
     return {_letters(label) for label in labels[:-1]} | {_letters("".join(labels))}
 
@@ -218,8 +229,8 @@ def _date(
 ) -> str | None:
     last = datetime.date.fromisoformat(max_date)
 
-    def valid(found: Iterable[str]) -> str | None:
-        for text in found:
+    def valid(texts: Iterable[str]) -> str | None:
+        for text in texts:
             date = parse_date(text)
             if date is not None and date.year >= _FIRST_YEAR and date <= last:
                 return date.isoformat()
@@ -244,53 +255,58 @@ def _date(
 
 
 def _canonical(data: np.ndarray, tree: Tree, url: str, others: list[str]) -> str | None:
-    """Of <link rel=canonical>, else of `others`."""
+    """The address by <link rel=canonical>, else by `others`."""
     base = _first(value_of(data, tree, node, attributes.HREF).strip() for node in _elements(tree, _BASE))
     links = [
         value_of(data, tree, node, attributes.HREF)
         for node in _elements(tree, _LINK)
         if "canonical" in value_of(data, tree, node, attributes.REL).lower().split()
     ]
-    for told in (_clean(link, _MAX_ADDRESS_CHARS + 1) for link in (*links, *others)):
+    for link in (_clean(link, _MAX_ADDRESS_CHARS + 1) for link in (*links, *others)):
         try:
-            found = urljoin(urljoin(url, base), told) if told else ""
+            address = urljoin(urljoin(url, base), link) if link else ""
         except ValueError:
             continue
-        if _ADDRESS.match(found) and len(found) <= _MAX_ADDRESS_CHARS:
-            return found
+        if _ADDRESS.match(address) and len(address) <= _MAX_ADDRESS_CHARS:
+            return address
     return None
 
 
 def _language(data: np.ndarray, tree: Tree, metas: dict[str, str], things: list[dict[str, Any]]) -> str | None:
-    """Of the outermost element first, by which browsers and screen readers go (the HTML standard, 3.2.6.2), then of the
-    header that the standard names next. Only machines read the rest, and programs fill it in with their defaults."""
+    """The declared language as a BCP 47 tag.
+
+    The outermost element comes first, since browsers and screen readers follow it (the HTML standard, 3.2.6.2), then
+    the header that the standard names next. Only machines read the others, and programs fill them in with their
+    defaults.
+    """
     body = np.flatnonzero(tree.nodes["tag"] == tags.BODY)[0]
     xml = _XML_LANG.search(data[:_MAX_BYTES_BEFORE_LANGUAGE].tobytes())
-    for told in (
+    for declared in (
         value_of(data, tree, 0, attributes.LANG),
         xml[1].decode() if xml else "",
         value_of(data, tree, body, attributes.LANG),
         metas.get("content-language", ""),
         metas.get("og:locale", ""),
-        *(_told(thing, "inLanguage") for thing in things),
+        *(_string(thing, "inLanguage") for thing in things),
     ):
-        told = told.split(",")[0].strip()
-        if _LANGUAGE.match(told):
-            first, *rest = told.replace("_", "-").split("-")
+        tag = declared.split(",")[0].strip()
+        if _LANGUAGE.match(tag):
+            first, *rest = tag.replace("_", "-").split("-")
             region_or_script = {2: str.upper, 4: str.title}
             return "-".join([first.lower(), *(region_or_script.get(len(part), str)(part) for part in rest)])
     return None
 
 
 def _names(value: Any, people: dict[str, dict[str, Any]]) -> str:
-    """Of an author in JSON-LD: a name, an object with one or with the "@id" of one in `people`, or a list of these."""
-    found = []
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict):
-            one = one.get("name") or people.get(_told(one, "@id"), {}).get("name")
-        if isinstance(one, str) and not _is_address(one):
-            found.append(_clean(unescape(one), _MAX_AUTHOR_CHARS))
-    return ", ".join(dict.fromkeys(name for name in found if name))[:_MAX_AUTHOR_CHARS]
+    """The names of an author in JSON-LD: a name, an object with `name` or the "@id" of one in `people`, or a list."""
+    names = []
+    for author in value if isinstance(value, list) else [value]:
+        name = author
+        if isinstance(author, dict):
+            name = author.get("name") or people.get(_string(author, "@id"), {}).get("name")
+        if isinstance(name, str) and not _is_address(name):
+            names.append(_clean(unescape(name), _MAX_AUTHOR_CHARS))
+    return ", ".join(dict.fromkeys(name for name in names if name))[:_MAX_AUTHOR_CHARS]
 
 
 def _is_address(text: str) -> bool:
@@ -299,19 +315,19 @@ def _is_address(text: str) -> bool:
 
 
 def _elements(tree: Tree, tag: int) -> list[int]:
-    """Nodes of the page itself. A picture's <title> holds HTML again, so that only its parent is foreign."""
+    """Elements of a tag outside of templates and SVG. The <title> of SVG holds HTML again; its parent is foreign."""
     nodes = tree.nodes
-    found = np.flatnonzero(nodes["tag"] == tag)
-    away = (nodes["flags"][found] & IN_TEMPLATE) | (nodes["flags"][nodes["parent"][found]] & FOREIGN)
-    return [int(node) for node in found[away == 0]]
+    numbers = np.flatnonzero(nodes["tag"] == tag)
+    excluded = (nodes["flags"][numbers] & IN_TEMPLATE) | (nodes["flags"][nodes["parent"][numbers]] & FOREIGN)
+    return [int(node) for node in numbers[excluded == 0]]
 
 
 def _outer(tree: Tree, tag: int) -> Iterator[int]:
-    """The elements that stand in no other of the tag: to read a text for each open <time> were quadratic."""
-    behind = 0
+    """The elements of a tag that stand in no other of it. Reading a text for each open <time> would be quadratic."""
+    after = 0
     for node in _elements(tree, tag):
-        if node >= behind:
-            behind = tree.nodes[node]["behind"]
+        if node >= after:
+            after = tree.nodes[node]["after"]
             yield node
 
 
@@ -325,11 +341,11 @@ def _text(data: np.ndarray, tree: Tree, node: int) -> str:
     return out[: write_text(data, tree.nodes, node, 0, out, 0)].tobytes().decode("utf-8", "replace")
 
 
-def _clean(text: Any, most: int = MAX_TITLE_CHARS) -> str:
+def _clean(text: Any, max_chars: int = MAX_TITLE_CHARS) -> str:
     if not isinstance(text, str):
         return ""
-    return " ".join(text.encode("utf-8", "replace").decode().replace("\0", "").split())[:most].rstrip()
+    return " ".join(text.encode("utf-8", "replace").decode().replace("\0", "").split())[:max_chars].rstrip()
 
 
-def _first(found: Iterable[str]) -> str:
-    return next((text for text in found if text), "")
+def _first(texts: Iterable[str]) -> str:
+    return next((text for text in texts if text), "")

@@ -1,4 +1,5 @@
-"""Chosen blocks as plain text: a line each, items marked "- ", cells of a table's row on one line, "|" between columns.
+"""Chosen blocks as plain text, a line each. Items begin with "- "; the cells of a table's row are on one line, with "|"
+between columns.
 
     <h1>Bread</h1><ul><li>Flour<li>Salt</ul><table><tr><td>Water<td>1 l<td>cold<tr><td>Yeast<td><td>dry</table>
 
@@ -8,7 +9,7 @@
     Water | 1 l | cold
     Yeast | | dry
 
-There are no blank lines. Markdown is another matter: see `markdown`.
+There are no blank lines. `markdown` writes Markdown.
 """
 
 import numpy as np
@@ -18,33 +19,36 @@ from cleaners.extraction.html.nodes import SPACE
 from cleaners.extraction.html.tags import TEXT
 from cleaners.extraction.html.text import write_node
 from cleaners.extraction.html.tokenizer import is_space
-from cleaners.extraction.structure import MOST_COLUMNS, places_of
+from cleaners.extraction.structure import MAX_COLUMNS, layout_of
 from shards.compiled import kernel
 
 _NEWLINE, _SPACE, _DASH, _PIPE = map(ord, "\n -|")
 
 
 @kernel
-def max_page_bytes(page, chosen):
-    """Room for what `write_page` writes: text grows by a fifth at most (`entities`), a block has 3 bytes before it, a
-    row two for each column, and a <br> is longer than the line end that it becomes."""
+def max_plain_text_bytes(page, chosen):
+    """The greatest length of the text that `write_plain_text` writes.
+
+    Text grows by a fifth at most (`entities`). A block has 3 bytes before it, and a row two for each column. A <br> is
+    longer than the line end that it becomes.
+    """
     nodes = page.tree.nodes
     room = np.int64(8)
     for i in range(len(nodes)):
-        room += 2 * (MOST_COLUMNS + 1) * (nodes[i].tag == tags.TR)
+        room += 2 * (MAX_COLUMNS + 1) * (nodes[i].tag == tags.TR)
     for b in range(len(chosen)):
         if chosen[b]:
             room += 8
-            first, last = page.texts[page.blocks[b].first], page.texts[page.blocks[b].behind - 1]
+            first, last = page.texts[page.blocks[b].first], page.texts[page.blocks[b].end - 1]
             span = nodes[last].end - nodes[first].start
             room += span + span // 5 + 8
     return room
 
 
 @kernel
-def write_page(data, page, chosen, out, begin):
-    """Write the chosen blocks to out[begin:]; the new end. The last line has no line end."""
-    places = places_of(data, page, chosen)
+def write_plain_text(data, page, chosen, out, begin):
+    """Write the chosen blocks to out[begin:]; return the new end. The last line has no line end."""
+    layout = layout_of(data, page, chosen)
     at = begin
     row = cell = item = -1
     column = 0
@@ -52,17 +56,17 @@ def write_page(data, page, chosen, out, begin):
         if not chosen[b]:
             continue
         i = page.blocks[b].element
-        is_in_line = places.rows[i] >= 0 and places.is_line[places.rows[i]]
+        is_in_line = layout.rows[i] >= 0 and layout.is_line[layout.rows[i]]
         before = at
-        here = places.columns[places.cells[i]] if is_in_line and places.cells[i] >= 0 else 0
-        goes_on = is_in_line and places.rows[i] == row
-        if goes_on and places.cells[i] != cell:
+        here = layout.columns[layout.cells[i]] if is_in_line and layout.cells[i] >= 0 else 0
+        goes_on = is_in_line and layout.rows[i] == row
+        if goes_on and layout.cells[i] != cell:
             column = min(column, here - 1)  # tables of more columns than are told apart
         if not goes_on:
             if at > begin:
                 out[at] = _NEWLINE
                 at += 1
-            if places.items[i] >= 0 and places.items[i] != item and not is_in_line:
+            if layout.items[i] >= 0 and layout.items[i] != item and not is_in_line:
                 out[at], out[at + 1] = _DASH, _SPACE
                 at += 2
         for k in range(column if goes_on else 0, here):
@@ -75,22 +79,24 @@ def write_page(data, page, chosen, out, begin):
             out[at] = _SPACE
             at += 1
         end = write_block(data, page, b, is_in_line, out, at)
-        if end == at:  # marks and blanks alone: nothing of it stays
+        if end == at:  # the block has no text: its marks go, too
             at = before
             continue
         at = end
-        row, cell, item = places.rows[i] if is_in_line else -1, places.cells[i], places.items[i]
+        row, cell, item = layout.rows[i] if is_in_line else -1, layout.cells[i], layout.items[i]
         column = here
     return at
 
 
 @kernel
 def write_block(data, page, b, on_one_line, out, begin):
-    """Write the text of block `b` to out[begin:], without blanks at its end; the new end. <br> ends a line, or is a
-    space with `on_one_line`."""
+    """Write the text of block `b` to out[begin:], without blanks at its end; return the new end.
+
+    <br> ends a line, or is a space with `on_one_line`.
+    """
     nodes = page.tree.nodes
     at = begin
-    for t in range(page.blocks[b].first, page.blocks[b].behind):
+    for t in range(page.blocks[b].first, page.blocks[b].end):
         node = page.texts[t]
         if t > page.blocks[b].first:
             for k in range(page.texts[t - 1] + 1, node):

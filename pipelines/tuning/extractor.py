@@ -119,9 +119,9 @@ def train_extractor(
         import lightgbm  # noqa: F401
     except ImportError:
         raise UserError("training needs LightGBM: pip install 'gristmill[extractor]'") from None
-    from cleaners.extraction.training.fit import Settings
-    from cleaners.extraction.training.run import data_cards, prepared_pages
-    from cleaners.extraction.training.run import train as fit_and_save
+    from cleaners.extraction.training import train
+    from cleaners.extraction.training.fit import TrainingSettings
+    from cleaners.extraction.training.train import data_cards, prepared_pages
     from pipelines.tuning.extractor_report import write_report
 
     pages: list[dict[str, Any]] = []
@@ -136,7 +136,7 @@ def train_extractor(
     where = ", ".join(map(str, labelled))
     prepared = prepared_pages(labelled_pages(warcs, pages, where, report), num_pages(pages), report)
     try:
-        model, card = fit_and_save(prepared, folder, Settings(), data_cards(prepared), report)
+        model, card = train.train_extractor(prepared, folder, TrainingSettings(), data_cards(prepared), report)
         write_report(model.with_suffix(".html"), card)
     except RunError as error:
         if not isinstance(cause := error.__cause__, OSError):

@@ -1,4 +1,4 @@
-"""Real pages as UTF-8, and the cases of html5lib, for the tests of extraction."""
+"""Real pages in UTF-8 and the cases of html5lib, for the tests of extraction."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def real_pages(folder: Path, part: int, number: int) -> list[bytes]:
 
 
 def html5lib_tokenizer_cases(folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """(kind of test, case) of each, in all files; what they have "doubleEscaped" is unescaped."""
+    """(kind of test, case) of all cases in all files; "doubleEscaped" strings are unescaped."""
     with tarfile.open(folder / "malformed" / "html5lib-tests.tar.gz") as archive:
         files = [m for m in archive.getmembers() if "/tokenizer/" in m.name and m.name.endswith(".test")]
         loaded = [json.loads(archive.extractfile(file).read()) for file in files]  # type: ignore[union-attr]

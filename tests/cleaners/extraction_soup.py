@@ -1,4 +1,4 @@
-"""Pages for the tests of features and models: tag soup in several scripts, and what the kernels make of a page."""
+"""Pages for the tests of features and models: tag soup in several scripts, and pages as the kernels read them."""
 
 import random
 from collections.abc import Iterator
@@ -7,27 +7,29 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from cleaners.extraction.features.block_features import features_of
+from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.features.linear import SLOTS
-from cleaners.extraction.features.page import Containers, Page, containers_of, read_page
+from cleaners.extraction.features.page import Containers, ParsedPage, containers_of, read_page
 from cleaners.extraction.features.template_counts import signatures_with_parents
 from cleaners.extraction.html.tags import VERBATIM
 
 
-class Given(NamedTuple):
+class SamplePage(NamedTuple):
     data: np.ndarray
-    page: Page
+    page: ParsedPage
     containers: Containers
     signatures: np.ndarray
 
 
-def given_page(html: str | bytes) -> Given:
+def sample_page(html: str | bytes) -> SamplePage:
     data = np.frombuffer(html if isinstance(html, bytes) else html.encode(), np.uint8)
     page = read_page(data)
-    return Given(data, page, containers_of(page), signatures_with_parents(data, page.tree)[1])
+    return SamplePage(data, page, containers_of(page), signatures_with_parents(data, page.tree)[1])
 
 
 def around(nodes: Any, node: int) -> Iterator[int]:
-    """The node, its parent and so on, <html> (node 0) left out."""
+    """The node, its parent and so on, without <html> (node 0)."""
     while node > 0:
         yield node
         node = int(nodes["parent"][node])
@@ -39,6 +41,13 @@ def is_element(nodes: Any, node: int) -> bool:
 
 def random_weights(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=SLOTS).astype(np.float32)
+
+
+def feature_value(html: str, name: str, block: int = 0) -> float:
+    """A feature of one block of a page; the linear models have random weights."""
+    sample = sample_page(html)
+    x = features_of(sample.data, sample.page, sample.containers, random_weights(1), random_weights(2))
+    return float(x[block, list(FEATURES).index(name)])
 
 
 OPENINGS = (
@@ -85,7 +94,7 @@ def large_soup(seed: int, num_pieces: int) -> str:
     return "".join(draw.choice(draw.choice([TEXTS, MARKUP])) for _ in range(num_pieces))
 
 
-# Lists that hypothesis draws have few pieces, and windows reach over 25 blocks.
+# Lists that Hypothesis draws have few pieces, and windows span 25 blocks.
 soup = st.one_of(
     st.lists(st.sampled_from(TEXTS + MARKUP), max_size=30).map("".join),
     st.builds(large_soup, st.integers(0, 1 << 32), st.integers(0, 120)),

@@ -1,5 +1,5 @@
-"""Blocks: what is chosen or left out. A block is a line of text as the page shows it, <br> aside: text nodes between
-which no element breaks the line.
+"""Blocks, the units that are chosen or left out. A block is a line of text as the page shows it, <br> aside: text nodes
+between which no element breaks the line.
 
     <p>One <b>two</b><br>three<ul><li>four     block  element  text nodes
                                                0      p        "One ", "two", "three"
@@ -18,17 +18,20 @@ from shards.compiled import kernel
 BLOCK = np.dtype(
     [
         ("element", np.int32),  # the nearest element that breaks lines
-        ("first", np.int32),  # of `Blocks.texts`
-        ("behind", np.int32),
+        ("first", np.int32),  # its text nodes are those of `Blocks.texts` in [first, end)
+        ("end", np.int32),
     ],
     align=True,
 )
 
 
 class Blocks(NamedTuple):
-    """The blocks of one page, in its order. Hidden ones are among them: tabs and folded text are hidden too. But hidden
-    text in a line that shows is left out (of 130 such lines two had main text), and so is what stands beside MathML for
-    the eyes alone (KaTeX, MathJax); MathML stays where it is hidden, since Wikipedia shows it as a picture."""
+    """The blocks of one page, in its order.
+
+    Hidden blocks are among them, since tabs and folded text are hidden too. Hidden text in a line that shows is left
+    out: of 130 such lines two had main text. Text beside MathML that is for the eyes alone (KaTeX, MathJax) is left out
+    too. Hidden MathML stays, since Wikipedia shows a picture of it.
+    """
 
     blocks: np.ndarray  # BLOCK[blocks]
     texts: np.ndarray  # int32[text nodes in blocks]: their node numbers
@@ -36,18 +39,18 @@ class Blocks(NamedTuple):
 
 @kernel
 def blocks_of(nodes):
-    """The `Blocks` of a page. Scripts, styles, titles and what else is no text of the page stand in none."""
+    """The `Blocks` of a page. Scripts, styles, titles and other elements that hold no text of the page are in none."""
     blocks = np.empty(len(nodes), BLOCK)
     texts = np.empty(len(nodes), np.int32)
     num_blocks = num_texts = 0
-    broken = True  # text that is not shown may have taken the mark of a break with it
+    broken = True  # whether a block begins here; text that is not shown may hold the mark of the break
     i = 0
     while i < len(nodes):
         tag = nodes[i].tag
         if RULES[tag] & NOT_SHOWN:
-            for k in range(i, nodes[i].behind):
+            for k in range(i, nodes[i].after):
                 broken = broken or (nodes[k].tag == TEXT and nodes[k].flags & BREAK)
-            i = nodes[i].behind
+            i = nodes[i].after
             continue
         if tag == TEXT or (tag == VERBATIM and nodes[i].flags & FOREIGN):
             if broken or nodes[i].flags & BREAK or blocks[num_blocks - 1].element != nodes[i].block:
@@ -57,7 +60,7 @@ def blocks_of(nodes):
                 broken = False
             texts[num_texts] = i
             num_texts += 1
-            blocks[num_blocks - 1].behind = num_texts
+            blocks[num_blocks - 1].end = num_texts
         i += 1
     num_texts = _leave_out_hidden(nodes, blocks[:num_blocks], texts)
     return Blocks(blocks[:num_blocks].copy(), texts[:num_texts].copy())
@@ -65,19 +68,19 @@ def blocks_of(nodes):
 
 @kernel
 def _leave_out_hidden(nodes, blocks, texts):
-    """Number of text nodes that stay, at the front of `texts`."""
+    """Move the text nodes that stay to the front of `texts`; return their number."""
     number = 0
     for b in range(len(blocks)):
-        first, behind = blocks[b].first, blocks[b].behind
+        first, end = blocks[b].first, blocks[b].end
         shows = has_math = False
-        for t in range(first, behind):
+        for t in range(first, end):
             shows = shows or not nodes[texts[t]].flags & HIDDEN
             has_math = has_math or is_foreign(nodes, nodes[texts[t]].parent)
         blocks[b].first = number
-        for t in range(first, behind):
+        for t in range(first, end):
             is_left_out = nodes[texts[t]].flags & (HIDDEN * shows | ARIA_HIDDEN * has_math)
             if not is_left_out or is_foreign(nodes, nodes[texts[t]].parent):
                 texts[number] = texts[t]
                 number += 1
-        blocks[b].behind = number
+        blocks[b].end = number
     return number

@@ -1,162 +1,234 @@
-"""What the model is told of a block: `FEATURES`, a column each.
+"""The features of a block, a column each: `FEATURES` maps their names to their meanings, in the order of the columns.
+
+Each group of features is an enum whose members are the columns, so that a kernel writes `row[Own.WORDS]` and a new
+member moves all later columns. Two groups repeat, once a container and once a neighbour; their members count from the
+first column of a repetition.
+
+    row   Own | Element | Around | Position | 5 × Container | TemplateCount | 4 × Neighbour | Window | Score | WholePage
+                                              CONTAINERS_AT             NEIGHBOURS_AT
 
 Shares are of characters without white space, from 0 to 1. "Container" k of a block is the k-th element around it that
-holds more blocks than the one before; the first is its own element.
+holds more blocks than the one before; the first is the block's own element.
 """
+
+from enum import IntEnum, nonmember
+from typing import Self
 
 import numpy as np
 
 from cleaners.extraction.html import tags
 from cleaners.extraction.html.tags import TAGS
 
-_OWN = {
-    "log_chars": "ln(1 + characters)",
-    "words": "words; two characters are one where words are not spaced",
-    "link_share": "share that stands in links",
-    "links": "links",
-    "punctuation": "ends of sentences and clauses a word",
-    "ending": "1 it ends as a sentence, 2 with a colon, 0 otherwise",
-    "commas": "commas of any script",
-    "digit_share": "share of digits",
-    "symbol_share": "share of symbols such as | / > › –",
-    "capitalised": "share of words that begin with a capital",
-    "all_caps": "share of words in capitals",
-    "word_length": "mean characters a word",
-    "stop_words": "share of words that hold sentences together",
-    "copyright": "1 with a copyright sign",
-    "currency": "currency signs",
-    "breaks": "<br> in it",
-    "texts": "text nodes in it",
-    "beyond_ascii": "share of characters beyond ASCII",
-    "bold_share": "share in bold",
-    "hidden_text": "1 if its text is hidden",
-    "words_per_line": "words between two <br>",
-}
-_TAG = {
-    "tag": "group of the element",
-    "inline_tag": "the element right around its first text, 0 if that is the block's own",
-    "parent_tag": "group of the element around it",
-}
-_AROUND = {
-    "nav": "<nav> around it",
-    "header": "<header>",
-    "footer": "<footer>",
-    "aside": "<aside>",
-    "main": "<main>",
-    "article": "<article>",
-    "form": "<form>",
-    "table": "<table>",
-    "list": "<ul>, <ol>, <dl>",
-    "figure": "<figure>",
-    "quote": "<blockquote>",
-    "code": "<pre>, <code>",
-    "control": "<label>, <button>, <option>, <select>",
-    "dialog": "<dialog>, <noscript>, <template>",
-    "div": "<div>, <section>",
-    "hidden": "1 hidden, 2 hidden from screen readers, 3 both",
-    "depth": "elements around it",
-}
-_PLACE = {
-    "index": "blocks before it",
-    "share_of_blocks": "index by blocks of the page",
-    "share_of_text": "characters before it by those of the page",
-    "after_h1": "0 the page has no <h1>, 1 behind the first, 2 it is that, 3 before",
-    "since_heading": "blocks since the last heading, at most 99",
-    "heading_level": "of the last heading, 0 none",
-    "heading": "1 if it is a heading",
-    "since_h1": "blocks since the first <h1>, negative before, -999 without",
-    "to_end": "blocks from it to the end",
-    "words_since_heading": "words since the last heading",
-    "heading_score": "`text_score` of the last heading",
-}
-_CONTAINER = {
-    "log_chars": "ln(1 + characters)",
-    "link_share": "share in links",
-    "blocks": "blocks",
-    "share": "its characters by those of the page",
-    "prose_share": "share in paragraphs",
-}
-_LIKENESS = {
-    "alike": "elements of the page with its signature (tag, class, parent's)",
-    "parents_alike": "the same of its parent",
-    "grandparents_alike": "the same of its parent's parent",
-    "siblings_alike": "elements with its tag and class within its parent",
-    "most_siblings_alike": "the most of the elements around it",
-    "copies": "blocks of the page with its text",
-    "title_overlap": "share of its words that the title has, less if the title has many more",
-}
-_NEIGHBOUR = {
-    "words": "words",
-    "link_share": "share in links",
-    "punctuation": "punctuation a word",
-    "tag": "group of the element",
-}
-OFFSETS = (-2, -1, 1, 2)
-_WINDOW = {
-    "words_within_5": "words of it and five blocks each side",
-    "link_share_within_5": "share in links of these",
-    "words_within_12": "words of it and twelve blocks each side",
-    "link_share_within_12": "share in links of these",
-    "punctuation_within_5": "punctuation a word of it and five blocks each side",
-}
-_SCORES = {
-    "path_score": "log odds by the tokens of all elements around it (`linear`)",
-    "own_path_score": "of its element alone",
-    "parent_path_score": "of its parent",
-    "least_path_score": "the least of one element around it",
-    "most_path_score": "the greatest",
-    "text_score": "log odds by its words and pairs of words (`linear`)",
-    "strongest_word": "the weight of its most telling word",
-    "text_score_within_5": "sum of text_score over it and five blocks each side, by 11",
-}
-_PAGE = {
-    "page_log_chars": "ln(1 + characters) of the page",
-    "page_link_share": "share in links",
-    "page_blocks": "blocks",
-    "page_paragraphs": "blocks of prose: <p>, or 25 words with few links",
-    "page_headings": "headings",
-    "page_h2": "<h2>",
-    "page_items": "<li>",
-    "page_links": "links",
-    "page_images": "images",
-    "page_inputs": "inputs",
-    "page_log_prose": "ln(1 + characters of prose)",
-    "page_prose_share": "share of prose",
-    "page_articles": "<article>",
-    "page_mains": "<main>",
-    "page_kind": "Open Graph type: 0 article, 1 website, 2 product, -1 none",
-    "page_ld_article": "JSON-LD types of articles",
-    "page_ld_product": "of products",
-    "page_ld_forum": "of forum threads and questions",
-    "page_ld_list": "of lists",
-    "page_ld_organisation": "of organisations and services",
-    "page_ld_recipe": "of recipes, how-tos and FAQs",
-    "page_blocks_per_node": "blocks by nodes",
-    "page_largest_prose": "greatest share of prose in one element",
-}
-FEATURES: dict[str, str] = (
-    _OWN
-    | _TAG
-    | _AROUND
-    | _PLACE
-    | {f"container{k}_{name}": f"container {k}: {what}" for k in range(1, 6) for name, what in _CONTAINER.items()}
-    | _LIKENESS
-    | {f"block{d:+}_{name}": f"of block {d:+}: {what}, -1 none" for d in OFFSETS for name, what in _NEIGHBOUR.items()}
-    | _WINDOW
-    | _SCORES
-    | _PAGE
-)
+OFFSETS = (-2, -1, 1, 2)  # of the neighbours, in blocks
+NUM_CONTAINERS = 5
+
+
+class Column(IntEnum):
+    """A group of columns that stand side by side, numbered from its `first` in the order of the members.
+
+    Members are integer constants to Numba. They are written with their meanings, `WORDS = "words of the block"`.
+    """
+
+    meaning: str
+
+    def __new__(cls, meaning: str) -> Self:
+        # mypy would let no group set a `first` that is declared here.
+        number: int = cls.first + len(cls.__members__)  # type: ignore[attr-defined]
+        column = int.__new__(cls, number)
+        column._value_ = number
+        column.meaning = meaning
+        return column
+
+
+def end_of(group: type[Column]) -> int:
+    """The column after the last one of the group."""
+    return int(max(group)) + 1
+
+
+def meanings(group: type[Column], prefix: str = "", about: str = "") -> dict[str, str]:
+    """Names of the group's columns to meanings: those of the members after `prefix` and `about`."""
+    return {prefix + column.name.lower(): about + column.meaning for column in group}
+
+
+class Own(Column):
+    """The text of the block."""
+
+    first = nonmember(0)
+    LOG_CHARS = "ln(1 + characters)"
+    WORDS = "words; two characters are one where words are not spaced"
+    LINK_SHARE = "share in links"
+    LINKS = "links"
+    PUNCTUATION = "ends of sentences and clauses per word"
+    ENDING = "1 if it ends as a sentence, 2 with a colon, 0 otherwise"
+    COMMAS = "commas of any script"
+    DIGIT_SHARE = "share of digits"
+    SYMBOL_SHARE = "share of symbols such as | / > › –"
+    CAPITALISED = "share of words that begin with a capital"
+    ALL_CAPS = "share of words in capitals"
+    WORD_LENGTH = "mean characters per word"
+    STOP_WORDS = "share of words that hold sentences together"
+    COPYRIGHT = "1 with a copyright sign"
+    CURRENCY = "currency signs"
+    BREAKS = "<br> in it"
+    TEXTS = "text nodes in it"
+    BEYOND_ASCII = "share of characters beyond ASCII"
+    BOLD_SHARE = "share in bold"
+    HIDDEN_TEXT = "1 if its text is hidden"
+    WORDS_PER_LINE = "words between two <br>"
+
+
+class Element(Column):
+    """The elements that hold the block."""
+
+    first = nonmember(end_of(Own))
+    TAG = "group of the element"
+    INLINE_TAG = "the element right around its first text, 0 if that is the block's own"
+    PARENT_TAG = "group of the element around it"
+
+
+class Around(Column):
+    """Numbers of elements around the block, its own included."""
+
+    first = nonmember(end_of(Element))
+    NAV = "<nav> around it"
+    HEADER = "<header>"
+    FOOTER = "<footer>"
+    ASIDE = "<aside>"
+    MAIN = "<main>"
+    ARTICLE = "<article>"
+    FORM = "<form>"
+    TABLE = "<table>"
+    LIST = "<ul>, <ol>, <dl>"
+    FIGURE = "<figure>"
+    QUOTE = "<blockquote>"
+    CODE = "<pre>, <code>"
+    CONTROL = "<label>, <button>, <option>, <select>"
+    DIALOG = "<dialog>, <noscript>, <template>"
+    DIV = "<div>, <section>"
+    HIDDEN = "1 hidden, 2 hidden from screen readers, 3 both"
+    DEPTH = "elements around it"
+
+
+class Position(Column):
+    """The position of the block on its page."""
+
+    first = nonmember(end_of(Around))
+    INDEX = "blocks before it"
+    SHARE_OF_BLOCKS = "blocks before it by all blocks of the page"
+    SHARE_OF_TEXT = "characters before it by those of the page"
+    AFTER_H1 = "0 if the page has no <h1>, 1 after the first, 2 if it is that, 3 before"
+    SINCE_HEADING = "blocks since the last heading, at most 99"
+    HEADING_LEVEL = "level of the last heading, 0 without"
+    HEADING = "1 if it is a heading"
+    SINCE_H1 = "blocks since the first <h1>, negative before, -999 without"
+    TO_END = "blocks from it to the end of the page"
+    WORDS_SINCE_HEADING = "words since the last heading"
+    HEADING_SCORE = "`text_score` of the last heading"
+
+
+class Container(Column):
+    """All blocks of one container."""
+
+    first = nonmember(0)
+    LOG_CHARS = "ln(1 + characters)"
+    LINK_SHARE = "share in links"
+    BLOCKS = "blocks"
+    SHARE = "its characters by those of the page"
+    PROSE_SHARE = "share in paragraphs"
+
+
+CONTAINERS_AT, CONTAINER_WIDTH = end_of(Position), len(Container)
+
+
+class TemplateCount(Column):
+    """Elements and blocks of the page that are similar."""
+
+    first = nonmember(CONTAINERS_AT + NUM_CONTAINERS * CONTAINER_WIDTH)
+    ALIKE = "elements of the page with its signature (tag, class, parent's)"
+    PARENTS_ALIKE = "the same of its parent"
+    GRANDPARENTS_ALIKE = "the same of its parent's parent"
+    SIBLINGS_ALIKE = "elements with its tag and class within its parent"
+    MOST_SIBLINGS_ALIKE = "the greatest such number of the elements around it"
+    COPIES = "blocks of the page with its text"
+    TITLE_OVERLAP = "share of its words that the title has, less if the title has many more"
+
+
+class Neighbour(Column):
+    """One block near this one, -1 without."""
+
+    first = nonmember(0)
+    WORDS = "words"
+    LINK_SHARE = "share in links"
+    PUNCTUATION = "punctuation per word"
+    TAG = "group of the element"
+
+
+NEIGHBOURS_AT, NEIGHBOUR_WIDTH = end_of(TemplateCount), len(Neighbour)
+
+
+class Window(Column):
+    """The block and those near it."""
+
+    first = nonmember(NEIGHBOURS_AT + len(OFFSETS) * NEIGHBOUR_WIDTH)
+    WORDS_WITHIN_5 = "words of it and 5 blocks each side"
+    LINK_SHARE_WITHIN_5 = "share in links of these"
+    WORDS_WITHIN_12 = "words of it and 12 blocks each side"
+    LINK_SHARE_WITHIN_12 = "share in links of these"
+    PUNCTUATION_WITHIN_5 = "punctuation per word of it and 5 blocks each side"
+
+
+class Score(Column):
+    """Log odds of the linear models."""
+
+    first = nonmember(end_of(Window))
+    PATH_SCORE = "log odds by the tokens of all elements around it (`linear`)"
+    OWN_PATH_SCORE = "those of its element alone"
+    PARENT_PATH_SCORE = "those of its parent alone"
+    LEAST_PATH_SCORE = "the least of an element around it"
+    MOST_PATH_SCORE = "the greatest of an element around it"
+    TEXT_SCORE = "log odds by its words and pairs of words (`linear`)"
+    STRONGEST_WORD = "the weight of its most telling word"
+    TEXT_SCORE_WITHIN_5 = "sum of `text_score` over it and 5 blocks each side, by 11"
+
+
+class WholePage(Column):
+    """The page, the same of all its blocks."""
+
+    first = nonmember(end_of(Score))
+    LOG_CHARS = "ln(1 + characters) of the page"
+    LINK_SHARE = "share in links"
+    BLOCKS = "blocks"
+    PARAGRAPHS = "blocks of prose: <p>, or more than 25 words with few links"
+    HEADINGS = "headings"
+    H2 = "<h2>"
+    ITEMS = "<li>"
+    LINKS = "links"
+    IMAGES = "images"
+    INPUTS = "inputs"
+    LOG_PROSE = "ln(1 + characters of prose)"
+    PROSE_SHARE = "share of prose"
+    ARTICLES = "<article>"
+    MAINS = "<main>"
+    KIND = "Open Graph type: 0 article, 1 website, 2 product, -1 none of these"
+    LD_ARTICLE = "JSON-LD types of articles"
+    LD_PRODUCT = "of products"
+    LD_FORUM = "of forum threads and questions"
+    LD_LIST = "of lists"
+    LD_ORGANISATION = "of organisations and services"
+    LD_RECIPE = "of recipes, how-tos and FAQs"
+    BLOCKS_PER_NODE = "blocks by nodes"
+    LARGEST_PROSE = "greatest share of prose in one element"
+
+
+FEATURES: dict[str, str] = meanings(Own) | meanings(Element) | meanings(Around) | meanings(Position)
+for _k in range(1, NUM_CONTAINERS + 1):
+    FEATURES |= meanings(Container, f"container{_k}_", f"container {_k}: ")
+FEATURES |= meanings(TemplateCount)
+for _offset in OFFSETS:
+    FEATURES |= meanings(Neighbour, f"block{_offset:+}_", f"block {_offset:+}, -1 without: ")
+FEATURES |= meanings(Window) | meanings(Score) | meanings(WholePage, "page_")
 NUM_FEATURES = len(FEATURES)
-_COLUMN = {name: column for column, name in enumerate(FEATURES)}
-TAG_AT, AROUND_AT, PLACE_AT, CONTAINER_AT = (_COLUMN[name] for name in ("tag", "nav", "index", "container1_log_chars"))
-LIKENESS_AT, NEIGHBOUR_AT, WINDOW_AT, SCORES_AT, PAGE_AT = (
-    _COLUMN[name] for name in ("alike", "block-2_words", "words_within_5", "path_score", "page_log_chars")
-)
-NUM_AROUND = len(_AROUND) - 2  # counts; `hidden` and `depth` follow them
-NUM_PAGE = len(_PAGE)
-HEADING_SCORE, TEXT_SCORE, TEXT_SCORE_5 = (
-    _COLUMN[name] for name in ("heading_score", "text_score", "text_score_within_5")
-)
+assert end_of(WholePage) == NUM_FEATURES  # no name stands twice, and no group is missing
 
 # Groups of elements: near numbers are near in use, since trees split by order.
 GROUPS = np.zeros(tags.NUM_TAGS, np.int8)
@@ -167,12 +239,29 @@ for _group, _names in enumerate(
     1,
 ):
     GROUPS[[TAGS[name] for name in _names.split()]] = _group
-LEVELS = np.zeros(tags.NUM_TAGS, np.int8)
+LEVELS = np.zeros(tags.NUM_TAGS, np.int8)  # of headings
 for _level in range(1, 7):
     LEVELS[TAGS[f"h{_level}"]] = _level
-AROUND_OF = np.full(tags.NUM_TAGS, -1, np.int8)
-for _number, _names in enumerate(
-    "nav;header;footer;aside;main;article;form;table;ul ol dl;figure;blockquote;pre code;label button option select;"
-    "dialog noscript template;div section".split(";")
-):
-    AROUND_OF[[TAGS[name] for name in _names.split()]] = _number
+
+_ELEMENTS = {
+    Around.NAV: "nav",
+    Around.HEADER: "header",
+    Around.FOOTER: "footer",
+    Around.ASIDE: "aside",
+    Around.MAIN: "main",
+    Around.ARTICLE: "article",
+    Around.FORM: "form",
+    Around.TABLE: "table",
+    Around.LIST: "ul ol dl",
+    Around.FIGURE: "figure",
+    Around.QUOTE: "blockquote",
+    Around.CODE: "pre code",
+    Around.CONTROL: "label button option select",
+    Around.DIALOG: "dialog noscript template",
+    Around.DIV: "div section",
+}
+NUM_AROUND = len(_ELEMENTS)
+assert list(_ELEMENTS) == list(Around)[:NUM_AROUND]
+AROUND_OF = np.full(tags.NUM_TAGS, -1, np.int8)  # the column that counts an element, from Around.NAV on; -1 for none
+for _column, _names in _ELEMENTS.items():
+    AROUND_OF[[TAGS[name] for name in _names.split()]] = _column - Around.first

@@ -1,9 +1,9 @@
-"""Words, and the tokens of `class`, `id` and the like, as 32-bit hashes (FNV-1a): what linear models know of a page.
+"""32-bit hashes (FNV-1a) of words and of the tokens of `class`, `id`, `role` and `itemprop`, the linear models' input.
 
     class="article-body2 storyText"  ──▶  article, body, article-body (marked), story, text, storytext (marked)
 
-Digits are dropped, since they number things of a kind. A whole that has parts is marked, so that it is not mistaken for
-a part of that name.
+Digits are dropped, since they number things of a kind. A token that has parts is marked, so that it is not mistaken for
+a part of the same name.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ from shards.compiled import kernel
 EMPTY = uint32(2166136261)
 _PRIME = uint32(16777619)
 _WHOLE = uint32(0x9E3779B9)
-_MAX_CLASSES = 40  # of an element: Tailwind writes as many, and the first say most
-_MAX_VALUE_BYTES = 60  # of an id, role or itemprop; longer ones are made by programs
+_MAX_CLASSES = 40  # of an element: Tailwind writes as many, and the first are the most telling
+_MAX_VALUE_BYTES = 60  # of an id, role or itemprop; programs make longer ones
 
 
 @kernel(inline="always")
@@ -27,7 +27,7 @@ def step(state, value):
 
 
 def hash_of(word: str) -> int:
-    """As `step` hashes the code points of a word in small letters."""
+    """The hash of a word in lower case: `step` over its code points."""
     state = 2166136261
     for character in word:
         state = ((state ^ ord(character)) * 16777619) & 0xFFFFFFFF
@@ -36,7 +36,10 @@ def hash_of(word: str) -> int:
 
 @kernel
 def path_tokens(data, tree):
-    """(hashes, offsets[nodes + 1]): the tokens of each element's class, id, role and itemprop; none of text nodes."""
+    """(hashes, offsets[nodes + 1]) of the tokens of each element's class, id, role and itemprop.
+
+    Text nodes have none.
+    """
     nodes, kept = tree
     room = 0
     for k in range(len(kept)):
@@ -48,7 +51,7 @@ def path_tokens(data, tree):
     at = 0
     for i in range(len(nodes)):
         if nodes[i].tag != TEXT and nodes[i].tag != VERBATIM:
-            for k in range(nodes[i].first_attribute, nodes[i].last_attribute):
+            for k in range(nodes[i].first_attribute, nodes[i].end_attribute):
                 if kept[k].name == attributes.CLASS:
                     at = _tokens(data, kept[k].start, kept[k].end, out, at)
                 elif _names_its_element(kept[k].name):
@@ -104,12 +107,15 @@ def _tokens(data, i, end, out, at):
 
 @kernel
 def element_signatures(data, tree):
-    """uint32[nodes]: tag and class, digits aside. Elements that a template made have one signature."""
+    """uint32[nodes]: hashes of tag and class without digits.
+
+    Elements that one template made have the same signature.
+    """
     nodes, kept = tree
     out = np.zeros(len(nodes), np.uint32)
     for i in range(len(nodes)):
         state = step(EMPTY, nodes[i].tag)
-        for k in range(nodes[i].first_attribute, nodes[i].last_attribute):
+        for k in range(nodes[i].first_attribute, nodes[i].end_attribute):
             if kept[k].name == attributes.CLASS:
                 for j in range(kept[k].start, kept[k].end):
                     if not 48 <= data[j] <= 57:

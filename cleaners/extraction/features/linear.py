@@ -1,9 +1,11 @@
-"""Two linear models over hashes: what the classes around a block say of it, and what its words say.
+"""Two linear models over hashes, one of the classes around a block and one of its words.
 
-Each is a logistic regression whose weights stand in a table by hash, 2^18 of them; the log odds are features of the
-trees. Class names and words like "nav", "comment", "related", "share" are told from "entry", "content" this way, in any
-language that the training had, and new ones of a template count for nothing.
+Each is a logistic regression with a table of 2^18 weights by hash; its log odds are features of the forests. This way
+"nav", "comment", "related" and "share" are told from "entry" and "content", in any language of the training data. Names
+that training did not see count for nothing.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import uint32
@@ -11,6 +13,15 @@ from numba import uint32
 from shards.compiled import kernel
 
 SLOTS = 1 << 18
+
+
+class AdaGrad(NamedTuple):
+    """A linear model in training (Duchi et al. 2011)."""
+
+    weights: np.ndarray  # float32[SLOTS]
+    squares: np.ndarray  # float32[SLOTS]: sums of squared gradients
+    rate: np.float32
+    decay: np.float32
 
 
 @kernel(inline="always")
@@ -25,7 +36,7 @@ def pair_of(first, second):
 
 @kernel
 def score_of_path(page, node, weights):
-    """The part of one element in the log odds of blocks in it. Slots below 256 are those of tags too."""
+    """The part of one element in the log odds of the blocks in it. The weights of tags are in the slots below 256."""
     score = weights[page.tree.nodes[node].tag]
     for k in range(page.token_offsets[node], page.token_offsets[node + 1]):
         score += weights[slot_of(page.tokens[k])]
@@ -34,27 +45,28 @@ def score_of_path(page, node, weights):
 
 @kernel
 def score_of_words(measured, b, weights):
-    """(log odds by the words and pairs of words of block `b`, weight of its most telling word). By sqrt(words), so that
-    long blocks are not surer for their length alone."""
-    first, behind = measured.offsets[b], measured.offsets[b + 1]
+    """(log odds by the words and pairs of words of block `b`, weight of its most telling word).
+
+    The sum is divided by sqrt(words), so that long blocks are not surer for their length alone.
+    """
+    first, end = measured.offsets[b], measured.offsets[b + 1]
     score = weights[0]
     strongest = np.float32(0)
-    if behind > first:
-        by = np.float32(1 / np.sqrt(behind - first))
-        for k in range(first, behind):
+    if end > first:
+        by = np.float32(1 / np.sqrt(end - first))
+        for k in range(first, end):
             weight = weights[slot_of(measured.words[k])]
             if abs(weight) > abs(strongest):
                 strongest = weight
             score += weight * by
-            if k + 1 < behind:
+            if k + 1 < end:
                 score += weights[slot_of(pair_of(measured.words[k], measured.words[k + 1]))] * by
     return score, strongest
 
 
 @kernel
-def learn_paths(page, wanted, weight, weights, squares, rate, decay):
-    """One pass of AdaGrad (Duchi et al. 2011) over a page: `wanted` float32[blocks] shares of main text, `weight`
-    float32[blocks]."""
+def learn_paths(page, wanted, weight, model):
+    """One pass of AdaGrad over a page; `wanted` are shares of main text, both arrays are float32[blocks]."""
     nodes = page.tree.nodes
     for b in range(len(wanted)):
         if weight[b] <= 0:
@@ -62,31 +74,32 @@ def learn_paths(page, wanted, weight, weights, squares, rate, decay):
         score = np.float32(0)
         i = page.blocks[b].element
         while i > 0:
-            score += score_of_path(page, i, weights)
+            score += score_of_path(page, i, model.weights)
             i = nodes[i].parent
         error = _error(score, wanted[b]) * weight[b]
         i = page.blocks[b].element
         while i > 0:
-            _move(weights, squares, np.int64(nodes[i].tag), error, rate, decay)
+            _move(model, np.int64(nodes[i].tag), error, model.decay)
             for k in range(page.token_offsets[i], page.token_offsets[i + 1]):
-                _move(weights, squares, np.int64(slot_of(page.tokens[k])), error, rate, decay)
+                _move(model, np.int64(slot_of(page.tokens[k])), error, model.decay)
             i = nodes[i].parent
 
 
 @kernel
-def learn_words(measured, wanted, weight, weights, squares, rate, decay):
+def learn_words(measured, wanted, weight, model):
+    """As `learn_paths`, by the words of the blocks."""
     for b in range(len(wanted)):
-        first, behind = measured.offsets[b], measured.offsets[b + 1]
-        if weight[b] <= 0 or behind == first:
+        first, end = measured.offsets[b], measured.offsets[b + 1]
+        if weight[b] <= 0 or end == first:
             continue
-        by = np.float32(1 / np.sqrt(behind - first))
-        error = _error(score_of_words(measured, b, weights)[0], wanted[b]) * weight[b]
-        _move(weights, squares, 0, error, rate, np.float32(0))
-        for k in range(first, behind):
-            _move(weights, squares, np.int64(slot_of(measured.words[k])), error * by, rate, decay)
-            if k + 1 < behind:
+        by = np.float32(1 / np.sqrt(end - first))
+        error = _error(score_of_words(measured, b, model.weights)[0], wanted[b]) * weight[b]
+        _move(model, 0, error, np.float32(0))
+        for k in range(first, end):
+            _move(model, np.int64(slot_of(measured.words[k])), error * by, model.decay)
+            if k + 1 < end:
                 pair = pair_of(measured.words[k], measured.words[k + 1])
-                _move(weights, squares, np.int64(slot_of(pair)), error * by, rate, decay)
+                _move(model, np.int64(slot_of(pair)), error * by, model.decay)
 
 
 @kernel(inline="always")
@@ -95,7 +108,7 @@ def _error(score, wanted):
 
 
 @kernel(inline="always")
-def _move(weights, squares, slot, gradient, rate, decay):
-    gradient += decay * weights[slot]
-    squares[slot] += gradient * gradient
-    weights[slot] -= rate * gradient / np.sqrt(squares[slot])
+def _move(model, slot, gradient, decay):
+    gradient += decay * model.weights[slot]
+    model.squares[slot] += gradient * gradient
+    model.weights[slot] -= model.rate * gradient / np.sqrt(model.squares[slot])

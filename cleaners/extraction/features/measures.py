@@ -1,5 +1,5 @@
-"""What the text of each block is like: lengths, links, punctuation, words. One pass over the bytes, for any script:
-where words are not spaced, two characters count for one.
+"""Measures of the text of each block: lengths, links, punctuation, words. They take one pass over the bytes, in any
+script. In scripts that do not space words, two characters count as one word.
 """
 
 from typing import NamedTuple
@@ -11,8 +11,9 @@ from cleaners.extraction.html import tags
 from cleaners.extraction.html.nodes import BOLD, HIDDEN
 from cleaners.extraction.html.text import max_text_bytes, write_node
 from shards.compiled import kernel
+from shards.unicode import decode
 
-MAX_WORDS = 40  # of a block that are hashed: what it is about shows early
+MAX_WORDS = 40  # of a block that are hashed: the first words tell what it is about
 _MAX_WORD_CHARS = 24
 
 MEASURE = np.dtype(
@@ -25,7 +26,7 @@ MEASURE = np.dtype(
         ("punctuation", np.float32),  # ends of sentences and clauses
         ("commas", np.float32),
         ("digits", np.float32),
-        ("symbols", np.float32),  # | / > › • – and their like
+        ("symbols", np.float32),  # | / > › • – and similar ones
         ("capitalised", np.float32),  # words
         ("all_caps", np.float32),  # words
         ("word_chars", np.float32),
@@ -33,22 +34,24 @@ MEASURE = np.dtype(
         ("currency", np.float32),
         ("beyond_ascii", np.float32),
         ("breaks", np.float32),  # <br>
-        ("copyright", np.float32),  # 1 with the sign
-        ("ending", np.float32),  # 1 a sentence ends there, 2 a colon, 0 neither
-        ("hidden", np.float32),  # 1 if it is
+        ("copyright", np.float32),  # 1 with a copyright sign
+        ("ending", np.float32),  # 1 if it ends as a sentence, 2 with a colon, 0 otherwise
+        ("hidden", np.float32),  # 1 if some of its text is
         ("hash", np.uint32),  # of letters and digits: equal for equal texts
     ],
     align=True,
 )
 
 
-class Measured(NamedTuple):
+class MeasuredBlocks(NamedTuple):
+    """The measures and the first words of a page's blocks."""
+
     measures: np.ndarray  # MEASURE[blocks]
-    words: np.ndarray  # uint32: hashes of the first words of blocks, in small letters
+    words: np.ndarray  # uint32: hashes of the first words of blocks, in lower case
     offsets: np.ndarray  # int32[blocks + 1] into words
 
 
-# Words that hold sentences together and that menus lack, of the languages most pages are in.
+# Words that hold sentences together and that menus lack, in the languages of most pages.
 _STOP_WORDS = (
     "the a an of to in and is are was were be been it its this that these those for on with as at by from or not have "
     "has had he she they we you i his her their our your but will would can could if when which who what there more "
@@ -151,7 +154,7 @@ def kind_beyond_ascii(c):
 
 @kernel(inline="always")
 def _small(c):
-    """The small letter of a capital of the Latin, Greek or Cyrillic alphabet; what is none of these stays."""
+    """The lower case of a Latin, Greek or Cyrillic capital, else the code point itself."""
     if 65 <= c <= 90:
         return c + 32
     if c < 0xC0:
@@ -169,20 +172,6 @@ def _small(c):
 
 
 @kernel
-def code_point(text, i):
-    """(code point at text[i], where the next begins) of valid UTF-8."""
-    c = np.int64(text[i])
-    if c < 0x80:
-        return c, i + 1
-    if c < 0xE0:
-        return (c & 31) << 6 | (text[i + 1] & 63), i + 2
-    if c < 0xF0:
-        return (c & 15) << 12 | np.int64(text[i + 1] & 63) << 6 | (text[i + 2] & 63), i + 3
-    low = np.int64(text[i + 1] & 63) << 12 | np.int64(text[i + 2] & 63) << 6 | (text[i + 3] & 63)
-    return (c & 7) << 18 | low, i + 4
-
-
-@kernel
 def is_stop_word(state):
     slot = state & (_SLOTS - 1)
     while _STOP_TABLE[slot]:
@@ -194,7 +183,7 @@ def is_stop_word(state):
 
 @kernel
 def measure(data, nodes, blocks):
-    """The `Measured` of a page's `Blocks`."""
+    """The `MeasuredBlocks` of a page's `Blocks`."""
     number = len(blocks.blocks)
     out = np.zeros(number, MEASURE)
     words = np.empty(len(data) // 2 + 8 * number + 8, np.uint32)
@@ -204,7 +193,7 @@ def measure(data, nodes, blocks):
     for b in range(number):
         at = _measure_block(data, nodes, blocks, b, out, text, words, at)
         offsets[b + 1] = at
-    return Measured(out, words[:at].copy(), offsets)
+    return MeasuredBlocks(out, words[:at].copy(), offsets)
 
 
 @kernel
@@ -212,11 +201,11 @@ def _measure_block(data, nodes, blocks, b, measures, text, words, at):
     m = measures[b]
     first_word = at
     last_link = -1
-    # The word that is being read goes on from one text node to the next: <b>T</b>he.
+    # A word may go on from one text node to the next: <b>T</b>he.
     word, length, is_capitalised, is_all_caps = EMPTY, 0, False, True
     whole = EMPTY
     end = 0
-    for t in range(blocks.blocks[b].first, blocks.blocks[b].behind):
+    for t in range(blocks.blocks[b].first, blocks.blocks[b].end):
         node = blocks.texts[t]
         begin = end
         if t > blocks.blocks[b].first:
@@ -231,7 +220,7 @@ def _measure_block(data, nodes, blocks, b, measures, text, words, at):
             m.hidden = 1
         i = begin
         while i < end:
-            c, i = code_point(text, i)
+            c, i = decode(text, i)
             kind = _KINDS[c] if c < 128 else kind_beyond_ascii(c)
             if kind == _LETTER:
                 small = _small(c)
@@ -297,13 +286,13 @@ def _measure_block(data, nodes, blocks, b, measures, text, words, at):
 
 @kernel
 def hash_words(data, nodes, node, words):
-    """The number of words written to `words`, uint32[MAX_WORDS]: those of text node `node`, as blocks' are hashed."""
+    """Hash the words of text node `node` into `words`, uint32[MAX_WORDS], as those of blocks; return their number."""
     text = np.empty(max_text_bytes(nodes[node].end - nodes[node].start) + 8, np.uint8)
     end = write_node(data, nodes, node, text, 0, 0)
     number = i = length = 0
     word = EMPTY
     while i <= end and number < MAX_WORDS:
-        c, i = code_point(text, i) if i < end else (np.int64(32), end + 1)
+        c, i = decode(text, i) if i < end else (np.uint32(32), end + 1)
         kind = _KINDS[c] if c < 128 else kind_beyond_ascii(c)
         if kind == _LETTER:
             if length < _MAX_WORD_CHARS:

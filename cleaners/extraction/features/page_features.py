@@ -1,8 +1,8 @@
-"""What the model is told of the page as a whole, the same of each block."""
+"""Features of the page as a whole: `WholePage`, the same for each block."""
 
 import numpy as np
 
-from cleaners.extraction.features.columns import NUM_PAGE, PAGE_AT
+from cleaners.extraction.features.columns import WholePage
 from cleaners.extraction.features.hashing import EMPTY, hash_of, step
 from cleaners.extraction.features.page import is_prose
 from cleaners.extraction.html import attributes, tags
@@ -11,69 +11,64 @@ from cleaners.extraction.html.tags import HEADING, RULES, TAGS, TEXT
 from shards.compiled import kernel
 
 _H2, _ARTICLE, _MAIN, _META = (TAGS[name] for name in "h2 article main meta".split())
+_KINDS = {"article": 0, "blog": 0, "website": 1, "product": 2, "og:product": 2, "product.group": 2}
+_KIND_NAMES = np.array([hash_of(name) for name in _KINDS], np.uint32)
+_KIND_NUMBERS = np.array(list(_KINDS.values()), np.int8)
+_OG_TYPE = np.uint32(hash_of("og:type"))
+_LD_TYPE = np.uint32(hash_of("application/ld+json"))
+_LD_TYPES = {
+    WholePage.LD_ARTICLE: "article newsarticle blogposting report techarticle webarticle",
+    WholePage.LD_PRODUCT: "product productgroup offer vehicle",
+    WholePage.LD_FORUM: "discussionforumposting qapage question comment",
+    WholePage.LD_LIST: "itemlist collectionpage offercatalog searchresultspage",
+    WholePage.LD_ORGANISATION: "organization localbusiness service softwareapplication",
+    WholePage.LD_RECIPE: "recipe howto faqpage",
+}
+_LD_NAMES = np.array([hash_of(name) for names in _LD_TYPES.values() for name in names.split()], np.uint32)
+_LD_COLUMNS = np.array([column for column, names in _LD_TYPES.items() for _ in names.split()], np.int64)
+_MAX_LD = 50  # types of a group that are counted
 
 
 @kernel
-def write_page(data, page, containers, x):
+def write_page_features(data, page, containers, x):
     nodes, measures = page.tree.nodes, page.measured.measures
-    facts = np.zeros(NUM_PAGE, np.float32)
+    row = x[0]
     total = max(containers.chars[0], np.float32(1))
-    facts[0] = np.log(1 + containers.chars[0])
-    facts[1] = containers.link_chars[0] / total
-    facts[2] = len(x)
+    row[WholePage.LOG_CHARS] = np.log(1 + containers.chars[0])
+    row[WholePage.LINK_SHARE] = containers.link_chars[0] / total
+    row[WholePage.BLOCKS] = len(x)
     for b in range(len(x)):
         tag = nodes[page.blocks[b].element].tag
-        facts[3] += is_prose(tag, measures[b])
-        facts[4] += RULES[tag] & HEADING != 0
-        facts[5] += tag == _H2
-        facts[6] += tag == tags.LI
-    facts[14] = -1
+        row[WholePage.PARAGRAPHS] += is_prose(tag, measures[b])
+        row[WholePage.HEADINGS] += RULES[tag] & HEADING != 0
+        row[WholePage.H2] += tag == _H2
+        row[WholePage.ITEMS] += tag == tags.LI
+    row[WholePage.KIND] = -1
     largest = np.float32(0)
     for i in range(len(nodes)):
         tag = nodes[i].tag
         if tag == tags.A:
-            facts[7] += 1
+            row[WholePage.LINKS] += 1
         elif tag == tags.IMG:
-            facts[8] += 1
+            row[WholePage.IMAGES] += 1
         elif tag == tags.INPUT:
-            facts[9] += 1
+            row[WholePage.INPUTS] += 1
         elif tag == _ARTICLE:
-            facts[12] += 1
+            row[WholePage.ARTICLES] += 1
         elif tag == _MAIN:
-            facts[13] += 1
-        elif tag == _META and facts[14] < 0:
-            facts[14] = _open_graph_kind(data, page.tree, i)
+            row[WholePage.MAINS] += 1
+        elif tag == _META and row[WholePage.KIND] < 0:
+            row[WholePage.KIND] = _open_graph_kind(data, page.tree, i)
         elif tag == tags.SCRIPT:
-            _count_ld_types(data, page.tree, i, facts[15:21])
+            _count_ld_types(data, page.tree, i, row)
         if i > 1 and nodes[i].tag != TEXT and nodes[i].parent > 0:
             largest = max(largest, containers.prose[i])
-    facts[10] = np.log(1 + containers.prose[0])
-    facts[11] = containers.prose[0] / total
-    facts[21] = len(x) / len(nodes)
-    facts[22] = largest / total
-    for b in range(len(x)):
-        x[b, PAGE_AT:] = facts
-
-
-def _hashes(words: str) -> np.ndarray:
-    return np.array([hash_of(word) for word in words.split()], np.uint32)
-
-
-_KIND_NAMES = _hashes("article website product og:product product.group blog")
-_KIND_NUMBERS = np.array([0, 1, 2, 2, 2, 0], np.int8)
-_OG_TYPE = _hashes("og:type")[0]
-_LD_TYPE = _hashes("application/ld+json")[0]
-_LD_GROUPS = (
-    "article newsarticle blogposting report techarticle webarticle",
-    "product productgroup offer vehicle",
-    "discussionforumposting qapage question comment",
-    "itemlist collectionpage offercatalog searchresultspage",
-    "organization localbusiness service softwareapplication",
-    "recipe howto faqpage",
-)
-_LD_NAMES = _hashes(" ".join(_LD_GROUPS))
-_LD_NUMBERS = np.repeat(np.arange(6), [len(group.split()) for group in _LD_GROUPS])
-_MOST_LD = 50
+    row[WholePage.LOG_PROSE] = np.log(1 + containers.prose[0])
+    row[WholePage.PROSE_SHARE] = containers.prose[0] / total
+    row[WholePage.BLOCKS_PER_NODE] = len(x) / len(nodes)
+    row[WholePage.LARGEST_PROSE] = largest / total
+    for b in range(1, len(x)):
+        x[b, WholePage.LOG_CHARS :] = row[WholePage.LOG_CHARS :]
 
 
 @kernel
@@ -99,12 +94,12 @@ def _open_graph_kind(data, tree, node):
 
 
 @kernel
-def _count_ld_types(data, tree, node, counts):
-    """Count the "@type": "…" of a script of JSON-LD by group, `_MOST_LD` of each at most."""
+def _count_ld_types(data, tree, node, row):
+    """Count the "@type": "…" of a script of JSON-LD in their columns of `row`, `_MAX_LD` each at most."""
     kind = attribute_of(tree, node, attributes.TYPE)
     if kind < 0 or _hash_small(data, tree.attributes[kind].start, tree.attributes[kind].end) != _LD_TYPE:
         return
-    if tree.nodes[node].behind == node + 1:
+    if tree.nodes[node].after == node + 1:
         return
     i, end = tree.nodes[node + 1].start, tree.nodes[node + 1].end
     while i + 7 < end:
@@ -122,5 +117,5 @@ def _count_ld_types(data, tree, node, counts):
             i += 1
         name = _hash_small(data, start, min(i, end))
         for k in range(len(_LD_NAMES)):
-            if _LD_NAMES[k] == name and counts[_LD_NUMBERS[k]] < _MOST_LD:
-                counts[_LD_NUMBERS[k]] += 1
+            if _LD_NAMES[k] == name and row[_LD_COLUMNS[k]] < _MAX_LD:
+                row[_LD_COLUMNS[k]] += 1

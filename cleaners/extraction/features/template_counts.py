@@ -1,8 +1,8 @@
-"""How often a page has the like of a block: elements that one template made, equal texts, words of the title."""
+"""Features by repetition: elements that one template made, equal texts, words that the title has (`TemplateCount`)."""
 
 import numpy as np
 
-from cleaners.extraction.features.columns import LIKENESS_AT
+from cleaners.extraction.features.columns import TemplateCount
 from cleaners.extraction.features.hashing import element_signatures
 from cleaners.extraction.features.measures import MAX_WORDS, hash_words
 from cleaners.extraction.html import tags
@@ -14,16 +14,10 @@ from shards.hash_table import first_slot, slot_of_number, table_size
 
 @kernel
 def counts_of(keys):
-    """int32[keys]: how many keys are equal to each."""
-    slots = np.full(table_size(len(keys)), -1, np.int32)
+    """int32[keys]: the number of keys equal to each."""
+    firsts = first_equal(keys)
     numbers = np.zeros(len(keys), np.int32)
-    firsts = np.empty(len(keys), np.int32)
     for i in range(len(keys)):
-        hash_ = (keys[i] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
-        slot = slot_of_number(slots, keys, keys[i], first_slot(slots, hash_))
-        if slots[slot] < 0:
-            slots[slot] = i
-        firsts[i] = slots[slot]
         numbers[firsts[i]] += 1
     for i in range(len(keys)):
         numbers[i] = numbers[firsts[i]]
@@ -31,8 +25,22 @@ def counts_of(keys):
 
 
 @kernel
+def first_equal(keys):
+    """int32[keys]: the position of the first key that is equal to each of uint64[keys]."""
+    slots = np.full(table_size(len(keys)), -1, np.int32)
+    firsts = np.empty(len(keys), np.int32)
+    for i in range(len(keys)):
+        hash_ = (keys[i] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
+        slot = slot_of_number(slots, keys, keys[i], first_slot(slots, hash_))
+        if slots[slot] < 0:
+            slots[slot] = i
+        firsts[i] = slots[slot]
+    return firsts
+
+
+@kernel
 def signatures_with_parents(data, tree):
-    """(own uint32[nodes], with the parent's uint64[nodes])"""
+    """(uint32[nodes] of `element_signatures`, uint64[nodes] with the parent's in the lower half)"""
     own = element_signatures(data, tree)
     both = np.zeros(len(own), np.uint64)
     for i in range(1, len(own)):
@@ -41,10 +49,10 @@ def signatures_with_parents(data, tree):
 
 
 @kernel
-def write_likeness(data, page, x):
+def write_template_counts(data, page, x):
     nodes, measured = page.tree.nodes, page.measured
     own, both = signatures_with_parents(data, page.tree)
-    elements = np.empty(len(nodes), np.int32)  # number among elements, of those that are
+    elements = np.empty(len(nodes), np.int32)  # of nodes that are elements: their number among elements
     num_elements = 0
     for i in range(len(nodes)):
         if nodes[i].tag != TEXT and nodes[i].tag != VERBATIM:
@@ -69,12 +77,12 @@ def write_likeness(data, page, x):
         parent = max(nodes[i].parent, 0)
         grandparent = max(nodes[parent].parent, 0)
         row = x[b]
-        row[LIKENESS_AT] = alike[elements[i]]
-        row[LIKENESS_AT + 1] = alike[elements[parent]]
-        row[LIKENESS_AT + 2] = alike[elements[grandparent]]
-        row[LIKENESS_AT + 3] = siblings[elements[i]]
-        row[LIKENESS_AT + 4] = most[elements[i]]
-        row[LIKENESS_AT + 5] = copies[b]
+        row[TemplateCount.ALIKE] = alike[elements[i]]
+        row[TemplateCount.PARENTS_ALIKE] = alike[elements[parent]]
+        row[TemplateCount.GRANDPARENTS_ALIKE] = alike[elements[grandparent]]
+        row[TemplateCount.SIBLINGS_ALIKE] = siblings[elements[i]]
+        row[TemplateCount.MOST_SIBLINGS_ALIKE] = most[elements[i]]
+        row[TemplateCount.COPIES] = copies[b]
         number = measured.offsets[b + 1] - measured.offsets[b]
         if num_title and 0 < number < MAX_WORDS:
             common = 0
@@ -83,14 +91,14 @@ def write_likeness(data, page, x):
                     if measured.words[k] == title[j]:
                         common += 1
                         break
-            row[LIKENESS_AT + 6] = common / number * min(1.0, common / max(1.0, num_title * 0.5))
+            row[TemplateCount.TITLE_OVERLAP] = common / number * min(1.0, common / max(1.0, num_title * 0.5))
 
 
 @kernel
 def _title_words(data, nodes):
-    """(uint32[MAX_WORDS], number): the words of the first <title> that is no picture's, as `measure` hashes them."""
+    """(uint32[MAX_WORDS], number) of the words of the first <title> outside of SVG, as `measure` hashes them."""
     words = np.empty(MAX_WORDS, np.uint32)
     for i in range(len(nodes)):
-        if nodes[i].tag == tags.TITLE and not nodes[nodes[i].parent].flags & FOREIGN and nodes[i].behind > i + 1:
+        if nodes[i].tag == tags.TITLE and not nodes[nodes[i].parent].flags & FOREIGN and nodes[i].after > i + 1:
             return words, hash_words(data, nodes, i + 1, words)
     return words, 0

@@ -1,4 +1,4 @@
-"""The attributes that the tree keeps, by number, and what two of them say."""
+"""The attributes that the tree keeps, by number, and the values of some that hide text or open a shadow root."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ NAMES = (
 ).split()
 ATTRIBUTES = {name: number for number, name in enumerate(NAMES, 1)}
 ATTRIBUTE_TABLE = table_of(NAMES, 1)
-assert len(NAMES) < 64  # those that a tag has are one bit each of a mask, by which later duplicates are dropped
+assert len(NAMES) < 64  # a mask has a bit for each attribute of a tag, and drops later duplicates
 
 ALT, ARIA_HIDDEN, ARIA_LABEL, CITE, CLASS, CONTENT, DATETIME, HIDDEN, HREF, ID = map(
     ATTRIBUTES.__getitem__, "alt aria-hidden aria-label cite class content datetime hidden href id".split()

@@ -1,6 +1,8 @@
-"""Character references, decoded where text is taken: "&amp;", "&eacute", "&#8212;" (the HTML standard, 13.2.5.72).
+"""Character references: "&amp;", "&eacute", "&#8212;" (the HTML standard, 13.2.5.72). They are decoded when text is
+written.
 
-Text is at most a fifth longer than its source: "&nGt;" and "&nLt;" are five bytes and stand for six, no other grows.
+Text is at most a fifth longer than its source: "&nGt;" and "&nLt;" are five bytes and stand for six; no other reference
+grows.
 """
 
 from html.entities import html5
@@ -46,7 +48,7 @@ def _joined(parts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
 
 
 _NUMBERS, _NAMES, _NAME_OFFSETS, _VALUES, _VALUE_OFFSETS = _tables()
-# What numbers from 0x80 to 0x9F mean: windows-1252, where that has a character.
+# Numbers from 0x80 to 0x9F mean characters of windows-1252, where that has one.
 _WINDOWS = np.array(
     [ord(bytes([c]).decode("cp1252", "ignore") or chr(c)) for c in range(0x80, 0xA0)],
     np.uint32,
@@ -55,10 +57,10 @@ _WINDOWS = np.array(
 
 @kernel
 def write_reference(data, i, end, in_attribute, out, at):
-    """Decode the reference at the "&" of data[i:end] into out[at:]; (position behind it, new `at`).
+    """Decode the reference at the "&" of data[i:end] into out[at:]; return (position after it, new `at`).
 
-    What is none, is written as it stands: the "&" alone, the rest is left to the caller. In an attribute's value a name
-    without its ";" is none where "=", a letter or a digit follows it.
+    An "&" that begins no reference is written alone; the rest is left to the caller. In the value of an attribute a
+    name without its ";" is no reference if "=", a letter or a digit follows it.
     """
     if i + 1 < end and data[i + 1] == NUMBER_SIGN:
         return _write_number(data, i, end, out, at)
@@ -70,12 +72,12 @@ def write_reference(data, i, end, in_attribute, out, at):
         number = _number_of(data, start, stop + 1)
         if number:
             return stop + 1, _write_value(number, out, at)
-    for behind in range(min(stop, start + _MAX_OPEN_NAME), start + 1, -1):
-        number = _number_of(data, start, behind)
+    for after in range(min(stop, start + _MAX_OPEN_NAME), start + 1, -1):
+        number = _number_of(data, start, after)
         if number:
-            if in_attribute and behind < end and (data[behind] == EQUALS or _is_alphanumeric(data[behind])):
+            if in_attribute and after < end and (data[after] == EQUALS or _is_alphanumeric(data[after])):
                 break
-            return behind, _write_value(number, out, at)
+            return after, _write_value(number, out, at)
     out[at] = AMPERSAND
     return start, at + 1
 
@@ -146,7 +148,7 @@ def _digit(c):
 
 @kernel
 def write_character(code, out, at):
-    """UTF-8 of a code point."""
+    """Write a code point to out[at:] as UTF-8; return the new `at`."""
     if code < 0x80:
         out[at] = code
         return at + 1

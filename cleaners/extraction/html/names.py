@@ -1,7 +1,7 @@
-"""Names of elements and attributes as two 64-bit words, and a table that knows some of them.
+"""Names of elements and attributes as two 64-bit words, and tables that number some of them.
 
-A name of up to 16 bytes, in small letters, *is* its two words, so that a look-up cannot take one name for another.
-Longer names are unknown to every table; their second word is a hash, by which an end tag finds its start tag.
+A name of up to 16 bytes in lower case is its two words, so that a look-up cannot mistake one name for another. Longer
+names are in no table; their second word is a hash, by which an end tag finds its start tag.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ import numpy as np
 from shards.compiled import kernel
 
 NAME_BYTES = 16
-_SLOTS = 1024  # a power of two, several times the number of names: a probe or two a look-up
+_SLOTS = 1024  # a power of two, several times the number of names: one or two probes a look-up
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Words(NamedTuple):
+class NameWords(NamedTuple):
     """The two words of a name, and the slot of a table where the search for it begins."""
 
     low: int
@@ -24,9 +24,9 @@ class Words(NamedTuple):
     slot: int
 
 
-def words_of(name: str) -> Words:
+def words_of(name: str) -> NameWords:
     low, high = int.from_bytes(name[:8].encode(), "little"), int.from_bytes(name[8:].encode(), "little")
-    return Words(low, high, int(((low ^ (high * 31)) * int(_MIX) & (1 << 64) - 1) >> 54))
+    return NameWords(low, high, int(((low ^ (high * 31)) * int(_MIX) & (1 << 64) - 1) >> 54))
 
 
 def table_of(names: Sequence[str], first: int) -> np.ndarray:
@@ -44,7 +44,7 @@ def table_of(names: Sequence[str], first: int) -> np.ndarray:
 
 @kernel
 def look_up(table, low, high, num_bytes):
-    """The number of a name, 0 if the table has no such name."""
+    """The number of a name, or 0 if the table does not have it."""
     if num_bytes > NAME_BYTES:
         return 0
     slot = np.intp(((low ^ (high * np.uint64(31))) * _MIX) >> np.uint64(54))
@@ -57,7 +57,7 @@ def look_up(table, low, high, num_bytes):
 
 @kernel
 def pack(data, start, end):
-    """(low, high) of the name in data[start:end], its ASCII capitals made small."""
+    """(low, high) of the name in data[start:end], in lower case for ASCII."""
     low, high = np.uint64(0), np.uint64(0)
     for k in range(end - start):
         c = np.uint64(data[start + k])

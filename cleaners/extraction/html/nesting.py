@@ -1,13 +1,13 @@
-"""Which elements are open, and which of them a start or an end tag closes (the HTML standard, 13.2.4 and 13.2.6).
+"""The stack of open elements, and what a start or an end tag closes in it (the HTML standard, 13.2.4 and 13.2.6).
 
     html ▸ body ▸ ul ▸ li ▸ p        <li> closes p and li:      html ▸ body ▸ ul ▸ li
                                      </ul> closes all down to ul: html ▸ body
 
-Active formatting is kept as counts: a <b> that nobody closed makes the next paragraphs bold too, up to three deep
-(the "Noah's Ark clause"), and what a table cell opens ends with it.
+Active formatting is kept as counts. A <b> that is never closed makes the next paragraphs bold too, up to three deep
+(the "Noah's Ark clause"), and formatting that a table cell opens ends with the cell.
 
-At most `MAX_DEPTH` elements are open, so that no tag costs more than so many steps: 1 million open tags take as long
-as 1 million closed ones.
+At most `MAX_DEPTH` elements are open, so that no tag costs more than `MAX_DEPTH` steps: 1 million open tags take as
+long as 1 million closed ones.
 """
 
 from typing import NamedTuple
@@ -35,20 +35,20 @@ from shards.compiled import kernel
 
 MAX_DEPTH = 512  # where browsers stop; the deepest of 3,013 real pages has 358
 
-# Indices of `Stack.state`.
+# Positions in `Stack.state`.
 DEPTH, NODES, ATTRIBUTES, LINK, ACTIVE, OPEN_P, FORM, BROKEN, SPACED = range(9)
 
 OPEN = np.dtype(
     [
         ("name", np.uint64),  # tells unknown elements apart
         ("node", np.int32),
-        ("link", np.int32),  # this and the next: the active formatting when the element opened
+        ("link", np.int32),  # `link` and `active`: the active formatting when the element opened
         ("active", np.int32),
     ],
     align=True,
 )
 
-# How many of each are active, two bits of `ACTIVE` each; of <b> and <strong> the flag is BOLD, and so on.
+# Pairs that share a flag (BOLD, ITALIC, CODE). `ACTIVE` counts the open elements of each tag in two bits.
 _COUNTED = (("b", "strong"), ("i", "em"), ("code", "tt"))
 _SHIFTS = np.full(tags.NUM_TAGS, -1, np.int64)
 _SHIFTS[[tags.TAGS[name] for pair in _COUNTED for name in pair]] = np.arange(0, 12, 2)
@@ -70,7 +70,7 @@ def new_stack():
 
 @kernel
 def add(nodes, stack, tag, start, end):
-    """A new node in the innermost open element, with the attributes behind those given away so far: its index."""
+    """Add a node to the innermost open element; return its number. It has no attributes yet."""
     state = stack.state
     node = state[NODES]
     state[NODES] += 1
@@ -84,7 +84,7 @@ def add(nodes, stack, tag, start, end):
     nodes[node].block = node if breaks or parent < 0 else nodes[parent].block
     nodes[node].link = state[LINK]
     nodes[node].first_attribute = state[ATTRIBUTES]
-    nodes[node].last_attribute = state[ATTRIBUTES]
+    nodes[node].end_attribute = state[ATTRIBUTES]
     if breaks:
         state[BROKEN] = 1
     return node
@@ -92,7 +92,7 @@ def add(nodes, stack, tag, start, end):
 
 @kernel
 def push(nodes, stack, node, name):
-    """Open `node`; what comes next stands in it, unless too many elements are open."""
+    """Open `node`: the next nodes stand in it, unless too many elements are open."""
     state = stack.state
     rules = RULES[nodes[node].tag]
     depth = state[DEPTH]
@@ -121,7 +121,7 @@ def top(nodes, stack):
 
 @kernel
 def pop_to(nodes, stack, depth, position):
-    """Close the open elements from `depth` on at `position` of the page."""
+    """Close the open elements from `depth` on; they end at `position` of the page."""
     state = stack.state
     for k in range(state[DEPTH] - 1, depth - 1, -1):
         node = stack.open[k].node
@@ -138,7 +138,7 @@ def pop_to(nodes, stack, depth, position):
 
 @kernel
 def make_way(nodes, stack, tag, position):
-    """Close what the start tag of `tag` closes."""
+    """Close the elements that a start tag of `tag` closes."""
     rules = RULES[tag]
     if rules & CLOSES_P:
         if stack.state[OPEN_P]:
@@ -171,23 +171,23 @@ def make_way(nodes, stack, tag, position):
 
 
 @kernel
-def end_tag(nodes, stack, tag, name, start, behind):
-    """Close what the end tag [start, behind) closes; what is open in that, ends where the tag begins."""
+def end_tag(nodes, stack, tag, name, start, end):
+    """Close the element that the end tag in [start, end) closes. Elements open in it end where the tag begins."""
     rules = RULES[tag]
     if tag == tags.P:
-        if not (stack.state[OPEN_P] and _close_p(nodes, stack, start, behind)):
-            add(nodes, stack, tag, start, behind)  # as browsers do: an empty paragraph
+        if not (stack.state[OPEN_P] and _close_p(nodes, stack, start, end)):
+            add(nodes, stack, tag, start, end)  # as browsers do: an empty paragraph
     elif rules & FORMATTING:
-        _end_formatting(nodes, stack, tag, start, behind)
+        _end_formatting(nodes, stack, tag, start, end)
     elif rules & CLOSED_IN_SCOPE:
-        close_in_scope(nodes, stack, tag, start, behind)
+        close_in_scope(nodes, stack, tag, start, end)
     elif tag == tags.FORM:
-        _close_form(nodes, stack, start, behind)
+        _close_form(nodes, stack, start, end)
     elif TABLE_LEVEL[tag] or tag == tags.TABLE or tag == tags.TEMPLATE:
         for k in range(stack.state[DEPTH] - 1, 1, -1):
             open_tag = nodes[stack.open[k].node].tag
             if open_tag == tag:
-                _close(nodes, stack, k, start, behind)
+                _close(nodes, stack, k, start, end)
                 break
             if open_tag == tags.TABLE or open_tag == tags.TEMPLATE:
                 break
@@ -195,7 +195,7 @@ def end_tag(nodes, stack, tag, name, start, behind):
         for k in range(stack.state[DEPTH] - 1, 1, -1):
             open_tag = nodes[stack.open[k].node].tag
             if open_tag == tag and (tag != UNKNOWN or stack.open[k].name == name):
-                _close(nodes, stack, k, start, behind)
+                _close(nodes, stack, k, start, end)
                 break
             if RULES[open_tag] & SPECIAL:
                 break
@@ -203,7 +203,7 @@ def end_tag(nodes, stack, tag, name, start, behind):
 
 @kernel
 def is_foreign(nodes, node):
-    """Whether the element is one of SVG or MathML; that what stands in it is HTML again, does not matter."""
+    """Whether the element is one of SVG or MathML. It is even if it holds HTML again."""
     if nodes[node].flags & FOREIGN:
         return True
     return (RULES[nodes[node].tag] & INTEGRATION) != 0 and (nodes[nodes[node].parent].flags & FOREIGN) != 0
@@ -211,7 +211,7 @@ def is_foreign(nodes, node):
 
 @kernel
 def leave_foreign(nodes, stack, position):
-    """Close SVG and MathML: a start tag follows that only HTML has."""
+    """Close SVG and MathML, since a start tag follows that only HTML has."""
     depth = stack.state[DEPTH]
     while nodes[stack.open[depth - 1].node].flags & FOREIGN:
         depth -= 1
@@ -219,21 +219,21 @@ def leave_foreign(nodes, stack, position):
 
 
 @kernel
-def end_foreign(nodes, stack, tag, name, start, behind):
-    """An end tag within SVG or MathML; whether an element there, or the outermost itself, was closed by it."""
+def end_foreign(nodes, stack, tag, name, start, end):
+    """Close an element within SVG or MathML, or the outermost; return whether the end tag matched one."""
     for k in range(stack.state[DEPTH] - 1, 1, -1):
         node = stack.open[k].node
         if not is_foreign(nodes, node):
             return False
         if nodes[node].tag == tag and stack.open[k].name == name:
-            _close(nodes, stack, k, start, behind)
+            _close(nodes, stack, k, start, end)
             return True
     return False
 
 
 @kernel
 def marks(state):
-    """Flags of the active formatting."""
+    """The flags of the active formatting."""
     active = state[ACTIVE]
     return BOLD * (active & _MASKS[0] != 0) | ITALIC * (active & _MASKS[1] != 0) | CODE * (active & _MASKS[2] != 0)
 
@@ -247,19 +247,19 @@ def _count(state, tag, change):
 
 
 @kernel
-def _close(nodes, stack, depth, start, behind):
+def _close(nodes, stack, depth, start, end):
     node = stack.open[depth].node
     pop_to(nodes, stack, depth, start)
-    nodes[node].end = behind
+    nodes[node].end = end
 
 
 @kernel
-def _close_p(nodes, stack, start, behind):
-    """Close the paragraph in button scope; whether there is one."""
+def _close_p(nodes, stack, start, end):
+    """Close the paragraph in button scope; return whether there is one."""
     for k in range(stack.state[DEPTH] - 1, 1, -1):
         tag = nodes[stack.open[k].node].tag
         if tag == tags.P:
-            _close(nodes, stack, k, start, behind)
+            _close(nodes, stack, k, start, end)
             return True
         if RULES[tag] & SCOPE or tag == tags.BUTTON:
             break
@@ -293,14 +293,16 @@ def _close_table_parts(nodes, stack, level, position):
 
 
 @kernel
-def close_in_scope(nodes, stack, tag, start, behind):
-    """Close the innermost element `tag` in scope, and all in it; whether there is one. Any heading's end tag closes any
-    heading."""
+def close_in_scope(nodes, stack, tag, start, end):
+    """Close the innermost element `tag` in scope, and all in it; return whether there is one.
+
+    The end tag of any heading closes any heading.
+    """
     rules = RULES[tag]
     for k in range(stack.state[DEPTH] - 1, 1, -1):
         open_tag = nodes[stack.open[k].node].tag
         if open_tag == tag or (rules & HEADING and RULES[open_tag] & HEADING):
-            _close(nodes, stack, k, start, behind)
+            _close(nodes, stack, k, start, end)
             return True
         if RULES[open_tag] & SCOPE or (tag == tags.LI and (open_tag == tags.OL or open_tag == tags.UL)):
             break
@@ -308,8 +310,8 @@ def close_in_scope(nodes, stack, tag, start, behind):
 
 
 @kernel
-def _close_form(nodes, stack, start, behind):
-    """A form's end tag takes the form alone away; what is open in it stays open, if its end tag may not be left out."""
+def _close_form(nodes, stack, start, end):
+    """Close the form alone. Elements in it stay open, unless their end tags may be left out."""
     form = stack.state[FORM]
     stack.state[FORM] = 0
     for k in range(stack.state[DEPTH] - 1, 1, -1):
@@ -320,9 +322,9 @@ def _close_form(nodes, stack, start, behind):
                 depth -= 1
             pop_to(nodes, stack, depth, start)
             if k == stack.state[DEPTH] - 1:
-                _close(nodes, stack, k, start, behind)
+                _close(nodes, stack, k, start, end)
             else:
-                nodes[node].end = behind
+                nodes[node].end = end
                 _remove(stack, k)
                 stack.state[BROKEN] = 1
             return
@@ -331,9 +333,12 @@ def _close_form(nodes, stack, start, behind):
 
 
 @kernel
-def _end_formatting(nodes, stack, tag, start, behind):
-    """The standard's adoption agency without its clones: if a block is open in the element, what is open directly in
-    it moves out, with all it holds. `link` and the flags of text remember what it was in."""
+def _end_formatting(nodes, stack, tag, start, end):
+    """The standard's adoption agency algorithm without its clones.
+
+    If a block is open in the element, the element that is open directly in it moves out with all it holds. `link` and
+    the flags of text nodes still say which formatting they are in.
+    """
     state = stack.state
     if tag == tags.A:
         state[LINK] = -1
@@ -343,11 +348,11 @@ def _end_formatting(nodes, stack, tag, start, behind):
         node = stack.open[k].node
         if nodes[node].tag == tag:
             if holds_block:
-                nodes[node].end = behind
+                nodes[node].end = end
                 nodes[stack.open[k + 1].node].parent = nodes[node].parent
                 _remove(stack, k)
             else:
-                _close(nodes, stack, k, start, behind)
+                _close(nodes, stack, k, start, end)
             return
         rules = RULES[nodes[node].tag]
         if rules & SCOPE:

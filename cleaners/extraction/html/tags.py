@@ -1,4 +1,4 @@
-"""The elements that the parser knows by name, and what the HTML standard says of each, as one bit mask an element.
+"""The elements that the parser knows by name, and a bit mask of the HTML standard's rules for each.
 
 Sections are those of https://html.spec.whatwg.org, the living standard.
 """
@@ -66,15 +66,15 @@ _RULES = {
     ),
     "FORMATTING": _FORMATTING,
     "CLOSES_P": f"{_CONTAINERS} {_HEADINGS} form p li dd dt plaintext table hr xmp",
-    # The standard lets `noscript` and `template` be closed only when nothing else is open in them, or anything is.
+    # The standard closes `noscript` only when nothing else is open in it, and `template` whatever is open in it.
     "CLOSED_IN_SCOPE": f"{_CONTAINERS} {_HEADINGS} applet button dd dt li marquee noscript object",
     "SCOPE": f"{_SCOPES} foreignobject",
     "IMPLIED_END": "dd dt li optgroup option p rb rp rt rtc",  # 13.2.6.3
-    # Formatting that is open outside is as open after them as before, whatever they hold (13.2.4.3).
+    # Formatting that is open before them is open after them, whatever they hold (13.2.4.3).
     "MARKER": "applet object marquee template td th caption",
     "HEADING": _HEADINGS,
     "HEAD_CONTENT": "base basefont bgsound link meta title noscript noframes style script template",
-    # Lines of text end at them: display other than inline in browsers (15.3), and what stands apart from its line.
+    # Lines of text end at them: browsers do not display them inline (15.3), or set them apart from their line.
     "BLOCK": (
         f"{_CONTAINERS} {_TABLE_PARTS} {_HEADINGS} audio body button canvas dd dt form frame frameset head hr html "
         "iframe legend li marquee noembed noframes noscript object optgroup option p plaintext select table template "
@@ -85,7 +85,7 @@ _RULES = {
     "EATS_NEWLINE": "pre listing textarea",
     "INTEGRATION": "foreignobject desc title mi mo mn ms mtext annotation-xml",  # HTML again within SVG or MathML
     "BREAKOUT": _BREAKOUT,
-    # Text that is data or never shown, how ruby is read, and formulas a second time.
+    # Text that is data or never shown, the readings of ruby, and second versions of formulas.
     "NOT_SHOWN": "script style noframes noembed iframe head title desc datalist rp rt rtc annotation annotation-xml",
 }
 RULES = np.zeros(NUM_TAGS, np.uint32)
@@ -103,7 +103,7 @@ HEADING, HEAD_CONTENT, BLOCK, PREFORMATTED_TAG = map(_rule, "HEADING HEAD_CONTEN
 EATS_NEWLINE, INTEGRATION, BREAKOUT, NOT_SHOWN = map(_rule, "EATS_NEWLINE INTEGRATION BREAKOUT NOT_SHOWN".split())
 IMPLIED_END = _rule("IMPLIED_END")
 
-# How deep in a table: a new part closes the open parts of its own level and below (13.2.6.4.9 to .15).
+# Levels of a table's parts: a new part closes the open parts of its own level and deeper ones (13.2.6.4.9 to .15).
 TABLE_LEVEL = np.zeros(NUM_TAGS, np.int8)
 for _level, _names in enumerate(("caption colgroup tbody tfoot thead", "tr", "td th"), 1):
     TABLE_LEVEL[[TAGS[name] for name in _names.split()]] = _level

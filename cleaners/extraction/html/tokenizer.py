@@ -1,11 +1,11 @@
-"""Where tokens of HTML begin and end in the bytes of a page (the HTML standard, 13.2.5), without copying any.
+"""Tokens of HTML as positions in the bytes of a page (the HTML standard, 13.2.5). Nothing is copied.
 
     text <div class="a" id=b> text </div> <!-- comment --> <!doctype html> <script> raw text </script>
     │    │    └ attribute() …             └ declaration()                           └ raw_text_end()
-    │    └ markup(): the next "<" that is no text
+    │    └ markup(): the next "<" that begins markup
 
-Every function gets the bytes and a position and gives positions. All that delimits is ASCII, so that in valid UTF-8 no
-position lies within a character. Time is linear: what a function reads is never read again by the next.
+Every function takes the bytes and a position, and returns positions. All delimiters are ASCII, so that in valid UTF-8
+no position lies within a character. Time is linear: no function reads again what the one before has read.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from cleaners.extraction.html.names import pack, words_of
 from cleaners.extraction.html.search import find
 from shards.compiled import kernel
 
-# Kinds of declaration: all that begins with "<!", "<?" or "</" and is no end tag.
+# Kinds of declaration. A declaration begins with "<!", "<?" or "</" and is no end tag.
 COMMENT, DOCTYPE, CDATA = range(3)
 
 BANG, QUOTE, DASH, SLASH, LESS, EQUALS, GREATER, QUESTION = (ord(c) for c in "!'-/<=>?")
@@ -36,7 +36,7 @@ def is_space(c):
 
 @kernel
 def markup(data, i):
-    """The next position from `i` on where a tag or declaration begins, or len(data); all before it is text."""
+    """The next position from `i` on where a tag or declaration begins, or len(data). The bytes before it are text."""
     n = len(data)
     while True:
         i = find(data, i, LESS)
@@ -50,7 +50,7 @@ def markup(data, i):
 
 @kernel
 def name_end(data, i):
-    """Where the tag name that begins at `i` ends."""
+    """The end of the tag name that begins at `i`."""
     n = len(data)
     while i < n and not (is_space(data[i]) or data[i] == SLASH or data[i] == GREATER):
         i += 1
@@ -59,10 +59,10 @@ def name_end(data, i):
 
 @kernel
 def attribute(data, i):
-    """(name start, name end, value start, value end, behind) of the next attribute of the tag that `i` is in.
+    """(name start, name end, value start, value end, position after it) of the tag's next attribute from `i` on.
 
-    Without a value its start is -1. At the end of the tag the name's start is -1 and `behind` is the position of its
-    ">", or len(data) where the page ends within the tag.
+    The value's start is -1 if there is no value. At the end of the tag the name's start is -1, and the last position is
+    that of its ">", or len(data) if the page ends within the tag.
     """
     n = len(data)
     while i < n and (is_space(data[i]) or data[i] == SLASH):
@@ -96,8 +96,11 @@ def attribute(data, i):
 
 @kernel
 def declaration(data, i, foreign):
-    """(kind, start, end, behind) of what begins at `i` with "<!", "<?" or "</" and no letter; [start, end) is its
-    content. `foreign`: within SVG or MathML, where CDATA sections are text. "</>" is a comment of length -1."""
+    """(kind, start, end, position after it) of the declaration at `i`: "<!", "<?", or "</" without a letter after it.
+
+    [start, end) is its content. `foreign` says that it stands within SVG or MathML, where CDATA sections are text.
+    "</>" is a comment of length -1.
+    """
     n = len(data)
     if data[i + 1] == SLASH:
         start = i + 2
@@ -108,8 +111,8 @@ def declaration(data, i, foreign):
         return COMMENT, i + 1, end, min(end + 1, n)
     start = i + 2
     if start + 1 < n and data[start] == DASH and data[start + 1] == DASH:
-        end, behind = _comment_end(data, start + 2)
-        return COMMENT, start + 2, end, behind
+        end, after = _comment_end(data, start + 2)
+        return COMMENT, start + 2, end, after
     if start + 7 <= n:
         low, _ = pack(data, start, start + 7)
         if low == _DOCTYPE_LOW:
@@ -126,7 +129,10 @@ def declaration(data, i, foreign):
 
 @kernel
 def _comment_end(data, start):
-    """(end, behind) of the comment whose content begins at `start`: "-->" and "--!>" end it, and at once ">", "->"."""
+    """(end, position after it) of the comment whose content begins at `start`.
+
+    "-->" and "--!>" end it, and right at its start ">" and "->" do too.
+    """
     n = len(data)
     if start < n and data[start] == GREATER:
         return start, start + 1
@@ -155,7 +161,7 @@ def _ends_in_dashes(data, start, end, closing):
 
 @kernel
 def raw_text_end(data, i, low, high):
-    """Where the raw text from `i` on ends: at the "</" of the end tag of the name (low, high), or at len(data).
+    """The end of the raw text from `i` on: the "</" of the end tag of the name (low, high), or len(data).
 
     In a script, "<!--" and then "<script" make the next "</script" part of the text, up to "-->" (13.2.5.15 to .31).
     """
@@ -185,7 +191,7 @@ def raw_text_end(data, i, low, high):
 
 @kernel
 def _is_name(data, i, low, high):
-    """Whether the name, and then what ends a name, stands at `i`. Reads 17 bytes at most."""
+    """Whether the name stands at `i`, and ends there. Reads 17 bytes at most."""
     end = i
     while end < min(len(data), i + 16) and is_letter(data[end]):
         end += 1

@@ -1,15 +1,15 @@
-"""The bytes of a page to its tree, in one pass and linear time (the HTML standard, 13.2.6, scripting off).
+"""The parser: the bytes of a page to its tree, in one pass and linear time (the HTML standard, 13.2.6, scripting off).
 
-Liberties taken. By all of them text stays in the order of the page, where the standard moves text astray in a table
-before it; words and their order are the standard's on all 3,013 real pages and 1,498 of html5lib's 1,516 cases, and
+It takes some liberties. All of them keep text in the order of the page, where the standard moves misplaced text out of
+a table. Words and their order are the standard's on all 3,013 real pages and on 1,498 of html5lib's 1,516 cases;
 docs/divergences.md lists the other 18.
-* `html`, `head` and `body` are always there; `tbody`, `tr` and `colgroup` are not made up. Text astray in a table stays
-  where it stands, and so do parts of tables outside of one and text beside frames.
-* Formatting that a page nests wrongly (<b><p></b>…) is not cloned: each text node says by itself which link it is in,
-  and whether it is bold, italic or code.
-* At 512 open elements what opens is a leaf.
+* `html`, `head` and `body` are always there; `tbody`, `tr` and `colgroup` are not implied. Misplaced text in a table
+  stays where it is, and so do parts of tables outside of one and text beside frames.
+* Wrongly nested formatting (<b><p></b>…) is not cloned. Each text node says which link it is in, and whether it is
+  bold, italic or code.
+* With 512 open elements, a new element is a leaf.
 * `noscript` ends at its end tag, whatever is open in it; a `select` may hold anything.
-* Nobody sees comments, NUL bytes, and attributes that `attributes` does not list.
+* Comments, NUL bytes, and attributes that `attributes` does not list are dropped.
 """
 
 import numpy as np
@@ -63,6 +63,8 @@ from cleaners.extraction.html.tokenizer import (
     raw_text_end,
 )
 from shards.compiled import kernel
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel
@@ -143,14 +145,14 @@ def parse(data):
         if tag == tags.HTML or tag == tags.HEAD or tag == tags.BODY:
             if tag == tags.BODY and not in_body:
                 in_body = _begin_body(nodes, stack, here)
-            # Flags are not for them: many pages hide the whole body until a script shows it.
+            # They get no flags: many pages hide the whole body until a script shows it.
             node = 0 if tag == tags.HTML else 1 if tag == tags.HEAD else stack.open[1].node
             _give_attributes(nodes, state, node, num_attributes)
             continue
         if tag == tags.FORM and state[FORM]:
             continue  # forms do not nest
         if tag == tags.SELECT and close_in_scope(nodes, stack, tag, here, i):
-            continue  # nor do selects: the second start tag ends the first
+            continue  # selects do not nest either: the second start tag ends the first
         if tag == tags.IMAGE:
             tag = tags.IMG
         rules = RULES[tag]
@@ -183,9 +185,6 @@ def parse(data):
     return Tree(_with_ends(nodes[: state[NODES]]), kept[: state[ATTRIBUTES]])
 
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-
-
 @kernel
 def _is_blank(data, start, end):
     while start < end and is_space(data[start]):
@@ -195,7 +194,7 @@ def _is_blank(data, start, end):
 
 @kernel
 def _begin_body(nodes, stack, position):
-    """Close the head and open the body; True, for `in_body`."""
+    """Close the head and open the body; return True, the new `in_body`."""
     pop_to(nodes, stack, 1, position)
     push(nodes, stack, add(nodes, stack, tags.BODY, position, position), np.uint64(0))
     return True
@@ -205,7 +204,7 @@ def _begin_body(nodes, stack, position):
 def _add_text(nodes, stack, tag, start, end):
     state = stack.state
     node = add(nodes, stack, tag, start, end)
-    if tag == VERBATIM:  # a script does not stand in the line of text that it is in
+    if tag == VERBATIM:  # a script is no part of the line of text around it
         nodes[node].flags |= BREAK
         return
     nodes[node].flags |= marks(state) | BREAK * (state[BROKEN] != 0) | SPACE * (state[SPACED] != 0)
@@ -216,7 +215,7 @@ def _add_text(nodes, stack, tag, start, end):
 def _add_element(nodes, stack, tag, start, end, own, num_attributes):
     node = add(nodes, stack, tag, start, end)
     if tag == tags.TEMPLATE:
-        own ^= IN_TEMPLATE  # set by `shadowrootmode`: what such a template holds is shown
+        own ^= IN_TEMPLATE  # `shadowrootmode` has set it: the content of such a template is shown
     elif tag == tags.NOSCRIPT:
         own |= IN_NOSCRIPT
     elif RULES[tag] & tags.PREFORMATTED_TAG:
@@ -228,24 +227,27 @@ def _add_element(nodes, stack, tag, start, end, own, num_attributes):
 
 @kernel
 def _give_attributes(nodes, state, node, num_attributes):
-    """The attributes just read become those of `node`, unless it has some: a second <body class=…> adds none."""
-    if num_attributes and nodes[node].first_attribute == nodes[node].last_attribute:
+    """Give `node` the attributes just read, unless it has some: a second <body class=…> adds none."""
+    if num_attributes and nodes[node].first_attribute == nodes[node].end_attribute:
         nodes[node].first_attribute = state[ATTRIBUTES]
         state[ATTRIBUTES] += num_attributes
-        nodes[node].last_attribute = state[ATTRIBUTES]
+        nodes[node].end_attribute = state[ATTRIBUTES]
 
 
 @kernel
 def _read_attributes(data, kept, first, i, tag):
-    """(flags they give, number kept, whether "/>" ends the tag, its ">" or len(data)); kept from `first` on."""
+    """Read the attributes of a tag into kept[first:]; return (flags, number kept, whether it ends in "/>", end).
+
+    The end is the position of its ">", or len(data).
+    """
     own = 0
-    behind = first
+    after = first
     seen = np.uint64(0)
     last = i
     while True:
         name_start, stop, value_start, value_end, i = attribute(data, i)
         if name_start < 0:
-            return own, behind - first, i > last and data[i - 1] == SLASH, i
+            return own, after - first, i > last and data[i - 1] == SLASH, i
         last = i
         low, high = pack(data, name_start, min(stop, name_start + 17))
         number = look_up(ATTRIBUTE_TABLE, low, high, stop - name_start)
@@ -253,10 +255,10 @@ def _read_attributes(data, kept, first, i, tag):
         if number == 0 or seen & bit:
             continue
         seen |= bit
-        kept[behind].name = number
-        kept[behind].start = value_start if value_start >= 0 else stop
-        kept[behind].end = value_end if value_start >= 0 else stop
-        behind += 1
+        kept[after].name = number
+        kept[after].start = value_start if value_start >= 0 else stop
+        kept[after].end = value_end if value_start >= 0 else stop
+        after += 1
         if number == attributes.HIDDEN:
             own |= HIDDEN
         elif number == attributes.ARIA_HIDDEN:
@@ -271,10 +273,10 @@ def _read_attributes(data, kept, first, i, tag):
 
 @kernel
 def _with_ends(nodes):
-    """`behind` of all nodes."""
+    """Set `after` of all nodes."""
     for i in range(len(nodes)):
-        nodes[i].behind = i + 1
+        nodes[i].after = i + 1
     for i in range(len(nodes) - 1, 0, -1):
         parent = nodes[i].parent
-        nodes[parent].behind = max(nodes[parent].behind, nodes[i].behind)
+        nodes[parent].after = max(nodes[parent].after, nodes[i].after)
     return nodes

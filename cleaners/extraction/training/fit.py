@@ -1,12 +1,12 @@
-"""From labelled pages to a model, the same bytes every time.
+"""Training of the models on labelled pages. The same pages give the same bytes.
 
     pages ─┬─▶ labels: share of main text of each block
            └─▶ folds by host:  linear models of the other folds ──▶ features
-                               first trees of the other folds   ──▶ p ──▶ context
-                               second trees of the other folds  ──▶ p ──▶ choice ──▶ F1, as of pages never seen
+                               first forest of the other folds  ──▶ p ──▶ context
+                               second forest of the other folds ──▶ p ──▶ choice ──▶ F1 on pages that no model saw
 
-What is shipped is then trained on all pages, its second trees on the p of the folds, which are wrong as often as they
-will be on new pages.
+The shipped models are then trained on all pages, but the second forest on the p across folds, which are wrong as often
+as on new pages.
 """
 
 import zlib
@@ -19,8 +19,8 @@ import numpy as np
 from cleaners.extraction.features.block_features import features_of
 from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.features.context import CONTEXT, context_of
-from cleaners.extraction.features.linear import SLOTS, learn_paths, learn_words
-from cleaners.extraction.features.page import Containers, Page, containers_of, read_page
+from cleaners.extraction.features.linear import SLOTS, AdaGrad, learn_paths, learn_words
+from cleaners.extraction.features.page import Containers, ParsedPage, containers_of, read_page
 from cleaners.extraction.features.template_counts import signatures_with_parents
 from cleaners.extraction.forest import Trees
 from cleaners.extraction.training.labels import Labels, labels_of
@@ -30,54 +30,56 @@ _PASSES = 4
 _RATE, _DECAY, _FIRST_SQUARE = np.float32(0.08), np.float32(1e-5), np.float32(0.3)
 
 
-class Labelled(NamedTuple):
+class LabelledPage(NamedTuple):
+    """A page and its main text."""
+
     url: str
     host: str
     html: bytes  # UTF-8
     text: str
-    kind: str  # the type of page that reports tell apart
+    kind: str  # the type of page by which reports divide
     source: str
-    weight: float  # 1 of pages whose text was chosen by hand, less of others
+    weight: float  # 1 if the text was chosen by hand, else less
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Of both forests. Depth and trees cost time at each page; see docs/extraction.md for what was tried."""
+class TrainingSettings:
+    """Settings of both forests. Depth and trees cost time on every page; docs/extraction.md lists what was tried."""
 
     trees: int = 150
     depth: int = 8
     leaves: int = 48
     rate: float = 0.08
     least_rows: int = 40
-    page_weight: ClassVar[float] = 20.0  # of all blocks of a page: a long page teaches no more than a short one
-    threads: int = 2  # the trees are the same with any number
+    page_weight: ClassVar[float] = 20.0  # of all blocks of a page together: a long page counts as much as a short one
+    threads: int = 2  # any number gives the same trees
     seed: int = 0
 
 
-class Prepared(NamedTuple):
-    """A page as training needs it."""
+class PreparedPage(NamedTuple):
+    """A page with its blocks, labels and weights."""
 
-    labelled: Labelled
+    labelled: LabelledPage
     data: np.ndarray
-    page: Page
+    page: ParsedPage
     containers: Containers
     signatures: np.ndarray
     labels: Labels
-    wanted: np.ndarray  # float32[blocks]
+    wanted: np.ndarray  # float32[blocks]: shares of main text
     weight: np.ndarray  # float32[blocks]
 
 
-def prepare(labelled: Labelled) -> Prepared:
+def prepare(labelled: LabelledPage) -> PreparedPage:
     data = np.frombuffer(labelled.html, np.uint8)
     page = read_page(data)
     labels = labels_of(labelled.html, page, labelled.text)
     words = labels.words + 0.5
-    weight = words / max(words.sum(), 1.0) * (Settings.page_weight * labelled.weight)
+    weight = words / max(words.sum(), 1.0) * (TrainingSettings.page_weight * labelled.weight)
     wanted = labels.main / np.maximum(labels.words, 1)
     if labels.num_text == 0:
         weight = np.zeros_like(weight)
     _, signatures = signatures_with_parents(data, page.tree)
-    return Prepared(
+    return PreparedPage(
         labelled,
         data,
         page,
@@ -93,15 +95,17 @@ def fold_of(host: str) -> int:
     return zlib.crc32(host.encode()) % NUM_FOLDS
 
 
-class Trained(NamedTuple):
+class TrainedModels(NamedTuple):
+    """Models trained on all pages, and predictions by models of the folds."""
+
     path_weights: np.ndarray
     word_weights: np.ndarray
-    first: Any  # boosters of LightGBM
-    second: Any
-    across_folds: list[np.ndarray]  # p of each page by models that did not see its host
+    first: Any  # booster of LightGBM
+    second: Any  # booster of LightGBM
+    across_folds: list[np.ndarray]  # p of each page's blocks by models that did not see its host
 
 
-def fit(pages: Sequence[Prepared], settings: Settings, tell: Callable[[str], None]) -> Trained:
+def fit(pages: Sequence[PreparedPage], settings: TrainingSettings, tell: Callable[[str], None]) -> TrainedModels:
     folds = np.array([fold_of(page.labelled.host) for page in pages])
     rows = np.concatenate([[0], np.cumsum([len(page.wanted) for page in pages])])
     wanted = np.concatenate([page.wanted for page in pages])
@@ -127,31 +131,32 @@ def fit(pages: Sequence[Prepared], settings: Settings, tell: Callable[[str], Non
     p = _across_folds(x, wanted, weight, row_folds, settings)
     second = _boost(x, wanted, weight, settings)
     tell("second trees")
-    return Trained(paths, words, first, second, [p[rows[i] : rows[i + 1]] for i in range(len(pages))])
+    return TrainedModels(paths, words, first, second, [p[rows[i] : rows[i + 1]] for i in range(len(pages))])
 
 
-def fit_linear(pages: Sequence[Prepared], seed: int) -> tuple[np.ndarray, np.ndarray]:
+def fit_linear(pages: Sequence[PreparedPage], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(path weights, word weights), float32[SLOTS]"""
-    paths, words = np.zeros(SLOTS, np.float32), np.zeros(SLOTS, np.float32)
-    path_squares, word_squares = np.full(SLOTS, _FIRST_SQUARE), np.full(SLOTS, _FIRST_SQUARE)
+    paths, words = (
+        AdaGrad(np.zeros(SLOTS, np.float32), np.full(SLOTS, _FIRST_SQUARE), _RATE, _DECAY) for _ in range(2)
+    )
     random = np.random.default_rng(seed)
     for _ in range(_PASSES):
         for i in random.permutation(len(pages)).tolist():
             page = pages[i]
-            by = np.sqrt(page.weight)  # long blocks are few, and short ones say what classes mean
-            by *= page.labelled.weight * Settings.page_weight / max(float(by.sum()), 1e-9)
-            learn_paths(page.page, page.wanted, by, paths, path_squares, _RATE, _DECAY)
-            learn_words(page.page.measured, page.wanted, by, words, word_squares, _RATE, _DECAY)
-    return _rounded(paths), _rounded(words)
+            weight = np.sqrt(page.weight)  # long blocks are few, and short ones tell what classes mean
+            weight *= page.labelled.weight * TrainingSettings.page_weight / max(float(weight.sum()), 1e-9)
+            learn_paths(page.page, page.wanted, weight, paths)
+            learn_words(page.page.measured, page.wanted, weight, words)
+    return _rounded(paths.weights), _rounded(words.weights)
 
 
 def _rounded(weights: np.ndarray) -> np.ndarray:
-    """To float16, as the model file holds them: the trees learn from what they will see."""
+    """Round to float16, as the model file does, so that the forests learn from the values that they will see."""
     return weights.astype(np.float16).astype(np.float32)
 
 
 def _across_folds(
-    x: np.ndarray, wanted: np.ndarray, weight: np.ndarray, folds: np.ndarray, settings: Settings
+    x: np.ndarray, wanted: np.ndarray, weight: np.ndarray, folds: np.ndarray, settings: TrainingSettings
 ) -> np.ndarray:
     p = np.zeros(len(x), np.float32)
     for fold in range(NUM_FOLDS):
@@ -162,13 +167,13 @@ def _across_folds(
     return p
 
 
-def _boost(x: np.ndarray, wanted: np.ndarray, weight: np.ndarray, settings: Settings) -> Any:
+def _boost(x: np.ndarray, wanted: np.ndarray, weight: np.ndarray, settings: TrainingSettings) -> Any:
     import lightgbm
 
     used = weight > 0
     data = lightgbm.Dataset(x[used], wanted[used], weight=weight[used])
     parameters = {
-        "objective": "cross_entropy",  # labels are shares
+        "objective": "cross_entropy",  # labels are shares from 0 to 1
         "learning_rate": settings.rate,
         "num_leaves": settings.leaves,
         "max_depth": settings.depth,
@@ -191,7 +196,7 @@ def _boost(x: np.ndarray, wanted: np.ndarray, weight: np.ndarray, settings: Sett
 
 
 def trees_of(booster: Any) -> Trees:
-    """A booster's trees as flat arrays."""
+    """The trees of a booster as flat arrays."""
     sizes: list[int] = []
     features: list[int] = []
     thresholds: list[np.float32] = []
@@ -218,16 +223,16 @@ def trees_of(booster: Any) -> Trees:
 
 
 def _float32_below(threshold: float) -> np.float32:
-    """The greatest float32 that is not above: float32 features fall to the same side of both."""
+    """The greatest float32 that is not above `threshold`: float32 features fall to the same side of both."""
     near = np.float32(threshold)
     return np.nextafter(near, np.float32(-np.inf)) if float(near) > threshold else near
 
 
 def token_f1(labels: Labels, chosen: np.ndarray) -> float:
-    """F1 over the multiset of words of a choice of blocks."""
-    found = labels.tokens[chosen[labels.blocks_of]] if len(labels.tokens) else labels.tokens
-    if not len(found) or not labels.num_text:
-        return float(len(found) == labels.num_text)
+    """The F1 of a choice of blocks, over the multiset of words."""
+    words = labels.tokens[chosen[labels.blocks_of]] if len(labels.tokens) else labels.tokens
+    if not len(words) or not labels.num_text:
+        return float(len(words) == labels.num_text)
     size = max(labels.tokens.max(initial=0), labels.text_tokens.max(initial=0)) + 1
-    common = np.minimum(np.bincount(found, minlength=size), np.bincount(labels.text_tokens, minlength=size)).sum()
-    return float(2 * common / (len(found) + labels.num_text))
+    common = np.minimum(np.bincount(words, minlength=size), np.bincount(labels.text_tokens, minlength=size)).sum()
+    return float(2 * common / (len(words) + labels.num_text))

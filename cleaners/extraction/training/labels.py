@@ -1,7 +1,7 @@
-"""How much of each block is main text, from the labelled text of its page.
+"""Labels of blocks: the share of each that is main text, from the labelled text of its page.
 
-The words of the page's blocks are tiled with those of the text: long common runs first, each word of the text used
-once; short runs count only where they fill a block, or stand beside what is matched already.
+The words of the page's blocks are tiled with those of the text. Long common runs come first, and each word of the text
+is used once. Short runs count only if they fill a block, or stand beside words that are matched already.
 """
 
 import itertools
@@ -10,39 +10,42 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cleaners.extraction.features.page import Page
-from cleaners.extraction.html.tags import BR as _BR
+from cleaners.extraction.features.page import ParsedPage
+from cleaners.extraction.html.tags import BR
 from cleaners.extraction.html.text import max_text_bytes, write_node
 from shards.compiled import kernel
 
 RUNS = np.array([40, 16, 8, 5, 3, 2, 1], np.int32)  # words, the longest first
 _NEAR = 25  # words between a short run and a matched word beside it
-_MOST_PLACES = 400  # of a word in the text that are tried
+_MAX_TRIES = 400  # positions of a word in the text that are tried
 # A character is a word where words are not spaced.
 _UNSPACED = r"\u2e80-\u2fff\u3005-\u3007\u3040-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
 class Labels(NamedTuple):
+    """The labels of a page's blocks, in words."""
+
     words: np.ndarray  # int32[blocks]
-    main: np.ndarray  # int32[blocks]: those that the text has
+    main: np.ndarray  # int32[blocks]: words that are matched with the text
     num_text: int  # words of the text
     blocks_of: np.ndarray  # int32[words of the page]
-    tokens: np.ndarray  # int32[words of the page]: number of the word
-    text_tokens: np.ndarray  # int32[words of the text]
+    tokens: np.ndarray  # int32[words of the page]: equal numbers for equal words
+    text_tokens: np.ndarray  # int32[words of the text]: likewise
 
 
-def labels_of(html: bytes, page: Page, text: str) -> Labels:
+def labels_of(html: bytes, page: ParsedPage, text: str) -> Labels:
+    """The labels of a page whose main text is `text`."""
     numbers: dict[str, int] = {}
 
     def tokens_of(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
         pairs = [
             (line, numbers.setdefault(word, len(numbers)))
-            for line, given in enumerate(lines)
-            for word in _WORD.findall(given.lower())
+            for line, line_text in enumerate(lines)
+            for word in _WORD.findall(line_text.lower())
         ]
-        found = np.array(pairs, np.int32).reshape(-1, 2)
-        return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])
+        table = np.array(pairs, np.int32).reshape(-1, 2)
+        return np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1])
 
     lines = block_texts(html, page)
     blocks, words = tokens_of(lines)
@@ -53,7 +56,8 @@ def labels_of(html: bytes, page: Page, text: str) -> Labels:
     return Labels(total, main, len(wanted), blocks, words, wanted)
 
 
-def block_texts(html: bytes, page: Page) -> list[str]:
+def block_texts(html: bytes, page: ParsedPage) -> list[str]:
+    """The text of each block; a <br> is a space."""
     data = np.frombuffer(html, np.uint8)
     out, ends = _write_blocks(data, page)
     utf8 = out.tobytes()
@@ -68,11 +72,11 @@ def _write_blocks(data, page):
     for b in range(len(page.blocks)):
         begin = at
         last = -1
-        for t in range(page.blocks[b].first, page.blocks[b].behind):
+        for t in range(page.blocks[b].first, page.blocks[b].end):
             node = page.texts[t]
             if last >= 0 and node > last + 1 and at > begin:
                 for k in range(last + 1, node):
-                    if page.tree.nodes[k].tag == _BR:
+                    if page.tree.nodes[k].tag == BR:
                         out[at] = 32
                         at += 1
             at = write_node(data, page.tree.nodes, node, out, begin, at)
@@ -83,7 +87,7 @@ def _write_blocks(data, page):
 
 @kernel
 def _tile(words, blocks, wanted, lines, num_words, runs):
-    """int32[words]: 1 + the place in `wanted` that each word of the page is matched with, 0 none."""
+    """int32[words]: 1 + the position in `wanted` that each word of the page is matched with, or 0."""
     n, m = len(words), len(wanted)
     matched, used = np.zeros(n, np.int32), np.zeros(m, np.bool_)
     starts = np.zeros(num_words + 2, np.int64)
@@ -91,9 +95,9 @@ def _tile(words, blocks, wanted, lines, num_words, runs):
         starts[wanted[j] + 1] += 1
     for k in range(num_words + 1):
         starts[k + 1] += starts[k]
-    places, free = np.zeros(m, np.int32), starts.copy()
+    positions, free = np.zeros(m, np.int32), starts.copy()
     for j in range(m):
-        places[free[wanted[j]]] = j
+        positions[free[wanted[j]]] = j
         free[wanted[j]] += 1
     for least in runs:
         i = 0
@@ -101,9 +105,9 @@ def _tile(words, blocks, wanted, lines, num_words, runs):
             if matched[i]:
                 i += 1
                 continue
-            longest, place, tried = 0, -1, 0
+            longest, position, tried = 0, -1, 0
             for q in range(starts[words[i]], starts[words[i] + 1]):
-                j = places[q]
+                j = positions[q]
                 if used[j]:
                     continue
                 if least > 2 and (i + least > n or j + least > m or words[i + least - 1] != wanted[j + least - 1]):
@@ -112,14 +116,14 @@ def _tile(words, blocks, wanted, lines, num_words, runs):
                 while i + k < n and j + k < m and words[i + k] == wanted[j + k] and not (matched[i + k] or used[j + k]):
                     k += 1
                 if k > longest:
-                    longest, place = k, j
+                    longest, position = k, j
                 tried += 1
-                if tried > _MOST_PLACES:
+                if tried > _MAX_TRIES:
                     break
-            if longest >= least and (least > 2 or _fits(blocks, lines, matched, i, place, longest, least)):
+            if longest >= least and (least > 2 or _fits(blocks, lines, matched, i, position, longest, least)):
                 for k in range(longest):
-                    matched[i + k] = place + k + 1
-                    used[place + k] = True
+                    matched[i + k] = position + k + 1
+                    used[position + k] = True
                 i += longest
             else:
                 i += 1
@@ -128,7 +132,7 @@ def _tile(words, blocks, wanted, lines, num_words, runs):
 
 @kernel
 def _fits(blocks, lines, matched, i, j, length, least):
-    """Whether a run of one or two words (or more, at that stage) is no chance hit."""
+    """Whether a short run of common words is no coincidence."""
     n, m = len(blocks), len(lines)
     fills_block = (i == 0 or blocks[i - 1] != blocks[i]) and (
         i + length == n or blocks[i + length - 1] != blocks[i + length]

@@ -1,13 +1,13 @@
-"""Pages of a crawl with what somebody says of them: what training learns from, and scores are taken on.
+"""Labelled pages of a crawl, for training and scores.
 
-The truth is JSON lines, a page each: `url` and any of
+The truth is JSON lines, one a page: `url` and any of
 
     main_content      the main text
-    select, remove    CSS selectors: of the elements that hold it, and of what they hold besides
-    with, without     lists of snippets that stand in it, and that do not
-    page_type, set    what reports tell apart
-    site              the pages of one site are in one fold; that of the address if there is none
-    html              the page itself; then no WARC is needed
+    select, remove    CSS selectors of the elements that hold it, and of elements in these that are not part of it
+    with, without     lists of snippets that are in it, and that are not
+    page_type, set    groups in reports
+    site              pages of one site are in one fold; by default the site of the address
+    html              the page itself; without it, the page is looked for in WARC files
 """
 
 import gzip
@@ -29,6 +29,8 @@ Tell = Callable[[str], None]
 
 
 class TruthPage(NamedTuple):
+    """A page and its line of the truth."""
+
     url: str
     html: str
     truth: dict[str, Any]
@@ -71,8 +73,10 @@ def read_truth(path: Path) -> list[dict[str, Any]]:
 
 
 def crawl_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]], tell: Tell) -> Iterator[TruthPage]:
-    """Of the WARC files, the pages that the truth names, each once, in the order of the files. What is damaged in them
-    is told, a line a file, and the rest read."""
+    """The pages of the WARC files that the truth names, each once, in the order of the files.
+
+    Damaged records are skipped and reported to `tell`, one line a file.
+    """
     wanted = {page["url"]: page for page in truth}
     for file in find_inputs(tuple(warcs), (".warc.gz", ".warc"), "--warc"):
         damage: list[Damage] = []
@@ -94,13 +98,13 @@ def crawl_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]], tell: Tel
 
 
 def num_pages(truth: Sequence[dict[str, Any]]) -> int:
-    """How many pages there are if none is missing: each line with its `html`, and each address of the others."""
+    """The number of pages if none is missing: a line with `html` is one, and so is each address of the other lines."""
     elsewhere = [page["url"] for page in truth if page.get("html") is None]
     return len(truth) - len(elsewhere) + len(set(elsewhere))
 
 
 def own_pages(truth: Sequence[dict[str, Any]]) -> list[TruthPage]:
-    """Of the lines that bring their `html`."""
+    """The pages of the lines that hold `html`."""
     return [_truth_page(valid_text(page["html"]), page) for page in truth if page.get("html") is not None]
 
 
@@ -112,5 +116,5 @@ def _truth_page(html: str, truth: dict[str, Any]) -> TruthPage:
 
 
 def valid_text(html: str) -> str:
-    """Without lone surrogates, which no UTF-8 has."""
+    """The text with lone surrogates replaced, which UTF-8 cannot hold."""
     return html.encode("utf-8", "replace").decode()

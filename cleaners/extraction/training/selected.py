@@ -1,4 +1,4 @@
-"""Labels by pointing: the main text of a page as CSS selectors of its elements, for who labels whole sites."""
+"""Labels by CSS selectors: the main text of a page as its elements, for those who label whole sites."""
 
 import numpy as np
 from resiliparse.parse.html import DOMNode, HTMLTree
@@ -9,11 +9,11 @@ from shards.errors import UserError
 
 
 def selected_text(url: str, html: str, select: str, remove: str | None) -> str:
-    """Lines of the elements that `select` finds, without those that `remove` finds."""
+    """The lines of the elements that `select` matches, without elements that `remove` matches."""
     tree = HTMLTree.parse(html)
-    for node in _found(url, tree, remove) if remove else ():
+    for node in _matches(url, tree, remove) if remove else ():
         node.decompose()
-    nodes = _found(url, tree, select)
+    nodes = _matches(url, tree, select)
     if not nodes:
         raise UserError(f'{url}: "select" {select!r} finds no element')
     outer = [node for node in nodes if not any(node != other and _holds(other, node) for other in nodes)]
@@ -24,7 +24,7 @@ def _lines(html: bytes) -> list[str]:
     return [" ".join(line.split()) for line in block_texts(html, read_page(np.frombuffer(html, np.uint8)))]
 
 
-def _found(url: str, tree: HTMLTree, selector: str) -> list[DOMNode]:
+def _matches(url: str, tree: HTMLTree, selector: str) -> list[DOMNode]:
     try:
         return list(tree.document.query_selector_all(selector)) if tree.document else []
     except ValueError as error:

@@ -1,9 +1,9 @@
-"""Comments of readers: known by the names of what holds them, and left out of articles that say that they are."""
+"""Readers' comments: recognised by the names of their elements, and left out of declared articles."""
 
 import numpy as np
 import pytest
 from crawl import SENTENCES
-from extraction_soup import Given, around, given_page, soup
+from extraction_soup import SamplePage, around, sample_page, soup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ ARTICLE = '<meta property="og:type" content="article"><h1>The mill</h1>' + "".jo
 
 
 def wordpress(number: int) -> str:
-    """A list of comments as the themes of WordPress write it."""
+    """A list of comments as WordPress themes write it."""
     return (
         f"<div id=comments class=comments-area><h2>{number} thoughts on “The mill”</h2><ol class=comment-list>"
         + "".join(
@@ -35,15 +35,15 @@ def extracted(html: str, *, keep: bool = False) -> str:
     return extract([html.encode()], Options(comments=keep))[0].text
 
 
-def inside(page: Given) -> list[bool]:
+def inside(page: SamplePage) -> list[bool]:
     return in_comments(page.page, page.containers).tolist()
 
 
-def block_text(page: Given, b: int) -> str:
+def block_text(page: SamplePage, b: int) -> str:
     return block_texts(page.data.tobytes(), page.page)[b].strip()
 
 
-def facts(kind: float, article: float = 0.0, forum: float = 0.0) -> np.ndarray:
+def features(kind: float, article: float = 0.0, forum: float = 0.0) -> np.ndarray:
     out = np.zeros(len(FEATURES), np.float32)
     for name, value in (("page_kind", kind), ("page_ld_article", article), ("page_ld_forum", forum)):
         out[list(FEATURES).index(name)] = value
@@ -59,7 +59,7 @@ def test_comments_of_wordpress_are_left_out_by_default_and_kept_by_option() -> N
     assert all(line in without and line in kept for line in SENTENCES)
 
 
-def test_a_body_named_for_comments_keeps_its_article() -> None:
+def test_an_article_in_a_body_named_for_comments_is_kept() -> None:
     for name in ("has-comments", "comments", "single has-comments comments-open"):
         assert all(line in extracted(f"<body class='{name}'><main>{ARTICLE}</main>") for line in SENTENCES)
 
@@ -76,15 +76,15 @@ def test_a_body_named_for_comments_keeps_its_article() -> None:
         ("<div title=comments><p>a</div><p>b<p>c", [False, False, False]),
     ],
 )
-def test_an_element_is_known_by_its_name(html: str, known: list[bool]) -> None:
-    page = given_page(html)
+def test_elements_of_comments_are_recognised_by_name(html: str, known: list[bool]) -> None:
+    page = sample_page(html)
     assert inside(page) == known
 
 
 @settings(max_examples=60, deadline=None)
 @given(soup, soup, st.sampled_from(["comment-list", "commentlist", "comments-area"]))
 def test_blocks_in_an_element_of_the_name_are_comments_unless_it_holds_the_page(a: str, b: str, name: str) -> None:
-    page = given_page(f"<section class=story>{a}</section><section class={name}>{b}</section>")
+    page = sample_page(f"<section class=story>{a}</section><section class={name}>{b}</section>")
     nodes = page.page.tree.nodes
     marked = {
         i
@@ -99,24 +99,22 @@ def test_blocks_in_an_element_of_the_name_are_comments_unless_it_holds_the_page(
 @pytest.mark.parametrize(
     ("told", "number", "left"),
     [
-        (facts(0), 1, True),
-        (facts(5, article=1), 1, True),
-        (facts(0, forum=1), 1, False),
-        (facts(5), 1, False),
-        (facts(0), 20, False),  # more than half of what was chosen
+        (features(0), 1, True),
+        (features(5, article=1), 1, True),
+        (features(0, forum=1), 1, False),
+        (features(5), 1, False),
+        (features(0), 20, False),  # more than half of what was chosen
     ],
 )
-def test_chosen_comments_go_where_the_page_says_that_it_is_an_article(
-    told: np.ndarray, number: int, left: bool
-) -> None:
-    page = given_page(f"<main>{ARTICLE}</main>{wordpress(number)}")
+def test_comments_are_left_out_of_declared_articles(told: np.ndarray, number: int, left: bool) -> None:
+    page = sample_page(f"<main>{ARTICLE}</main>{wordpress(number)}")
     chosen = np.ones(len(page.page.blocks), np.bool_)
     leave_out_comments(page.page, page.containers, told, chosen)
     assert chosen.tolist() == [not (left and one) for one in inside(page)]
 
 
-def test_buttons_names_and_dates_are_no_comments() -> None:
-    page = given_page(
+def test_buttons_names_and_dates_are_not_comments() -> None:
+    page = sample_page(
         f"<p>{' '.join(SENTENCES)}<div class=comments><p>Ann</p><p>5 May 2020, 10:30</p>"
         "<p><a href=#>Reply to this one, please.</a><p>I think so, too, and you?"
         "<p>one two three four five six seven eight nine<p hidden>I think so, too, and you?</div>"
@@ -138,8 +136,8 @@ def test_buttons_names_and_dates_are_no_comments() -> None:
         ("<p>Comments</p><p>a", ""),
     ],
 )
-def test_what_follows_a_heading_over_comments_is_known(html: str, known: str) -> None:
-    page = given_page("<p>The mill</p>" + html)
+def test_comments_after_a_heading_are_recognised(html: str, known: str) -> None:
+    page = sample_page("<p>The mill</p>" + html)
     texts = [block_text(page, b) for b, found in enumerate(inside(page)) if found]
     assert "".join(texts) == known.replace(" ", "")
 

@@ -1,4 +1,4 @@
-"""The engine on whole pages, with the model that is shipped."""
+"""The engine on whole pages, with the shipped model."""
 
 import random
 import re
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from crawl import SENTENCES, article
 from extraction_pages import real_pages
-from extraction_soup import given_page, soup
+from extraction_soup import sample_page, soup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -28,7 +28,7 @@ def one(html: str | bytes, **options: bool) -> Extracted:
     return extract([html if isinstance(html, bytes) else html.encode()], Options(**options))[0]
 
 
-def test_an_article_comes_out_and_its_frame_does_not() -> None:
+def test_an_article_is_extracted_without_its_frame() -> None:
     found = one(article("The mill"))
     assert all(sentence in found.text for sentence in SENTENCES)
     assert "Imprint" not in found.text
@@ -37,7 +37,7 @@ def test_an_article_comes_out_and_its_frame_does_not() -> None:
     assert not found.from_scripts
 
 
-def test_pages_do_not_know_of_each_other() -> None:
+def test_pages_are_independent() -> None:
     pages = [article(f"Page {n}", SENTENCES[: n + 3]).encode() for n in range(6)] + [b"", b"<p>x", b"\0", b"<table>"]
     alone = [extract([page], Options())[0] for page in pages]
     assert extract(pages, Options()) == alone
@@ -50,7 +50,7 @@ def test_pages_do_not_know_of_each_other() -> None:
 @pytest.mark.parametrize(
     "html", ["", " ", "<!-- x -->", "<script>x</script>" * 3 + "<style>y</style>", "<p hidden></p>", "<title>t</title>"]
 )
-def test_a_page_without_text_gives_none(html: str) -> None:
+def test_a_page_without_text_has_an_empty_text(html: str) -> None:
     assert one(html) == Extracted("", 0, 0.0, 0.0, False)
 
 
@@ -63,18 +63,18 @@ def test_comments_are_left_out_and_kept_by_option() -> None:
     assert "Reply" not in kept
 
 
-def test_an_element_with_all_of_the_page_is_no_list_of_comments() -> None:
-    page = given_page(f"<body class=comments><p>{' '.join(SENTENCES)}</p>")
+def test_an_element_with_all_of_the_page_is_not_a_list_of_comments() -> None:
+    page = sample_page(f"<body class=comments><p>{' '.join(SENTENCES)}</p>")
     assert not comment_blocks(page.page, page.containers).any()
 
 
-def test_text_that_scripts_carry_stands_in_for_a_shell() -> None:
+def test_text_in_scripts_replaces_that_of_an_empty_shell() -> None:
     body = " ".join(SENTENCES * 3)
     found = one(f'<div id=app></div><script type="application/ld+json">{{"articleBody": "{body}"}}</script>')
     assert (found.text, found.from_scripts) == (body, True)
 
 
-def test_markdown_and_links_are_of_the_same_blocks() -> None:
+def test_markdown_and_links_have_the_same_blocks() -> None:
     html = article("The mill").replace(SENTENCES[1], f"<a href='/x'>{SENTENCES[1]}</a>")
     marked = one(html, markdown=True, links=True).text
     assert f"[{SENTENCES[1]}](/x)" in marked
@@ -82,7 +82,7 @@ def test_markdown_and_links_are_of_the_same_blocks() -> None:
     assert "Imprint" not in marked
 
 
-def test_five_megabytes_are_no_trouble() -> None:
+def test_a_page_of_five_megabytes_takes_linear_time() -> None:
     found = one(article("Long", SENTENCES * 6_000))
     assert found.text.count(SENTENCES[0]) >= 1
 
@@ -109,7 +109,7 @@ def rendered(markdown: str) -> str:
     return out[: write_text(data, parse(data).nodes, 0, 0, out, 0)].tobytes().decode()
 
 
-def test_scripts_stand_in_for_a_page_without_text() -> None:
+def test_scripts_replace_the_text_of_a_page_without_any() -> None:
     body = " ".join(SENTENCES)
     ld = f'<script type="application/ld+json">{{"articleBody": "{body}"}}</script>'
     for shell in ("", "<p>x", "<div id=app>Loading, please wait …</div>"):
@@ -118,7 +118,7 @@ def test_scripts_stand_in_for_a_page_without_text() -> None:
     assert one(f"{ld}<p>x", markdown=True, links=True).text == body
 
 
-def test_scripts_do_not_stand_in_for_news_of_two_sentences_nor_for_a_long_text() -> None:
+def test_scripts_do_not_replace_short_news_or_a_long_text() -> None:
     notice = (
         '<script type="application/ld+json">{"@type": "Product", "description": "Our mill, now half off."}</script>'
     )
@@ -138,4 +138,4 @@ def test_soup_is_the_same_in_any_batch(pages: list[str], comments: bool) -> None
     assert found == [extract([page], options)[0] for page in utf8]
     assert found == extract(utf8[::-1], options)[::-1]
     assert all(0 <= page.share_kept <= 1 and 0 <= page.expected_f1 <= 1 for page in found)
-    assert [page.num_blocks for page in found] == [len(given_page(page).page.blocks) for page in utf8]
+    assert [page.num_blocks for page in found] == [len(sample_page(page).page.blocks) for page in utf8]

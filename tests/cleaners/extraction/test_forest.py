@@ -1,4 +1,4 @@
-"""Forests as flat arrays against trees of tuples that plain Python walks."""
+"""Forests as flat arrays against a walk over trees of tuples in plain Python."""
 
 import math
 from typing import Any
@@ -65,7 +65,7 @@ def test_predictions_are_those_of_trees_that_plain_python_walks(forest: list[Tre
 
 
 @pytest.mark.parametrize("number", [1, 7, 8, 9, 16, 23])
-def test_a_row_has_the_same_prediction_in_any_company(number: int) -> None:
+def test_a_prediction_does_not_depend_on_other_rows(number: int) -> None:
     rng = np.random.default_rng(number)
     forest = forest_of(flat([(k, 0.0, (k, -1.0, 0.1, 0.2), (4 - k, 1.0, -0.3, 0.5)) for k in range(NUM_FEATURES)]))
     x = rng.normal(size=(number, NUM_FEATURES)).astype(np.float32)

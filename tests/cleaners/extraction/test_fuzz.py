@@ -1,4 +1,4 @@
-"""What holds of every tree, its blocks and its text: on bombs, and on mutated pages under bounds checks."""
+"""Invariants of trees, blocks and texts, on bombs and on mutated pages under bounds checks."""
 
 import itertools
 import os
@@ -86,7 +86,7 @@ def test_a_bomb_of_half_a_megabyte_is_parsed(bomb: str) -> None:
 
 
 def seconds(page: str) -> float:
-    """Of the fastest of three runs of parser, blocks and text."""
+    """Seconds of the fastest of three runs of parser, blocks and text."""
     data = np.frombuffer(page.encode(), np.uint8)
     out = np.empty(max_text_bytes(len(data)), np.uint8)
     times = []
@@ -102,7 +102,7 @@ def seconds(page: str) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
 def test_four_times_the_bomb_takes_less_than_twelve_times_as_long(bomb: str) -> None:
-    """Linear time is 4 times as long, quadratic 16 times; at most 7.5 times was seen, where memory is new."""
+    """Linear time is 4 times as long, quadratic time 16 times. At most 7.5 times was seen, with new memory."""
     for opening in OPENINGS:
         times = 500_000 // len(bomb)
         assert seconds(opening + bomb * 4 * times) < 12 * seconds(opening + bomb * times) + 0.02
@@ -112,22 +112,22 @@ def check(page: bytes) -> None:
     data = np.frombuffer(page, np.uint8)
     tree = parse(data)
     nodes, attributes = tree
-    tag, parent, behind = nodes["tag"], nodes["parent"], nodes["behind"]
+    tag, parent, after = nodes["tag"], nodes["parent"], nodes["after"]
     number = np.arange(len(nodes))
 
     assert tag[:2].tolist() == [tags.HTML, tags.HEAD]
     assert np.count_nonzero(tag == tags.BODY) == 1
     assert parent[0] == -1
     assert np.all((parent[1:] >= 0) & (parent[1:] < number[1:]))
-    assert np.all((behind > number) & (behind <= len(nodes)))
-    assert np.all(behind[1:] <= behind[parent[1:]])
+    assert np.all((after > number) & (after <= len(nodes)))
+    assert np.all(after[1:] <= after[parent[1:]])
     assert np.all((nodes["block"] >= 0) & (nodes["block"] <= number))
     assert np.all((nodes["link"] >= -1) & (nodes["link"] <= number))
     assert np.all(tag[nodes["link"][nodes["link"] >= 0]] == tags.A)
     assert np.all(nodes["start"] <= nodes["end"])
     assert np.all(np.diff(nodes["start"]) >= 0)
-    assert np.all(nodes["first_attribute"] <= nodes["last_attribute"])
-    assert np.all(nodes["last_attribute"] <= len(attributes))
+    assert np.all(nodes["first_attribute"] <= nodes["end_attribute"])
+    assert np.all(nodes["end_attribute"] <= len(attributes))
     assert np.all(attributes["start"] <= attributes["end"])
     positions = np.concatenate([nodes["start"], nodes["end"], attributes["start"], attributes["end"]])
     assert np.all((positions >= 0) & (positions <= len(data)))
@@ -138,9 +138,9 @@ def check(page: bytes) -> None:
     blocks, chosen = blocks_of(nodes)
     assert np.all(np.diff(chosen) > 0)
     assert np.all(tag[chosen] <= tags.VERBATIM)
-    assert np.array_equal(np.append(blocks["first"], len(chosen)), np.append(0, blocks["behind"]))
-    assert np.all(blocks["first"] < blocks["behind"])
-    assert np.array_equal(np.repeat(blocks["element"], blocks["behind"] - blocks["first"]), nodes["block"][chosen])
+    assert np.array_equal(np.append(blocks["first"], len(chosen)), np.append(0, blocks["end"]))
+    assert np.all(blocks["first"] < blocks["end"])
+    assert np.array_equal(np.repeat(blocks["element"], blocks["end"] - blocks["first"]), nodes["block"][chosen])
 
     out = np.empty(max_text_bytes(len(data)), np.uint8)
     at = write_text(data, nodes, 0, 0, out, 0)
@@ -168,7 +168,7 @@ PIECES = [
 
 
 def mutated(page: bytes, draw: random.Random) -> bytes:
-    """Up to six times bytes flipped, a span deleted, doubled or moved, or a piece of markup set in; at times cut."""
+    """Up to six times flip bytes, delete, double or move a span, or insert markup; at times cut the page."""
     for _ in range(draw.randint(1, 6)):
         a, b = sorted((draw.randrange(len(page) + 1), draw.randrange(len(page) + 1)))
         b = min(b, a + 200)
@@ -193,7 +193,7 @@ def mutated(page: bytes, draw: random.Random) -> bytes:
 
 
 def fuzz(pages: list[bytes], times: int) -> None:
-    """Mutate pieces of 1 to 4 kB; a page that fails is given in full, ready for a test of its own."""
+    """Mutate pieces of 1 to 4 kB; a page that fails is printed in full, ready for a test of its own."""
     draw = random.Random(17)
     for _ in range(times):
         page = draw.choice(pages)
@@ -205,14 +205,14 @@ def fuzz(pages: list[bytes], times: int) -> None:
             raise AssertionError(f"{piece!r}") from error
 
 
-def test_mutated_pages_give_sound_trees_blocks_and_texts() -> None:
+def test_mutated_pages_have_valid_trees_blocks_and_texts() -> None:
     fuzz([SEED.encode()], 2_000)
 
 
 @pytest.mark.slow
 @pytest.mark.real
 def test_100_000_mutated_real_pages_stay_in_bounds(real_data: Path, tmp_path: Path) -> None:
-    """In a process of its own: compiled code checks its bounds only where it is compiled so."""
+    """Runs in a process of its own, which compiles the kernels with bounds checks."""
     checks = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, __file__, str(real_data), "100000"], env=os.environ | checks, capture_output=True, text=True
@@ -222,7 +222,7 @@ def test_100_000_mutated_real_pages_stay_in_bounds(real_data: Path, tmp_path: Pa
 
 if __name__ == "__main__":
     with pytest.raises(IndexError):
-        njit(lambda array: array[len(array)])(np.zeros(1))  # bounds are checked indeed
+        njit(lambda array: array[len(array)])(np.zeros(1))  # bounds are checked
     for opening, bomb in itertools.product(OPENINGS, BOMBS.values()):
         check((opening + bomb * (20_000 // len(bomb))).encode())
     folder, times = Path(sys.argv[1]), int(sys.argv[2])

@@ -1,4 +1,4 @@
-"""JSON that scripts carry: repaired where it is simple, left out else; nothing that they hold makes it fail."""
+"""JSON in scripts: it is repaired if that is simple, else left out; nothing in it raises."""
 
 import json
 import random
@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from cleaners.extraction.html.tree import parse
 from cleaners.extraction.json_ld import article_body, ld_objects, objects, parse_json, plain_text
-from cleaners.extraction.page_metadata import PageData, page_data
+from cleaners.extraction.page_metadata import PageMetadata, page_metadata
 
 PROSE = "The mill stands by the river, and it has ground the corn of the valley for three hundred years. " * 4
 
 
-def read(html: str) -> PageData:
+def read(html: str) -> PageMetadata:
     data = np.frombuffer(html.encode(), np.uint8)
-    return page_data(data, parse(data), "https://example.org/a/b", "2024-12-31")
+    return page_metadata(data, parse(data), "https://example.org/a/b", "2024-12-31")
 
 
 def body(html: str) -> str:
@@ -58,7 +58,7 @@ def test_body_comes_from_json_ld_before_embedded_data() -> None:
     assert body(ld({"@type": "WebSite", "description": PROSE})) == ""
 
 
-def test_code_is_no_prose() -> None:
+def test_code_is_not_prose() -> None:
     code = "function a(b){return b.map(c=>c+1)};" * 20
     css = ".card{margin:0;padding:1px;color:#fff} " * 20
     for text in (code, css, "aGVsbG8gd29ybGQ" * 40, "https://a.example/b " * 30):
@@ -71,7 +71,7 @@ def test_escaped_html_becomes_text() -> None:
     assert plain_text("\ud800x\0") == "?x"
 
 
-def test_no_script_makes_it_fail() -> None:
+def test_no_script_raises() -> None:
     draw = random.Random(3)
     whole = ld({"@type": "Article", "articleBody": PROSE, "author": {"name": "Ann"}, "headline": ["x"]}) + (
         '<meta property="article:published_time" content="2020-01-02"><link rel=canonical href="http://[">'
@@ -88,7 +88,7 @@ def test_no_script_makes_it_fail() -> None:
             one.encode().decode() == one for one in (told.title, told.author, told.canonical_url, carried) if one
         )
     deep = '<script type="application/ld+json">' + "[" * 100_000 + "</script>"
-    assert (read(deep), body(deep)) == (PageData(), "")
+    assert (read(deep), body(deep)) == (PageMetadata(), "")
     deep = '<script type="application/ld+json">' + '{"a":' * 900 + "1" + "}" * 900 + "</script>"
     assert body(deep) == ""
 
@@ -101,14 +101,14 @@ def test_objects_come_outer_first_in_the_order_of_the_page() -> None:
     assert [found["n"] for found in ld_objects(data, parse(data)) if "n" in found] == [1, 2]
 
 
-def test_each_text_stands_once() -> None:
+def test_each_text_is_written_once() -> None:
     one = ld({"@type": "Article", "articleBody": PROSE})
     other = ld({"@graph": [{"@type": ["WebPage", "NewsArticle"], "articleBody": "Another."}]})
     assert body(one + one + other) == f"{PROSE.strip()}\nAnother."
     assert body(one + ld({"@type": "Article", "articleBody": PROSE[:200]})) == PROSE.strip()
 
 
-def test_answers_of_a_forum_are_its_text() -> None:
+def test_answers_of_a_forum_are_part_of_its_text() -> None:
     question = {"@type": "Question", "text": "Why?", "suggestedAnswer": [{"@type": "Answer", "text": "<b>So.</b>"}]}
     assert body(ld({"@type": "QAPage", "text": "not this", "mainEntity": question})) == "Why?\nSo."
 
@@ -129,7 +129,7 @@ values = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(values)
-def test_values_of_any_kind_are_borne(value: Any) -> None:
+def test_values_of_any_type_do_not_raise(value: Any) -> None:
     html = ld([{"@type": "Article", "headline": value, "author": value, "articleBody": value}, value])
     told, carried = read(html), body(html)
     assert all(one.encode().decode() == one for one in (told.title, told.author, carried) if one)
@@ -152,8 +152,8 @@ def test_bombs_of_megabytes_are_read() -> None:
     assert body(state({"x": ["function (" * n, "https://" * n, "; a" * n, "[{" * n]})) == ""
 
 
-def test_short_texts_in_a_long_one_are_looked_for_once() -> None:
-    """To read the long one for each of them anew takes a quarter of an hour."""
+def test_a_long_text_is_searched_once_for_all_short_ones() -> None:
+    """Searching the long text again for each of them takes a quarter of an hour."""
     words = [f"word{n:06}" for n in range(100_000)]
     texts = [" ".join(words), *words[50_000:]]
     assert body(ld([{"@type": "Article", "articleBody": text} for text in texts])) == texts[0]
@@ -216,7 +216,7 @@ def test_176_chinese_characters_are_prose() -> None:
         "var y = {b:function(){}}; let x = STATE;f()",
     ],
 )
-def test_state_is_read_wherever_a_script_assigns_it(script: str) -> None:
+def test_state_is_read_from_any_assignment(script: str) -> None:
     filled = script.replace("STATE", json.dumps({"t": PROSE}))
     for kind in ("", " type=module", " type='text/javascript; charset=utf-8'"):
         assert body(f"<script{kind}>{filled}</script>") == PROSE.strip()
@@ -235,12 +235,12 @@ def test_json_in_a_literal_of_javascript_is_read() -> None:
 @pytest.mark.parametrize(
     "key", ["cookieBanner", "i18n", "messages", "locale-en", "Translations", "consent", "gdprText"]
 )
-def test_words_of_the_site_are_no_prose(key: str) -> None:
+def test_words_of_the_whole_site_are_not_prose(key: str) -> None:
     assert body(state({"props": {key: {"en": [{"text": PROSE}]}}})) == ""
     assert body(f"<script>window.{key} = {json.dumps({'text': PROSE})}</script>") == ""
 
 
-def test_what_is_named_as_text_comes_before_what_is_not() -> None:
+def test_texts_under_a_key_for_texts_are_preferred() -> None:
     assert body(state({"notice": "Else. " + PROSE, "post": {"bodyHtml": f"<p>{PROSE}"}})) == PROSE.strip()
 
 
@@ -249,16 +249,16 @@ def test_prose_may_speak_of_functions_and_end_with_an_address() -> None:
     assert body(state({"x": text})) == text
 
 
-def test_types_of_scripts_have_parameters_and_any_case() -> None:
+def test_types_of_scripts_may_have_parameters_and_any_case() -> None:
     article = ld({"@type": "Article", "articleBody": "x"}).replace("ld+json", "LD+JSON;charset=utf-8")
     assert body(article) == "x"
 
 
-def test_types_stand_in_any_vocabulary() -> None:
+def test_types_may_be_of_any_vocabulary() -> None:
     for kind in ("Product", "schema:Product", "http://schema.org/Product", ["https://schema.org/Product"]):
         assert body(ld({"@type": kind, "description": PROSE})) == PROSE.strip()
 
 
-def test_numbers_that_python_does_not_read_are_borne() -> None:
+def test_numbers_too_long_for_python_do_not_raise() -> None:
     number = "&#" + "9" * 5000 + ";"
     assert plain_text(number) == number

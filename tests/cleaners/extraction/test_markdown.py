@@ -1,4 +1,4 @@
-"""Markdown read back: markdown-it makes HTML of it, our parser reads that, and the structure is that of the page."""
+"""Markdown in a round trip: markdown-it turns it into HTML, and our parser finds the structure of the page in that."""
 
 import re
 from html import escape
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from extraction_pages import real_pages
-from extraction_soup import Given, around, given_page, soup
+from extraction_soup import SamplePage, around, sample_page, soup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -17,14 +17,14 @@ from cleaners.extraction.html import attributes
 from cleaners.extraction.html.nodes import BOLD, CODE, ITALIC
 from cleaners.extraction.html.tags import TAGS
 from cleaners.extraction.json_ld import value_of
-from cleaners.extraction.markdown import page_text
-from cleaners.extraction.plain_text import max_page_bytes, write_block, write_page
+from cleaners.extraction.markdown import formatted_text
+from cleaners.extraction.plain_text import max_plain_text_bytes, write_block, write_plain_text
 
 
 def marked(html: str, **options: bool) -> str:
-    page = given_page(html)
+    page = sample_page(html)
     every = np.ones(len(page.page.blocks), np.bool_)
-    return page_text(page.data, page.page, every, **({"markdown": True, "links": False} | options))
+    return formatted_text(page.data, page.page, every, **({"markdown": True, "links": False} | options))
 
 
 def rendered(markdown: str) -> str:
@@ -59,7 +59,7 @@ def test_links_are_kept_by_option() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(["#", "-", "+ ", "1.", ">", "*", "_", "a", "`", "[x](y)", "<b>", "\\", "|", " ", "="])))
-def test_text_is_never_taken_for_markup(parts: list[str]) -> None:
+def test_text_is_never_read_as_markup(parts: list[str]) -> None:
     text = " ".join("".join(parts).split())
     html = "<p>" + text.replace("&", "&amp;").replace("<", "&lt;") + "<p>end"
     found = rendered(marked(html))
@@ -79,7 +79,7 @@ def letters(text: str) -> str:
 
 
 class Block(NamedTuple):
-    """Of one block what Markdown can show; of text its styles and links."""
+    """The structure of a block, and the styles and links of its text, as far as Markdown has them."""
 
     text: str
     around: list[str]  # headings, items, cells, <pre> and quotations around it, inmost first
@@ -93,7 +93,7 @@ SHOWN = {TAGS[name]: name for name in "h1 h2 h3 h4 h5 h6 li blockquote pre".spli
 }
 
 
-def structure(page: Given) -> list[Block]:
+def structure(page: SamplePage) -> list[Block]:
     nodes = page.page.tree.nodes
     out = []
     for b, block in enumerate(page.page.blocks):
@@ -101,7 +101,7 @@ def structure(page: Given) -> list[Block]:
             shown = [
                 SHOWN[int(nodes["tag"][i])] for i in around(nodes, int(block["element"])) if nodes["tag"][i] in SHOWN
             ]
-            texts = page.page.texts[block["first"] : block["behind"]]
+            texts = page.page.texts[block["first"] : block["end"]]
             links, styles = [], []
             for node in texts.tolist():
                 link, flags = int(nodes["link"][node]), int(nodes["flags"][node])
@@ -114,8 +114,8 @@ def structure(page: Given) -> list[Block]:
     return out
 
 
-def text_of(page: Given, b: int) -> str:
-    out = np.empty(max_page_bytes(page.page, np.ones(len(page.page.blocks), np.bool_)), np.uint8)
+def text_of(page: SamplePage, b: int) -> str:
+    out = np.empty(max_plain_text_bytes(page.page, np.ones(len(page.page.blocks), np.bool_)), np.uint8)
     return out[: write_block(page.data, page.page, b, False, out, 0)].tobytes().decode()
 
 
@@ -184,15 +184,15 @@ body = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(body)
-def test_structure_survives_the_way_there_and_back(html: str) -> None:
+def test_structure_survives_a_round_trip(html: str) -> None:
     markdown = marked(html, links=True)
-    assert structure(given_page(rendered(markdown))) == structure(given_page(html)), markdown
+    assert structure(sample_page(rendered(markdown))) == structure(sample_page(html)), markdown
 
 
 @pytest.mark.parametrize(
     "html",
     [
-        "<p>他说<b>“你好”</b>吗",  # marks that would be read as text
+        "<p>他说<b>“你好”</b>吗",  # marks that Markdown would read as text
         "<p>a<b>b</b><i>c</i>d",
         "<p>y <b>&nbsp;x</b>",
         "<p>Look!<a href=/x>here</a>",  # no picture
@@ -211,19 +211,19 @@ def test_structure_survives_the_way_there_and_back(html: str) -> None:
         "<ul><li>a<ol><li>b<ul><li>c</ul>d</ol>e</ul>",
     ],
 )
-def test_no_text_is_lost_or_added_where_markdown_is_narrow(html: str) -> None:
-    page = given_page(html)
+def test_no_text_is_lost_or_added_in_the_corner_cases_of_markdown(html: str) -> None:
+    page = sample_page(html)
     for links in (False, True):
-        again = given_page(rendered(marked(html, links=links)))
+        again = sample_page(rendered(marked(html, links=links)))
         assert [block.text for block in structure(again)] == [block.text for block in structure(page)]
 
 
-def test_numbers_go_on_as_the_page_has_them() -> None:
+def test_numbers_of_items_are_those_of_the_page() -> None:
     html = "<ol start=7><li>a<ol start=3><li>b</ol><li>c</ol><ul><li><ol><li>d</ol>e</ul>"
     assert marked(html) == "7. a\n\n   3. b\n8. c\n- 1. d\n\n  e"
 
 
-def test_a_list_of_a_hundred_thousand_items_is_no_trouble() -> None:
+def test_a_list_of_100_000_items_takes_linear_time() -> None:
     """A step that is quadratic takes minutes here."""
     assert marked("<ol>" + "<li>a" * 100_000).endswith("\n100000. a")
 
@@ -231,13 +231,13 @@ def test_a_list_of_a_hundred_thousand_items_is_no_trouble() -> None:
 @pytest.mark.real
 def test_real_pages_keep_their_words_and_lines_without_marks(real_data: Path) -> None:
     for html in real_pages(real_data, 3, 40):
-        page = given_page(html)
+        page = sample_page(html)
         every = np.ones(len(page.page.blocks), np.bool_)
-        out = np.empty(max_page_bytes(page.page, every), np.uint8)
-        lines = out[: write_page(page.data, page.page, every, out, 0)].tobytes().decode()
-        assert page_text(page.data, page.page, every, markdown=False, links=False) == lines
-        markdown = page_text(page.data, page.page, every, markdown=True, links=False)
-        again = given_page(rendered(markdown))
+        out = np.empty(max_plain_text_bytes(page.page, every), np.uint8)
+        lines = out[: write_plain_text(page.data, page.page, every, out, 0)].tobytes().decode()
+        assert formatted_text(page.data, page.page, every, markdown=False, links=False) == lines
+        markdown = formatted_text(page.data, page.page, every, markdown=True, links=False)
+        again = sample_page(rendered(markdown))
         words, found = (" ".join(block.text for block in structure(of)) for of in (page, again))
         assert re.findall(r"\w+", found) == re.findall(r"\w+", words)
 

@@ -1,4 +1,4 @@
-"""The model file: what is written is read, the same bytes every time, and anything else is refused in one line."""
+"""The model file: it is read as it was written, has the same bytes every time, and other files are refused."""
 
 import io
 import zipfile
@@ -127,7 +127,7 @@ def test_a_cut_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_changed_byte_is_refused_where_it_changes_an_array(tmp_path: Path) -> None:
-    """Some bytes of the archive's own marks say nothing of the arrays: what is loaded then is what was saved."""
+    """Some bytes of the archive's headers do not affect the arrays; the model is then the saved one."""
     path = save(tmp_path)
     whole = path.read_bytes()
     draw = np.random.default_rng(5)
@@ -167,7 +167,7 @@ def test_a_single_array_is_refused(tmp_path: Path) -> None:
 
 
 def written(folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -> Path:
-    """A file of changed arrays whose name is right."""
+    """A file of changed arrays with the right name."""
     with np.load(save(folder)) as archive:
         arrays = dict(archive)
     change(arrays)
@@ -196,7 +196,7 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     refused(path, "is no model")
 
 
-def test_an_archive_by_another_compressor_is_the_same_model(tmp_path: Path) -> None:
+def test_an_archive_from_another_compressor_is_the_same_model(tmp_path: Path) -> None:
     path = save(tmp_path)
     with np.load(path) as archive:
         arrays = dict(archive)
@@ -209,14 +209,12 @@ def test_an_archive_by_another_compressor_is_the_same_model(tmp_path: Path) -> N
     assert np.array_equal(load_model(path).word_weights, weights(2))
 
 
-def test_no_model_and_two_models_are_refused_where_one_is_meant(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_without_a_model_or_with_two_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "FOLDER", tmp_path)
-    with pytest.raises(UserError, match="0 files"):
+    with pytest.raises(UserError, match="found 0"):
         model_path()
     path = save(tmp_path)
     assert model_path() == path
     path.with_name(f"gristmill-{model.VERSION}-00000000.npz").touch()
-    with pytest.raises(UserError, match="2 files"):
+    with pytest.raises(UserError, match="found 2"):
         model_path()

@@ -1,4 +1,4 @@
-"""What pages declare: by hand for each source, and in their order."""
+"""Metadata that pages declare, for each source and in their order."""
 
 import json
 from typing import Any
@@ -9,12 +9,12 @@ import pytest
 from cleaners.extraction import page_metadata as page_data_module
 from cleaners.extraction.html.nodes import Tree
 from cleaners.extraction.html.tree import parse
-from cleaners.extraction.page_metadata import PageData, page_data, parse_date
+from cleaners.extraction.page_metadata import PageMetadata, page_metadata, parse_date
 
 
-def read(html: str, url: str = "https://example.org/a/b", max_date: str = "2024-12-31") -> PageData:
+def read(html: str, url: str = "https://example.org/a/b", max_date: str = "2024-12-31") -> PageMetadata:
     data = np.frombuffer(html.encode(), np.uint8)
-    return page_data(data, parse(data), url, max_date)
+    return page_metadata(data, parse(data), url, max_date)
 
 
 def ld(value: Any) -> str:
@@ -36,7 +36,7 @@ def ld(value: Any) -> str:
         ("<p>x", None),
     ],
 )
-def test_title_is_the_first_that_is_told(html: str, title: str | None) -> None:
+def test_title_is_the_first_that_is_declared(html: str, title: str | None) -> None:
     assert read(html).title == title
 
 
@@ -88,7 +88,7 @@ def test_author_canonical_and_language() -> None:
     assert read('<meta name=author content="a@b.example">').author is None
 
 
-def test_sources_come_in_their_order() -> None:
+def test_sources_are_used_in_order() -> None:
     things = ld({"@type": "Article", "headline": "Of JSON", "author": "Of JSON"})
     metas = '<meta name="twitter:title" content="Second"><meta property="OG:Title" content="First">'
     names = '<meta property="article:author" content="https://x.example/me"><meta name="byl" content="Of Meta">'
@@ -98,7 +98,7 @@ def test_sources_come_in_their_order() -> None:
     assert read('<meta name="title-x" content="a"><h1>b</h1>').title == "b"
     assert read('<meta property="og:title" content="one"><meta property="og:title" content="two">').title == "one"
     other = ld({"@type": "Organization", "headline": "x", "author": "y", "datePublished": "2020-01-01"})
-    assert read(other) == PageData()
+    assert read(other) == PageMetadata()
 
 
 def test_a_date_of_the_last_day_is_kept() -> None:
@@ -164,7 +164,7 @@ SITE = '<meta property="og:site_name" content="CNN">'
         ("<title>Bread | Mill</title>", "Bread | Mill"),
     ],
 )  # fmt: skip
-def test_only_what_is_proven_to_be_the_site_is_cut(html: str, title: str) -> None:
+def test_only_a_proven_site_name_is_cut(html: str, title: str) -> None:
     assert read(html, "https://www.mill-news.org/a").title == title
 
 
@@ -201,7 +201,7 @@ def test_a_text_in_nested_elements_is_read_once(monkeypatch: pytest.MonkeyPatch)
         ("<template><time datetime=2021-01-01></time></template>", None),
     ],
 )  # fmt: skip
-def test_when_it_was_updated_is_not_when_it_was_published(html: str, date: str | None) -> None:
+def test_dates_of_updates_are_ignored(html: str, date: str | None) -> None:
     assert read(html).date == date
 
 
@@ -232,7 +232,7 @@ def test_the_article_of_the_page_comes_before_others(value: Any) -> None:
 
 
 def test_articles_in_lists_are_not_the_page() -> None:
-    assert read(ld({"@type": "ItemList", "itemListElement": [OTHER]})) == PageData()
+    assert read(ld({"@type": "ItemList", "itemListElement": [OTHER]})) == PageMetadata()
     assert read(ld({"@type": "Organization", "subjectOf": OTHER})).title == "Other"
 
 
@@ -272,7 +272,7 @@ def test_canonical_address_is_of_the_first_source_that_has_one(html: str, url: s
 
 
 def test_language_is_of_the_first_source_that_has_one() -> None:
-    """Each source alone with those after it."""
+    """Each source together with those after it."""
     html, xml, body = "lang=aa", "xml:lang='bb'", "<body lang=cc>"
     metas = [
         "<meta http-equiv=content-language content='dd, ee'>",
@@ -290,7 +290,7 @@ def test_language_is_of_the_first_source_that_has_one() -> None:
     assert told == ["aa", "bb", "cc", "dd", "ff-FF", "gg-GG"]
 
 
-def test_numbers_that_python_does_not_read_are_borne() -> None:
+def test_numbers_too_long_for_python_do_not_raise() -> None:
     number = "&#" + "9" * 5000 + ";"
     assert read(f"<title>x</title><meta property=og:title content='{number}'>").title is not None
     assert read(ld(news(headline=number, datePublished=[["x"]], author=number))).date is None

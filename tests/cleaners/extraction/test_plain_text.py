@@ -1,4 +1,4 @@
-"""Plain text by a walk over the nodes in plain Python, and the words of the page that it must keep."""
+"""Plain text against a walk over the nodes in plain Python, and against the words of the page, which it keeps."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from extraction_pages import real_pages
-from extraction_soup import Given, around, given_page, large_soup, soup
+from extraction_soup import SamplePage, around, large_soup, sample_page, soup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
@@ -25,26 +25,26 @@ from cleaners.extraction.html.nodes import HIDDEN, PREFORMATTED, SPACE
 from cleaners.extraction.html.tags import EATS_NEWLINE, HEADING, PREFORMATTED_TAG, RULES, TAGS, TEXT
 from cleaners.extraction.html.text import max_text_bytes, write_text
 from cleaners.extraction.json_ld import value_of
-from cleaners.extraction.markdown import page_text
-from cleaners.extraction.plain_text import max_page_bytes, write_page
-from cleaners.extraction.structure import MOST_COLUMNS
+from cleaners.extraction.markdown import formatted_text
+from cleaners.extraction.plain_text import max_plain_text_bytes, write_plain_text
+from cleaners.extraction.structure import MAX_COLUMNS
 
 LI, TR, TD, TH, TABLE, TEXTAREA = (TAGS[name] for name in "li tr td th table textarea".split())
-BR, VERBATIM_BLANK = "\x01", {" ": "\x02", "\n": "\x03", "\t": "\x04"}  # what no collapsing touches
+BR, VERBATIM_BLANK = "\x01", {" ": "\x02", "\n": "\x03", "\t": "\x04"}  # white space that does not collapse
 
 
-def every_block(page: Given) -> np.ndarray:
+def every_block(page: SamplePage) -> np.ndarray:
     return page.page.measured.measures["chars"] > 0
 
 
 def nearest(nodes: Any, node: int, wanted: set[int], stop: set[int]) -> int:
-    """The first of `wanted` around a node, itself among them, before one of `stop`; else -1."""
+    """The nearest of `wanted` around a node, itself included, up to one of `stop`, or -1."""
     found = next((i for i in around(nodes, node) if int(nodes["tag"][i]) in wanted | stop), -1)
     return found if found >= 0 and int(nodes["tag"][found]) in wanted else -1
 
 
-def oracle(page: Given, chosen: np.ndarray | None = None) -> str:
-    """What `write_page` writes."""
+def oracle(page: SamplePage, chosen: np.ndarray | None = None) -> str:
+    """The text that `write_plain_text` writes, in plain Python."""
     nodes = page.page.tree.nodes
     verbatim = {tag for tag in range(len(RULES)) if RULES[tag] & PREFORMATTED_TAG} - {TEXTAREA}
     elements = page.page.blocks["element"].tolist()
@@ -86,8 +86,8 @@ def oracle(page: Given, chosen: np.ndarray | None = None) -> str:
 
 
 def columns_of(nodes: Any, span: Callable[[int, int], int]) -> dict[int, int]:
-    """Of each cell, by the places that cells take in the grid of their table; `span` is of a node's attribute."""
-    grids: dict[int, tuple[int, int, dict[int, int]]] = {}  # by table: row, column, and down to which row it is taken
+    """The column of each cell in the grid of its table; `span` reads the attribute of a node."""
+    grids: dict[int, tuple[int, int, dict[int, int]]] = {}  # by table: row, column, last row of each column
     out = {}
     for i, tag in enumerate(nodes["tag"].tolist()):
         tables = [k for k in around(nodes, i) if int(nodes["tag"][k]) == TABLE]
@@ -96,25 +96,25 @@ def columns_of(nodes: Any, span: Callable[[int, int], int]) -> dict[int, int]:
         if tag == TR:
             row, column = row + 1, 0
         elif tag in (TD, TH):
-            while taken.get(column, -1) >= row and column < MOST_COLUMNS:
+            while taken.get(column, -1) >= row and column < MAX_COLUMNS:
                 column += 1
             out[i] = column if len(tables) < 16 else 0
-            behind = min(column + span(i, attributes.COLSPAN), MOST_COLUMNS)
-            taken |= dict.fromkeys(range(column, behind), row + span(i, attributes.ROWSPAN) - 1)
-            column = behind
+            after = min(column + span(i, attributes.COLSPAN), MAX_COLUMNS)
+            taken |= dict.fromkeys(range(column, after), row + span(i, attributes.ROWSPAN) - 1)
+            column = after
         grids[table] = row, column, taken
     return out
 
 
-def span_of(page: Given, node: int, attribute: int) -> int:
+def span_of(page: SamplePage, node: int, attribute: int) -> int:
     told = re.match("[0-9]{1,4}", value_of(page.data, page.page.tree, node, attribute))
     return max(int(told[0]), 1) if told else 1
 
 
-def block_text(page: Given, b: int) -> str:
+def block_text(page: SamplePage, b: int) -> str:
     nodes = page.page.tree.nodes
-    first, behind = (int(page.page.blocks[b][name]) for name in ("first", "behind"))
-    texts = set(page.page.texts[first:behind].tolist())
+    first, end = (int(page.page.blocks[b][name]) for name in ("first", "end"))
+    texts = set(page.page.texts[first:end].tolist())
     out = ""
     for i in range(min(texts), max(texts) + 1):
         if nodes["tag"][i] == tags.BR:
@@ -130,7 +130,7 @@ def block_text(page: Given, b: int) -> str:
     return out.rstrip(" \n")
 
 
-def node_text(page: Given, i: int) -> str:
+def node_text(page: SamplePage, i: int) -> str:
     node = page.page.tree.nodes[i]
     text = page.data[node["start"] : node["end"]].tobytes().decode()
     if node["flags"] & PREFORMATTED:
@@ -146,12 +146,12 @@ def node_text(page: Given, i: int) -> str:
 
 
 def plain(html: str | bytes, chosen: np.ndarray | None = None) -> str:
-    page = given_page(html)
+    page = sample_page(html)
     if chosen is None:
         chosen = every_block(page)
-    room = max_page_bytes(page.page, chosen)
+    room = max_plain_text_bytes(page.page, chosen)
     out = np.empty(room + 10, np.uint8)
-    end = write_page(page.data, page.page, chosen, out, 10)
+    end = write_plain_text(page.data, page.page, chosen, out, 10)
     assert end - 10 <= room
     return out[10:end].tobytes().decode()
 
@@ -176,9 +176,9 @@ def plain(html: str | bytes, chosen: np.ndarray | None = None) -> str:
 )
 def test_page_has_the_lines(html: str, text: str) -> None:
     assert plain(html) == text
-    assert oracle(given_page(html)) == text
-    page = given_page(html)
-    assert page_text(page.data, page.page, every_block(page), markdown=False, links=False) == text
+    assert oracle(sample_page(html)) == text
+    page = sample_page(html)
+    assert formatted_text(page.data, page.page, every_block(page), markdown=False, links=False) == text
 
 
 def test_only_chosen_blocks_are_written() -> None:
@@ -188,8 +188,8 @@ def test_only_chosen_blocks_are_written() -> None:
 
 
 def words_in_blocks(html: str | bytes) -> list[str]:
-    """Words of the whole page, but for texts that stand in no block."""
-    page = given_page(html)
+    """The words of the whole page, without texts that are in no block."""
+    page = sample_page(html)
     nodes = page.page.tree.nodes.copy()
     left_out = np.isin(nodes["tag"], [TEXT, tags.VERBATIM])
     left_out[page.page.texts] = False
@@ -208,7 +208,7 @@ def test_words_are_those_of_the_page_in_order(html: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(soup, st.randoms(use_true_random=False))
 def test_a_choice_leaves_the_other_words_as_they_are(html: str, random: Any) -> None:
-    page = given_page(html)
+    page = sample_page(html)
     chosen = np.array([random.random() < 0.5 for _ in page.page.blocks], np.bool_)
     parts = [plain(html, np.arange(len(chosen)) == b) for b in np.flatnonzero(chosen)]
     words = re.findall(r"\w+", " ".join(parts))
@@ -216,7 +216,7 @@ def test_a_choice_leaves_the_other_words_as_they_are(html: str, random: Any) -> 
 
 
 @pytest.mark.real
-def test_words_of_real_pages_are_those_of_the_page(real_data: Path) -> None:
+def test_words_of_real_pages_are_kept_in_order(real_data: Path) -> None:
     for html in real_pages(real_data, 1, 60):
         assert re.findall(r"\w+", plain(html)) == words_in_blocks(html)
 
@@ -224,11 +224,11 @@ def test_words_of_real_pages_are_those_of_the_page(real_data: Path) -> None:
 @settings(max_examples=200, deadline=None)
 @given(soup, st.randoms(use_true_random=False))
 def test_lines_are_those_of_the_oracle(html: str, random: Any) -> None:
-    page = given_page(html)
+    page = sample_page(html)
     chosen = np.array([random.random() < 0.7 for _ in page.page.blocks], np.bool_)
     assert plain(html) == oracle(page)
     assert plain(html, chosen) == oracle(page, chosen)
-    assert plain(html, chosen) == page_text(page.data, page.page, chosen, markdown=False, links=False)
+    assert plain(html, chosen) == formatted_text(page.data, page.page, chosen, markdown=False, links=False)
 
 
 @pytest.mark.real
@@ -236,7 +236,7 @@ def test_lines_of_real_pages_are_those_of_the_oracle(real_data: Path) -> None:
     draw = np.random.default_rng(5)
     for part in range(4):
         for html in real_pages(real_data, part, 25):
-            page = given_page(html)
+            page = sample_page(html)
             chosen = draw.random(len(page.page.blocks)) < 0.5
             assert plain(html, chosen) == oracle(page, chosen)
 
@@ -256,14 +256,14 @@ GROWTH = (
 
 @pytest.mark.parametrize("piece", GROWTH)
 def test_text_that_is_longer_than_the_page_has_room(piece: str) -> None:
-    page = given_page("<table><tr>" + piece * 800)
+    page = sample_page("<table><tr>" + piece * 800)
     assert plain("<table><tr>" + piece * 800) == oracle(page)
 
 
 @pytest.mark.slow
 @pytest.mark.real
 def test_writing_stays_in_bounds(real_data: Path, tmp_path: Path) -> None:
-    """In a process of its own: compiled code checks its bounds only where it is compiled so."""
+    """Runs in a process of its own, which compiles the kernels with bounds checks."""
     checks = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, __file__, str(real_data)], env=os.environ | checks, capture_output=True, text=True, check=False
@@ -292,7 +292,7 @@ def test_cells_stay_in_their_columns() -> None:
     ]
 
 
-def test_columns_that_no_line_fills_are_none() -> None:
+def test_columns_that_no_line_fills_are_dropped() -> None:
     assert rows("<tr><td><img src=a><td>a<td>&nbsp;<td>b<tr><td><input><td>c<td><td>d") == ["a | b", "c | d"]
 
 
@@ -301,7 +301,7 @@ def test_odd_spans_are_one() -> None:
     assert rows(odd) == ["a | b | c | d", "e | f | | g"]
 
 
-def test_tables_within_tables_keep_columns_of_their_own() -> None:
+def test_tables_within_tables_have_their_own_columns() -> None:
     inner = "<table><tr><td>1<td>2<tr><td><td>3</table>"
     html = f"<tr><td>a<td>b<td>c<tr><td>d<td>{inner}<td>e<tr><td>f<td><td>g"
     assert rows(html)[0] == "a | b | c"
@@ -328,17 +328,17 @@ def test_spans_are_those_of_the_oracle(table: list[list[tuple[str, int, int, str
         return f"<table>{''.join(f'<tr>{line}' for line in cells)}</table>"
 
     page = html(table).replace("b c", html(table), 1) if inner == 0 else html(table)
-    assert plain(page) == oracle(given_page(page))
+    assert plain(page) == oracle(sample_page(page))
 
 
 if __name__ == "__main__":
     with pytest.raises(IndexError):
-        njit(lambda array: array[len(array)])(np.zeros(1))  # bounds are checked indeed
+        njit(lambda array: array[len(array)])(np.zeros(1))  # bounds are checked
     pages = [large_soup(seed, 300).encode() for seed in range(300)]
     pages += ["".join(random.Random(seed).choices(GROWTH, k=500)).encode() for seed in range(100)]
     pages += [html for part in range(8) for html in real_pages(Path(sys.argv[1]), part, 40)]
     for html in pages:
-        whole = given_page(html)
+        whole = sample_page(html)
         for part in (every_block(whole), np.arange(len(whole.page.blocks)) % 2 == 0):
             plain(html, part)
-            page_text(whole.data, whole.page, part, markdown=True, links=True)
+            formatted_text(whole.data, whole.page, part, markdown=True, links=True)

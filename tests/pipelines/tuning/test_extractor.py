@@ -283,7 +283,7 @@ def test_a_model_that_cannot_be_saved_does_not_say_that_training_resumes(
         error = OSError(errno.ENOSPC, "No space left on device")
         raise disk_error(tmp_path / "m.npz", error) from error
 
-    monkeypatch.setattr("cleaners.extraction.training.run.train", full)
+    monkeypatch.setattr("cleaners.extraction.training.train.train_extractor", full)
     done = run("train", labelled, "--out", tmp_path)
     assert isinstance(done.exception, RunError)
     assert "No space left on device" in str(done.exception)

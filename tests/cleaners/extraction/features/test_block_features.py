@@ -1,4 +1,4 @@
-"""Features against their definitions in plain Python, column by column, on tag soup; and what holds on real pages."""
+"""Features against their definitions in plain Python, column by column, on tag soup; invariants on real pages."""
 
 import os
 import random
@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from extraction_pages import real_pages
-from extraction_soup import Given, around, given_page, is_element, random_weights, soup
+from extraction_soup import SamplePage, around, is_element, random_weights, sample_page, soup
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cleaners.extraction.choice import choose, drop_copies
 from cleaners.extraction.features.block_features import features_of
@@ -21,7 +20,6 @@ from cleaners.extraction.features.columns import FEATURES, GROUPS, OFFSETS
 from cleaners.extraction.features.context import CONTEXT, context_of
 from cleaners.extraction.features.linear import score_of_path, score_of_words
 from cleaners.extraction.features.measures import MAX_WORDS, hash_words
-from cleaners.extraction.features.template_counts import counts_of
 from cleaners.extraction.forest import Trees, forest_of, predict
 from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.nodes import ARIA_HIDDEN, FOREIGN, HIDDEN
@@ -31,33 +29,33 @@ from cleaners.extraction.training.labels import labels_of
 PATHS, WORDS = random_weights(1), random_weights(2)
 
 
-def features(given: Given) -> np.ndarray:
-    return features_of(given.data, given.page, given.containers, PATHS, WORDS)  # type: ignore[no-any-return]
+def features(sample: SamplePage) -> np.ndarray:
+    return features_of(sample.data, sample.page, sample.containers, PATHS, WORDS)  # type: ignore[no-any-return]
 
 
 def agree(page: str, plain: Any) -> None:
-    """The columns of `plain(given)`, name to a value a block, are those of `features_of`."""
-    given = given_page(page)
-    if not len(given.page.blocks):
+    """Check that the columns of `plain(sample)`, name to a value a block, are those of `features_of`."""
+    sample = sample_page(page)
+    if not len(sample.page.blocks):
         return
-    x = features(given)
-    for name, expected in plain(given).items():
+    x = features(sample)
+    for name, expected in plain(sample).items():
         column = x[:, list(FEATURES).index(name)]
         assert np.allclose(column, expected, rtol=1e-4, atol=1e-4), (name, column.tolist(), list(expected))
 
 
-def elements_of(given: Given) -> list[int]:
-    return given.page.blocks["element"].tolist()  # type: ignore[no-any-return]
+def elements_of(sample: SamplePage) -> list[int]:
+    return sample.page.blocks["element"].tolist()  # type: ignore[no-any-return]
 
 
 def share(part: Any, whole: Any) -> Any:
     return part / np.maximum(whole, 1)
 
 
-def plain_own(given: Given) -> dict[str, Any]:
-    nodes, m = given.page.tree.nodes, given.page.measured.measures
-    elements, tag = elements_of(given), nodes["tag"]
-    inner = nodes["parent"][given.page.texts[given.page.blocks["first"]]]
+def plain_own(sample: SamplePage) -> dict[str, Any]:
+    nodes, m = sample.page.tree.nodes, sample.page.measured.measures
+    elements, tag = elements_of(sample), nodes["tag"]
+    inner = nodes["parent"][sample.page.texts[sample.page.blocks["first"]]]
     same = "links ending commas copyright currency breaks words".split()
     return {name: m[name] for name in same} | {
         "log_chars": np.log1p(m["chars"]),
@@ -69,7 +67,7 @@ def plain_own(given: Given) -> dict[str, Any]:
         "all_caps": share(m["all_caps"], m["words"]),
         "word_length": share(m["word_chars"], m["words"]),
         "stop_words": share(m["stop_words"], m["words"]),
-        "texts": given.page.blocks["behind"] - given.page.blocks["first"],
+        "texts": sample.page.blocks["end"] - sample.page.blocks["first"],
         "beyond_ascii": share(m["beyond_ascii"], m["chars"]),
         "bold_share": share(m["bold_chars"], m["chars"]),
         "hidden_text": m["hidden"],
@@ -91,8 +89,8 @@ AROUND = {
 }
 
 
-def plain_around(given: Given) -> dict[str, Any]:
-    nodes, elements = given.page.tree.nodes, elements_of(given)
+def plain_around(sample: SamplePage) -> dict[str, Any]:
+    nodes, elements = sample.page.tree.nodes, elements_of(sample)
     above = [[int(nodes["tag"][i]) for i in around(nodes, element)] for element in elements]
     flags = nodes["flags"][elements]
     return {
@@ -103,14 +101,14 @@ def plain_around(given: Given) -> dict[str, Any]:
     }
 
 
-def plain_place(given: Given) -> dict[str, Any]:
-    nodes, m = given.page.tree.nodes, given.page.measured.measures
-    tag, chars, words = nodes["tag"][elements_of(given)], m["chars"], m["words"]
+def plain_place(sample: SamplePage) -> dict[str, Any]:
+    nodes, m = sample.page.tree.nodes, sample.page.measured.measures
+    tag, chars, words = nodes["tag"][elements_of(sample)], m["chars"], m["words"]
     number = len(tag)
     headings = [b for b in range(number) if RULES[tag[b]] & HEADING]
     h1 = next((b for b in headings if tag[b] == TAGS["h1"]), None)
     lasts = [max((h for h in headings if h <= b), default=None) for b in range(number)]
-    score = [score_of_words(given.page.measured, b, WORDS)[0] for b in range(number)]
+    score = [score_of_words(sample.page.measured, b, WORDS)[0] for b in range(number)]
     return {
         "index": range(number),
         "share_of_blocks": np.arange(number) / number,
@@ -126,19 +124,19 @@ def plain_place(given: Given) -> dict[str, Any]:
     }
 
 
-def is_prose(given: Given) -> np.ndarray:
-    tag, m = given.page.tree.nodes["tag"][elements_of(given)], given.page.measured.measures
+def is_prose(sample: SamplePage) -> np.ndarray:
+    tag, m = sample.page.tree.nodes["tag"][elements_of(sample)], sample.page.measured.measures
     return (tag == tags.P) | ((m["words"] > 25) & (m["link_chars"] < 0.3 * m["chars"]))  # type: ignore[no-any-return]
 
 
-def plain_containers(given: Given) -> dict[str, Any]:
-    nodes, m = given.page.tree.nodes, given.page.measured.measures
-    elements, prose = elements_of(given), is_prose(given)
+def plain_containers(sample: SamplePage) -> dict[str, Any]:
+    nodes, m = sample.page.tree.nodes, sample.page.measured.measures
+    elements, prose = elements_of(sample), is_prose(sample)
     found: dict[str, list[float]] = {name: [] for name in FEATURES if name.startswith("container")}
     for element in elements:
         chain: list[list[int]] = []
         for i in [*around(nodes, element), 0]:
-            held = [b for b, e in enumerate(elements) if i <= e < nodes["behind"][i]]
+            held = [b for b, e in enumerate(elements) if i <= e < nodes["after"][i]]
             if not chain or len(held) > len(chain[-1]):
                 chain.append(held)
         for k in range(1, 6):
@@ -152,8 +150,8 @@ def plain_containers(given: Given) -> dict[str, Any]:
     return found
 
 
-def plain_likeness(given: Given) -> dict[str, Any]:
-    data, page = given.data, given.page
+def plain_likeness(sample: SamplePage) -> dict[str, Any]:
+    data, page = sample.data, sample.page
     nodes, kept = page.tree
     measured = page.measured
     signature: dict[int, Any] = {}
@@ -161,7 +159,7 @@ def plain_likeness(given: Given) -> dict[str, Any]:
         if is_element(nodes, i):
             classes = [
                 bytes(c for c in data[a["start"] : a["end"]].tolist() if not 48 <= c <= 57)
-                for a in kept[node["first_attribute"] : node["last_attribute"]]
+                for a in kept[node["first_attribute"] : node["end_attribute"]]
                 if a["name"] == attributes.CLASS
             ]
             signature[i] = (int(node["tag"]), b"".join(classes))
@@ -173,12 +171,12 @@ def plain_likeness(given: Given) -> dict[str, Any]:
     titles = [
         i
         for i, node in enumerate(nodes)
-        if node["tag"] == tags.TITLE and not nodes["flags"][node["parent"]] & FOREIGN and node["behind"] > i + 1
+        if node["tag"] == tags.TITLE and not nodes["flags"][node["parent"]] & FOREIGN and node["after"] > i + 1
     ]
     title = title[: hash_words(data, nodes, titles[0] + 1, title)] if titles else title[:0]
     hashes = measured.measures["hash"].tolist()
     found: dict[str, list[float]] = {name: [] for name in list(FEATURES)[list(FEATURES).index("alike") :][:7]}
-    for b, i in enumerate(elements_of(given)):
+    for b, i in enumerate(elements_of(sample)):
         words = measured.words[measured.offsets[b] : measured.offsets[b + 1]].tolist()
         common = sum(word in title.tolist() for word in words)
         overlap = 0.0
@@ -194,9 +192,9 @@ def plain_likeness(given: Given) -> dict[str, Any]:
     return found
 
 
-def plain_neighbours(given: Given) -> dict[str, Any]:
-    m, number = given.page.measured.measures, len(given.page.blocks)
-    own = plain_own(given)
+def plain_neighbours(sample: SamplePage) -> dict[str, Any]:
+    m, number = sample.page.measured.measures, len(sample.page.blocks)
+    own = plain_own(sample)
     found = {
         f"block{d:+}_{name}": [own[name][b + d] if 0 <= b + d < number else -1 for b in range(number)]
         for d in OFFSETS
@@ -211,10 +209,10 @@ def plain_neighbours(given: Given) -> dict[str, Any]:
     return found
 
 
-def plain_scores(given: Given) -> dict[str, Any]:
-    nodes, elements = given.page.tree.nodes, elements_of(given)
-    paths = [[score_of_path(given.page, i, PATHS) for i in around(nodes, element)] for element in elements]
-    words = [score_of_words(given.page.measured, b, WORDS) for b in range(len(elements))]
+def plain_scores(sample: SamplePage) -> dict[str, Any]:
+    nodes, elements = sample.page.tree.nodes, elements_of(sample)
+    paths = [[score_of_path(sample.page, i, PATHS) for i in around(nodes, element)] for element in elements]
+    words = [score_of_words(sample.page.measured, b, WORDS) for b in range(len(elements))]
     near = [sum(score for score, _ in words[max(0, b - 5) : b + 6]) / 11 for b in range(len(elements))]
     return {
         "path_score": [sum(path) for path in paths],
@@ -228,14 +226,14 @@ def plain_scores(given: Given) -> dict[str, Any]:
     }
 
 
-def plain_page(given: Given) -> dict[str, Any]:
-    nodes, m = given.page.tree.nodes, given.page.measured.measures
-    elements, prose = elements_of(given), is_prose(given)
+def plain_page(sample: SamplePage) -> dict[str, Any]:
+    nodes, m = sample.page.tree.nodes, sample.page.measured.measures
+    elements, prose = elements_of(sample), is_prose(sample)
     tag = nodes["tag"][elements]
     of_all = Counter(nodes["tag"].tolist())
     prose_chars = m["chars"] * prose
     held = [
-        prose_chars[[i <= e < nodes["behind"][i] for e in elements]].sum()
+        prose_chars[[i <= e < nodes["after"][i] for e in elements]].sum()
         for i in range(2, len(nodes))
         if is_element(nodes, i) and nodes["parent"][i] > 0
     ]
@@ -280,105 +278,45 @@ def test_columns_are_those_of_their_definitions(plain: Any) -> None:
     check()
 
 
-def test_every_feature_has_a_definition_here_but_the_kinds_that_a_page_claims() -> None:
-    given = given_page("<p>a")
+def test_every_feature_has_a_definition_here_except_declared_kinds() -> None:
+    sample = sample_page("<p>a")
     plain = [plain_own, plain_around, plain_place, plain_containers, plain_likeness, plain_neighbours, plain_scores]
-    defined = {name for found in [*plain, plain_page] for name in found(given)}
+    defined = {name for found in [*plain, plain_page] for name in found(sample)}
     assert [name for name in FEATURES if name not in defined] == [
         "page_kind",
         *(f"page_ld_{kind}" for kind in "article product forum list organisation recipe".split()),
     ]
 
 
-def value(page: str, name: str, block: int = 0) -> float:
-    return float(features(given_page(page))[block, list(FEATURES).index(name)])
-
-
-@pytest.mark.parametrize(
-    ("head", "kind"),
-    [
-        ("", -1),
-        ("<meta property=og:type content=article>", 0),
-        ("<meta property=OG:Type content=WebSite>", 1),
-        ("<meta property=og:type content=product>", 2),
-        ("<meta property=og:type content=video>", -1),
-        ("<meta property=og:title content=article>", -1),
-        ("<meta property=og:type>", -1),
-        ("<meta property=og:title content=x><meta property=og:type content=product.group>", 2),
-    ],
-)
-def test_page_kind_is_that_of_open_graph(head: str, kind: int) -> None:
-    assert value(f"{head}<p>a", "page_kind") == kind
-
-
-@pytest.mark.parametrize(
-    ("script", "counts"),
-    [
-        ('{"@type": "NewsArticle"}', {"article": 1}),
-        ('{"@type":"Product","offers":[{"@type" : "Offer"},{"@type":"offer"}]}', {"product": 3}),
-        ('[{"@type":"QAPage"},{"@type":"HowTo"},{"@type":"Thing"}]', {"forum": 1, "recipe": 1}),
-        ('{"@type":"ItemList","x":{"@type":"Organization"}}', {"list": 1, "organisation": 1}),
-        ('{"@type":"Artic', {}),
-        ('{"@type"', {}),
-        ('"@type', {}),
-        ("", {}),
-        ('{"@type":"Article"}' * 60, {"article": 50}),
-    ],
-)
-def test_types_of_json_ld_are_counted_by_group(script: str, counts: dict[str, int]) -> None:
-    page = f"<script type='application/ld+json'>{script}</script><p>a"
-    groups = "article product forum list organisation recipe".split()
-    assert {group: n for group in groups if (n := value(page, f"page_ld_{group}"))} == counts
-    assert not value(f"<script>{script}</script><p>a", "page_ld_article")
-
-
-def test_title_overlap_is_of_the_pages_title() -> None:
-    title = "<title>One &amp; two</title>"
-    assert value(f"{title}<p>One two<p>three", "title_overlap") == 1
-    assert value(f"{title}<p>One two<p>three", "title_overlap", 1) == 0
-
-
-def test_title_overlap_is_not_of_a_pictures_title() -> None:
-    title = "<title>One two</title>"
-    assert value(f"<svg>{title}</svg><p>One two<p>three", "title_overlap") == 0
-
-
-@settings(max_examples=100)
-@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5) | st.sampled_from([k << 32 for k in range(9)])))
-def test_counts_are_those_of_a_counter(keys: list[int]) -> None:
-    counts = Counter(keys)
-    assert counts_of(np.array(keys, np.uint64)).tolist() == [counts[key] for key in keys]
-
-
 @pytest.mark.parametrize("page", ["", " ", "<title>t</title>", "<script>x</script>", "<!-- a -->"])
 def test_a_page_without_text_gives_no_rows(page: str) -> None:
-    given = given_page(page)
-    assert features(given).shape == (0, len(FEATURES))
-    assert context_of(given.page, given.containers, given.signatures, np.empty(0, np.float32)).shape == (
+    sample = sample_page(page)
+    assert features(sample).shape == (0, len(FEATURES))
+    assert context_of(sample.page, sample.containers, sample.signatures, np.empty(0, np.float32)).shape == (
         0,
         len(CONTEXT),
     )
 
 
-def test_a_page_gives_the_same_features_wherever_its_bytes_stand() -> None:
+def test_features_do_not_depend_on_the_bytes_around_a_page() -> None:
     page = b"<title>x y</title><h1>x</h1><p class=a id=b>x y, z.<p class=a>z"
-    alone = features(given_page(page))
-    for before, behind in ((b"", b"<p>q"), (b"<p>" * 7, b""), (b"<b", b">\xff")):
-        data = np.frombuffer(before + page + behind, np.uint8)[len(before) : len(before) + len(page)]
-        assert np.array_equal(features(given_page(data.tobytes())), alone)
-        given = given_page(page)._replace(data=data)
-        assert np.array_equal(features(given), alone)
+    alone = features(sample_page(page))
+    for before, after in ((b"", b"<p>q"), (b"<p>" * 7, b""), (b"<b", b">\xff")):
+        data = np.frombuffer(before + page + after, np.uint8)[len(before) : len(before) + len(page)]
+        assert np.array_equal(features(sample_page(data.tobytes())), alone)
+        sample = sample_page(page)._replace(data=data)
+        assert np.array_equal(features(sample), alone)
 
 
 @pytest.mark.real
 def test_features_of_real_pages_are_finite_and_independent_of_other_pages(real_data: Path) -> None:
     pages = [page for part in (0, 4) for page in real_pages(real_data, part, 25)]
     assert len(pages) == 50
-    first = [features(given_page(page)) for page in pages]
+    first = [features(sample_page(page)) for page in pages]
     assert sum(map(len, first)) > 5_000
     assert all(np.isfinite(x).all() for x in first)
     for page, x in reversed(list(zip(pages, first, strict=True))):
-        assert np.array_equal(features(given_page(page)), x)
+        assert np.array_equal(features(sample_page(page)), x)
 
 
 BOMBS = {
@@ -398,15 +336,15 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
 def test_a_bomb_has_finite_features_and_context(bomb: str) -> None:
     """A step that is quadratic takes minutes here."""
-    given = given_page(bomb)
-    x = features(given)
+    sample = sample_page(bomb)
+    x = features(sample)
     p = np.full(len(x), 0.5, np.float32)
     assert np.isfinite(x).all()
-    assert np.isfinite(context_of(given.page, given.containers, given.signatures, p)).all()
+    assert np.isfinite(context_of(sample.page, sample.containers, sample.signatures, p)).all()
 
 
 def chain_forest() -> Any:
-    """A tree a column that splits it at each of -1, 0.5 and 3: every column is read."""
+    """Trees that split each column at -1, 0.5 and 3, so that every column is read."""
     number = len(FEATURES) + len(CONTEXT)
     split = np.repeat(np.arange(number), 3)
     nodes = np.full((number * 3, 7), -1, np.int16)
@@ -423,21 +361,21 @@ def chain_forest() -> Any:
 
 
 def run_kernels(page: bytes, forest: Any) -> None:
-    given = given_page(page)
-    x = features(given)
+    sample = sample_page(page)
+    x = features(sample)
     p = np.random.default_rng(len(x)).random(len(x)).astype(np.float32)
-    context = context_of(given.page, given.containers, given.signatures, p)
+    context = context_of(sample.page, sample.containers, sample.signatures, p)
     second = predict(forest, np.concatenate([x, context], axis=1))
-    chosen = choose(given.page.measured.measures, second)
-    drop_copies(given.page.measured.measures, chosen)
-    labels_of(page, given.page, "Text fett und kursiv & mehr\nOne sentence of it")
+    chosen = choose(sample.page.measured.measures, second)
+    drop_copies(sample.page.measured.measures, chosen)
+    labels_of(page, sample.page, "Text fett und kursiv & mehr\nOne sentence of it")
     assert all(np.isfinite(values).all() for values in (x, context, second))
 
 
 @pytest.mark.slow
 @pytest.mark.real
 def test_kernels_stay_in_bounds_on_mutated_pages(real_data: Path, tmp_path: Path) -> None:
-    """In a process of its own: compiled code checks its bounds only where it is compiled so."""
+    """Runs in a process of its own, which compiles the kernels with bounds checks."""
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     checks = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "1", "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": paths}
     done = subprocess.run(
@@ -452,7 +390,7 @@ if __name__ == "__main__":
 
     forest, draw = chain_forest(), random.Random(23)
     with pytest.raises(IndexError):
-        predict(forest, np.zeros((1, 1), np.float32))  # bounds are checked indeed
+        predict(forest, np.zeros((1, 1), np.float32))  # bounds are checked
     for bomb in [*BOMBS.values(), *((bomb + "a") * 200 for bomb in TAGS_WITHOUT_END.values())]:
         run_kernels(bomb[:20_000].encode(), forest)
     pages = [page for part in range(8) for page in real_pages(Path(sys.argv[1]), part, 10) if page]

@@ -1,4 +1,4 @@
-"""Blocks against plain Python on tag soup, and by hand."""
+"""Blocks on pages by hand, and against plain Python on tag soup."""
 
 from typing import Any
 
@@ -22,9 +22,7 @@ def blocks_in(page: str) -> list[tuple[str, str]]:
     return [
         (
             tags.NAMES[nodes["tag"][block["element"]] - tags.UNKNOWN - 1],
-            "|".join(
-                data[nodes["start"][k] : nodes["end"][k]].decode() for k in texts[block["first"] : block["behind"]]
-            ),
+            "|".join(data[nodes["start"][k] : nodes["end"][k]].decode() for k in texts[block["first"] : block["end"]]),
         )
         for block in blocks
     ]
@@ -76,7 +74,7 @@ def plain_blocks(nodes: Any) -> list[tuple[int, list[int]]]:
 
 
 def shown(nodes: Any, texts: list[int]) -> list[int]:
-    """Without what is hidden in a line that shows, and what stands beside MathML for the eyes."""
+    """Drop hidden text in a line that shows, and text beside MathML that is for the eyes."""
     flags = {i: int(nodes["flags"][i]) for i in texts}
     out = texts
     math = {i for i in texts if flags[i] & FOREIGN or is_foreign(nodes, nodes["parent"][i])}
@@ -103,5 +101,5 @@ soup = st.lists(
 def test_blocks_are_those_of_plain_python(page: str) -> None:
     nodes = parse(np.frombuffer(page.encode(), np.uint8)).nodes
     blocks, texts = blocks_of(nodes)
-    ours = [(int(b["element"]), texts[b["first"] : b["behind"]].tolist()) for b in blocks]
+    ours = [(int(b["element"]), texts[b["first"] : b["end"]].tolist()) for b in blocks]
     assert ours == plain_blocks(nodes)

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from extraction_soup import given_page, soup
+from extraction_soup import sample_page, soup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,12 +17,12 @@ _WHOLE = 0x9E3779B9
 
 @pytest.mark.parametrize(("word", "state"), [("", 0x811C9DC5), ("a", 0xE40C292C), ("foobar", 0xBF9CF968)])
 def test_hash_is_fnv_1a(word: str, state: int) -> None:
-    """The values are those of the authors' page of test vectors."""
+    """The values are the test vectors of the authors."""
     assert hash_of(word) == state
 
 
 def plain_tokens(value: bytes) -> list[tuple[str, bool]]:
-    """(token, whether it is a whole that has parts) of each."""
+    """(token, whether it has parts) of each."""
     found = []
     for given_word in re.split(r"[\t\n\f\r ]+", value.decode("latin-1").strip("\t\n\f\r "))[:40]:
         marked = re.sub(r"(?<=[a-z])(?=[A-Z])", "\n", given_word)
@@ -34,7 +34,7 @@ def plain_tokens(value: bytes) -> list[tuple[str, bool]]:
         found += [(part, False) for part in parts]
         if len(whole) > 1:
             found.append((whole, bool(parts)))
-    # Capitals of ASCII alone: bytes beyond are parts of characters.
+    # Only ASCII capitals: other bytes are parts of characters.
     return [(re.sub(r"[A-Z]", lambda m: m[0].lower(), token), marked) for token, marked in found]
 
 
@@ -84,7 +84,7 @@ def test_only_the_first_forty_classes_count() -> None:
 
 def test_tokens_of_an_element_are_those_of_class_id_role_and_itemprop() -> None:
     page = f"<p title=no class='one two' id={'i' * 70} role=Note itemprop=name href=x>text<b name=no>"
-    data, read, _, _ = given_page(page)
+    data, read, _, _ = sample_page(page)
     tokens, offsets = path_tokens(data, read.tree)
     assert offsets[:4].tolist() == [0, 0, 0, 0]  # html, head, body have none
     assert tokens.tolist() == [hash_of(word) for word in ["one", "two", "i" * 60, "note", "name"]]
@@ -94,12 +94,12 @@ def test_tokens_of_an_element_are_those_of_class_id_role_and_itemprop() -> None:
 @settings(max_examples=50)
 @given(soup)
 def test_tokens_of_a_page_are_those_of_its_elements_in_order(page: str) -> None:
-    data, read, _, _ = given_page(page)
+    data, read, _, _ = sample_page(page)
     nodes, kept = read.tree
     expected, ends = [], [0]
     for node in nodes:
         if node["tag"] > VERBATIM:
-            for attribute in kept[node["first_attribute"] : node["last_attribute"]]:
+            for attribute in kept[node["first_attribute"] : node["end_attribute"]]:
                 if attribute["name"] in (attributes.CLASS, attributes.ID, attributes.ROLE, attributes.ITEMPROP):
                     expected += plain_hashes(data[attribute["start"] : attribute["end"]].tobytes())
         ends.append(len(expected))
@@ -108,12 +108,12 @@ def test_tokens_of_a_page_are_those_of_its_elements_in_order(page: str) -> None:
 
 
 def signatures(page: str) -> list[int]:
-    data, read, _, _ = given_page(page)
+    data, read, _, _ = sample_page(page)
     found = element_signatures(data, read.tree)
     return [int(state) for state, node in zip(found, read.tree.nodes, strict=True) if node["tag"] > VERBATIM][3:]
 
 
-def test_elements_of_one_tag_and_class_have_one_signature_digits_aside() -> None:
+def test_elements_with_the_same_tag_and_class_have_one_signature_without_digits() -> None:
     first, same, other_class, other_tag, none = signatures(
         "<p class=row1><p class=row22><p class=rows><ul class=row><p>"
     )

@@ -1,14 +1,15 @@
-"""Scores of linear models against plain Python, and what they learn from a page whose classes tell all."""
+"""Linear models: scores against plain Python, and learning on a page whose classes separate text from menus."""
 
 import itertools
 
 import numpy as np
-from extraction_soup import Given, around, given_page, random_weights, soup
+from extraction_soup import SamplePage, around, random_weights, sample_page, soup
 from hypothesis import given, settings
 
 from cleaners.extraction.features.hashing import hash_of
 from cleaners.extraction.features.linear import (
     SLOTS,
+    AdaGrad,
     learn_paths,
     learn_words,
     pair_of,
@@ -38,8 +39,8 @@ def test_slots_and_pairs_are_those_of_plain_python() -> None:
 
 @settings(max_examples=60)
 @given(soup)
-def test_score_of_words_is_the_sum_of_words_and_pairs_by_the_root_of_their_number(page: str) -> None:
-    measured = given_page(page).page.measured
+def test_score_of_words_is_the_sum_over_words_and_pairs_by_the_root_of_the_number_of_words(page: str) -> None:
+    measured = sample_page(page).page.measured
     for b in range(len(measured.measures)):
         words = measured.words[measured.offsets[b] : measured.offsets[b + 1]].tolist()
         single = [float(WEIGHTS[slot(word)]) for word in words]
@@ -52,41 +53,45 @@ def test_score_of_words_is_the_sum_of_words_and_pairs_by_the_root_of_their_numbe
 @settings(max_examples=60)
 @given(soup)
 def test_score_of_path_is_the_sum_of_tag_and_tokens(page: str) -> None:
-    read = given_page(page).page
+    read = sample_page(page).page
     for node in range(len(read.tree.nodes)):
         tokens = read.tokens[read.token_offsets[node] : read.token_offsets[node + 1]].tolist()
         expected = WEIGHTS[read.tree.nodes["tag"][node]] + sum(float(WEIGHTS[slot(token)]) for token in tokens)
         assert np.isclose(score_of_path(read, node, WEIGHTS), expected, 1e-4, 1e-4)
 
 
-TOY = given_page(
+TOY = sample_page(
     "<div class=menu><ul><li>Home<li>Login<li>Cart</ul></div>"
     "<div class=story><p>The cat sat down.<p>It was a warm day.<p>Then it slept.</div>"
 )
 WANTED = np.array([0, 0, 0, 1, 1, 1], np.float32)
 
 
-def path_scores(given: Given, weights: np.ndarray) -> np.ndarray:
-    elements = given.page.blocks["element"].tolist()
-    nodes = given.page.tree.nodes
-    return np.array([sum(score_of_path(given.page, i, weights) for i in around(nodes, e)) for e in elements])
+def path_scores(sample: SamplePage, weights: np.ndarray) -> np.ndarray:
+    elements = sample.page.blocks["element"].tolist()
+    nodes = sample.page.tree.nodes
+    return np.array([sum(score_of_path(sample.page, i, weights) for i in around(nodes, e)) for e in elements])
 
 
-def word_scores(given: Given, weights: np.ndarray) -> np.ndarray:
-    return np.array([score_of_words(given.page.measured, b, weights)[0] for b in range(len(given.page.blocks))])
+def word_scores(sample: SamplePage, weights: np.ndarray) -> np.ndarray:
+    return np.array([score_of_words(sample.page.measured, b, weights)[0] for b in range(len(sample.page.blocks))])
 
 
 def loss(scores: np.ndarray) -> float:
     return float(np.mean(np.logaddexp(0, scores) - WANTED * scores))
 
 
+def untrained(decay: float) -> AdaGrad:
+    return AdaGrad(np.zeros(SLOTS, np.float32), np.full(SLOTS, 0.3, np.float32), np.float32(0.08), np.float32(decay))
+
+
 def learn(passes: int, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     made = []
     for kernel, about in ((learn_paths, TOY.page), (learn_words, TOY.page.measured)):
-        weights, squares = np.zeros(SLOTS, np.float32), np.full(SLOTS, 0.3, np.float32)
+        model = untrained(decay=1e-5)
         for _ in range(passes):
-            kernel(about, WANTED, weight, weights, squares, np.float32(0.08), np.float32(1e-5))
-        made.append(weights)
+            kernel(about, WANTED, weight, model)
+        made.append(model.weights)
     return made[0], made[1]
 
 
@@ -100,7 +105,7 @@ def test_learning_lowers_the_loss_with_every_ten_passes() -> None:
     assert max(losses[-1]) < 0.35
 
 
-def test_learned_weights_tell_the_classes_and_words_of_text_from_those_of_menus() -> None:
+def test_learned_weights_separate_text_from_menus() -> None:
     paths, words = learn(20, np.ones(6, np.float32))
     assert paths[slot(hash_of("story"))] > 0.3 > -0.3 > paths[slot(hash_of("menu"))]
     assert words[slot(hash_of("cat"))] > 0.05 > -0.05 > words[slot(hash_of("login"))]
@@ -114,13 +119,13 @@ def test_blocks_without_weight_teach_nothing() -> None:
 
 
 def test_one_step_is_that_of_adagrad() -> None:
-    given = given_page("<p>some words")
-    weights, squares = np.zeros(SLOTS, np.float32), np.full(SLOTS, 0.3, np.float32)
+    sample = sample_page("<p>some words")
+    model = untrained(decay=0)
     one = np.ones(1, np.float32)
-    learn_words(given.page.measured, one, 2 * one, weights, squares, np.float32(0.08), np.float32(0))
+    learn_words(sample.page.measured, one, 2 * one, model)
     gradient = 2 * (0.5 - 1)
     first, second = hash_of("some"), hash_of("words")
     for k, by in ((0, 1), (slot(first), 0.5**0.5), (slot(second), 0.5**0.5), (slot(pair(first, second)), 0.5**0.5)):
-        assert np.isclose(squares[k], 0.3 + (gradient * by) ** 2)
-        assert np.isclose(weights[k], -0.08 * gradient * by / np.sqrt(0.3 + (gradient * by) ** 2))
-    assert np.count_nonzero(weights) == 4
+        assert np.isclose(model.squares[k], 0.3 + (gradient * by) ** 2)
+        assert np.isclose(model.weights[k], -0.08 * gradient * by / np.sqrt(0.3 + (gradient * by) ** 2))
+    assert np.count_nonzero(model.weights) == 4

@@ -1,6 +1,5 @@
-"""The text of nodes: white space by hand, and words against lexbor on real pages."""
+"""The text of nodes: white space on pages by hand, and words against lexbor on real pages."""
 
-import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from extraction_pages import html5lib_tokenizer_cases, real_pages
 from resiliparse.parse.html import HTMLTree, NodeType
 
 from cleaners.extraction.html import nodes, tags
-from cleaners.extraction.html.text import max_text_bytes, page_texts, write_text
+from cleaners.extraction.html.text import max_text_bytes, write_text
 from cleaners.extraction.html.tree import parse
 
 
@@ -45,7 +44,7 @@ def test_page_has_the_text(page: str, expected: str) -> None:
     assert text_of(page.encode()) == expected
 
 
-def test_flags_leave_parts_out() -> None:
+def test_nodes_with_the_given_flags_are_left_out() -> None:
     page = b"<p>1<p hidden>2<b>3</b></p><template>4</template><noscript>5</noscript>6"
     assert text_of(page) == "1\n23\n4\n5\n6\n"
     assert text_of(page, without=nodes.HIDDEN | nodes.IN_TEMPLATE | nodes.IN_NOSCRIPT) == "1\n6\n"
@@ -82,17 +81,8 @@ def test_page_of_another_kind_has_the_text(page: str, expected: str) -> None:
     assert text_of(page.encode(), without=nodes.IN_TEMPLATE) == expected
 
 
-def test_a_batch_gives_the_text_of_each_page() -> None:
-    pages = ["<p>Ä<p>b", "", "<title>t</title>", "<b>c"]
-    offsets = np.cumsum([0, *(len(page.encode()) for page in pages)])
-    data = np.frombuffer("".join(pages).encode(), np.uint8)
-    out, ends = page_texts(data, offsets, 0)
-    texts = [out[a:b].tobytes().decode() for a, b in itertools.pairwise(ends)]
-    assert texts == [text_of(page.encode()) for page in pages]
-
-
 def their_words(page: bytes) -> list[str]:
-    """Words of lexbor's tree, which is the standard's, lines broken as ours are."""
+    """Words of lexbor's tree, which is the standard's, with the lines of ours."""
     parts: list[str] = []
     node = root = HTMLTree.parse(page.decode()).document
     while True:
@@ -103,7 +93,7 @@ def their_words(page: bytes) -> list[str]:
             rules = rules_of(node)
             parts.append("\n" * bool(rules & tags.BLOCK or node.tag == "br"))
             child = None if rules & tags.NOT_SHOWN else node.first_child
-        # `child_nodes` takes time quadratic in their number, and `walk` visits what is not shown too.
+        # `child_nodes` is quadratic in their number, and `walk` also visits nodes that are not shown.
         while child is None and node != root:
             parts.append("\n" * bool(rules_of(node) & tags.BLOCK))
             child = node.next
@@ -130,7 +120,7 @@ def differences(pages: list[bytes]) -> tuple[int, int]:
 
 
 @pytest.mark.real
-def test_html5libs_cases_as_whole_pages_have_the_words_of_the_standards_tree(real_data: Path) -> None:
+def test_html5lib_cases_as_whole_pages_have_the_words_of_the_standards_tree(real_data: Path) -> None:
     inputs = {case["input"] for _, case in html5lib_tokenizer_cases(real_data)}
     pages = [page.encode() for page in sorted(inputs) if not re.search("[\ud800-\udfff]", page)]
     assert len(pages) == 6699
@@ -147,6 +137,8 @@ def test_words_of_real_pages_are_those_of_the_standards_tree_in_order(real_data:
 
 @pytest.mark.slow
 @pytest.mark.real
-def test_words_of_all_real_pages_are_those_of_the_standards_tree_but_for_cells_without_a_table(real_data: Path) -> None:
+def test_words_of_all_real_pages_are_those_of_the_standards_tree_but_for_cells_outside_tables(
+    real_data: Path,
+) -> None:
     """Two feeds hold `<![CDATA[<table …>`, a comment: the standard ignores the cells, here they break lines."""
     assert sum(differences(real_pages(real_data, part, 1000))[1] for part in range(8)) == 2

@@ -1,4 +1,4 @@
-"""The tokenizer against the cases of html5lib, each of them, in each of its initial states."""
+"""The tokenizer against all cases of html5lib, in each of their initial states."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from extraction_pages import html5lib_tokenizer_cases
 from cleaners.extraction.html.entities import write_reference
 from cleaners.extraction.html.names import words_of
 from cleaners.extraction.html.search import find
-from cleaners.extraction.html.text import decode, max_text_bytes
+from cleaners.extraction.html.text import max_text_bytes, write_raw
 from cleaners.extraction.html.tokenizer import (
     CDATA,
     DOCTYPE,
@@ -26,13 +26,13 @@ from cleaners.extraction.html.tokenizer import (
     raw_text_end,
 )
 
-# Why a case differs, and how often. A difference with no reason here fails the test.
+# Reasons why cases differ, and their numbers. A difference without a reason here fails the test.
 DIFFERENCES = {
-    # The name of a doctype and its identifiers are of no use to extraction: where it ends is all that is asked.
+    # Extraction needs only the end of a doctype, not its name and identifiers.
     "content of a doctype is not read": 855,
     # A browser drops NUL from most text too, when it builds the tree; elsewhere it is U+FFFD.
     "NUL is left out of text and values": 15,
-    # Input that is no Unicode text has no UTF-8; pages are decoded before they are parsed.
+    # Input that is not Unicode has no UTF-8; pages are decoded before they are parsed.
     "surrogates do not occur": 4,
     # html5lib's own rewriting of names and comments for XML parsers.
     "XML rules for names do not matter": 4,
@@ -46,7 +46,7 @@ def array(text: str) -> np.ndarray:
 
 def decoded(data: np.ndarray, start: int, end: int, *, references: bool = True, in_attribute: bool = False) -> str:
     out = np.empty(max_text_bytes(max(end - start, 0)), np.uint8)
-    at = decode(data, start, end, references, in_attribute, out, 0)
+    at = write_raw(data, start, end, references, in_attribute, out, 0)
     return out[:at].tobytes().decode()
 
 
@@ -56,7 +56,7 @@ def spelled(data: np.ndarray, start: int, end: int) -> str:
 
 
 def tokens_of(text: str, state: str, last_start_tag: str | None) -> list[Token]:
-    """The tokens of `text`, as the tree's builder finds them."""
+    """The tokens of `text`, as the parser finds them."""
     data = array(text)
     found: list[Token] = []
     i = 0
@@ -136,7 +136,7 @@ def difference(text: str, ours: list[Token], theirs: list[Token]) -> str | None:
 
 
 @pytest.mark.real
-def test_html5libs_cases_give_the_same_tokens_but_for_the_listed_differences(real_data: Path) -> None:
+def test_html5lib_cases_give_the_same_tokens_except_for_listed_differences(real_data: Path) -> None:
     found: Counter[str] = Counter()
     num_runs = 0
     for kind, case in html5lib_tokenizer_cases(real_data):
@@ -160,7 +160,7 @@ def test_html5libs_cases_give_the_same_tokens_but_for_the_listed_differences(rea
 
 
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 64, 100])
-def test_find_gives_the_first_position_whatever_the_alignment(length: int) -> None:
+def test_find_returns_the_first_position_at_any_alignment(length: int) -> None:
     for at in range(length):
         for start in range(at + 1):
             data = np.full(length, 60, np.uint8)
@@ -195,7 +195,7 @@ def test_text_decodes_to(text: str, value: str) -> None:
     ("value", "decoded_value"),
     [("?a=1&copy=2", "?a=1&copy=2"), ("?a&copy;", "?a©"), ("&copy", "©"), ("&copyx", "&copyx"), ("&lt &gt.", "< >.")],
 )
-def test_in_an_attribute_a_name_without_semicolon_counts_only_at_its_end(value: str, decoded_value: str) -> None:
+def test_in_an_attribute_a_name_without_semicolon_is_decoded_only_at_its_end(value: str, decoded_value: str) -> None:
     data = array(value)
     assert decoded(data, 0, len(data), in_attribute=True) == decoded_value
 
@@ -204,5 +204,5 @@ def test_every_named_reference_is_decoded() -> None:
     out = np.empty(16, np.uint8)
     for name, value in html5.items():
         data = array(f"&{name}")
-        behind, at = write_reference(data, 0, len(data), False, out, 0)
-        assert (behind, out[:at].tobytes().decode()) == (len(data), value), name
+        after, at = write_reference(data, 0, len(data), False, out, 0)
+        assert (after, out[:at].tobytes().decode()) == (len(data), value), name

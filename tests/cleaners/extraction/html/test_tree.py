@@ -50,7 +50,7 @@ def their_shape(page: str) -> Shape:
 
 
 def plain(shape: Any) -> Any:
-    """Neighbouring texts joined, white space collapsed, texts of nothing else left out."""
+    """Join neighbouring texts, collapse white space, and drop blank texts."""
     if isinstance(shape, str):
         return shape
     children: list[Any] = []
@@ -103,7 +103,7 @@ def test_tag_soup_without_formatting_has_the_tree_of_the_standard(body: str) -> 
 
 
 def words_and_links(page: str) -> list[tuple[str, bool, bool]]:
-    """Each text of ours: (text, whether in a link, whether bold)."""
+    """(text, whether in a link, whether bold) of each text of our tree."""
     data, tree = tree_of(page)
     return [
         (data[node["start"] : node["end"]].decode().strip(), node["link"] >= 0, bool(node["flags"] & nodes.BOLD))
@@ -137,13 +137,13 @@ inline_soup = st.lists(
 @example("<b>1<p>2</b>3")
 @example("<a>1<div>2</a>3")
 @example("<p><b>1<p>2")
-def test_misnested_formatting_reaches_the_texts_that_it_reaches_by_the_standard(body: str) -> None:
+def test_misnested_formatting_applies_to_the_same_texts_as_in_the_standard(body: str) -> None:
     page = f"<!doctype html>{body}"
     assert words_and_links(page) == their_words_and_links(page)
 
 
 def outline(page: str) -> str:
-    """The elements in the body, a bracket each, and the texts."""
+    """The elements in the body as brackets, and their texts."""
 
     def written(shape: Any) -> str:
         return shape if isinstance(shape, str) else f"{shape[0]}[{' '.join(map(written, shape[1]))}]"
@@ -191,7 +191,7 @@ def test_page_has_the_outline(page: str, expected: str) -> None:
     assert outline(page) == expected
 
 
-def test_head_and_body_are_there_even_for_nothing() -> None:
+def test_an_empty_page_has_head_and_body() -> None:
     assert our_shape("") == ("html", [("head", []), ("body", [])])
     assert our_shape("<title>T</title><p>1") == ("html", [("head", [("title", ["T"])]), ("body", [("p", ["1"])])])
 
@@ -202,7 +202,7 @@ def value_of(page: str, node: int, name: str) -> str | None:
     return None if at < 0 else data[tree.attributes[at]["start"] : tree.attributes[at]["end"]].decode()
 
 
-def test_attributes_keep_the_first_of_duplicates_and_those_of_a_late_body() -> None:
+def test_first_of_duplicate_attributes_and_attributes_of_a_late_body_are_kept() -> None:
     page = "<html lang=de><p CLASS='a b' class=c id=\"x\" hidden data-x=1 href=/q/>1<body class=late>"
     assert [value_of(page, 3, name) for name in ("class", "id", "hidden", "href", "src")] == [
         "a b",
@@ -230,13 +230,13 @@ def test_attributes_keep_the_first_of_duplicates_and_those_of_a_late_body() -> N
         ("type=hidden", 0),
     ],
 )
-def test_what_hides_an_element_hides_what_it_holds(attribute: str, flags: int) -> None:
+def test_a_hidden_element_hides_all_in_it(attribute: str, flags: int) -> None:
     _, tree = tree_of(f"<div {attribute}><p>1</div>2")
     kept = nodes.HIDDEN | nodes.ARIA_HIDDEN
     assert [int(node["flags"]) & kept for node in tree.nodes[3:]] == [flags, flags, flags, 0]
 
 
-def test_512_elements_nest_and_no_more() -> None:
+def test_elements_nest_at_most_512_deep() -> None:
     _, tree = tree_of("<div>" * 1000 + "1" + "</div>" * 1000 + "<p>2")
     depth = np.zeros(len(tree.nodes), int)
     for i, node in enumerate(tree.nodes[1:], 1):
@@ -245,9 +245,9 @@ def test_512_elements_nest_and_no_more() -> None:
     assert depth[-1] == 3
 
 
-def test_the_example_of_nodes_is_true() -> None:
+def test_the_example_in_the_docstring_of_nodes_is_true() -> None:
     _, tree = tree_of("<p>One <b>two</b><p hidden>3")
     assert tree.nodes["parent"].tolist() == [-1, 0, 0, 2, 3, 3, 5, 2, 7]
-    assert tree.nodes["behind"].tolist() == [9, 2, 9, 7, 5, 7, 7, 9, 9]
+    assert tree.nodes["after"].tolist() == [9, 2, 9, 7, 5, 7, 7, 9, 9]
     texts = [nodes.BREAK, nodes.BOLD, nodes.HIDDEN, nodes.BREAK | nodes.HIDDEN]
     assert tree.nodes["flags"][[4, 6, 7, 8]].tolist() == texts

@@ -16,14 +16,14 @@ def test_the_text_is_of_the_selected_elements_each_once() -> None:
     assert selected_text("u", HTML, "nav, footer", None) == "Menu\nEnd"
 
 
-def test_a_selector_that_finds_nothing_is_a_mistake() -> None:
+def test_a_selector_without_a_match_is_refused() -> None:
     with pytest.raises(UserError, match=r'https://a\.example/: "select" .*article.* finds no element'):
         selected_text("https://a.example/", HTML, "article", None)
     with pytest.raises(UserError, match=r"https://a\.example/: '\[' is no CSS selector"):
         selected_text("https://a.example/", HTML, "[", None)
 
 
-def test_a_page_by_selectors_is_a_page_by_hand() -> None:
+def test_a_page_labelled_by_selectors_has_a_main_text() -> None:
     (page,) = own_pages([{"url": "u", "html": HTML, "select": "nav"}])
     assert page.truth["main_content"] == "Menu"
     (page,) = own_pages([{"url": "u", "html": HTML, "select": "nav", "main_content": "mine"}])

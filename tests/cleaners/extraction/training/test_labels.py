@@ -1,11 +1,11 @@
-"""Labels of blocks: what the text has is found whole, chance hits are not, and no word of the text counts twice."""
+"""Labels of blocks: the text is matched whole, coincidences are not, and no word of the text counts twice."""
 
 from collections import Counter
 from itertools import chain
 
 import numpy as np
 import pytest
-from extraction_soup import given_page, soup
+from extraction_soup import sample_page, soup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from cleaners.extraction.training.labels import RUNS, Labels, _tile, block_texts
 
 
 def labels(html: str, text: str) -> Labels:
-    return labels_of(html.encode(), given_page(html).page, text)
+    return labels_of(html.encode(), sample_page(html).page, text)
 
 
 def shares(html: str, text: str) -> list[tuple[int, int]]:
@@ -31,12 +31,12 @@ PAGE = (
 )
 
 
-def test_an_article_is_found_whole_and_nothing_else() -> None:
+def test_an_article_is_matched_whole_and_nothing_else() -> None:
     text = "Old mill\n" + "\n".join(line + "." for line in ARTICLE)
     assert shares(PAGE, text) == [(0, 1), (0, 2), (0, 2), (2, 2), (6, 6), (11, 11), (4, 4), (0, 7), (0, 3)]
 
 
-def test_lines_may_be_broken_otherwise_and_marked() -> None:
+def test_line_breaks_and_marks_do_not_matter() -> None:
     text = "OLD MILL * " + " -- ".join(line.upper() for line in ARTICLE).replace("stone in", "stone\nin")
     assert shares(PAGE, text)[3:7] == [(2, 2), (6, 6), (11, 11), (4, 4)]
 
@@ -47,13 +47,13 @@ def test_a_text_that_is_on_the_page_twice_is_matched_once() -> None:
     assert shares(f"<p>{line}<p>{line}", f"{line}\n{line}") == [(11, 11), (11, 11)]
 
 
-def test_one_word_far_from_what_is_matched_is_chance() -> None:
+def test_a_single_word_far_from_matched_words_is_not_matched() -> None:
     far = "".join(f"<p>filler{k} stuff{k} thing{k}" for k in range(20))
     html = f"<li>menu river words{far}<p>{ARTICLE[0]} and so on it goes for long"
     assert shares(html, f"{ARTICLE[0]} and so on it goes for long\nriver")[0] == (0, 3)
 
 
-def test_a_short_line_that_fills_block_and_line_is_found() -> None:
+def test_a_short_line_that_fills_a_block_is_matched() -> None:
     far = "".join(f"<p>filler{k} stuff{k} thing{k}" for k in range(20))
     assert shares(f"<h2>Stones</h2>{far}<p>{ARTICLE[1]}", f"Stones\n{ARTICLE[1]}")[0] == (1, 1)
 
@@ -63,16 +63,16 @@ def test_words_of_scripts_without_spaces_are_characters() -> None:
 
 
 @pytest.mark.parametrize(("html", "text"), [("", ""), ("", "a"), ("<p>a", ""), ("<p>!", "!"), ("<p>&#x0;", "\0")])
-def test_no_words_do_no_harm(html: str, text: str) -> None:
+def test_pages_and_texts_without_words_are_harmless(html: str, text: str) -> None:
     found = labels(html, text)
     assert found.main.sum() == 0
-    assert len(found.main) == len(found.words) == len(given_page(html).page.blocks)
+    assert len(found.main) == len(found.words) == len(sample_page(html).page.blocks)
 
 
 def test_block_texts_are_those_of_the_blocks() -> None:
     html = "<p>One <b>t</b>wo<br>three &amp; &eacute;<ul><li> 世界<li><pre>\n a\n b</pre>"
-    given = given_page(html)
-    assert block_texts(html.encode(), given.page) == ["One two three & é", "世界", " a\n b"]
+    sample = sample_page(html)
+    assert block_texts(html.encode(), sample.page) == ["One two three & é", "世界", " a\n b"]
 
 
 words_of = st.lists(st.integers(0, 4), max_size=40)
@@ -107,8 +107,8 @@ def test_a_text_of_three_words_or_more_set_into_a_page_is_found_whole(
 @settings(max_examples=50)
 @given(soup)
 def test_the_text_of_all_blocks_is_found_whole(html: str) -> None:
-    given = given_page(html)
-    lines = block_texts(html.encode(), given.page)
+    sample = sample_page(html)
+    lines = block_texts(html.encode(), sample.page)
     found = labels(html, "\n".join(line.replace("\n", " ") for line in lines))
     assert found.main.tolist() == found.words.tolist()
 

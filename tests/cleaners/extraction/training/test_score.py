@@ -1,8 +1,8 @@
-"""F1, snippets and intervals, by hand."""
+"""F1, snippets and intervals on small examples."""
 
 import pytest
 
-from cleaners.extraction.training.score import Scored, Scores, difference, f1, interval, overlap, score_page
+from cleaners.extraction.training.score import ScoredPage, Scores, difference, f1, interval, overlap, score_page
 
 
 def test_f1_is_over_the_multiset_of_words() -> None:
@@ -11,25 +11,25 @@ def test_f1_is_over_the_multiset_of_words() -> None:
     assert (f1("", ""), f1("a", ""), f1("", "a"), f1("Мир, мир", "мир МИР!")) == (1, 0, 0, 1)
 
 
-def test_snippets_are_found_over_line_ends() -> None:
+def test_snippets_are_found_across_line_ends() -> None:
     truth = {"url": "u", "set": "s", "with": ["one two", "three"], "without": ["menu", "four  five"]}
     found = score_page("u", "one\ntwo\nfour five", truth)
-    assert found == Scored("u", "s", "s", None, 1, 2, 1, 2)
+    assert found == ScoredPage("u", "s", "s", None, 1, 2, 1, 2)
 
 
 def test_interval_draws_whole_hosts() -> None:
-    pages = [Scored(f"https://{host}.example/{n}", "t", "s", None, 0, 0, 0, 0) for host in "ab" for n in range(50)]
+    pages = [ScoredPage(f"https://{host}.example/{n}", "t", "s", None, 0, 0, 0, 0) for host in "ab" for n in range(50)]
     low, high = interval(pages, [0.0] * 50 + [1.0] * 50) or (0, 0)
     assert (low, high) == (0, 1)
     assert interval(pages[:50], [1.0] * 50) is None
 
 
-def scored(url: str, text: str, truth: str, kind: str = "t", source: str = "s") -> Scored:
+def scored(url: str, text: str, truth: str, kind: str = "t", source: str = "s") -> ScoredPage:
     return score_page(url, text, {"main_content": truth, "page_type": kind, "set": source})
 
 
-def test_hosts_count_by_their_pages() -> None:
-    pages = [Scored(f"https://{'a' if n < 90 else n}.example/", "t", "s", None, 0, 0, 0, 0) for n in range(100)]
+def test_hosts_are_weighted_by_their_pages() -> None:
+    pages = [ScoredPage(f"https://{'a' if n < 90 else n}.example/", "t", "s", None, 0, 0, 0, 0) for n in range(100)]
     values = [1.0] * 90 + [0.0] * 10
     low, high = interval(pages, values) or (0, 0)
     assert low <= 0.9 <= high
@@ -37,7 +37,7 @@ def test_hosts_count_by_their_pages() -> None:
     assert interval([], []) is None
 
 
-def test_summary_is_of_types_and_sets_by_hand() -> None:
+def test_summary_groups_pages_by_type_and_set() -> None:
     pages = [
         scored("https://a.example/1", "a b", "a b", "article", "one"),
         scored("https://b.example/1", "a", "a b", "article", "two"),
@@ -67,14 +67,14 @@ def test_summary_of_snippets_alone_has_no_f1() -> None:
     assert Scores().summary()["pages"] == 0
 
 
-def test_difference_is_page_by_page() -> None:
+def test_difference_is_taken_page_by_page() -> None:
     ours = [scored("https://a.example/", "a", "a"), scored("https://b.example/", "a", "a")]
     theirs = [scored("https://a.example/", "b", "a"), scored("https://b.example/", "a", "a")]
     assert difference(ours, theirs) == {"f1": 0.5, "f1_interval": [0, 1]}
     assert difference([], []) == {"f1": None, "f1_interval": None}
 
 
-def test_time_of_the_first_page_is_told_apart() -> None:
+def test_time_of_the_first_call_is_separate() -> None:
     scores = Scores()
     for url in ("u", "v"):
         scores.add(lambda html, url: html + url, "<p>", url, {"main_content": "p " + url})

@@ -1,4 +1,7 @@
-"""`gristmill extractor train`: labelled pages to a model file, its card and a report."""
+"""`gristmill extractor train`: from labelled pages to a model file and its card.
+
+truth ──prepared_pages──▶ labels ──fit──▶ models ──▶ gristmill-1-….npz, and beside it what they reach across folds
+"""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -14,10 +17,10 @@ from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.features.context import CONTEXT
 from cleaners.extraction.model import save_model
 from cleaners.extraction.training.fit import (
-    Labelled,
-    Prepared,
-    Settings,
-    Trained,
+    LabelledPage,
+    PreparedPage,
+    TrainedModels,
+    TrainingSettings,
     fit,
     fold_of,
     prepare,
@@ -32,10 +35,12 @@ from shards.errors import UserError
 _MIN_PAGES = 20
 
 
-def prepared_pages(pages: Iterable[TruthPage], num_named: int, tell: Callable[[str], None]) -> list[Prepared]:
-    """Pages with `main_content` as they are labelled, others by the agreement of two engines and by snippets. Of the
-    `num_named` of the truth those that did not come are told."""
-    out: list[Prepared] = []
+def prepared_pages(pages: Iterable[TruthPage], num_named: int, tell: Callable[[str], None]) -> list[PreparedPage]:
+    """Label pages by their `main_content`, others by the agreement of two engines and by snippets.
+
+    Missing pages, of the `num_named` in the truth, are reported to `tell`.
+    """
+    out: list[PreparedPage] = []
     read = by_hand = agreed = snippets = 0
     for page in pages:
         read += 1
@@ -56,36 +61,36 @@ def prepared_pages(pages: Iterable[TruthPage], num_named: int, tell: Callable[[s
     return out
 
 
-def _labelled(page: TruthPage, text: str, weight: float) -> Labelled:
+def _labelled(page: TruthPage, text: str, weight: float) -> LabelledPage:
     source = str(page.truth.get("set") or "")
     kind = str(page.truth.get("page_type") or source)
     host = page.truth.get("site") or host_of(page.url)
-    return Labelled(page.url, host, page.html.encode(), text, kind, source, weight)
+    return LabelledPage(page.url, host, page.html.encode(), text, kind, source, weight)
 
 
-def _silver(page: TruthPage) -> Prepared | None:
+def _silver(page: TruthPage) -> PreparedPage | None:
     inside, outside = (page.truth.get(key) or [] for key in ("with", "without"))
     text = agreed_text(page.html, page.url)
     if text is None and not (inside or outside):
         return None
     made = prepare(_labelled(page, text or "", WEIGHT))
     words = made.labels.words + 0.5
-    even = words / max(words.sum(), 1.0) * (Settings.page_weight * WEIGHT)
+    even = words / max(words.sum(), 1.0) * (TrainingSettings.page_weight * WEIGHT)
     correct(block_texts(made.labelled.html, made.page), made.wanted, made.weight, even, inside, outside)
     return made if made.weight.any() else None
 
 
-def train(
-    pages: Sequence[Prepared],
+def train_extractor(
+    pages: Sequence[PreparedPage],
     folder: Path,
-    settings: Settings,
+    settings: TrainingSettings,
     cards: Sequence[dict[str, Any]],
     tell: Callable[[str], None],
 ) -> tuple[Path, dict[str, Any]]:
-    """Write the model to `folder`; its path and its card."""
+    """Train a model and write it to `folder`; return its path and its card."""
     pages = sorted(pages, key=lambda page: (page.labelled.url, page.labelled.html))
     if len({fold_of(page.labelled.host) for page in pages if page.weight.any()}) < 2:
-        raise UserError("the labelled pages are of one host, or none has text; training compares hosts")
+        raise UserError("the labelled pages are of one host, or none has text; training needs at least two hosts")
     trained = fit(pages, settings, tell)
     card = {
         "data": list(cards),
@@ -98,27 +103,27 @@ def train(
     return path, {"digest": path.stem.rpartition("-")[2], **card}
 
 
-def data_cards(pages: Sequence[Prepared]) -> list[dict[str, Any]]:
-    """By set and kind of label: how many pages and hosts, and a digest by which the same data is known again."""
-    groups: dict[tuple[str, str], list[Prepared]] = {}
+def data_cards(pages: Sequence[PreparedPage]) -> list[dict[str, Any]]:
+    """A card for each set and kind of label: numbers of pages and hosts, and a digest that identifies the data."""
+    by_label: dict[tuple[str, str], list[PreparedPage]] = {}
     for page in pages:
         by_hand = page.labelled.weight == 1.0
         kind = "by hand" if by_hand else "two engines, snippets" if page.labelled.text else "snippets"
-        groups.setdefault((page.labelled.source, kind), []).append(page)
+        by_label.setdefault((page.labelled.source, kind), []).append(page)
     out = []
-    for (source, kind), of in sorted(groups.items()):
+    for (source, kind), labelled in sorted(by_label.items()):
         state = hashlib.sha256()
-        for page in sorted(of, key=lambda page: page.labelled.url):
+        for page in sorted(labelled, key=lambda page: page.labelled.url):
             state.update(page.labelled.url.encode("utf-8", "replace") + b"\0")
             state.update(page.wanted.tobytes() + page.weight.tobytes())
-        hosts = len({page.labelled.host for page in of})
-        card = {"set": source, "labels": kind, "pages": len(of), "hosts": hosts, "sha256": state.hexdigest()}
+        hosts = len({page.labelled.host for page in labelled})
+        card = {"set": source, "labels": kind, "pages": len(labelled), "hosts": hosts, "sha256": state.hexdigest()}
         out.append(card)
     return out
 
 
-def summary(pages: Sequence[Prepared], trained: Trained) -> dict[str, Any]:
-    """What the models of the folds reach on pages that they did not see."""
+def summary(pages: Sequence[PreparedPage], trained: TrainedModels) -> dict[str, Any]:
+    """The results of the models of the folds on pages that they did not see."""
     scored = [
         (page, across_f1(page, p))
         for page, p in zip(pages, trained.across_folds, strict=True)
@@ -133,8 +138,8 @@ def summary(pages: Sequence[Prepared], trained: Trained) -> dict[str, Any]:
     names = [*FEATURES, *CONTEXT]
     return {
         "f1_across_folds": _mean([f1 for _, f1 in scored]) if scored else None,
-        "by_type": {kind: {"pages": len(of), "f1": _mean(of)} for kind, of in sorted(by_type.items())},
-        "by_set": {source: {"pages": len(of), "f1": _mean(of)} for source, of in sorted(by_set.items())},
+        "by_type": {kind: {"pages": len(f1s), "f1": _mean(f1s)} for kind, f1s in sorted(by_type.items())},
+        "by_set": {source: {"pages": len(f1s), "f1": _mean(f1s)} for source, f1s in sorted(by_set.items())},
         "calibration": calibration(pages, trained.across_folds),
         "importance": {names[i]: round(float(gains[i] / gains.sum()), 5) for i in np.argsort(-gains, kind="stable")},
         "worst": [
@@ -144,14 +149,14 @@ def summary(pages: Sequence[Prepared], trained: Trained) -> dict[str, Any]:
     }
 
 
-def across_f1(page: Prepared, p: np.ndarray) -> float:
+def across_f1(page: PreparedPage, p: np.ndarray) -> float:
     chosen = choose(page.page.measured.measures, p)
     drop_copies(page.page.measured.measures, chosen)
     return token_f1(page.labels, chosen)
 
 
-def calibration(pages: Sequence[Prepared], across_folds: Sequence[np.ndarray]) -> list[dict[str, float]]:
-    """By tenths of p: the mean p, the share of main text, and the words, of pages labelled by hand."""
+def calibration(pages: Sequence[PreparedPage], across_folds: Sequence[np.ndarray]) -> list[dict[str, float]]:
+    """For each tenth of p: the mean p, the share of main text and the number of words, on pages labelled by hand."""
     by_hand = [i for i, page in enumerate(pages) if page.labelled.weight == 1.0]
     if not by_hand:
         return []

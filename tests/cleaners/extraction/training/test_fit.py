@@ -1,4 +1,4 @@
-"""Training on generated pages: main text is found on hosts never seen, and the model is the same every time."""
+"""Training on generated pages: main text is found on unseen hosts, and the model is the same every time."""
 
 import random
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from cleaners.extraction.forest import predict
 from cleaners.extraction.model import load_model, save_model
 from cleaners.extraction.training.fit import (
     NUM_FOLDS,
-    Labelled,
-    Prepared,
-    Settings,
-    Trained,
+    LabelledPage,
+    PreparedPage,
+    TrainedModels,
+    TrainingSettings,
     _float32_below,
     fit,
     fit_linear,
@@ -28,7 +28,6 @@ from cleaners.extraction.training.fit import (
     token_f1,
     trees_of,
 )
-from cleaners.extraction.training.silver import correct
 
 lightgbm = pytest.importorskip("lightgbm")
 
@@ -36,14 +35,14 @@ WORDS = (
     "river stone mill flood year house water old wheel village road winter people story summer garden paper light "
     "the of and in to was it that for with as on by at from"
 ).split()
-QUICK = Settings(trees=10, depth=4, leaves=8, least_rows=5, rate=0.3)
+QUICK = TrainingSettings(trees=10, depth=4, leaves=8, least_rows=5, rate=0.3)
 
 
 def sentences(draw: random.Random, number: int) -> str:
     return " ".join(" ".join(draw.choices(WORDS, k=draw.randint(6, 14))).capitalize() + "." for _ in range(number))
 
 
-def generated(host: int, number: int) -> Labelled:
+def generated(host: int, number: int) -> LabelledPage:
     """A page of one of three templates: menu, article, comments, related links."""
     draw = random.Random(f"{host} {number}")
     body = [sentences(draw, 1)[:40], *(sentences(draw, draw.randint(2, 5)) for _ in range(draw.randint(3, 7)))]
@@ -57,7 +56,7 @@ def generated(host: int, number: int) -> Labelled:
     ][host % 3]
     url = f"https://host{host}.example/{number}"
     page = f"<title>{body[0]}</title><body>{html}".encode()
-    return Labelled(url, f"host{host}.example", page, "\n".join(body), "article", "generated", 1.0)
+    return LabelledPage(url, f"host{host}.example", page, "\n".join(body), "article", "generated", 1.0)
 
 
 def told(_: str) -> None:
@@ -65,20 +64,20 @@ def told(_: str) -> None:
 
 
 @cache
-def pages() -> Sequence[Prepared]:
+def pages() -> Sequence[PreparedPage]:
     return [prepare(generated(host, number)) for host in range(15) for number in range(4)]
 
 
 @cache
-def trained() -> Trained:
+def trained() -> TrainedModels:
     return fit(pages(), QUICK, told)
 
 
-def score(page: Prepared, p: np.ndarray) -> float:
+def score(page: PreparedPage, p: np.ndarray) -> float:
     return token_f1(page.labels, choose(page.page.measured.measures, p))
 
 
-def saved(folder: Path, made: Trained) -> Path:
+def saved(folder: Path, made: TrainedModels) -> Path:
     folder.mkdir(exist_ok=True)
     return save_model(
         folder, made.path_weights, made.word_weights, trees_of(made.first), trees_of(made.second), {"trees": 10}
@@ -89,7 +88,7 @@ def test_labels_of_a_generated_page_are_its_article() -> None:
     page = pages()[0]
     nodes, elements = page.page.tree.nodes, page.page.blocks["element"].tolist()
     (article,) = (i for i, node in enumerate(nodes) if page.data[node["start"] :][:8].tobytes() == b"<article")
-    inside = [article <= i < nodes["behind"][article] for i in elements]
+    inside = [article <= i < nodes["after"][article] for i in elements]
     assert (page.wanted > 0.9).tolist() == inside
     assert 4 <= sum(inside) < len(inside) - 10
 
@@ -101,7 +100,7 @@ def test_every_fold_has_hosts_and_a_host_has_one_fold() -> None:
     ]
 
 
-def test_main_text_is_found_on_pages_of_hosts_never_seen() -> None:
+def test_main_text_is_found_on_pages_of_unseen_hosts() -> None:
     found = [score(page, p) for page, p in zip(pages(), trained().across_folds, strict=True)]
     everything = [score(page, np.ones_like(page.wanted)) for page in pages()]
     assert np.mean(everything) < 0.85
@@ -136,17 +135,17 @@ def test_another_seed_gives_another_model() -> None:
     assert not np.array_equal(again[0], trained().path_weights)
 
 
-def test_linear_weights_are_those_of_float16() -> None:
+def test_linear_weights_are_rounded_to_float16() -> None:
     for weights in fit_linear(pages()[:10], 0):
         assert np.any(weights)
         assert np.array_equal(weights, weights.astype(np.float16).astype(np.float32))
 
 
-def odd(number: int, html: bytes, text: str, weight: float = 1.0) -> Prepared:
-    return prepare(Labelled(f"https://odd{number}.example", f"odd{number}.example", html, text, "x", "x", weight))
+def odd(number: int, html: bytes, text: str, weight: float = 1.0) -> PreparedPage:
+    return prepare(LabelledPage(f"https://odd{number}.example", f"odd{number}.example", html, text, "x", "x", weight))
 
 
-def test_pages_without_text_blocks_or_weight_do_no_harm() -> None:
+def test_pages_without_text_blocks_or_weight_are_harmless() -> None:
     odd_pages = [
         odd(1, b"", ""),
         odd(2, b"", "text that no block has"),
@@ -178,28 +177,3 @@ def test_thresholds_are_rounded_so_that_float32_values_fall_to_the_same_side() -
     for threshold in [0.1, 1 / 3, -0.1, 0.5, 1e-35, *draw.normal(size=200).tolist()]:
         rounded = _float32_below(threshold)
         assert float(rounded) <= threshold < float(np.nextafter(rounded, np.float32(np.inf)))
-
-
-LINES = ["Home", "The mill stands by the river.", "It was built of stone.", "Comment: nice mill", "x"]
-
-
-def corrected(inside: list[str], outside: list[str]) -> tuple[list[float], list[float]]:
-    wanted, weight = np.full(5, 0.5, np.float32), np.full(5, 0.25, np.float32)
-    correct(LINES, wanted, weight, np.ones(5, np.float32), inside, outside)
-    return wanted.tolist(), weight.tolist()
-
-
-def test_snippets_overrule_the_blocks_that_hold_them() -> None:
-    wanted, weight = corrected(["stands  by\nthe"], ["Comment:", "Home"])
-    assert wanted == [0, 1, 0.5, 0, 0.5]
-    assert weight == [3, 3, 0.25, 3, 0.25]
-
-
-def test_a_long_snippet_finds_the_blocks_that_are_part_of_it() -> None:
-    wanted, _ = corrected(["The mill stands by the river. It was built of stone. Home x"], [])
-    assert wanted == [0.5, 1, 1, 0.5, 0.5]
-
-
-def test_blocks_of_both_kinds_of_snippets_and_short_snippets_change_nothing() -> None:
-    assert corrected(["mill stands"], ["the river"]) == ([0.5] * 5, [0.25] * 5)
-    assert corrected(["x", "  "], ["", "It"]) == ([0.5] * 5, [0.25] * 5)
