@@ -1,8 +1,8 @@
 """Deduplication against datatrove, datasketch, rensa and a suffix array on the same texts: `make bench-dedup`.
 
-Texts come from `make_texts.py`, in `tools` beside the folder GRISTMILL_REAL_DATA. They lie in GRISTMILL_BENCH_DATA,
-where they stay, or in a temporary folder. Runs that are timed are whole runs, from the first read to the last manifest,
-in a process that has imported and compiled everything; a row shows what that start costs.
+Texts are made by `make_texts.py`, in `tools` beside the folder GRISTMILL_REAL_DATA. They are kept in
+GRISTMILL_BENCH_DATA, or made in a temporary folder. Timed runs are whole runs, from the first read to the last
+manifest, in a process that has imported and compiled everything; one row shows the cost of that start.
 """
 
 import argparse
@@ -40,20 +40,20 @@ def main() -> None:
     parser.add_argument("--only", choices=[*ROWS], nargs="+", default=[*ROWS], help="rows to make")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
-        "--scale", type=float, default=1.0, help="share of the documents: a trial, which writes nothing"
+        "--scale", type=float, default=1.0, help="share of the documents, for a trial: nothing is written"
     )
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     rows = Rows("dedup")
     with tempfile.TemporaryDirectory() as temporary:
-        bench = Bench(rows, Path(temporary), given.repeats, given.scale)
-        for name in given.only:
+        bench = Bench(rows, Path(temporary), arguments.repeats, arguments.scale)
+        for name in arguments.only:
             ROWS[name](bench)
-    if given.scale == 1 and given.only == [*ROWS]:
+    if arguments.scale == 1 and arguments.only == [*ROWS]:
         rows.write()
 
 
 class Bench:
-    """Where rows go, and what all of them need."""
+    """The rows of the result, and the texts, recipes and timers that all benchmarks use."""
 
     def __init__(self, rows: Rows, folder: Path, repeats: int, scale: float) -> None:
         self.rows, self.folder, self.repeats, self._scale = rows, folder, repeats, scale
@@ -83,7 +83,7 @@ class Bench:
         return path
 
     def run_seconds(self, recipe: Path, texts: Path, stage: str = "") -> float:
-        """Of a whole run in this process, on its first core; or of one stage of it."""
+        """Seconds of a whole run in this process, on its first core, or of its stage `stage`."""
         with tempfile.TemporaryDirectory(dir=self.folder) as out:
             run = open_run(load_recipe(str(recipe), [f'source.paths="{texts}"']), Path(out) / "run")
             began = time.perf_counter()
@@ -92,31 +92,31 @@ class Bench:
             return float(json.loads((run.folder / "seconds.json").read_bytes())[stage]) if stage else spent
 
     def run_memory(self, recipe: Path, texts: Path, *options: str) -> tuple[float, int]:
-        """(seconds with the start, most bytes of all processes) of the command."""
+        """(seconds with the start, peak bytes of all processes) of the command."""
         with tempfile.TemporaryDirectory(dir=self.folder) as out:
             command = [GRISTMILL, "run", recipe, "--set", f'source.paths="{texts}"', "--out", f"{out}/run", *options]
             return peak_memory(command)
 
     def start_seconds(self, recipe: Path, *options: str) -> float:
-        """Of the command on one document."""
+        """Seconds of the command on one document."""
         one = self.folder / "one"
         one.mkdir(exist_ok=True)
         (one / "0.jsonl").write_text(json.dumps({"id": "0", "text": "the mill stands by the river " * 20}) + "\n")
         return median_of(self.repeats, lambda: self.run_memory(recipe, one, *options)[0])
 
     def peer(self, *command: str | Path) -> dict:
-        found: dict = json.loads(run_on("0", [self.peers, PEER_SCRIPT, *command])[1])
-        return found
+        result: dict = json.loads(run_on("0", [self.peers, PEER_SCRIPT, *command])[1])
+        return result
 
 
 def on_cores(*cores: int) -> None:
-    """Linux only; elsewhere all cores are used and ratios of one core are too good."""
+    """Pin this process to `cores`, on Linux only; elsewhere all cores are used and ratios of one core are too good."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
 
 
 def near(bench: Bench) -> None:
-    """Text → kept set on disk."""
+    """Near-duplicates, from texts to the kept documents on disk."""
     on_cores(0)
     recipe = bench.recipe(NEAR)
     bench.run_seconds(recipe, bench.warm)
@@ -129,7 +129,7 @@ def near(bench: Bench) -> None:
 
 
 def signing(bench: Bench) -> None:
-    """Texts → signatures, and shingle sets → signatures."""
+    """Signatures of texts, and of shingle sets."""
     on_cores(0)
     lines = [line for path in sorted(bench.texts(20_000).iterdir()) for line in path.open()]
     texts = [json.loads(line)["text"] for line in lines]
@@ -169,7 +169,7 @@ def _best(make: Callable[[], object], repeats: int) -> float:
 
 
 def substring(bench: Bench) -> None:
-    """Passages that occur twice, in 200 MB of text."""
+    """Passages that occur twice in 200 MB of text."""
     on_cores(0)
     recipe = bench.recipe(SUBSTRING)
     texts = bench.texts(89_000)
@@ -189,7 +189,7 @@ def substring(bench: Bench) -> None:
 
 
 def million(bench: Bench) -> None:
-    """Cost per document and memory as documents grow, two workers under a limit."""
+    """Cost per document and memory for more documents, with two workers under a memory limit."""
     on_cores(0, 1)
     recipe = bench.recipe(NEAR)
     options = ("--workers", "2", "--memory", "2GB")
@@ -206,7 +206,7 @@ def million(bench: Bench) -> None:
 
 
 def bias(bench: Bench) -> None:
-    """Mean error and deviation of estimates over pairs of sets whose similarity is known, 112 hashes."""
+    """Mean error and deviation of estimates over pairs of sets of known similarity, with 112 hashes."""
     num_hashes, num_pairs = 112, 2_000
     for similarity in (0.5, 0.8):
         for union in (50, 300, 2_000):

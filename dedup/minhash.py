@@ -108,7 +108,7 @@ class MinHashConfig(KeepConfig):
         if self.verify == "none" and self.clusters == "leaders":
             raise ValueError("verify = 'none' goes with clusters = 'transitive': leaders are chosen by similarity")
         if self.segmented and self.unit == "characters":
-            raise ValueError("segmented = true parts words, and unit = 'characters' has none; leave one out")
+            raise ValueError("segmented = true needs words, and unit = 'characters' has none; leave one out")
         return self
 
     @property

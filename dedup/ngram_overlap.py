@@ -85,8 +85,8 @@ class OverlapConfig(KeepConfig):
         selected = [_path(folder, "selected", range_) for range_ in ranges]
         blocks = _ranges(selected, SHARED, executor, _EVENT_BYTES)
         removed, twins, overlaps = _decide_blocks(folder, selected, blocks, documents["grams"], self.max_overlap)
-        gone, kept = documents[removed], documents[twins]
-        write_verdicts(folder, units, gone["address"], kept["id"], overlaps, kept=kept["address"])
+        addresses = documents["address"]
+        write_verdicts(folder, units, addresses[removed], documents["id"][twins], overlaps, kept=addresses[twins])
 
 
 def _write_grams(unit: ExchangeUnit, *, folder: Path, keep: KeepBy, n: int, segmented: bool) -> None:

@@ -39,7 +39,7 @@ class SameRecordConfig(GlobalStageConfig):
 
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
         remove_equal(units, folder, executor, column="id", fingerprint=_ids, keep=KeepBy("first"), copies=False)
-        if alarms := _unlike_texts(units, folder):
+        if alarms := _differing_texts(units, folder):
             write_json(folder / ALARMS_FILE, alarms)
 
     def replay(self, run: FinishedRun, *, changed: bool) -> None:
@@ -58,24 +58,24 @@ class SameRecordConfig(GlobalStageConfig):
 SAME_RECORD = SameRecordConfig(name="same_record")  # every run has it, after its first pass
 
 
-def _unlike_texts(units: Sequence[ExchangeUnit], folder: Path) -> list[dict[str, Any]]:
+def _differing_texts(units: Sequence[ExchangeUnit], folder: Path) -> list[dict[str, Any]]:
     """An alarm if one of the shared ids, of which up to `_MAX_IDS` are checked, has more than one text."""
     verdicts = [path for unit in units if (path := folder / f"{unit.key}.arrow").exists()]
     twins = [pc.unique(read_table(path, ["twin"])["twin"]) for path in verdicts]  # copies: no file stays open
     ids = pc.unique(pa.chunked_array(twins, pa.string()))
     ids = ids.take(pc.sort_indices(ids)[:_MAX_IDS])
     texts: dict[str, int] = {}
-    unlike: set[str] = set()
+    differing: set[str] = set()
     for unit in units if len(ids) else ():
         for _, batch in unit.batches(["id", "text"]):
             shared = batch.filter(pc.is_in(batch["id"], value_set=ids))
             for id_, text in zip(shared["id"].to_pylist(), shared["text"].to_pylist(), strict=True):
                 digest = xxhash.xxh3_64_intdigest((text or "").encode())
                 if texts.setdefault(id_, digest) != digest:
-                    unlike.add(id_)
-    if not unlike:
+                    differing.add(id_)
+    if not differing:
         return []
-    return [{"alarm": "records of one id with different texts", "ids": len(unlike), "example": min(unlike)}]
+    return [{"alarm": "records of one id with different texts", "ids": len(differing), "example": min(differing)}]
 
 
 def _ids(batch: pa.RecordBatch) -> pa.Array:

@@ -47,19 +47,19 @@ def character_hashes(data: np.ndarray, offsets: np.ndarray, characters: np.ndarr
     starts = np.zeros(rows + 1, np.int64)
     count = 0
     for row in range(rows):
-        i, end, before, parted = offsets[row], offsets[row + 1], np.uint32(0), False
+        i, end, before, separated = offsets[row], offsets[row + 1], np.uint32(0), False
         while i < end:
             code, i = decode(data, i)
             character = characters[code]
             if not character:
-                parted = True
+                separated = True
                 continue
-            if before and (parted or (before ^ character) >= ALONE) and before & character < ALONE:
+            if before and (separated or (before ^ character) >= ALONE) and before & character < ALONE:
                 hashes[count] = (START ^ np.uint64(_SPACE)) * STEP
                 count += 1
             hashes[count] = (START ^ np.uint64(character)) * STEP
             count += 1
-            before, parted = character, False
+            before, separated = character, False
         starts[row + 1] = count
     return hashes[:count], starts
 

@@ -35,6 +35,7 @@ _CHUNKS_A_TASK = 32
 _CHUNK = 1 << 17  # pieces that are paired at a time, so that their table stays in cache
 _HASH = np.dtype(np.uint64)
 _PIECE = np.dtype([("hash", "<u8"), ("check", "<u4"), ("number", "<u4"), ("place", "<u8")])  # number: in its batch
+_NO_HASHES, _NO_PIECES = np.zeros(0, _HASH), np.zeros(0, _PIECE)
 _NOWHERE = np.uint64(0xFFFFFFFFFFFFFFFF)
 _START_BITS = np.uint64(32)
 _START_MASK = np.uint64(0xFFFFFFFF)
@@ -283,9 +284,6 @@ def _twins(folder: Path, task: PairTask, number: int) -> Iterator[np.ndarray]:
 
 def _result_path(folder: Path, name: str, parts: Range) -> Path:
     return folder / f"{name}-{parts[0]:04d}"
-
-
-_NO_HASHES, _NO_PIECES = np.zeros(0, _HASH), np.zeros(0, _PIECE)
 
 
 def _once(ascending: np.ndarray) -> np.ndarray:

@@ -227,7 +227,7 @@ def test_a_pool_of_processes_leaves_the_same_files(make_units, resolve, tmp_path
 
 
 def killed_after(renames: int, config: MinHashConfig, units: list, folder: Path) -> bool:
-    """Resolve in a forked process that gets SIGKILL before its n-th rename; False when it came to its end before."""
+    """Resolve in a forked process that gets SIGKILL before its n-th rename; False if it ended before that."""
     child = os.fork()
     if child == 0:
         done, rename = itertools.count(), Path.replace
@@ -263,7 +263,7 @@ def test_buckets_that_do_not_fit_in_memory_give_the_same_edges(
     shared = random_words(rng, 10)
     pages = [[*shared, *random_words(rng, 40)] for _ in range(100)]
     rows = [make_row(k, " ".join(edited(rng, rng.choice(pages), k % 3))) for k in range(1_000)]
-    config = MinHashConfig(name="near", bands=6, rows=1)  # a shared phrase and one row: buckets of unlike pages
+    config = MinHashConfig(name="near", bands=6, rows=1)  # a shared phrase and one row: buckets of dissimilar pages
     units = make_units(rows, 300)
     expected = resolve(config, units, "whole")
     monkeypatch.setattr("dedup.lsh.edges.Comparison.max_values", 5_000)

@@ -25,7 +25,7 @@ Words = list[str]
 
 
 class TinyMemory(InProcess):
-    """Room for so many bytes a task, less than any real executor gives."""
+    """A task memory of `num_bytes`, less than that of any real executor."""
 
     def __init__(self, num_bytes: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class TinyMemory(InProcess):
 
 
 def plain_overlap(rows: Sequence[Row], n: int, max_overlap: float) -> Fates:
-    """In keep order, the longest first, with a dictionary."""
+    """The verdicts by a dictionary, in keep order, the longest first."""
     owner: dict[tuple[str, ...], str] = {}
     rank: dict[str, int] = {}
     fates = {}
@@ -98,7 +98,7 @@ def test_the_ngrams_of_two_documents_count_together_and_the_one_with_more_is_the
 
 
 def test_ngrams_of_a_removed_document_do_not_count(make_units: Make, resolve: Callable[..., Fates]) -> None:
-    """b is like a, c is like b only, and b is gone: so c stays."""
+    """b resembles a, c resembles b only, and b is removed: so c is kept."""
     words = [f"w{k:03d}" for k in range(200)]
     rows = [make_row(k, " ".join(words[first : first + 100])) for k, first in (("a", 0), ("b", 15), ("c", 30))]
     order = sorted(rows, key=lambda row: row["id"])

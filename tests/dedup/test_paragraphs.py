@@ -48,7 +48,7 @@ class Piece(NamedTuple):
 
 
 def normal(text: str, normalize: str) -> str:
-    """The same for equal pieces; `ccnet` is what `normalize_for_dedup` of CCNet's code does."""
+    """The normalised piece; `ccnet` is `normalize_for_dedup` of CCNet's code."""
     if normalize == "none":
         return text
     text = text.strip().lower().replace("ς", "σ")
@@ -70,7 +70,7 @@ def pieces_of(text: str, config: ParagraphsConfig) -> list[Piece]:
 
 
 def expected(texts: dict[str, str], config: ParagraphsConfig) -> dict[str, str]:
-    """What is left of each text, by a dictionary of all pieces; documents in the order of ids."""
+    """The rest of each text, by a dictionary of all pieces; documents in the order of ids."""
     places, goes = defaultdict(list), defaultdict(set)
     pieces = {id: pieces_of(text, config) for id, text in sorted(texts.items())}
     for id, found in pieces.items():
@@ -119,7 +119,7 @@ def run(config: ParagraphsConfig, units: Sequence[ExchangeUnit], folder: Path, m
 
 
 def check(config: ParagraphsConfig, rows: list[Row], units: Sequence[ExchangeUnit], folder: Path) -> Left:
-    """Run it, and compare what is left with `expected`, and spans and fates with the texts."""
+    """Run the stage, and compare the texts left with `expected`, and spans and fates with the texts."""
     left, fates, spans = run(config, units, folder)
     texts = {row["id"]: row["text"] for row in rows}
     wanted = expected(texts, config)
@@ -151,7 +151,7 @@ def test_what_is_left_is_what_plain_python_leaves(
 
 @pytest.mark.parametrize("normalize", ["ccnet", "c4", "none"])
 def test_every_character_is_normalised_as_in_the_sources(normalize: Any) -> None:
-    """But for İ, whose lower case is two characters: it stays itself."""
+    """Except İ, whose lower case is two characters: it is not changed."""
     table = characters(normalize)
     for code in {*range(0xD800), *range(0xE000, 0x2_0000)} - {ord("İ")}:
         taken = "" if table[code] == 0xFFFFFFFF else chr(table[code])
@@ -160,7 +160,7 @@ def test_every_character_is_normalised_as_in_the_sources(normalize: Any) -> None
 
 
 def test_ccnets_own_example_is_normalised_as_in_its_code() -> None:
-    """tests/test_normalizer.py of its code; accents and the marks of ASCII stay."""
+    """The example of tests/test_normalizer.py in its code; accents and the marks of ASCII stay."""
     assert hashes_of("０２３´∶：\x10 | ;012 hèllo", "ccnet") == hashes_of("000 | ;000 hèllo", "none")
     assert hashes_of("hèllo", "ccnet") != hashes_of("hello", "ccnet")
 
@@ -211,7 +211,7 @@ def in_id_order(count: int) -> list[str]:
 
 
 def one(make_units: Make, folder: Path, texts: list[str], **values: Any) -> list[str | None]:
-    """What is left of `texts`, whose documents come in the order of ids."""
+    """The texts left of `texts`, whose documents are in the order of ids."""
     names = in_id_order(len(texts))
     rows = [make_row(name, text) for name, text in zip(names, texts, strict=True)]
     left, _, _ = check(ParagraphsConfig(name="p", **values), rows, make_units(rows, 1), folder)

@@ -1,7 +1,7 @@
-"""Whole runs on crawls whose duplicates are known: what is found, what is removed, and what must stay.
+"""Whole runs on crawls of known duplicates: which are found, which are removed, and which must be kept.
 
-Similarity is computed here in plain Python from the extracted texts. Real pages have duplicates among them that the
-truth does not know (templates, syndicated articles); true similarity tells them from errors.
+Similarity is computed here in plain Python from the extracted texts. Real pages have duplicates that the truth does not
+list (templates, syndicated articles); true similarity distinguishes them from errors.
 """
 
 import gzip
@@ -34,7 +34,7 @@ from shards.unicode import IDEOGRAPH, classes
 from shards.words import words_of
 
 SEEDS = (0, 1, 2)
-PAGES = 900  # of which a part of the real crawl gives 330
+PAGES = 900  # 330 of them from a part of the real crawl
 THRESHOLD, LENGTH = 0.75, 50
 WARC = """
 [source.web]
@@ -72,7 +72,7 @@ class Record:
 
     @property
     def compared(self) -> bool:
-        """Whether it came as far as MinHash."""
+        """Whether no stage before MinHash dropped it."""
         return self.reason in (None, "dedup.near")
 
 
@@ -85,7 +85,7 @@ class Workload:
         return ((id, record) for id, record in self.records.items() if record.truth["kind"] in kinds)
 
     def groups(self) -> dict[str, list[Record]]:
-        """The clean records of each group of the truth."""
+        """The clean records of each cluster of the truth."""
         found = defaultdict(list)
         for record in self.records.values():
             if record.clean:
@@ -177,7 +177,7 @@ each_seed = pytest.mark.parametrize("seed", SEEDS)
 def test_near_pairs_are_found_as_often_as_the_s_curve_says(
     workloads: dict[int, Workload], least: float, most: float
 ) -> None:
-    """Of all pairs of a group that came as far, one of them `near` at least; by true similarity, over all seeds."""
+    """By true similarity over all seeds, of the pairs of a cluster that reached MinHash with one of them `near`."""
     expected, found = [], 0
     for workload in workloads.values():
         groups = defaultdict(list)
@@ -223,7 +223,7 @@ def test_every_removed_document_has_a_kept_twin_of_its_cluster_or_similar_to_it(
 
 @each_seed
 def test_no_new_page_is_removed_for_its_template(workloads: dict[int, Workload], seed: int) -> None:
-    """Some fresh pages are still like their base: where all is code or numbers, no word is replaced."""
+    """Some new pages still resemble their base: in code and numbers no word is replaced."""
     base_text = {record.truth["url"]: record.text for _, record in workloads[seed].of_kind("original")}
     hard = [
         record
@@ -243,7 +243,7 @@ def test_of_equal_bytes_one_document_is_kept_and_no_cluster_is_lost(workloads: d
         same_bytes = [record for record in kept if record.truth["kind"] in ("original", "recrawl", "mirror")]
         repeated += len(members) > 1
         assert len(same_bytes) <= 1, group
-        if not kept:  # only a natural duplicate of another group may stand for this one
+        if not kept:  # only a natural duplicate of another cluster may represent this one
             ends = [_end(records, record) for record in members]
             assert all(end.reason is None and end.truth["group"] != group for end in ends)
             twins = [records[record.twin or ""] for record in members]
@@ -263,7 +263,7 @@ def _end(records: dict[str, Record], record: Record) -> Record:
 def test_every_pasted_passage_is_cut_and_no_unique_one(
     workloads: dict[int, Workload], tmp_path: Path, seed: int
 ) -> None:
-    """`keep = "none"`: what is left of a text is what lies in no window of 50 words that occurs twice."""
+    """With `keep = "none"` the words in no repeated window of 50 words are left."""
     records = [record for record in workloads[seed].records.values() if record.clean]
     lines = [{"id": str(k), "url": f"https://t.example/{k}", "text": r.text} for k, r in enumerate(records)]
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -303,8 +303,10 @@ def _words(text: str) -> list[str]:
 
 
 def _left(words: list[str], cut: np.ndarray) -> str:
-    """What matches the text that is left, without spaces. The last ideograph of a cut passage may stay: it parts words
-    that would else become one."""
+    """A pattern of the text that is left, without spaces.
+
+    The last ideograph of a cut passage may stay: it separates words that would otherwise become one.
+    """
     found = [re.escape(word) for word in words]
     for k in np.flatnonzero(cut):
         last = k + 1 == len(words) or not cut[k + 1]

@@ -23,7 +23,7 @@ Make = Callable[..., list[ExchangeUnit]]
 
 
 def expected(documents: dict[str, str], length: int) -> Repeated:
-    """By a dictionary of all windows; documents in the order of ids."""
+    """The repeated windows by a dictionary of all windows; documents in the order of ids."""
     places: dict[tuple[bytes, ...], list[tuple[str, int]]] = defaultdict(list)
     for name, text in sorted(documents.items()):
         spans, data = spaced_words(text), text.encode()
@@ -50,7 +50,7 @@ def test_repeated_windows_are_those_of_plain_python(
 
 
 def suffix_array_marks(words: np.ndarray, length: int) -> np.ndarray:
-    """bool[words]: in a passage of `length` or more that stands twice; documents are parted by unique words."""
+    """bool[words]: in a repeated passage of `length` or more; documents are separated by unique words."""
     suffixes = divsufsort(words)
     common = kasai(words, suffixes)  # of each suffix and the next
     repeated = np.zeros(len(words), np.bool_)
