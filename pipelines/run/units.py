@@ -144,7 +144,7 @@ class _Rows:
 
 
 def _reader(task: UnitTask) -> Reader:
-    if task.source.kind in ("warc", "wet"):
+    if task.source.is_crawl:
         return WarcReader(task.key.source, task.file, task.start)
     return RowReader(task.source, task.key.source, task.file, task.start)
 

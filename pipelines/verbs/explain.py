@@ -124,7 +124,7 @@ def _read(ledger: Ledger, number: int, facts: Facts) -> Batch:
     key = ledger.key_of(number)
     source = ledger.recipe.sources[key.source]
     files = find_inputs(source.paths, source.suffixes, f"source.{key.source}.paths")
-    crawled = source.kind in ("warc", "wet")
+    crawled = source.is_crawl
     named = [i for i, file in enumerate(files) if not crawled or file.name == facts["warc_file"]]
     if not named:
         raise RunError(f"{facts['warc_file']}: is no longer where source.{key.source}.paths points")

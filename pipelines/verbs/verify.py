@@ -215,7 +215,9 @@ def _check_twins(run: RunFolder) -> Iterator[str]:
     problems = [problem for cluster in clusters.all() for problem in _check_cluster(cluster, counts)]
     removed = sum(cluster.size - 1 for cluster in clusters.all() if cluster.fate == KEPT)
     if counts and not problems and clusters.total_copies not in (None, removed):
-        problems = [f"kept documents have {clusters.total_copies:,} copies, and {removed:,} were removed for them"]
+        problems = [
+            f"kept documents have {clusters.total_copies:,} copies by their own count, and {removed:,} by the ledger"
+        ]
     ledger = run.path("ledger")
     for problem in problems[:_MISSING_SHOWN]:
         yield f"{ledger}: {problem}; the run is not what its recipe makes: redo it with --overwrite"
@@ -224,10 +226,11 @@ def _check_twins(run: RunFolder) -> Iterator[str]:
 
 
 def _check_cluster(cluster: Cluster, counts: bool) -> Iterator[str]:
+    removed = cluster.size - 1
     if cluster.fate == ABSENT:
-        yield f"{cluster.size - 1:,} documents were removed for {cluster.id}, which is not there"
-    elif counts and cluster.fate == KEPT and cluster.copies not in (None, cluster.size - 1):
-        yield f"{cluster.id} has {cluster.copies:,} copies, and {cluster.size - 1:,} were removed for it"
+        yield f"{counted(removed, 'document')} removed for {cluster.id}, which is not there"
+    elif counts and cluster.fate == KEPT and cluster.copies not in (None, removed):
+        yield f"{cluster.id} has {cluster.copies:,} copies by its own count, and {removed:,} by the ledger"
 
 
 def _check_readable(run: RunFolder, name: str) -> Iterator[str]:

@@ -237,7 +237,7 @@ def with_copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rewrite_ledger(run: Path, change: Callable[[dict], object]) -> None:
-    """With manifests that agree: what is wrong is told by what the rows say."""
+    """Change rows of the ledger, with manifests that agree, so that only the rows show what is wrong."""
     for path in sorted((run / "ledger").glob("*.arrow")):
         table = open_arrow(path).read_all()
         rows = table.to_pylist()
@@ -252,7 +252,7 @@ def rewrite_ledger(run: Path, change: Callable[[dict], object]) -> None:
         manifest.write_text(json.dumps(values))
 
 
-def test_copies_of_the_kept_are_those_that_left_for_them(with_copies: Path, tmp_path: Path) -> None:
+def test_copies_of_kept_documents_are_those_that_were_removed_for_them(with_copies: Path, tmp_path: Path) -> None:
     assert verify_run(with_copies)[1] == []
     copy = Path(shutil.copytree(with_copies, tmp_path / "run"))
 
@@ -262,10 +262,13 @@ def test_copies_of_the_kept_are_those_that_left_for_them(with_copies: Path, tmp_
 
     rewrite_ledger(copy, one_more)
     (problem,) = verify_run(copy)[1]
-    assert "has 2 copies, and 1 left for it; the run is not what its recipe makes: redo it with --overwrite" in problem
+    assert (
+        "has 2 copies by its own count, and 1 by the ledger; the run is not what its recipe makes: redo it with --overwrite"
+        in problem
+    )
 
 
-def test_a_copy_of_none_is_told(with_copies: Path, tmp_path: Path) -> None:
+def test_a_copy_of_no_document_is_reported(with_copies: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(with_copies, tmp_path / "run"))
 
     def of_none(row: dict) -> None:
@@ -278,7 +281,7 @@ def test_a_copy_of_none_is_told(with_copies: Path, tmp_path: Path) -> None:
     assert problem.partition(": ")[0] == f"{copy}/ledger"
 
 
-def test_a_twin_that_is_not_there_is_told(with_copies: Path, tmp_path: Path) -> None:
+def test_a_twin_that_is_not_there_is_reported(with_copies: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(with_copies, tmp_path / "run"))
 
     def elsewhere(row: dict) -> None:
@@ -287,7 +290,7 @@ def test_a_twin_that_is_not_there_is_told(with_copies: Path, tmp_path: Path) -> 
 
     rewrite_ledger(copy, elsewhere)
     problems = verify_run(copy)[1]
-    assert any(f"left for {'0' * 32}, which is not there" in problem for problem in problems)
+    assert any(f"removed for {'0' * 32}, which is not there" in problem for problem in problems)
 
 
 def test_verify_of_a_folder_that_is_no_run_is_the_users_mistake(tmp_path: Path) -> None:
