@@ -46,7 +46,7 @@ def remove_equal_rows(run: FinishedRun, rows: np.ndarray, groups: np.ndarray, ke
 
 
 def equal_rows(groups: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(gone, unsure), bool[rows]: the first of a group stays; `groups` ascends, and a group is in keep order."""
+    """(removed, unsure), bool[rows]: the first row of a group stays. `groups` ascends, and each is in keep order."""
     first = np.searchsorted(groups, groups)
     sure_before = np.cumsum(sure) - sure
     sure_before -= sure_before[first]

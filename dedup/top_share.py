@@ -98,7 +98,7 @@ def best_rows(
     ids: Callable[[np.ndarray], np.ndarray],
     num_unknown: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(gone, unsure), bool[rows]: of n rows that are there the best `kept_fraction` × n stay; equals go by id.
+    """(removed, unsure), bool[rows]: of n rows that are there the best `kept_fraction` × n stay; ids break ties.
 
     `num_unknown` more rows are there perhaps, with any value or none; `ids` gives u64[rows, 2] of rows that tie. With
     every row that comes, n × `kept_fraction` grows by no more than 1: one that is better never helps a row to stay, a
@@ -116,9 +116,9 @@ def best_rows(
 
     at_worst = stays(sure_better + maybe_better + num_unknown, maybe_better + num_unknown)
     at_best = stays(sure_better, maybe_worse + num_unknown)
-    gone, unsure = np.zeros((2, len(values)), np.bool_)
-    gone[order], unsure[order] = ~at_best, at_best & ~at_worst
-    return gone, unsure
+    removed, unsure = np.zeros((2, len(values)), np.bool_)
+    removed[order], unsure[order] = ~at_best, at_best & ~at_worst
+    return removed, unsure
 
 
 def _best_first(values: np.ndarray, ids: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -14,52 +14,57 @@ from dedup.lsh.leaders import choose
 def near_rows(
     edges: np.ndarray, ids: np.ndarray, sure: np.ndarray, possible: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(gone, unsure, uncompared), bool[rows], of leaders once more over the verified pairs `edges` of row places.
+    """(removed, unsure, uncompared), bool[rows]: representatives chosen again over the verified pairs `edges`.
 
-    Members of a large bucket were compared with its leader alone: without it they may be alike, and are `uncompared`.
+    Edges join indices of rows. Members of a large bucket were compared with its first document alone: without it they
+    may be similar to each other, and are `uncompared`.
     """
-    removed = _removed(edges, ids, sure)
-    perhaps = _removed(edges, ids, possible)  # when those come too that are there perhaps
-    led = np.zeros(len(ids), np.bool_)
-    led[edges["second"][(sure & ~removed & ~perhaps)[edges["first"]]]] = True
-    gone = np.where(sure, removed & perhaps, possible & led)
-    left = possible & ~gone
-    _, leader, sizes = np.unique(edges["first"], return_inverse=True, return_counts=True)
-    lost = np.zeros(len(ids), np.bool_)
-    lost[edges["second"][(sizes[leader] >= SMALL_BUCKET) & ~left[edges["first"]]]] = True
-    return gone, removed != perhaps, lost & left
+    with_sure = _removed(edges, ids, sure)
+    with_possible = _removed(edges, ids, possible)
+    represented = np.zeros(len(ids), np.bool_)
+    represented[edges["second"][(sure & ~with_sure & ~with_possible)[edges["first"]]]] = True
+    removed = np.where(sure, with_sure & with_possible, possible & represented)
+    kept = possible & ~removed
+    return removed, with_sure != with_possible, _compared_with_one(edges, ~kept) & kept
 
 
 def connected_rows(
     edges: np.ndarray, rank: np.ndarray, sure: np.ndarray, possible: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(gone, unsure, uncompared) as of `near_rows`, of connected components: all but the first in `rank` leave.
+    """(removed, unsure, uncompared) as of `near_rows`, of components: all but the first in `rank` are removed.
 
-    A row more only joins components: who is not first stays so. So the fewest and the most rows are all cases.
+    One more row can only join components, and a row that is not first stays so. So the fewest and the most rows cover
+    all cases.
     """
     first = _first_of_component(edges, rank, sure)
-    gone = sure & (first < rank)
-    for end, other in (("first", "second"), ("second", "first")):  # who comes perhaps, and then meets one that is there
+    removed = sure & (first < rank)
+    # A row that is only possible is removed where it would meet a row that is there and comes before it.
+    for end, other in (("first", "second"), ("second", "first")):
         meets = sure[edges[end]] & (first[edges[end]] < rank[edges[other]])
-        gone[edges[other][meets]] = True
-    gone &= possible
-    unsure = possible & ~gone & (_first_of_component(edges, rank, possible) < rank)
-    _, leader, sizes = np.unique(edges["first"], return_inverse=True, return_counts=True)
-    lost = np.zeros(len(rank), np.bool_)
-    lost[edges["second"][(sizes[leader] >= SMALL_BUCKET) & ~sure[edges["first"]]]] = True
-    return gone, unsure, lost & possible & ~gone
+        removed[edges[other][meets]] = True
+    removed &= possible
+    unsure = possible & ~removed & (_first_of_component(edges, rank, possible) < rank)
+    return removed, unsure, _compared_with_one(edges, ~sure) & possible & ~removed
+
+
+def _compared_with_one(edges: np.ndarray, is_missing: np.ndarray) -> np.ndarray:
+    """bool[rows]: members of a large bucket whose first document, by the mask, is not there to compare them with."""
+    _, bucket, sizes = np.unique(edges["first"], return_inverse=True, return_counts=True)
+    members = np.zeros(len(is_missing), np.bool_)
+    members[edges["second"][(sizes[bucket] >= SMALL_BUCKET) & is_missing[edges["first"]]]] = True
+    return members
 
 
 def _first_of_component(edges: np.ndarray, rank: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """i64[rows]: the least rank that each row is connected with through rows that are `present`."""
+    """i64[rows]: the smallest rank that each row is connected with through rows that are `present`."""
     edges = edges[present[edges["first"]] & present[edges["second"]]]
     row_of_rank = np.argsort(rank)
     first = rank.copy()
     while True:
-        least = np.minimum(first[edges["first"]], first[edges["second"]])
+        smaller = np.minimum(first[edges["first"]], first[edges["second"]])
         lower = first.copy()
-        np.minimum.at(lower, edges["first"], least)
-        np.minimum.at(lower, edges["second"], least)
+        np.minimum.at(lower, edges["first"], smaller)
+        np.minimum.at(lower, edges["second"], smaller)
         lower = np.minimum(lower, lower[row_of_rank[lower]])
         if np.array_equal(first, lower):
             return first
@@ -67,7 +72,7 @@ def _first_of_component(edges: np.ndarray, rank: np.ndarray, present: np.ndarray
 
 
 def _removed(edges: np.ndarray, ids: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """bool[rows]: who leaves when the rows `present` are compared."""
+    """bool[rows]: rows that are removed when the rows `present` are compared."""
     edges = edges[present[edges["first"]] & present[edges["second"]]]
     documents = np.zeros(len(ids), DOCUMENT)
     documents["id"] = ids
@@ -77,12 +82,12 @@ def _removed(edges: np.ndarray, ids: np.ndarray, present: np.ndarray) -> np.ndar
     return removed
 
 
-def _levels(kept: np.ndarray, other: np.ndarray, num_documents: int) -> np.ndarray:
-    """i64[documents]: numbers that ascend along every edge, which is in keep order: all that `choose` needs of it."""
+def _levels(firsts: np.ndarray, seconds: np.ndarray, num_documents: int) -> np.ndarray:
+    """i64[documents]: numbers that ascend along every edge, which is all that `choose` needs of the keep order."""
     level = np.zeros(num_documents, np.int64)
     while True:
         raised = level.copy()
-        np.maximum.at(raised, other, level[kept] + 1)
+        np.maximum.at(raised, seconds, level[firsts] + 1)
         if np.array_equal(raised, level):
             return level
         level = raised

@@ -24,6 +24,7 @@ from cleaners.crawl.warc import WarcReader
 from cleaners.extract import METADATA
 from pipelines.core import failing, run_stage
 from pipelines.ledger.table import Ledger
+from pipelines.numbers import counted
 from pipelines.report.samples import visible
 from pipelines.run.extracted_texts import early_stages
 from pipelines.verbs.explain_duplicates import PASSAGE_CHARS, PASSAGES, copies_of, kept_text, passages_cut, twin_of
@@ -211,8 +212,8 @@ def _stage(stage: StageConfig, facts: Facts, again: _Again) -> Iterator[str]:
         if rule.language not in (None, facts.get("language")):
             continue
         fails = failing(pa.array([value], stage.columns().field(rule.metric).type), rule)[0]
-        told = f"{rule.reason.removeprefix(stage.name + '.'):40}{measured:46}{_threshold(rule):14}"
-        yield f"    {told}{'FAILS' if fails else 'passes'}{_differs(rule.metric, facts, again)}"
+        columns = f"{rule.reason.removeprefix(stage.name + '.'):40}{measured:46}{_threshold(rule):14}"
+        yield f"    {columns}{'FAILS' if fails else 'passes'}{_differs(rule.metric, facts, again)}"
     if stage.name in again.texts:
         yield from ("    " + line for line in _diff(*again.texts[stage.name]))
 
@@ -243,8 +244,8 @@ def _verdict(ledger: Ledger, facts: Facts, again: _Again) -> Iterator[str]:
     for stage in ledger.recipe.global_stages():
         if stage.cuts and facts.get(f"{stage.name}.spans"):
             spans, chars = facts[f"{stage.name}.spans"], facts[f"{stage.name}.removed_chars"]
-            told = f"{spans:,} passages of {chars:,} characters that stand elsewhere too"
-            yield f"  {stage.name}: cut {told} (a run does not keep where)"
+            cut = f"{counted(spans, 'passage')} of {counted(chars, 'character')} that also occur elsewhere"
+            yield f"  {stage.name}: cut {cut} (a run does not keep where)"
     yield from ("    - " + passage for passage in passages_cut(ledger, facts, again.text))
     if facts.get(MASKED.name):
         places = zip(facts[MASKED.name][::2], facts[MASKED.name][1::2], strict=True)
@@ -255,16 +256,18 @@ def _verdict(ledger: Ledger, facts: Facts, again: _Again) -> Iterator[str]:
         if (more := len(facts[MASKED.name]) // 2 - PASSAGES) > 0:
             yield _line("masked", f"… {more:,} more passages")
     if facts["twin"] is not None:
-        alike = "" if facts["similarity"] is None else f", similarity {facts['similarity']:.3f}"
-        yield _line("twin", f"{facts['twin']} {twin_of(ledger, facts)}{alike}")
+        yield _line("twin", f"{facts['twin']} {twin_of(ledger, facts)}{_similarity(facts)}")
     copies = copies_of(ledger, facts)
     for row in ledger.rows(copies[:_COPIES], ["id", "url", "similarity", "drop_reasons"]):
-        alike = "" if row["similarity"] is None else f", similarity {row['similarity']:.3f}"
-        yield _line("copy", f"{row['id']} {row['url']}{alike}, {row['drop_reasons'][0]}")
+        yield _line("copy", f"{row['id']} {row['url']}{_similarity(row)}, {row['drop_reasons'][0]}")
     if len(copies) > _COPIES:
         yield _line("copy", f"… {len(copies) - _COPIES:,} more: gristmill pairs {ledger.run}")
-    stands = f", for {len(copies):,} others that were alike" if copies else ""
+    stands = f", representative of {counted(len(copies), 'other')}" if copies else ""
     if not facts["drop_reasons"]:
         yield _line("verdict", f"kept, {facts['text_chars'] or 0:,} characters{stands}")
         return
     yield _line("verdict", f"dropped: {', '.join(facts['drop_reasons'])}{stands}")
+
+
+def _similarity(row: Facts) -> str:
+    return "" if row["similarity"] is None else f", similarity {row['similarity']:.3f}"

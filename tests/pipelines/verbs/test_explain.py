@@ -78,7 +78,7 @@ def test_a_duplicate_names_its_twin_and_the_twin_its_duplicates(run: Path) -> No
     twin = words(told(run, "https://near.example/short"), "twin")
     assert twin[2] == "https://near.example/long,"
     assert 0.75 <= float(twin[4]) < 1
-    assert "for 1 others that were alike" in " ".join(words(told(run, "https://near.example/long"), "verdict"))
+    assert "representative of 1 other" in " ".join(words(told(run, "https://near.example/long"), "verdict"))
     by_id = told(run, twin[1].upper())
     assert by_id[0] == "https://near.example/long"
 
@@ -93,7 +93,7 @@ def test_a_chain_of_twins_is_told_from_both_ends(tmp_path: Path) -> None:
     short = told(run, "https://a.example/short")
     assert "https://b.example/, itself dropped: dedup.url" in " ".join(words(short, "twin"))
     new = told(run, "https://b.example/#new")
-    assert "for 2 others that were alike" in " ".join(words(new, "verdict"))
+    assert "representative of 2 others" in " ".join(words(new, "verdict"))
     copies = [line.split() for line in new if line.startswith("  copy")]
     assert [(copy[2].rstrip(","), copy[-1]) for copy in copies] == [
         ("https://a.example/short", "dedup.near"),
@@ -107,7 +107,7 @@ def test_the_copies_of_a_large_group_are_some_and_a_number(tmp_path: Path) -> No
         crawl.page(f"https://copy{i}.example/", article("Copy", sentences(1)))
     run = make_run(tmp_path / "run", crawl.write(tmp_path / "crawl" / "a.warc.gz").parent)
     (kept,) = [lines for i in range(9) if "kept, " in (lines := told(run, f"https://copy{i}.example/"))[-1]]
-    assert "for 8 others that were alike" in kept[-1]
+    assert "representative of 8 others" in kept[-1]
     copies = [line for line in kept if line.startswith("  copy")]
     assert len(copies) == 6
     assert copies[-1] == f"  copy      … 3 more: gristmill pairs {run}"
