@@ -159,7 +159,7 @@ def test_sigterm_ends_a_run_like_ctrl_c(folder: Path, executor: str) -> None:
     for i in range(600):
         made.page(f"https://a.example/{i}", article(f"Page {i}", sentences(i) * 20))
     made.write(folder / "crawl" / "long.warc.gz")
-    (folder / "recipe.toml").write_text(RECIPE.refolder('engine = "resiliparse"', 'engine = "trafilatura"'))
+    (folder / "recipe.toml").write_text(RECIPE.replace('engine = "resiliparse"', 'engine = "trafilatura"'))
     words = ("run", "recipe.toml", "--set", "source.paths=crawl", "--executor", executor, "--workers", "1")
     command = [sys.executable, "-m", "pipelines", *words, "--out", "run"]
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)

@@ -128,7 +128,7 @@ def test_passages_that_were_cut_are_shown(tmp_path: Path) -> None:
     both = [told(run, f"https://page{i}.example/") for i in (1, 2)]
     (cut,) = [lines for lines in both if any(line.startswith("  substring: cut") for line in lines)]
     at = next(n for n, line in enumerate(cut) if line.startswith("  substring: cut"))
-    assert cut[at].startswith("  substring: cut 1 passages of ")
+    assert cut[at].startswith("  substring: cut 1 passage of ")
     assert cut[at + 1].startswith("    - word0 word1 word2 ")
     assert cut[at + 1].endswith("…")
 
@@ -167,23 +167,23 @@ def test_without_the_crawl_the_ledger_answers(crawl: Path, tmp_path: Path) -> No
     other = Crawl().page("https://other.example/", article("Other", sentences(7)), record_id="<urn:o>")
     other.write(moved / "a.warc.gz")
     changed = told(run, "https://long.example/0")
-    assert "another record is there now; the file was changed" in " ".join(words(changed, "record    not"))
+    assert "another record is there now; the file was changed" in " ".join(words(changed, "record    cannot"))
     (moved / "a.warc.gz").write_bytes(whole[:100])
     cut = told(run, "https://long.example/0")
-    assert "not to be had again" in " ".join(words(cut, "record    not"))
+    assert "cannot be read again" in " ".join(words(cut, "record    cannot"))
     shutil.rmtree(moved)
     lines = told(run, "https://button.example/")
     assert f"from the ledger and the text in {run}/texts/web-00000-000.arrow: " in " ".join(
-        words(lines, "record    not")
+        words(lines, "record    cannot")
     )
-    assert "no such file or folder" in " ".join(words(lines, "record    not"))
+    assert "no such file or folder" in " ".join(words(lines, "record    cannot"))
     assert lines[lines.index("    --- before") :] == with_crawl[with_crawl.index("    --- before") :]
     assert not any("measured again" in line for line in lines)
     assert any("page.bad_status" in line for line in told(run, "https://gone.example/"))  # it never had a text
 
     shutil.rmtree(run / "texts")
     lines = told(run, "https://button.example/")
-    assert "the rest is from the ledger: " in " ".join(words(lines, "record    not"))
+    assert "the rest is from the ledger: " in " ".join(words(lines, "record    cannot"))
     assert "    --- before" not in lines
     facts = with_crawl[: with_crawl.index("    --- before")]
     assert [line for line in lines if line[:4].isspace()] == [line for line in facts if line[:4].isspace()]
@@ -259,7 +259,7 @@ def test_sources_that_are_no_crawl_are_read_again_too(run: Path, tmp_path: Path)
     """
     second = make_run(tmp_path / "second", run / "shards", recipe=recipe)
     lines = told(second, "https://short.example/3")
-    assert not any("not to be had" in line for line in lines)
+    assert not any("cannot be read" in line for line in lines)
     assert words(lines, "verdict")[-1] == "gopher_quality.too_few_words"
 
 
@@ -280,4 +280,4 @@ def test_a_crawl_file_that_is_gone_is_named_and_the_others_are_found(tmp_path: P
     run = make_run(tmp_path / "run", tmp_path / "crawl")
     (tmp_path / "crawl" / "a.warc.gz").unlink()
     assert any("a.warc.gz: is no longer where" in line for line in told(run, "https://a.example/"))
-    assert not any("not to be had" in line for line in told(run, "https://b.example/"))
+    assert not any("cannot be read" in line for line in told(run, "https://b.example/"))

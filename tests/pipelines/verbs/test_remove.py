@@ -13,6 +13,7 @@ from pipelines.recipe import load_recipe
 from pipelines.replay.apply import open_apply
 from pipelines.replay.whatif import whatif
 from pipelines.report.build import write_report
+from pipelines.run.folder import RunFolder
 from pipelines.run.opening import open_run
 from pipelines.verbs import remove as removal
 from pipelines.verbs.remove import REASON, Removed, Requests, remove_from_run
@@ -107,8 +108,8 @@ def test_a_removal_killed_at_any_write_is_completed_by_the_same_command(
     remove_from_run(whole, ASKED)
     steps = iter(range(at, -1, -1))
 
-    def dying(name: str):
-        real = getattr(removal, name)
+    def dying(owner: object, name: str):
+        real = getattr(owner, name)
 
         def step(*args):
             if next(steps, -1) == 0:
@@ -118,8 +119,9 @@ def test_a_removal_killed_at_any_write_is_completed_by_the_same_command(
         return step
 
     with monkeypatch.context() as patch:
-        for name in ("write_bytes", "_rewrite", "write_manifest", "write_report_json"):
-            patch.setattr(removal, name, dying(name))
+        for name in ("_rewrite", "write_manifest", "write_report_json"):
+            patch.setattr(removal, name, dying(removal, name))
+        patch.setattr(RunFolder, "write", dying(RunFolder, "write"))
         with pytest.raises(KeyboardInterrupt):
             remove_from_run(run, ASKED)
     assert at == 0 or any("cut short" in problem for problem in verify_run(run)[1])
@@ -150,7 +152,7 @@ def test_an_unfinished_run_and_an_empty_request_are_the_users_mistake(run: Path)
     with pytest.raises(UserError, match="cannot be read"):
         Requests(domains=("no/list.txt",))
     for url in ("", " ", "near.example", "https://near.example/*"):
-        with pytest.raises(UserError, match="is no whole address"):
+        with pytest.raises(UserError, match="is no whole URL"):
             Requests(urls=(url,))
     (run / "report.json").unlink()
     with pytest.raises(UserError, match="not finished"):

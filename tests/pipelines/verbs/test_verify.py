@@ -274,7 +274,7 @@ def test_a_copy_of_no_document_is_reported(with_copies: Path, tmp_path: Path) ->
 
     rewrite_ledger(copy, of_none)
     (problem,) = verify_run(copy)[1]
-    assert "copies, " in problem
+    assert "copies by " in problem
     assert problem.partition(": ")[0] == f"{copy}/ledger"
 
 
