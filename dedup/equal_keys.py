@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dedup.buckets import buckets
-from dedup.documents import DOCUMENT, UnitFiles, describe, keep_order, save_npy, unit_path
+from dedup.files.buckets import buckets
+from dedup.files.documents import DOCUMENT, UnitFiles, describe, keep_order, save_npy, unit_path
+from dedup.files.verdicts import NOT_HERE, write_verdicts
 from dedup.keep import EARLIER, KeepBy
-from dedup.verdicts import NOT_HERE, write_verdicts
 from shards.exchange import ExchangeUnit, Executor
 
 KEYED = np.dtype([*DOCUMENT.descr, ("key", "<u8", 2)])

@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
-from dedup.documents import UnitFiles, format_ids, load_npy, npy_path, save_npy
 from dedup.equal_keys import KEYED
+from dedup.files.documents import UnitFiles, format_ids, load_npy, npy_path, save_npy
 from dedup.lsh.signing import SIGNED
 from shards.atomic import write_json
 from shards.errors import RunError, UserError

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from dedup.documents import UnitFiles, format_ids, keep_order
+from dedup.files.documents import UnitFiles, format_ids, keep_order
 from dedup.index import Index
 from dedup.keep import KeepConfig
 from dedup.lsh.components import Components

@@ -21,10 +21,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from dedup.column_runs import Range, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
-from dedup.documents import DOCUMENT, UnitFiles, describe, keep_order, load_npy, save_npy, unit_path
+from dedup.files.column_runs import Range, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
+from dedup.files.documents import DOCUMENT, UnitFiles, describe, keep_order, load_npy, save_npy, unit_path
+from dedup.files.verdicts import write_verdicts
 from dedup.keep import KeepBy, KeepConfig
-from dedup.verdicts import write_verdicts
 from dedup.word_hashes import distinct_ngrams, word_hashes
 from shards.atomic import atomic_file
 from shards.compiled import kernel

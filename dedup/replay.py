@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.documents import describe, keep_order, parse_ids
+from dedup.files.documents import describe, keep_order, parse_ids
 from dedup.keep import KeepBy
 from shards.exchange import ExchangeUnit
 from shards.replay import FinishedRun

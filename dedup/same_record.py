@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from dedup.documents import parse_ids
 from dedup.equal_keys import remove_equal
+from dedup.files.documents import parse_ids
 from dedup.keep import KeepBy
 from dedup.replay import groups_of_keys, recorded_groups, remove_equal_rows, remove_for_others
 from shards.atomic import write_json

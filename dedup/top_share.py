@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from dedup.documents import load_npy, save_npy
+from dedup.files.documents import load_npy, save_npy
 from dedup.replay import ids_of, remove_for_others
 from shards.exchange import VERDICTS, Cost, ExchangeUnit, Executor, GlobalStageConfig
 from shards.replay import FinishedRun

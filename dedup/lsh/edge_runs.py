@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dedup.documents import load_npy, save_npy
+from dedup.files.documents import load_npy, save_npy
 
 EDGE = np.dtype([("first", "<i8"), ("second", "<i8"), ("similarity", "<f8")])  # document numbers, in keep order
 Rank = tuple[np.uint64, np.uint64]

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dedup.buckets import buckets
-from dedup.documents import format_ids, keep_order
+from dedup.files.buckets import buckets
+from dedup.files.documents import format_ids, keep_order
 from dedup.lsh.bucket_pairs import MAX_LEADERS, SMALL_BUCKET, compare_buckets
 from dedup.lsh.edge_runs import EDGE, save_run
 from dedup.lsh.signing import SignedFiles, Verify

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from dedup.documents import keep_order
+from dedup.files.documents import keep_order
 from shards.compiled import kernel
 
 # Up to this many edges plain Python (.34 s a million) is faster than loading the compiled loop (.6 s a process).

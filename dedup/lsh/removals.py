@@ -12,8 +12,8 @@ from typing import Self
 
 import numpy as np
 
+from dedup.files.verdicts import NOT_HERE, write_copies, write_verdicts
 from dedup.lsh.signing import SignedFiles
-from dedup.verdicts import NOT_HERE, write_copies, write_verdicts
 from shards.atomic import disk_error
 from shards.exchange import ExchangeUnit
 

@@ -6,7 +6,7 @@ removed in any case and which stay in one case and are removed in another; nothi
 
 import numpy as np
 
-from dedup.documents import DOCUMENT
+from dedup.files.documents import DOCUMENT
 from dedup.lsh.bucket_pairs import SMALL_BUCKET
 from dedup.lsh.leaders import choose
 

@@ -20,11 +20,11 @@ from typing import Literal
 
 import numpy as np
 
-from dedup.documents import DOCUMENT, UnitFiles, damaged, describe, load_npy, npy_path, save_npy, unit_path
+from dedup.files.documents import DOCUMENT, UnitFiles, damaged, describe, load_npy, npy_path, save_npy, unit_path
+from dedup.files.verdicts import NOT_HERE
 from dedup.keep import EARLIER, KeepBy
 from dedup.lsh.shingles import Unit, shingles_of
 from dedup.lsh.signatures import band_keys, permutations, signatures
-from dedup.verdicts import NOT_HERE
 from shards.atomic import atomic_file
 from shards.compiled import kernel
 from shards.exchange import ExchangeUnit

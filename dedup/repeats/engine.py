@@ -22,8 +22,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from dedup.column_runs import Range, Runs, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
-from dedup.documents import DOCUMENT, UnitFiles, describe, keep_order, load_npy, save_npy, unit_path
+from dedup.files.column_runs import Range, Runs, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
+from dedup.files.documents import DOCUMENT, UnitFiles, describe, keep_order, load_npy, save_npy, unit_path
 from shards.compiled import kernel
 from shards.exchange import ExchangeUnit, Executor
 from shards.hash_table import first_slot, next_slot, slot_of, table_size

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from dedup.documents import format_ids
+from dedup.files.documents import format_ids
+from dedup.files.verdicts import write_verdicts
 from dedup.repeats.engine import Hasher, RepeatedPieces, find_repeats
 from dedup.replay import remove_for_others
-from dedup.verdicts import write_verdicts
 from shards.errors import UserError
 from shards.exchange import SPANS, ExchangeUnit, Executor, GlobalStageConfig, columns_path, spans_path
 from shards.replay import FinishedRun

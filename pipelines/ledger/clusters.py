@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.documents import format_ids, parse_ids
+from dedup.files.documents import format_ids, parse_ids
 from dedup.same_record import SAME_RECORD
 from pipelines.recipe import Recipe
 from pipelines.run.folder import RunFolder

@@ -64,7 +64,7 @@ def write_report_json(path: Path) -> None:
 
 def write_report(path: Path) -> Path:
     """Write `report.json` and `report.html` of the finished run in the folder `path`; the path of the latter."""
-    from pipelines.report.html import render
+    from pipelines.report.page.render import render
 
     run = RunFolder(path)
     run.require_done("then ask for its report")

@@ -5,7 +5,7 @@ from typing import Any
 
 from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.features.context import CONTEXT
-from pipelines.report.environment import page_environment
+from pipelines.report.page.environment import page_environment
 from shards.atomic import write_bytes
 
 _FEATURES_SHOWN = 40

@@ -19,9 +19,10 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from dedup.documents import UnitFiles, format_ids, load_npy, save_npy, unit_path
 from dedup.equal_keys import KEYED, fingerprint_unit
 from dedup.exact import ExactConfig
+from dedup.files.documents import UnitFiles, format_ids, load_npy, save_npy, unit_path
+from dedup.files.verdicts import NOT_HERE
 from dedup.index import (
     ENTRIES,
     SETTINGS,
@@ -38,7 +39,6 @@ from dedup.lsh.edge_runs import EdgeRuns
 from dedup.lsh.edges import Comparison, collect, edge_tasks, find_edges
 from dedup.lsh.signing import SignedFiles, Signing, Verify, sign
 from dedup.url_dedup import UrlDedupConfig
-from dedup.verdicts import NOT_HERE
 from pipelines.executors import Executor
 from pipelines.numbers import counted
 from pipelines.recipe import Recipe, load_recipe

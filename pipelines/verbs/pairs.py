@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dedup.documents import parse_ids
+from dedup.files.documents import parse_ids
 from pipelines.ledger.clusters import first_reasons
 from pipelines.ledger.rules import stages_of
 from pipelines.ledger.table import Ledger

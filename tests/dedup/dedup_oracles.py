@@ -10,7 +10,7 @@ import pyarrow as pa
 from datasketch import MinHash
 from hypothesis import strategies as st
 
-from dedup.documents import format_ids, load_npy, npy_path
+from dedup.files.documents import format_ids, load_npy, npy_path
 from dedup.index import earlier_files, read_parts
 from dedup.lsh.signatures import permutations
 from dedup.lsh.signing import SIGNED

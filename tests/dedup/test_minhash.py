@@ -17,10 +17,10 @@ import pyarrow as pa
 import pytest
 from dedup_cases import SURE, InProcess, crawl, edges_of, edited, files, make_id, make_row, random_words, similarity
 
-from dedup.documents import UnitFiles, npy_path
+from dedup.files.documents import UnitFiles, npy_path
+from dedup.files.verdicts import NOT_HERE, write_verdicts
 from dedup.lsh.signing import Signing, sign
 from dedup.minhash import MinHashConfig
-from dedup.verdicts import NOT_HERE, write_verdicts
 from shards.errors import RunError, UserError
 from shards.exchange import columns_path
 from shards.schema import COPIES

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.documents import DOCUMENT, keep_order
+from dedup.files.documents import DOCUMENT, keep_order
 from dedup.lsh.edge_runs import EDGE, EdgeRuns, save_run
 from shards.errors import RunError
 

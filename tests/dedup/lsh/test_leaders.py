@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.documents import DOCUMENT
+from dedup.files.documents import DOCUMENT
 from dedup.lsh import leaders
 from dedup.lsh.edge_runs import EDGE
 from dedup.lsh.leaders import choose

@@ -9,12 +9,12 @@ import pytest
 from dedup_cases import make_row
 from dedup_oracles import rows_of
 
-from dedup.documents import UnitFiles, npy_path
+from dedup.files.documents import UnitFiles, npy_path
+from dedup.files.verdicts import NOT_HERE
 from dedup.keep import EARLIER, KeepBy
 from dedup.lsh.shingles import shingles_of
 from dedup.lsh.signatures import band_keys, permutations, signatures
 from dedup.lsh.signing import SignedFiles, Signing, Verify, sign
-from dedup.verdicts import NOT_HERE
 from shards.exchange import ExchangeUnit
 
 Make = Callable[..., list[ExchangeUnit]]

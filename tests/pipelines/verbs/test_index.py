@@ -14,7 +14,7 @@ from datasketch import MinHashLSH
 from dedup_cases import edited, random_words
 from dedup_oracles import minhashes
 
-from dedup.documents import load_npy
+from dedup.files.documents import load_npy
 from dedup.index import read_parts, remove_documents
 from dedup.lsh.shingles import shingles_of
 from pipelines.executors import InProcess

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.recipe import load_recipe
-from pipelines.report.html import findings
 from pipelines.report.model import DamagedPlace, Documents, read_report_file
+from pipelines.report.page.render import findings
 from pipelines.run.folder import RunFolder
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from dedup_cases import make_row
 
-from dedup.verdicts import NOT_HERE, write_verdicts
+from dedup.files.verdicts import NOT_HERE, write_verdicts
 from shards.exchange import columns_path
 from shards.schema import COPIES
 from shards.sink import read_table

@@ -14,11 +14,11 @@ from pipelines.numbers import counted, number, share
 from pipelines.recipe import Recipe
 from pipelines.report.aggregate import Aggregates, Failure, Sample
 from pipelines.report.audit import sentence
-from pipelines.report.environment import page_environment, unbroken_percent
 from pipelines.report.model import Histogram, LargeCluster, Metric, Report, RuleRow
+from pipelines.report.page.environment import page_environment, unbroken_percent
+from pipelines.report.page.svg import histogram_svg
 from pipelines.report.published import points
 from pipelines.report.samples import kept_texts, sample_texts
-from pipelines.report.svg import histogram_svg
 from pipelines.run.folder import RunFolder
 from shards.schema import KEPT
 from shards.stage import Rule

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dedup.documents import load_npy, save_npy
+from dedup.files.documents import load_npy, save_npy
 from shards.atomic import atomic_file
 from shards.compiled import kernel
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pipelines.report.model import Histogram
-from pipelines.report.svg import bar, histogram_svg
+from pipelines.report.page.svg import bar, histogram_svg
 from shards.stage import Rule
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.column_runs import by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
+from dedup.files.column_runs import by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
 
 U64 = st.integers(0, (1 << 64) - 1) | st.sampled_from([0, 1, (1 << 64) - 1])
 

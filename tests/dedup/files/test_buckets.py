@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.buckets import buckets
+from dedup.files.buckets import buckets
 
 
 @given(st.lists(st.integers(0, 5), max_size=40))

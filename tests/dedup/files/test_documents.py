@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.documents import DOCUMENT, UnitFiles, format_ids, keep_order, npy_path, parse_ids, save_npy
+from dedup.files.documents import DOCUMENT, UnitFiles, format_ids, keep_order, npy_path, parse_ids, save_npy
 from shards.errors import RunError
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dedup.documents import format_ids
+from dedup.files.documents import format_ids
 from shards.exchange import VERDICTS, ExchangeUnit, columns_path
 from shards.schema import COPIES
 from shards.sink import ArrowSink

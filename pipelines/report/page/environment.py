@@ -3,16 +3,16 @@
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from pipelines.numbers import counted, number, percent, share, size
+from pipelines.report.page.svg import bar
 from pipelines.report.samples import visible
-from pipelines.report.svg import bar
 
 _NO_BREAK_SPACE = "\u00a0"
 
 
-def page_environment(package: str = "pipelines.report") -> Environment:
+def page_environment(package: str = "pipelines.report.page") -> Environment:
     """An environment for the templates of `package`, which may include those of this one."""
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("pipelines.report", ".")]),
+        loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("pipelines.report.page", ".")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,0 +1,1 @@
+"""Files that global stages write and map: documents of units, sorted runs, buckets, verdicts."""
