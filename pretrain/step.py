@@ -11,8 +11,8 @@ from pretrain.attention import Documents
 from pretrain.config import TrainConfig
 from pretrain.loss import token_losses
 from pretrain.model import Model
-from pretrain.optim import learning_rate
 from pretrain.order.batch import Batch
+from pretrain.schedule import learning_rate
 from shards.errors import RunError
 
 

@@ -36,10 +36,9 @@ def report(folder: RunArgument) -> None:
 
 def whatif(folder: RunArgument, settings: SetOption = None) -> None:
     """Decide a finished run again with other settings, from its ledger: what would be kept and dropped."""
-    from pipelines.replay import forecast
-    from pipelines.replay import whatif as replay
+    from pipelines.replay import whatif as verb
 
-    show_all(forecast.lines(replay.whatif(folder, settings or [])))
+    show_all(verb.lines(verb.whatif(folder, settings or [])))
 
 
 def explain(

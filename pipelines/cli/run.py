@@ -62,7 +62,7 @@ def _execute(opened: "Run", executor: str, workers: int, memory: str | None) -> 
     from pipelines.executors import make_executor, parse_memory
     from pipelines.passes import execute
     from pipelines.progress import ProgressDisplay
-    from pipelines.report import funnel
+    from pipelines.report import last_lines
 
     num_bytes = parse_memory(memory) if memory is not None else None
     if opened.folder.is_done():
@@ -73,7 +73,7 @@ def _execute(opened: "Run", executor: str, workers: int, memory: str | None) -> 
                 execute(opened, make_executor(executor, workers, num_bytes), progress)
         except Interrupted:
             raise Interrupted(f"interrupted; finished units are safe. To resume: {this_command()}") from None
-    show_all(funnel.lines(opened.folder.root))
+    show_all(last_lines.lines(opened.folder.root))
 
 
 def plan(

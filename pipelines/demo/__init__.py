@@ -20,6 +20,7 @@ from pipelines.demo.crawl import write_crawl
 from pipelines.demo.training import TRAINING, prepare_folder, show_bits_per_byte, tokenize, train_model
 from pipelines.numbers import counted
 from pipelines.report.build import write_report
+from pipelines.run.folder import RunFolder
 from shards.errors import UserError
 
 Out = Callable[[str], None]  # prints a line, or several
@@ -67,8 +68,8 @@ def _show_places(folder: Path, run: Path, report: Path, training: Path, out: Out
         ("crawl", folder / "crawl"),
         ("recipe", folder / "recipe.toml"),
         ("run", run),
-        ("clean shards", run / "shards"),
-        ("ledger", run / "ledger"),
+        ("clean shards", RunFolder(run).path(RunFolder.SHARDS)),
+        ("ledger", RunFolder(run).path(RunFolder.LEDGER)),
         ("report", report),
         ("tokenizer", training / "tokenizer.json"),
         ("tokens", training / "tokens"),

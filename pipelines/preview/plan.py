@@ -19,11 +19,13 @@ from pipelines.lines import Line, Table
 from pipelines.preview.probe import Probe, run_probes
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
+from pipelines.run.folder import RunFolder
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
 from shards.storage import InputFile, find_inputs
 
 _FINISH_PER_DOCUMENT = 35e-6
+_KEPT_FOLDERS = (RunFolder.SHARDS, RunFolder.LEDGER, RunFolder.DEDUP, RunFolder.TEXTS)  # whole, whatever is dropped
 _MAIN_BYTES = 300_000_000  # of the process that starts the workers
 
 
@@ -96,7 +98,7 @@ def reckon(
     whole = _Whole(recipe, probes, sum(file.num_bytes for file in files))
     parts = _time(whole, min(workers, len(files)), ready)
     peak = max(probe.memory for probe in probes)
-    work, at_end = whole.disk("work"), whole.disk("shards", "ledger", "dedup", "texts") + whole.dropped_disk
+    work, at_end = whole.disk(RunFolder.WORK), whole.disk(*_KEPT_FOLDERS) + whole.dropped_disk
     return Estimate(
         sum(part.seconds for part in parts),
         parts,
@@ -234,4 +236,4 @@ class _Whole:
             for reason, count in probe.second.report.dropped.items():
                 counts[reason] = counts.get(reason, 0) + count
         stored = [count * self.scale if limit < 0 else min(count * self.scale, limit) for count in counts.values()]
-        return int(self.disk("dropped") / self.scale * sum(stored) / max(1, sum(counts.values())))
+        return int(self.disk(RunFolder.DROPPED_FOLDER) / self.scale * sum(stored) / max(1, sum(counts.values())))

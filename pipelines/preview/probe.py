@@ -32,6 +32,7 @@ from shards.source import SourceConfig
 from shards.storage import InputFile
 
 _POSITIONS = 40
+_KEPT_FOLDERS = (RunFolder.SHARDS, RunFolder.LEDGER, RunFolder.DROPPED_FOLDER, RunFolder.DEDUP)
 _FIRST = 60  # documents of the first part
 _SECONDS = 4.0  # that the second part takes, about
 _MOST = 4000  # documents of the second part
@@ -101,14 +102,14 @@ def _run(task: _Task, number: int, watch: Watch) -> ProbeRun:
 
         def look(progress: Progress) -> None:
             if progress.phase == "finish":  # all work is done, and none of it is deleted yet
-                disk.update({name: run.folder.num_bytes(name) for name in ("work", "texts")})
+                disk.update({name: run.folder.num_bytes(name) for name in (RunFolder.WORK, RunFolder.TEXTS)})
 
         execute(run, InProcess(watch=watch), look)
         return ProbeRun(
             input_bytes,
             json.loads(run.folder.path(RunFolder.SECONDS).read_bytes()),
             read_report_file(run.folder),
-            disk | {name: run.folder.num_bytes(name) for name in ("shards", "ledger", "dropped", "dedup")},
+            disk | {name: run.folder.num_bytes(name) for name in _KEPT_FOLDERS},
         )
 
 

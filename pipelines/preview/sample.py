@@ -12,7 +12,7 @@ from pipelines.passes import execute
 from pipelines.preview.draw import documents_at, draw
 from pipelines.progress import ProgressDisplay
 from pipelines.recipe import load_recipe
-from pipelines.report import funnel
+from pipelines.report import last_lines
 from pipelines.run.folder import RunFolder
 from pipelines.run.opening import open_run
 from shards.errors import UserError
@@ -48,7 +48,7 @@ def sample_run(
 
 def lines(run: Path, num_texts: int) -> Iterator[Line]:
     """The funnel, then the beginnings of `num_texts` kept documents and as many for each drop reason."""
-    yield from funnel.lines(run, next_step=False)
+    yield from last_lines.lines(run, next_step=False)
     for heading, url, text in texts_to_show(run, num_texts):
         yield ""
         yield Titled(heading, url or "")

@@ -9,7 +9,7 @@ of a row.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,6 @@ from pipelines.core import failing, metric_of
 from pipelines.ledger.scopes import groups_of_rows
 from pipelines.ledger.table import NOT_DROPPED, Ledger, word_counts
 from pipelines.recipe import AnyStage, Recipe
-from pipelines.replay.forecast import Forecast, RuleChange, Size, StageChange
 from shards.errors import RunError, UserError
 from shards.exchange import EDGES_FILE, GlobalStageConfig
 from shards.replay import Cause
@@ -40,6 +39,16 @@ class Step:
     changed: bool
 
 
+@dataclass(frozen=True)
+class StageChange:
+    """The number of documents after a stage."""
+
+    stage: str
+    before: int
+    least: int
+    most: int
+
+
 def steps_of(before: Recipe, after: Recipe) -> tuple[Step, ...]:
     """The stages of a run in the order in which they decide."""
     steps = []
@@ -57,8 +66,8 @@ class Replay:
 
     def __init__(self, ledger: Ledger, steps: tuple[Step, ...]) -> None:
         self.ledger, self.steps = ledger, steps
-        self._reasons = [reason for step in steps for reason in step.reasons]
-        if len(set(self._reasons)) < len(self._reasons):
+        self.reasons = [reason for step in steps for reason in step.reasons]
+        if len(set(self.reasons)) < len(self.reasons):
             raise UserError(f"{ledger.run}: two stages drop with one reason, and the ledger cannot tell them apart")
         first = next((number for number, step in enumerate(steps) if step.changed), len(steps))
         columns = ["text_chars", *word_counts(ledger.schema.names), *self._columns(steps[first : first + 1])]
@@ -67,13 +76,13 @@ class Replay:
         step_of = np.repeat(np.arange(len(steps)), [len(step.reasons) for step in steps])
         # The step that dropped a row; the last number is of kept rows, -1 of rows removed on request, which take part
         # in nothing.
-        requested = np.full(len(self._reasons) - len(step_of), -1)
+        requested = np.full(len(self.reasons) - len(step_of), -1)
         self.dropped_at = np.concatenate([step_of, requested, [len(steps)]])[self._recorded]
         self.measured_until = np.array([*map(self._last_measuring, range(len(steps))), len(steps)])[self.dropped_at]
         num_rows = len(self._recorded)
         self._fate = np.full(num_rows, NOT_DROPPED, np.int16)
         self.sure, self.possible = np.ones((2, num_rows), np.bool_)
-        self._drop(np.flatnonzero(self.dropped_at < 0), len(self._reasons) - 1)
+        self._drop(np.flatnonzero(self.dropped_at < 0), len(self.reasons) - 1)
         self._doubtful: dict[Cause, np.ndarray] = {
             "unmeasured": np.zeros(num_rows, np.bool_),
             "uncompared": np.zeros(num_rows, np.bool_),
@@ -93,10 +102,10 @@ class Replay:
     def _recorded_fates(self) -> np.ndarray:
         fates, names = self.ledger.fates()
         if _REQUESTED in names:
-            self._reasons.append(_REQUESTED)
-        if unknown := set(names) - set(self._reasons):
+            self.reasons.append(_REQUESTED)
+        if unknown := set(names) - set(self.reasons):
             raise RunError(f"{self.ledger.run}: its ledger has reasons that its recipe has not: {sorted(unknown)}")
-        recorded: np.ndarray = np.array([*map(self._reasons.index, names), NOT_DROPPED], np.int16)[fates]
+        recorded: np.ndarray = np.array([*map(self.reasons.index, names), NOT_DROPPED], np.int16)[fates]
         return recorded
 
     def _last_measuring(self, number: int) -> int:
@@ -144,7 +153,7 @@ class Replay:
 
         fate = np.full(len(rows), NOT_DROPPED, np.int16)
         for rule in step.rules:
-            fate[failing(metric_of(rule, column), rule) & (fate == NOT_DROPPED)] = self._reasons.index(rule.reason)
+            fate[failing(metric_of(rule, column), rule) & (fate == NOT_DROPPED)] = self.reasons.index(rule.reason)
         self._drop(rows[fate != NOT_DROPPED], fate[fate != NOT_DROPPED])
 
     def _global(self, number: int, step: Step, config: GlobalStageConfig) -> None:
@@ -161,7 +170,7 @@ class Replay:
     def drop(self, number: int, rows: np.ndarray) -> None:
         """Rows that the global stage of step `number` removes."""
         (reason,) = self.steps[number].reasons
-        self._drop(rows, self._reasons.index(reason))
+        self._drop(rows, self.reasons.index(reason))
 
     def drop_recorded(self, number: int) -> None:
         """Possible rows that step `number` dropped in the run, for the same reasons."""
@@ -172,32 +181,20 @@ class Replay:
         self.sure[rows] = False
         self._doubtful[cause][rows] = True
 
-    def forecast(self, changes: tuple[str, ...], exact: str) -> Forecast:
-        counted = self.ledger.counts("text_chars"), self.ledger.words()
-        weights = [counts.astype(np.float64) for counts in counted if counts is not None]
-        num_reasons = len(self._reasons)
+    def funnel(self) -> tuple[StageChange, ...]:
+        return tuple(self._funnel)
 
-        def sizes(fates: np.ndarray) -> list[Size]:
-            """Of the kept rows, of those dropped by each reason, and last of doubtful ones."""
-            sums = np.array([np.bincount(fates + np.int16(1), w, num_reasons + 2) for w in (None, *weights)])
-            return [Size(*map(int, column)) for column in sums.T]
+    def fates(self) -> tuple[np.ndarray, np.ndarray]:
+        """(recorded, decided again), i16[rows]: indices into `reasons`, NOT_DROPPED, or len(reasons) where doubtful."""
+        doubtful = self.possible & ~self.sure
+        return self._recorded, np.where(doubtful, np.int16(len(self.reasons)), self._fate)
 
-        kept, *dropped, _ = sizes(self._recorded)
-        least, *then, perhaps = sizes(np.where(self.possible & ~self.sure, np.int16(num_reasons), self._fate))
-        rules = [RuleChange(*row) for row in zip(self._reasons, dropped, then, strict=True)]
-        most = Size(*(low + more for low, more in zip(astuple(least), astuple(perhaps), strict=True)))
+    def doubtful(self) -> tuple[int, int]:
+        """(rows that a later stage must measure, rows that deduplication must compare) before anybody knows."""
         unmeasured, uncompared = self._doubtful["unmeasured"], self._doubtful["uncompared"]
-        return Forecast(
-            changes,
-            tuple(rule for rule in rules if rule.before.documents or rule.after.documents),
-            tuple(self._funnel),
-            kept,
-            least,
-            most,
+        return (
             int(np.count_nonzero(unmeasured & self.possible)),
             int(np.count_nonzero(uncompared & self.possible & ~unmeasured)),
-            exact,
-            self.texts_change,
         )
 
 

@@ -24,7 +24,7 @@ from pipelines.ledger.rules import joined, rules_of, stages_of
 from pipelines.ledger.sketch import Outcome, Sketch, TopCounter
 from pipelines.ledger.table import word_counts, words_of_rows
 from pipelines.recipe import Recipe
-from pipelines.report.losses import Losses
+from pipelines.report.dedup_losses import Losses
 from pipelines.run.folder import RunFolder
 from shards.schema import LANGUAGE
 from shards.sink import open_arrow, read_batches

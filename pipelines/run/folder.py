@@ -35,7 +35,6 @@ from shards.manifest import Manifest, read_manifest
 from shards.sink import ArrowSink
 from shards.unit_key import UnitKey
 
-_FOLDERS = ("work", "shards", "ledger", "dropped", "texts", "dedup")
 _FILES = ("report.html", "kills.jsonl", "seconds.json", "recipe.toml", "run.json")
 
 
@@ -113,6 +112,13 @@ class RunFolder:
     EARLIER = "earlier.arrow"  # of a stage with an index: the documents of other runs that rows are copies of
     STAGE_DONE = "done.json"  # in the folder of a global stage, when it has ended
     WORK = "work"
+    SHARDS = "shards"
+    LEDGER = "ledger"
+    TEXTS = "texts"
+    DEDUP = "dedup"
+    DROPPED_FOLDER = "dropped"
+    CONTAMINATION = "contamination"
+    _FOLDERS = (WORK, SHARDS, LEDGER, DROPPED_FOLDER, TEXTS, DEDUP, CONTAMINATION)
     WORK_SECONDS = "work/seconds.json"
 
     @staticmethod
@@ -216,7 +222,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove the run's own files and nothing else in the folder, first of all the mark that it is done."""
-        for name in (self.REPORT, *_FOLDERS, *_FILES):
+        for name in (self.REPORT, *self._FOLDERS, *_FILES):
             self.delete(name)
 
     def __str__(self) -> str:
@@ -226,11 +232,11 @@ class RunFolder:
 
     def units(self) -> tuple[UnitKey, ...]:
         """The finished units, those with a manifest, in the order of source, file and part."""
-        return self._ordered(self.path("shards").glob("*/*.json"))
+        return self._ordered(self.path(self.SHARDS).glob("*/*.json"))
 
     def ledgers(self) -> tuple[UnitKey, ...]:
         """The units whose ledger is there, in the same order. RunError where a file's name is no key of this run."""
-        return self._ordered(self.path("ledger").glob("*.arrow"))
+        return self._ordered(self.path(self.LEDGER).glob("*.arrow"))
 
     def passed_units(self, number: int) -> tuple[UnitKey, ...]:
         """The units that have gone through pass `number`, in the same order."""

@@ -39,7 +39,7 @@ def verify_run(folder: Path) -> tuple[int, list[str]]:
     """(number of units checked, problems, a line each)."""
     run = RunFolder(folder)
     made_of = run.made_of()
-    names = run.names("shards", "*/*.json")
+    names = run.names(RunFolder.SHARDS, "*/*.json")
     problems: list[str] = []
     if not run.is_done():
         problems.append(f"{run}: the run is not finished; run its command again to resume")
@@ -171,7 +171,7 @@ def _missing(run: RunFolder, chains: Chains, names: Sequence[str]) -> Iterator[s
         )
     if len(missing) > _MISSING_SHOWN:
         more = len(missing) - _MISSING_SHOWN
-        yield f"{run.path('shards')}: {more:,} more inputs have missing units; the remedy is the same"
+        yield f"{run.path(RunFolder.SHARDS)}: {more:,} more inputs have missing units; the remedy is the same"
 
 
 def _check_whole(run: RunFolder) -> Iterator[str]:
@@ -218,7 +218,7 @@ def _check_twins(run: RunFolder) -> Iterator[str]:
         problems = [
             f"kept documents have {clusters.total_copies:,} copies by their own count, and {removed:,} by the ledger"
         ]
-    ledger = run.path("ledger")
+    ledger = run.path(RunFolder.LEDGER)
     for problem in problems[:_MISSING_SHOWN]:
         yield f"{ledger}: {problem}; the run is not what its recipe makes: redo it with --overwrite"
     if len(problems) > _MISSING_SHOWN:
@@ -263,7 +263,11 @@ def _strays(run: RunFolder, chains: Chains, names: Sequence[str], manifests: dic
         if manifest.key == stem and manifest.key not in chains.units and _chain(stem) not in gaps:
             yield f"{run.path(name)}: belongs to no input of this run; delete it"
     expected = {file for manifest in manifests.values() for file in (*manifest.files, *_expected_files(manifest))}
-    present = {*run.names("shards", "*/*.arrow*"), *run.names("ledger"), *run.names("texts")}
+    present = {
+        *run.names(RunFolder.SHARDS, "*/*.arrow*"),
+        *run.names(RunFolder.LEDGER),
+        *run.names(RunFolder.TEXTS),
+    }
     for file in sorted(present - expected):
         if _chain(Path(file).name.partition(".")[0]) not in gaps:
             yield f"{run.path(file)}: no manifest knows this file; delete it"

@@ -1,8 +1,7 @@
-import pytest
 from tiny_model import make_model
 
 from pretrain.config import OptimizerConfig
-from pretrain.optim import learning_rate, make_optimizer
+from pretrain.optim import make_optimizer
 
 
 def test_weight_decay_is_for_matrices_only() -> None:
@@ -12,21 +11,3 @@ def test_weight_decay_is_for_matrices_only() -> None:
     assert {p.ndim for p in kept["params"]} == {1}
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.3, 0)
     assert len(decayed["params"]) + len(kept["params"]) == len(list(model.parameters()))
-
-
-@pytest.mark.parametrize("schedule", ["cosine", "wsd"])
-def test_learning_rate_warms_up_and_ends_at_its_minimum(schedule: str) -> None:
-    config = OptimizerConfig(lr=1.0, min_lr_fraction=0.1, warmup_steps=10, schedule=schedule, decay_fraction=0.25)
-    rates = [learning_rate(step, 100, config) for step in range(1, 101)]
-    assert rates[0] == 0.1
-    assert rates[9] == max(rates) == 1
-    assert rates[-1] == pytest.approx(0.1)
-    assert rates[9:] == sorted(rates[9:], reverse=True)
-    assert rates[74] == (1 if schedule == "wsd" else pytest.approx(0.1 + 0.9 * 0.1786, abs=1e-3))
-
-
-@pytest.mark.parametrize("warmup_steps", [0, 1, 5])
-def test_learning_rate_of_very_short_runs_is_finite(warmup_steps: int) -> None:
-    config = OptimizerConfig(lr=1.0, warmup_steps=warmup_steps)
-    for num_steps in (1, 2, 5):
-        assert all(0 < learning_rate(step, num_steps, config) <= 1 for step in range(1, num_steps + 1))

@@ -15,7 +15,7 @@ from xxhash import xxh3_128_hexdigest
 import pipelines.ledger.clusters
 from pipelines.ledger.clusters import ABSENT, Clusters, cluster_reasons
 from pipelines.recipe import parse_recipe
-from pipelines.report import funnel
+from pipelines.report import last_lines
 from pipelines.report.build import alarm_lines, write_report
 from pipelines.run.folder import RunFolder
 from shards.atomic import write_json
@@ -191,7 +191,7 @@ def test_alarms_are_in_the_report_on_the_page_and_in_the_last_lines(run: Path) -
 
 
 def test_a_run_ends_with_a_line_for_each_alarm(run: Path) -> None:
-    told = [line for line in funnel.lines(run) if isinstance(line, str) and line.startswith("alarm: ")]
+    told = [line for line in last_lines.lines(run) if isinstance(line, str) and line.startswith("alarm: ")]
     assert told == alarm_lines(run)
     assert len(told) == len(report_of(run)["alarms"]) > 3
 

@@ -21,8 +21,7 @@ from pipelines.executors import InProcess
 from pipelines.ledger.table import Ledger
 from pipelines.passes import execute
 from pipelines.recipe import KINDS, load_recipe
-from pipelines.replay.forecast import Forecast, lines
-from pipelines.replay.whatif import whatif
+from pipelines.replay.whatif import Forecast, lines, whatif
 from pipelines.run.opening import open_run
 from shards.errors import RunError, UserError
 from shards.schema import VERDICT

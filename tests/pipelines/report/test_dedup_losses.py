@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.report.losses import Losses
+from pipelines.report.dedup_losses import Losses
 from pipelines.report.model import DomainLoss, SourceLoss
 
 rows_of_losses = st.lists(
