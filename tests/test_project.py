@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 import venv
 from importlib.metadata import distributions
 from pathlib import Path
@@ -50,6 +51,17 @@ def test_every_function_but_kernels_is_annotated() -> None:
     """mypy asks it of pipelines alone: one override lets kernels of the other packages go without."""
     found = [name for package in PACKAGES for path in (ROOT / package).rglob("*.py") for name in unannotated(path)]
     assert found == []
+
+
+def test_every_module_has_a_test_of_its_name_or_is_covered_by_a_listed_one() -> None:
+    elsewhere = tomllib.loads((ROOT / "tests" / "covered_elsewhere.toml").read_text(encoding="utf-8"))
+    paths = [path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    modules = [path for path in paths if path.stem not in ("__init__", "__main__")]
+    untested = {str(m) for m in modules if not (ROOT / "tests" / m.parent / f"test_{m.name}").exists()}
+    assert len(modules) > 150
+    assert elsewhere.keys() == untested
+    assert [test for test in elsewhere.values() if not (ROOT / test).is_file()] == []
+    assert list(elsewhere) == sorted(elsewhere)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,201 @@
+"""A run makes what is missing and nothing else, and keeps the seconds and kills of all its attempts."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crawl import RECIPE, Crawl, article, sentences
+
+from dedup.minhash import MinHashConfig
+from pipelines.executors import InProcess, Then, Tick, Watch
+from pipelines.passes import execute
+from pipelines.progress import Progress
+from pipelines.recipe import load_recipe
+from pipelines.run.finish import FinishTask
+from pipelines.run.folder import RunFolder
+from pipelines.run.opening import open_run
+from pipelines.run.units import UnitTask
+from shards.errors import RunError
+from shards.unit_key import UnitKey
+
+TWO_PASSES = RECIPE + '\n[[stage]]\nkind = "gopher_quality"\nname = "again"\nmin_words = 150\n'
+KEYS = [UnitKey("web", 0, 0), UnitKey("web", 1, 0)]
+
+
+class Recorder(InProcess):
+    """Runs tasks as `InProcess` does, and notes the units that it takes through passes and finishes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed: list[tuple[int, UnitKey]] = []
+        self.finished: list[UnitKey] = []
+
+    def map_watched(
+        self,
+        fn: Callable[[Any, Watch], Any],
+        tasks: Sequence[Any],
+        then: Then = lambda _: (),
+        tick: Tick | None = None,
+    ) -> Iterator[Any]:
+        def noted(task: Any, watch: Watch) -> Any:
+            if isinstance(task, UnitTask):
+                self.passed.append((task.pass_.number, task.key))
+            if isinstance(task, FinishTask):
+                self.finished.append(task.key)
+            return fn(task, watch)
+
+        return super().map_watched(noted, tasks, then, tick)
+
+
+class Stopped(Exception):
+    """Ends an attempt at the phase that a test names."""
+
+
+def attempt(root: Path, stop_at: str | None = None, out: str = "run") -> tuple[Recorder, list[str]]:
+    """(what was made, phases) of one attempt, which ends when the phase `stop_at` is reported."""
+    recorder, phases = Recorder(), list[str]()
+
+    def report(progress: Progress) -> None:
+        phases.append(progress.phase)
+        if progress.phase == stop_at:
+            raise Stopped
+
+    recipe = load_recipe(str(root / "recipe.toml"), [f'source.paths="{root}/crawl"'])
+    try:
+        execute(open_run(recipe, root / out), recorder, report)
+    except Stopped:
+        assert stop_at is not None
+    return recorder, list(dict.fromkeys(phases))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in "ab":
+        crawl = Crawl()
+        for i in range(4):
+            crawl.page(
+                f"https://{name}.example/{i}", article(f"Page {i}", sentences(i)[: 4 + i]), record_id=f"<{name}{i}>"
+            )
+        crawl.write(tmp_path / "crawl" / f"{name}.warc.gz")
+    (tmp_path / "recipe.toml").write_text(TWO_PASSES)
+    return tmp_path
+
+
+def digest(run: Path) -> dict[str, str]:
+    """sha256 by name of the files that must be the same in every run of the same input."""
+    return {
+        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in run.rglob("*")
+        if path.is_file() and path.name not in (RunFolder.SECONDS, ".lock")
+    }
+
+
+def seconds(run: Path, name: str = RunFolder.SECONDS) -> dict[str, float]:
+    found: dict[str, float] = json.loads((run / name).read_bytes())
+    return found
+
+
+def test_a_run_takes_each_unit_through_each_pass_once_and_ends_with_nothing_to_do(root: Path) -> None:
+    recorder, phases = attempt(root)
+    assert sorted(recorder.passed) == [(number, key) for number in (0, 1) for key in KEYS]
+    assert sorted(recorder.finished) == KEYS
+    assert [phase for phase in phases if phase != "same_record"] == ["pass 0", "exact", "near", "pass 1", "finish"]
+    assert not (root / "run" / RunFolder.WORK).exists()
+
+
+def test_a_resumed_run_makes_the_units_that_lack_a_manifest_and_ends_in_the_same_bytes(root: Path) -> None:
+    attempt(root, out="calm")
+    first, _ = attempt(root, stop_at="exact")
+    assert sorted(first.passed) == [(0, key) for key in KEYS]
+    RunFolder(root / "run").delete(RunFolder.pass_manifest(0, KEYS[1]))
+    again, _ = attempt(root)
+    assert sorted(again.passed) == [(0, KEYS[1]), (1, KEYS[0]), (1, KEYS[1])]
+    assert digest(root / "run") == digest(root / "calm")
+
+
+def test_a_shard_with_its_manifest_is_not_finished_again(root: Path) -> None:
+    attempt(root)
+    wanted = digest(root / "run")
+    run = RunFolder(root / "run")
+    run.delete(RunFolder.REPORT)
+    run.delete(RunFolder.manifest(KEYS[0]))
+    again, _ = attempt(root)
+    assert again.finished == [KEYS[0]]
+    assert digest(root / "run") == wanted
+
+
+def test_a_unit_of_another_fingerprint_is_made_again(root: Path) -> None:
+    attempt(root, stop_at="exact")
+    path = root / "run" / RunFolder.pass_manifest(0, KEYS[0])
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"fingerprint": "another"}))
+    again, _ = attempt(root)
+    assert [key for number, key in again.passed if number == 0] == [KEYS[0]]
+
+
+def test_a_global_stage_with_its_mark_is_not_run_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved = []
+    resolve = MinHashConfig.resolve
+
+    def noted(config: MinHashConfig, *arguments: Any) -> None:
+        resolved.append(config.name)
+        resolve(config, *arguments)
+
+    monkeypatch.setattr(MinHashConfig, "resolve", noted)
+    attempt(root, out="calm")
+    attempt(root, stop_at="pass 1")
+    assert {"exact", "near"} <= {*RunFolder(root / "run").resolved_stages(0)}
+    shutil.copytree(root / "run", root / "unmarked")
+    del resolved[:]
+    _, phases = attempt(root)
+    assert resolved == []
+    assert not {"exact", "near"} & set(phases)
+    mark = f"{RunFolder.stage_work(0, 'near')}/{RunFolder.STAGE_DONE}"
+    RunFolder(root / "unmarked").delete(mark)
+    _, phases = attempt(root, out="unmarked")
+    assert resolved == ["near"]
+    assert "exact" not in phases
+    assert digest(root / "run") == digest(root / "unmarked") == digest(root / "calm")
+
+
+def test_seconds_add_up_over_attempts(root: Path) -> None:
+    attempt(root, stop_at="pass 1")
+    run = RunFolder(root / "run")
+    before = seconds(root / "run", RunFolder.WORK_SECONDS)
+    assert before.keys() > {"read", "write", "page", "extract", "gopher_quality", "exact", "near"}
+    run.write_json(RunFolder.WORK_SECONDS, dict.fromkeys(before, 1000.0))
+    attempt(root)
+    after = seconds(root / "run")
+    assert after.keys() == {*before, "again"}
+    assert after["extract"] == after["near"] == 1000.0  # of the first attempt alone
+    assert 1000.0 <= after["read"] < 1100.0
+    assert after["again"] < 100.0
+
+
+def test_kills_are_sorted_and_lines_that_were_cut_short_are_left_out(root: Path) -> None:
+    attempt(root, stop_at="exact")
+    lines = [json.dumps({"id": id_, "cause": "time"}).encode() + b"\n" for id_ in ("c", "a", "b", "a")]
+    (root / "run" / RunFolder.KILLS).write_bytes(b"".join(lines) + lines[0][:-4])
+    attempt(root)
+    kept = (root / "run" / RunFolder.KILLS).read_bytes()
+    assert kept == b"".join([lines[1], lines[2], lines[0]])
+
+
+def test_a_pass_ends_with_all_units_documents_and_bytes_reported(root: Path) -> None:
+    seen: list[Progress] = []
+    recipe = load_recipe(str(root / "recipe.toml"), [f'source.paths="{root}/crawl"'])
+    execute(open_run(recipe, root / "run"), InProcess(), seen.append)
+    first = [progress for progress in seen if progress.phase == "pass 0"]
+    assert (first[-1].units_done, first[-1].documents) == (2, 8)
+    assert first[-1].bytes_done == first[-1].bytes_total
+    assert first[-1].bytes_total == sum(path.stat().st_size for path in (root / "crawl").iterdir())
+
+
+def test_inputs_without_a_document_end_the_run_before_any_global_stage(root: Path) -> None:
+    for path in (root / "crawl").iterdir():
+        Crawl().other("request").write(path)
+    with pytest.raises(RunError, match="hold no record that could become a document"):
+        attempt(root, stop_at="exact")
