@@ -72,11 +72,13 @@ def contamination(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, a section for each stage.")] = False,
 ) -> None:
     """List the items of evaluation sets that a finished run found, and the sets of which it found nothing."""
+    from dataclasses import asdict
+
     from pipelines.report.contamination import lines, require_contamination
 
     sections = require_contamination(folder)
     if as_json:
-        show_json(sections)
+        show_json([asdict(section) for section in sections])
     else:
         show_all(lines(sections))
 

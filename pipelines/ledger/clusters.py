@@ -11,7 +11,7 @@ billion twins have one false meeting in 40 runs, and all it does is to join two 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -68,6 +68,16 @@ class ShownCluster:
     key: str = ""  # of the unit that holds the representative; "" where it is not of this run
     source: str = ""
     members: list[Member] = field(default_factory=list)  # those of the smallest ids: a random choice, always the same
+
+
+class SizeCounts(NamedTuple):
+    """The clusters of one class of sizes."""
+
+    least: int  # smallest size of the class, in documents
+    most: int | None  # largest; None for the last class
+    clusters: int
+    documents: int  # of this run
+    chars: int
 
 
 class Clusters:
@@ -193,7 +203,7 @@ class Clusters:
         positions = np.flatnonzero(documents)
         return positions, documents[positions], chars[positions]
 
-    def sizes(self, reason: str | None, documents: int, chars: int) -> list[dict[str, Any]]:
+    def sizes(self, reason: str | None, documents: int, chars: int) -> list[SizeCounts]:
         """Clusters by size, over all stages or of one reason.
 
         `documents` and `chars` count what was kept: representatives, and documents without copies, which are clusters
@@ -210,10 +220,8 @@ class Clusters:
         alone = documents - int(np.count_nonzero(kept))
         table[:, 0] = alone, alone, chars - int(self._chars[positions[kept]].sum())
         ends = [*(least - 1 for least in SIZES[1:]), None]
-        return [
-            {"from": least, "to": most, "groups": n, "documents": d, "characters": c}
-            for least, most, (n, d, c) in zip(SIZES, ends, table.T.tolist(), strict=True)
-        ]
+        rows = zip(SIZES, ends, table.T.tolist(), strict=True)
+        return [SizeCounts(least, most, *counts) for least, most, counts in rows]
 
     def all(self) -> Iterator[Cluster]:
         """The clusters over all stages, in the order of ids."""

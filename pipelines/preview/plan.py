@@ -236,4 +236,4 @@ class _Whole:
             for reason, count in probe.second.report.dropped.items():
                 counts[reason] = counts.get(reason, 0) + count
         stored = [count * self.scale if limit < 0 else min(count * self.scale, limit) for count in counts.values()]
-        return int(self.disk(RunFolder.DROPPED_FOLDER) / self.scale * sum(stored) / max(1, sum(counts.values())))
+        return int(self.disk(RunFolder.DROPPED) / self.scale * sum(stored) / max(1, sum(counts.values())))

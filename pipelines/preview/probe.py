@@ -32,7 +32,7 @@ from shards.source import SourceConfig
 from shards.storage import InputFile
 
 _POSITIONS = 40
-_KEPT_FOLDERS = (RunFolder.SHARDS, RunFolder.LEDGER, RunFolder.DROPPED_FOLDER, RunFolder.DEDUP)
+_KEPT_FOLDERS = (RunFolder.SHARDS, RunFolder.LEDGER, RunFolder.DROPPED, RunFolder.DEDUP)
 _FIRST = 60  # documents of the first part
 _SECONDS = 4.0  # that the second part takes, about
 _MOST = 4000  # documents of the second part

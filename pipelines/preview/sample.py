@@ -59,7 +59,7 @@ def texts_to_show(run: Path, number: int) -> Iterator[tuple[str, str, str]]:
     """(heading, URL, text) of `number` kept documents and as many for each drop reason."""
     shown: dict[str, int] = {}
     folder = RunFolder(run)
-    names = [*map(folder.shard, folder.units()), *([folder.DROPPED] if folder.has(folder.DROPPED) else [])]
+    names = [*map(folder.shard, folder.units()), *([folder.DROPPED_TEXTS] if folder.has(folder.DROPPED_TEXTS) else [])]
     for path in map(folder.path, names):
         for batch in read_batches(path):
             for row in batch.to_pylist():

@@ -90,10 +90,7 @@ def _left_after(stage: str, recipe: Recipe, aggregates: Aggregates) -> tuple[int
 
 
 def _sizes(aggregates: Aggregates, reason: str | None, documents: int, chars: int) -> tuple[SizeClass, ...]:
-    return tuple(
-        SizeClass(row["from"], row["to"], row["groups"], row["documents"], row["characters"])
-        for row in aggregates.clusters.sizes(reason, documents, chars)
-    )
+    return tuple(SizeClass(*counts) for counts in aggregates.clusters.sizes(reason, documents, chars))
 
 
 def _large_cluster(shown: ShownCluster) -> LargeCluster:

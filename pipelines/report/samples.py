@@ -34,9 +34,9 @@ def sample_texts(run: RunFolder, samples: Sequence[Sample]) -> dict[tuple[str, s
     """The first `SHOWN_CHARS` characters by (id, first reason or ""). Samples without a stored text are left out."""
     kept = kept_texts(run, [(sample.key, sample.id) for sample in samples if not sample.drop_reasons])
     texts = {(id, ""): text for id, text in kept.items()}
-    if run.has(RunFolder.DROPPED):
+    if run.has(RunFolder.DROPPED_TEXTS):
         ids = {sample.id for sample in samples if sample.drop_reasons}
-        for row in _rows(run.path(RunFolder.DROPPED), ids, "drop_reasons"):
+        for row in _rows(run.path(RunFolder.DROPPED_TEXTS), ids, "drop_reasons"):
             texts[row.id, (row.drop_reasons or [""])[0]] = (row.text or "")[:SHOWN_CHARS]
     return texts
 

@@ -22,10 +22,10 @@ _REASONS = VERDICT.field("drop_reasons").type
 
 def write_dropped(run: RunFolder, tasks: Sequence[FinishTask], per_rule: int) -> None:
     """The file is written once, from the work files of all passes."""
-    if per_rule == 0 or run.has(RunFolder.DROPPED):
+    if per_rule == 0 or run.has(RunFolder.DROPPED_TEXTS):
         return
     chosen = None if per_rule < 0 else _chosen(tasks, per_rule)
-    with run.sink(RunFolder.DROPPED, DROPPED) as sink:
+    with run.sink(RunFolder.DROPPED_TEXTS, DROPPED) as sink:
         for batch in _texts(tasks):
             if chosen is not None:
                 batch = batch.filter(pa.array([name in chosen for name in batch["id"].to_pylist()], pa.bool_()))

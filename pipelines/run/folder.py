@@ -35,9 +35,6 @@ from shards.manifest import Manifest, read_manifest
 from shards.sink import ArrowSink
 from shards.unit_key import UnitKey
 
-_FILES = ("report.html", "kills.jsonl", "seconds.json", "recipe.toml", "run.json")
-
-
 _REMEDY = "put the file back, or delete the folder and run again"
 _INPUT_NAME = re.compile(r"[^/]+/[0-9]{5,}/.+", re.DOTALL)
 
@@ -98,7 +95,7 @@ class MadeOf:
 class RunFolder:
     root: Path
 
-    # Names, relative to the folder; the names of unit files stand in manifests.
+    # Names, relative to the folder. Those of unit files also stand in manifests.
 
     RUN = "run.json"
     RECIPE = "recipe.toml"
@@ -106,55 +103,58 @@ class RunFolder:
     REPORT_PAGE = "report.html"
     SECONDS = "seconds.json"
     KILLS = "kills.jsonl"
-    DROPPED = "dropped/texts.arrow"
     REMOVING = "removing.jsonl"
     REMOVALS = "removals.jsonl"
-    EARLIER = "earlier.arrow"  # of a stage with an index: the documents of other runs that rows are copies of
-    STAGE_DONE = "done.json"  # in the folder of a global stage, when it has ended
+    _OWN_FILES = (REPORT, REPORT_PAGE, SECONDS, KILLS, RECIPE, RUN)  # removals stay: a redone run leaves them out too
+
     WORK = "work"
     SHARDS = "shards"
     LEDGER = "ledger"
     TEXTS = "texts"
+    DROPPED = "dropped"
     DEDUP = "dedup"
-    DROPPED_FOLDER = "dropped"
     CONTAMINATION = "contamination"
-    _FOLDERS = (WORK, SHARDS, LEDGER, DROPPED_FOLDER, TEXTS, DEDUP, CONTAMINATION)
-    WORK_SECONDS = "work/seconds.json"
+    _OWN_FOLDERS = (WORK, SHARDS, LEDGER, TEXTS, DROPPED, DEDUP, CONTAMINATION)
 
-    @staticmethod
-    def shard(key: UnitKey) -> str:
-        return f"shards/{key.source}/{key}.arrow"
+    WORK_SECONDS = f"{WORK}/seconds.json"
+    DROPPED_TEXTS = f"{DROPPED}/texts.arrow"
+    EARLIER = "earlier.arrow"  # of a stage with an index: the documents of other runs that rows are copies of
+    STAGE_DONE = "done.json"  # in the folder of a global stage, when it has ended
 
-    @staticmethod
-    def manifest(key: UnitKey) -> str:
-        return f"shards/{key.source}/{key}.json"
+    @classmethod
+    def shard(cls, key: UnitKey) -> str:
+        return f"{cls.SHARDS}/{key.source}/{key}.arrow"
 
-    @staticmethod
-    def ledger(key: UnitKey) -> str:
-        return f"ledger/{key}.arrow"
+    @classmethod
+    def manifest(cls, key: UnitKey) -> str:
+        return f"{cls.SHARDS}/{key.source}/{key}.json"
 
-    @staticmethod
-    def texts(key: UnitKey) -> str:
-        return f"texts/{key}.arrow"
+    @classmethod
+    def ledger(cls, key: UnitKey) -> str:
+        return f"{cls.LEDGER}/{key}.arrow"
 
-    @staticmethod
-    def dedup(stage: str, name: str) -> str:
+    @classmethod
+    def texts(cls, key: UnitKey) -> str:
+        return f"{cls.TEXTS}/{key}.arrow"
+
+    @classmethod
+    def dedup(cls, stage: str, name: str) -> str:
         """A file that a finished run keeps of a global stage."""
-        return f"dedup/{stage}/{name}"
+        return f"{cls.DEDUP}/{stage}/{name}"
 
-    @staticmethod
-    def pass_file(number: int, key: UnitKey, what: Literal["facts", "text", "dropped"]) -> str:
+    @classmethod
+    def pass_file(cls, number: int, key: UnitKey, what: Literal["facts", "text", "dropped"]) -> str:
         """What pass `number` made of a unit: every row's metrics, the texts of live rows, or those of dropped rows."""
-        return f"work/{number}/{key}.{what}.arrow"
+        return f"{cls.WORK}/{number}/{key}.{what}.arrow"
 
-    @staticmethod
-    def pass_manifest(number: int, key: UnitKey) -> str:
-        return f"work/{number}/{key}.json"
+    @classmethod
+    def pass_manifest(cls, number: int, key: UnitKey) -> str:
+        return f"{cls.WORK}/{number}/{key}.json"
 
-    @staticmethod
-    def stage_work(number: int, stage: str) -> str:
+    @classmethod
+    def stage_work(cls, number: int, stage: str) -> str:
         """The folder of a global stage that ends pass `number`."""
-        return f"work/{number}/{stage}"
+        return f"{cls.WORK}/{number}/{stage}"
 
     # What the run is made of.
 
@@ -222,7 +222,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove the run's own files and nothing else in the folder, first of all the mark that it is done."""
-        for name in (self.REPORT, *self._FOLDERS, *_FILES):
+        for name in (self.REPORT, *self._OWN_FOLDERS, *self._OWN_FILES):
             self.delete(name)
 
     def __str__(self) -> str:
@@ -240,7 +240,7 @@ class RunFolder:
 
     def passed_units(self, number: int) -> tuple[UnitKey, ...]:
         """The units that have gone through pass `number`, in the same order."""
-        return self._ordered(self.path(f"work/{number}").glob("*.json"))
+        return self._ordered(self.path(f"{self.WORK}/{number}").glob("*.json"))
 
     def passes_under_way(self) -> list[int]:
         """The numbers of the passes that have begun, while the run is not done."""
@@ -248,7 +248,7 @@ class RunFolder:
 
     def resolved_stages(self, number: int) -> list[str]:
         """The global stages that have ended after pass `number`, by name."""
-        return sorted(path.parent.name for path in self.path(f"work/{number}").glob(f"*/{self.STAGE_DONE}"))
+        return sorted(path.parent.name for path in self.path(f"{self.WORK}/{number}").glob(f"*/{self.STAGE_DONE}"))
 
     def names(self, folder: str, pattern: str = "*") -> list[str]:
         """The names of all files in `folder` that match, whoever wrote them."""

@@ -216,9 +216,10 @@ def _remove(run: RunFolder, rows: list[dict[str, Any]]) -> Removed:
             removed.num_kept += before - after
             if before != after:
                 removed.shards.append(run.path(run.shard(key)))
-    if run.has(RunFolder.DROPPED):
+    if run.has(RunFolder.DROPPED_TEXTS):
         _rewrite(
-            run.path(RunFolder.DROPPED), lambda batch: batch.filter(pc.invert(pc.is_in(batch["id"], value_set=ids)))
+            run.path(RunFolder.DROPPED_TEXTS),
+            lambda batch: batch.filter(pc.invert(pc.is_in(batch["id"], value_set=ids))),
         )
     logged = {line["id"]: line for line in _read_lines(run, RunFolder.REMOVALS)} | {row["id"]: row for row in rows}
     run.write(RunFolder.REMOVALS, _lines(list(logged.values())))

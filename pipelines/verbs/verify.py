@@ -185,7 +185,7 @@ def _check_whole(run: RunFolder) -> Iterator[str]:
         for name in stage.report_files:
             yield from _check_readable(run, run.dedup(stage.name, name))
     if recipe.output.dropped_per_rule != 0:
-        yield from _check_readable(run, RunFolder.DROPPED)
+        yield from _check_readable(run, RunFolder.DROPPED_TEXTS)
     try:
         keys = differing(expected, read_report_file(run))
     except GristmillError as error:

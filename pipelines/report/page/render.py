@@ -4,9 +4,7 @@ The page is made from values that the template escapes; nothing here decides or 
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from markupsafe import Markup
 
@@ -15,6 +13,7 @@ from pipelines.recipe import Recipe
 from pipelines.report.aggregate import Aggregates, Failure, Sample
 from pipelines.report.audit import sentence
 from pipelines.report.model import Histogram, LargeCluster, Metric, Report, RuleRow
+from pipelines.report.page.drop_reasons import drop_reasons
 from pipelines.report.page.environment import page_environment, unbroken_percent
 from pipelines.report.page.svg import histogram_svg
 from pipelines.report.published import points
@@ -68,8 +67,7 @@ def render(run: RunFolder, recipe: Recipe, report: Report, aggregates: Aggregate
         about=recipe.about,
         libraries=run.made_of().libraries,
         findings=findings(report, recipe),
-        rules_by_stage=_by_stage(report.rules),
-        most_dropped=max((row.dropped for row in report.rules), default=0),
+        drop_reasons=drop_reasons(report),
         histograms_by_stage=_histograms(report, aggregates),
         flags=[name for name, metric in report.metrics.items() if metric.histogram is None],
         similarities=_similarities(report, recipe),
@@ -169,11 +167,6 @@ def _dropped_samples(
         (reason, report.dropped[reason], [_shown(sample, texts) for sample in aggregates.samples.get(reason, [])])
         for reason in reasons
     ]
-
-
-def _by_stage(rows: Sequence[RuleRow]) -> list[tuple[str, str, list[RuleRow]]]:
-    """(stage, kind, its rules)."""
-    return [(*key, list(rules)) for key, rules in groupby(rows, lambda row: (row.stage, row.kind))]
 
 
 def _histograms(report: Report, aggregates: Aggregates) -> list[tuple[str, list[HistogramCard]]]:

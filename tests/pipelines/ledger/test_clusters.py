@@ -137,9 +137,9 @@ def test_sizes_hold_every_document_that_is_left_or_left_for_one(
         passed = [row for row in rows if row["twin"] is None or STAGES.index(row["drop_reasons"][0]) > stage]
         table = clusters.sizes(reason, len(passed), sum(row["text_chars"] for row in passed))
         sizes = Counter(Counter(row["twin"] for row in removed).values())
-        assert [row["groups"] for row in table[1:3]] == [sizes[1], sizes[2]]
-        assert sum(row["documents"] for row in table) == len(passed) + len(removed)
-        assert sum(row["characters"] for row in table) == sum(row["text_chars"] for row in passed + removed)
+        assert [row.clusters for row in table[1:3]] == [sizes[1], sizes[2]]
+        assert sum(row.documents for row in table) == len(passed) + len(removed)
+        assert sum(row.chars for row in table) == sum(row["text_chars"] for row in passed + removed)
 
 
 def test_records_given_twice_and_passages_make_no_clusters() -> None:

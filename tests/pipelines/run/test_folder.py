@@ -58,7 +58,7 @@ def test_a_finished_run_has_the_files_that_its_folder_names_and_no_others(made: 
     run = RunFolder(made)
     kinds = (RunFolder.shard, RunFolder.manifest, RunFolder.ledger, RunFolder.texts)
     names = {name(key) for key in KEYS for name in kinds}
-    names |= {RunFolder.RUN, RunFolder.RECIPE, RunFolder.REPORT, RunFolder.SECONDS, RunFolder.DROPPED}
+    names |= {RunFolder.RUN, RunFolder.RECIPE, RunFolder.REPORT, RunFolder.SECONDS, RunFolder.DROPPED_TEXTS}
     names |= {RunFolder.dedup("near", name) for name in (EDGES_FILE, ALARMS_FILE)}
     assert files(run) - {".lock"} == names
     assert all(run.has(name) and run.path(name) == made / name for name in names)
