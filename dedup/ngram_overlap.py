@@ -44,7 +44,7 @@ class OverlapConfig(KeepConfig):
     """Kind `ngram_overlap`."""
 
     version: ClassVar[int] = 1
-    reason: ClassVar[str] = "dedup.ngram_overlap"
+    reason: ClassVar[str] = "dedup.overlap"
     removes_copies: ClassVar[bool] = True
 
     ngram: int = Field(13, ge=1)  # words

@@ -217,8 +217,8 @@ def _keep_dedup(run: RunFolder, passes: tuple[Pass, ...]) -> None:
                     for batch in (batch for path in edges for batch in read_batches(path)):
                         sink.write(batch)
             if alarms := sorted(made.glob(f"**/{ALARMS_FILE}")):
-                found = [alarm for path in alarms for alarm in json.loads(path.read_bytes())]
-                run.write_json(run.dedup(stage.name, ALARMS_FILE), found)
+                written = [alarm for path in alarms for alarm in json.loads(path.read_bytes())]
+                run.write_json(run.dedup(stage.name, ALARMS_FILE), written)
             if stage.index_folder is not None:
                 verdicts = [path for path in sorted(made.glob("**/*.arrow")) if open_arrow(path).schema == VERDICTS]
                 earlier = run.path(run.dedup(stage.name, RunFolder.EARLIER))
@@ -234,8 +234,12 @@ def _take_kills(saved: RunFolder, run: RunFolder) -> None:
         for name in (name for name in open_arrow(path).schema.names if name.endswith(".killed")):
             for batch in read_batches(path, ["id", name]):
                 killed.update(batch["id"].filter(pc.fill_null(pc.equal(batch[name], 1), False)).to_pylist())
-    lines = saved.path(RunFolder.KILLS).read_bytes().splitlines(keepends=True)
-    if taken := [line for line in lines if json.loads(line)["id"] in killed]:
+    path = saved.path(RunFolder.KILLS)
+    try:
+        taken = [line for line in path.read_bytes().splitlines(keepends=True) if json.loads(line)["id"] in killed]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: not what was written ({error}); delete its broken line and run again") from None
+    if taken:
         run.write(RunFolder.KILLS, b"".join(taken))
 
 
@@ -252,7 +256,7 @@ class _Seconds:
     def __init__(self, run: RunFolder) -> None:
         self._run = run
         there = run.has(RunFolder.WORK_SECONDS)
-        self._spent: dict[str, float] = json.loads(run.path(RunFolder.WORK_SECONDS).read_bytes()) if there else {}
+        self._spent = run.read_json(RunFolder.WORK_SECONDS, dict[str, float]) if there else {}
 
     def add(self, spent: dict[str, float]) -> None:
         for stage, amount in spent.items():

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 from crawl import RECIPE, Crawl, article, sentences
 
+from dedup.same_record import SameRecordConfig
 from pipelines.recipe import KINDS
+from shards.exchange import GlobalStageConfig
 from shards.stage import StageConfig
 
 ROOT = Path(__file__).parents[1]
@@ -79,6 +81,21 @@ def test_cleaners_holds_local_kinds_and_dedup_those_that_compare_documents_with_
     assert {kind for kind, package in packages.items() if package == "dedup"} == (
         packages.keys() - local | compares_with_evaluation_sets
     )
+
+
+def test_the_drop_reasons_of_global_stages_stay_as_they_are() -> None:
+    """Ledgers and reports of earlier runs hold these words, and users match on them."""
+    kinds = {**KINDS, "same_record": SameRecordConfig}
+    reasons = {kind: config.reason for kind, config in kinds.items() if issubclass(config, GlobalStageConfig)}
+    assert reasons == {
+        "exact": "dedup.exact",
+        "minhash": "dedup.near",
+        "ngram_overlap": "dedup.overlap",
+        "paragraphs": "dedup.paragraphs",
+        "same_record": "dedup.same_record",
+        "substring": "dedup.substring",
+        "url_dedup": "dedup.url",
+    }
 
 
 def test_every_test_that_docs_divergences_names_exists() -> None:

@@ -76,12 +76,20 @@ class Article:
         return "\n".join(self.paragraphs)
 
 
+def _read_about(path: Path) -> dict[str, Any]:
+    """What the file holds; nothing where it is not what was written, so that the crawl is made anew."""
+    try:
+        about = json.loads(path.read_bytes())
+    except ValueError:
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
 def write_crawl(folder: Path) -> dict[str, Any]:
     """Write the crawl into `folder`, unless the same one is there, and return its `crawl.json`."""
     about, wanted = folder / "crawl.json", made_of()
     if about.exists():
-        earlier: dict[str, Any] = json.loads(about.read_bytes())
-        if earlier["made_of"] == wanted:
+        if (earlier := _read_about(about)).get("made_of") == wanted:
             return earlier
         about.unlink()
     sizes = {}

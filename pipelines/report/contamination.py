@@ -94,7 +94,7 @@ def _read_journal(path: Path) -> dict[str, dict[str, int]]:
     """By set: how many `items` it has, and how many of them could be `searched` for."""
     try:
         sets: dict[str, dict[str, int]] = json.loads(path.read_bytes())["sets"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise RunError(f"{path}: missing or not what was written; run again into a new folder") from None
     return sets
 

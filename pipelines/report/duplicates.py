@@ -1,6 +1,5 @@
 """The duplicates of a run: by stage, by size of cluster, the largest clusters, and what each source loses."""
 
-import json
 from dataclasses import asdict
 
 import numpy as np
@@ -19,6 +18,7 @@ from pipelines.report.model import (
     SimilarityHistogram,
     SizeClass,
     SourceLoss,
+    StageAlarm,
     Summary,
 )
 from pipelines.run.folder import RunFolder
@@ -62,7 +62,7 @@ def _stage(
     aggregates: Aggregates,
     sources: tuple[SourceLoss, ...],
 ) -> DedupStage:
-    edges, alarms = (run.path(run.dedup(stage.name, name)) for name in (EDGES_FILE, ALARMS_FILE))
+    edges, alarms = run.path(run.dedup(stage.name, EDGES_FILE)), run.dedup(stage.name, ALARMS_FILE)
     lost = [part.lost_characters for source in sources for part in source.stages if part.reason == reason]
     has_clusters = reason in aggregates.clusters.reasons
     return DedupStage(
@@ -73,7 +73,7 @@ def _stage(
         lost_characters=sum(lost),
         verified_pairs=open_arrow(edges).count_rows() if edges.exists() else None,
         sizes=_sizes(aggregates, reason, *_left_after(stage.name, recipe, aggregates)) if has_clusters else None,
-        alarms=tuple(json.loads(alarms.read_bytes())) if alarms.exists() else (),
+        alarms=tuple(run.read_json(alarms, list[StageAlarm])) if run.has(alarms) else (),
     )
 
 

@@ -24,9 +24,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
 from pipelines.recipe import Recipe, load_recipe
 from shards.atomic import write_bytes, write_json
@@ -36,6 +37,8 @@ from shards.sink import ArrowSink
 from shards.unit_key import UnitKey
 
 _REMEDY = "put the file back, or delete the folder and run again"
+T = TypeVar("T")
+
 _INPUT_NAME = re.compile(r"[^/]+/[0-9]{5,}/.+", re.DOTALL)
 
 
@@ -191,6 +194,15 @@ class RunFolder:
 
     # Files.
 
+    def read_json(self, name: str, kind: type[T]) -> T:
+        """The contents of the JSON file `name`. RunError where it cannot be read or does not hold a `kind`."""
+        path = self.path(name)
+        try:
+            return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
+        except (OSError, ValueError) as error:
+            cause = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise RunError(f"{path}: not what was written ({cause}); {_REMEDY}") from None
+
     def path(self, name: str) -> Path:
         """The local path of the file or folder `name`, which may not exist."""
         return self.root / name
@@ -268,12 +280,11 @@ class RunFolder:
     def _ordered(self, paths: Iterator[Path]) -> tuple[UnitKey, ...]:
         sources = {name: number for number, name in enumerate(self.made_of().source_order)}
 
-        def place(key: UnitKey) -> tuple[int, int, int]:
-            return sources[key.source], key.file, key.part
+        def place(path: Path) -> tuple[int, int, int]:
+            try:
+                key = UnitKey.parse(path.stem)
+                return sources[key.source], key.file, key.part
+            except (ValueError, KeyError):
+                raise RunError(f"{path}: no unit of this run has this name; move the file elsewhere") from None
 
-        try:
-            return tuple(sorted((UnitKey.parse(path.stem) for path in paths), key=place))
-        except (ValueError, KeyError):
-            raise RunError(
-                f"{self.root}: holds files of another run; `gristmill verify {self.root}` names them"
-            ) from None
+        return tuple(UnitKey.parse(path.stem) for path in sorted(paths, key=place))

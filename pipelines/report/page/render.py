@@ -3,7 +3,6 @@
 The page is made from values that the template escapes; nothing here decides or counts.
 """
 
-import json
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -218,6 +217,6 @@ def _seconds(run: RunFolder, report: Report) -> list[tuple[str, float]]:
     """(stage, seconds of work over all workers) in the order of the run; empty where they were not stored."""
     if not run.has(RunFolder.SECONDS):
         return []
-    seconds: dict[str, float] = json.loads(run.path(RunFolder.SECONDS).read_bytes())
+    seconds = run.read_json(RunFolder.SECONDS, dict[str, float])
     order = ["read", *(stage.stage for stage in report.funnel), "write"]
     return [(name, seconds[name]) for name in order if name in seconds]

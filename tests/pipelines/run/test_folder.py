@@ -110,8 +110,18 @@ def test_passes_and_stages_under_way_are_found_by_what_they_leave(tmp_path: Path
 @pytest.mark.parametrize("name", ["web-x-000", "other-00000-000", "stray"])
 def test_a_file_that_belongs_to_no_unit_of_the_run_is_an_error(run: RunFolder, name: str) -> None:
     run.write(f"shards/web/{name}.json", b"{}")
-    with pytest.raises(RunError, match=r"holds files of another run; `gristmill verify .*` names them$"):
+    with pytest.raises(RunError, match=rf"shards/web/{name}.json: no unit of this run has this name; move"):
         run.units()
+
+
+@pytest.mark.parametrize("data", [b"", b'{"a": 0.5', b"[]", b'{"a": "b"}'])
+def test_json_that_is_not_what_was_written_is_one_line_with_its_remedy(run: RunFolder, data: bytes) -> None:
+    run.write_json(RunFolder.SECONDS, {"a": 0.5})
+    assert run.read_json(RunFolder.SECONDS, dict[str, float]) == {"a": 0.5}
+    run.write(RunFolder.SECONDS, data)
+    text = message(lambda: run.read_json(RunFolder.SECONDS, dict[str, float]), RunError)
+    assert text.startswith(f"{run.path(RunFolder.SECONDS)}: not what was written (")
+    assert text.endswith("put the file back, or delete the folder and run again")
 
 
 @pytest.mark.parametrize("name", [RunFolder.shard, RunFolder.ledger])
