@@ -113,5 +113,5 @@ def test_a_document_of_weight_0_is_dropped_unless_the_recipe_keeps_it(tmp_path: 
 
 def test_without_a_stage_that_counts_copies_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text('[source.web]\nkind = "jsonl"\n[[stage]]\nkind = "rehydrate"\n')
-    with pytest.raises(UserError, match=r"r\.toml: rehydrate: no stage before it counts copies; put it behind exact"):
+    with pytest.raises(UserError, match=r"r\.toml: rehydrate: no stage before it counts copies; put it after exact"):
         load_recipe(str(tmp_path / "r.toml"))

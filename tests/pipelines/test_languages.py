@@ -112,4 +112,4 @@ def test_three_languages_in_one_run_are_kept_and_their_words_counted(tmp_path: P
         rows = kept & np.array([found == language for found in ledger.column("language").to_pylist()])
         assert rows.any()
         assert (words[rows] > 0).all()
-    assert json.loads((ledger.run / "report.json").read_text())["documents"]["kept"] == kept.sum()
+    assert json.loads(ledger.run.path("report.json").read_bytes())["documents"]["kept"] == kept.sum()

@@ -54,7 +54,7 @@ def test_every_verb_works_with_a_local_and_a_global_kind_that_it_does_not_know(f
     run = folder / "run"
     report = json.loads((run / "report.json").read_bytes())
     assert report["dropped"] == {"vowels.too_many_vowels": 1, "dedup.same_start": 1}
-    assert "units whole" in toy("verify", run)
+    assert "1 unit whole" in toy("verify", run)
     assert "done" in toy("status", run)
     toy("report", run)
     page = (run / "report.html").read_text()

@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
         ),
         ('[[stage]]\nkind = "extract"\nname = "../x"', "stage[0].name: expected a name of letters"),
         ('[[stage]]\nkind = "exact"\nname = "same_record"', "same_record: the name of the stage that every run has"),
-        ('[[stage]]\nkind = "url_dedup"\n[[stage]]\nkind = "extract"', "extract: stands behind deduplication"),
+        ('[[stage]]\nkind = "url_dedup"\n[[stage]]\nkind = "extract"', "extract: stands after deduplication"),
         (
             '[[stage]]\nkind = "extract"\n[[stage]]\nkind = "language"\n[[stage]]\nkind = "language"\nname = "b"',
             "both give 'language'",

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ledger_runs import make_crawl, make_run, report_of
-from pipelines.replay.forecast import Forecast
 
 from pipelines.ledger.table import NOT_DROPPED, Ledger
 from pipelines.recipe import load_recipe
 from pipelines.replay.replay import Replay, Step, steps_of
+from pipelines.replay.whatif import Forecast
 from pipelines.run.folder import RunFolder
 from shards.errors import RunError, UserError
 
