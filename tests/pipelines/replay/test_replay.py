@@ -9,7 +9,7 @@ from ledger_runs import make_crawl, make_run, report_of
 from pipelines.ledger.table import NOT_DROPPED, Ledger
 from pipelines.recipe import load_recipe
 from pipelines.replay.replay import Replay, Step, steps_of
-from pipelines.replay.whatif import Forecast
+from pipelines.replay.whatif import Forecast, whatif
 from pipelines.run.folder import RunFolder
 from shards.errors import RunError, UserError
 
@@ -32,7 +32,7 @@ def steps(run: Path, *settings: str) -> tuple[Step, ...]:
 def decided(run: Path, *settings: str) -> tuple[Replay, Forecast]:
     replay = Replay(Ledger.open(run), steps(run, *settings))
     replay.decide()
-    return replay, replay.forecast((), "")
+    return replay, whatif(run, settings)
 
 
 def ids(run: Path, mask: np.ndarray) -> set[str]:
