@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Protocol, Self
@@ -151,17 +151,12 @@ class InProcess:
         stop = _Stop()
         watch = self._watch or _LocalWatch(stop, tick)
         todo = deque(tasks)
-        with _ctrl_c_sets(stop) if self._watch is None else _nothing():
+        with _ctrl_c_sets(stop) if self._watch is None else nullcontext():
             while todo:
                 watch.check_stop()
                 result = fn(todo.popleft(), watch)
                 todo.extendleft(then(result))  # a file's next unit comes first: its bytes are in the page cache
                 yield result
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 class ProcessPool:

@@ -14,17 +14,6 @@ from pipelines import cli
 from pipelines.cli import main
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = Crawl()
-    for i in range(5):
-        made.page(f"https://a.example/{i}", article(f"Page {i}", sentences(i)))
-    made.page("https://short.example/\x9b31m", article("Short", ["Too \x9b2J [bold]short[/x] :smile: \u202e."]))
-    made.write(tmp_path / "crawl" / "a.warc.gz")
-    (tmp_path / "recipe.toml").write_text(RECIPE)
-    return tmp_path
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
     [

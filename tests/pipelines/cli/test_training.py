@@ -5,22 +5,6 @@ from pathlib import Path
 
 import pytest
 from command import gristmill
-from crawl import RECIPE, Crawl, article, sentences
-
-
-@pytest.fixture
-def crawl_file(tmp_path: Path) -> Path:
-    made = Crawl()
-    for i in range(5):
-        made.page(f"https://a.example/{i}", article(f"Page {i}", sentences(i)))
-    return made.write(tmp_path / "crawl" / "a.warc.gz")
-
-
-@pytest.fixture
-def recipe_file(tmp_path: Path) -> Path:
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE)
-    return path
 
 
 def test_from_shards_to_a_trained_model_and_back_to_the_crawl(
