@@ -6,7 +6,6 @@ TOKENS/<source>/manifests/<shard>.json       written when both files of a shard 
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TypeVar
 
 from shards.atomic import write_json
 from shards.config import Config
+from shards.cores import usable_cores
 from shards.errors import GristmillError, RunError, UserError
 from shards.manifest import file_sha256
 from shards.sink import ArrowSink
@@ -110,7 +110,7 @@ def verify_tokens(folder: Path) -> None:
         for stem, shard in read_token_manifest(folder).shards.items()
         for split, file in shard.files.items()
     ]
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(usable_cores()) as threads:
         damages = [damage for damage in threads.map(lambda pair: _damage(*pair), files) if damage]
     if damages:
         others = len(damages) - 1

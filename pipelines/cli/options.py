@@ -1,12 +1,13 @@
 """Arguments and options that several commands share."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-CORES = os.cpu_count() or 1
+from shards.cores import usable_cores
+
+CORES = usable_cores()
 
 RecipeArgument = Annotated[str, typer.Argument(help="A built-in recipe (see `gristmill recipes`) or a TOML file.")]
 RunArgument = Annotated[Path, typer.Argument(help="The folder of a run.")]

@@ -1,6 +1,5 @@
 """The demo's run: the crawl through the recipe `gristmill`, and checks that each page ended where it must."""
 
-import os
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from pipelines.report.build import summary
 from pipelines.run.folder import RunFolder
 from pipelines.run.opening import Run, is_done, open_run
 from shards.atomic import write_bytes
+from shards.cores import usable_cores
 from shards.errors import RunError, UserError
 from shards.schema import KEPT
 from shards.sink import read_batches
@@ -36,7 +36,7 @@ def clean(folder: Path) -> Run:
         run = open_run(recipe, run_folder, overwrite=True)
     if not is_done(run_folder):
         with ProgressDisplay() as progress:
-            execute(run, ProcessPool(os.cpu_count() or 1), progress)
+            execute(run, ProcessPool(usable_cores()), progress)
     return run
 
 

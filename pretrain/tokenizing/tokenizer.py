@@ -6,7 +6,6 @@ Text is first split by the pattern `SPLIT`, and merges never cross a split. `tok
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import tiktoken
 
+from shards.cores import usable_cores
 from shards.errors import UserError
 
 BOS, EOS, PAD = SPECIAL_TOKENS = ("<|bos|>", "<|eos|>", "<|pad|>")
@@ -47,7 +47,7 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """uint32[tokens] of each text, without special tokens; on all cores."""
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
+        with ThreadPoolExecutor(usable_cores()) as threads:
             return list(threads.map(self._encode, texts))
 
     def _encode(self, text: str) -> np.ndarray:
