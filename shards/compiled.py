@@ -1,11 +1,21 @@
 """Compiled kernels: loops over arrays and bytes that Numba turns into machine code, kept on disk between processes.
 
-Numba stores a compiled function beside its source and compiles it again when that file changes, but not when a
-constant or a function of another file changes that it has compiled in. So before a module's first kernel is loaded,
-its stored functions are dropped if any of our modules that it imports, directly or not, is newer.
+A compiled function is stored in the first of these folders that can be written:
+
+    $NUMBA_CACHE_DIR
+    __pycache__ beside its source
+    the user's cache                  ~/.cache/numba
+    a temporary folder of the user    gristmill-kernels-<uid>, as in a container without a home
+
+Numba compiles a function again when its file changes, but not when a constant or a function of another file changes
+that it has compiled in. So before a module's first kernel is loaded, its stored functions are dropped if any of our
+modules that it imports, directly or not, is newer.
 """
 
+import os
 import re
+import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache, partial
@@ -13,11 +23,14 @@ from pathlib import Path
 from time import time_ns
 from typing import Any, Literal, TypeVar, overload
 
-from numba import njit
+from numba import config, njit
+
+from shards.errors import UserError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ROOT = Path(__file__).parents[1]
+_REMEDY = "set NUMBA_CACHE_DIR to a folder that can be written"
 _IMPORT = re.compile(r"^from ((?:shards|cleaners|dedup|pretrain)[\w.]*) import (\([^)]*\)|[^\n#]*)", re.MULTILINE)
 
 
@@ -28,18 +41,45 @@ def kernel(*, inline: Literal["always"] = ..., nogil: bool = ...) -> Callable[[F
 
 
 def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Compile `function` at its first call. `options` are those of `numba.njit`; a kernel needs no annotations."""
+    """Compile `function` at its first call. `options` are those of `numba.njit`; a kernel needs no annotations.
+
+    UserError where no folder can keep compiled functions.
+    """
     if function is None:
         return partial(kernel, **options)
-    drop_stale(Path(function.__code__.co_filename), _ROOT)
-    return njit(cache=True, **options)(function)
+    try:
+        compiled = njit(cache=True, **options)(function)
+    except RuntimeError:  # Numba found none of its folders writable
+        config.CACHE_DIR = str(temporary_folder())
+        compiled = njit(cache=True, **options)(function)
+    drop_stale(Path(function.__code__.co_filename), Path(compiled.stats.cache_path), _ROOT)
+    return compiled
+
+
+def temporary_folder() -> Path:
+    """The folder for compiled functions of a user who can write neither the installation nor a home.
+
+    Compiled functions are code, so nobody else may write to it: UserError where another user owns it.
+    """
+    try:
+        folder = Path(tempfile.gettempdir()) / f"gristmill-kernels-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise UserError(f"{error}: no folder can keep compiled functions; {_REMEDY}") from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise UserError(f"{folder}: is not a folder of this user alone (mode 700); delete it, or {_REMEDY}")
+    return folder
 
 
 @cache
-def drop_stale(source: Path, root: Path) -> None:
-    """Delete Numba's indexes of the module `source` that are older than a module below `root` that it imports."""
+def drop_stale(source: Path, stored: Path, root: Path) -> None:
+    """Delete Numba's indexes in `stored` of the module `source` that are older than a module that it imports.
+
+    Imports of modules below `root` count.
+    """
     newest = max(_changed(path) for path in _with_imports(source, root))
-    for index in (source.parent / "__pycache__").glob(f"{source.stem}.*.nbi"):
+    for index in stored.glob(f"{source.stem}.*.nbi"):
         with suppress(OSError):  # another process was first, or the folder is not ours
             if index.stat().st_mtime_ns < newest:
                 index.unlink()

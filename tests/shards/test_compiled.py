@@ -1,9 +1,18 @@
-"""Compiled functions do not outlive the sources that they were made of."""
+"""Compiled functions do not outlive the sources that they were made of, and find a folder that can be written."""
 
 import os
+import re
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from shards.compiled import _imports, drop_stale
+import pytest
+from unprivileged import run_unprivileged
+
+from shards.compiled import _imports, drop_stale, temporary_folder
+from shards.errors import UserError
 
 
 def test_a_stored_function_is_dropped_when_a_module_that_it_imports_is_newer(tmp_path: Path) -> None:
@@ -27,7 +36,7 @@ def test_a_stored_function_is_dropped_when_a_module_that_it_imports_is_newer(tmp
         os.utime(tmp_path / changed, ns=(9, 9))
         drop_stale.cache_clear()
         _imports.cache_clear()
-        drop_stale(tmp_path / "cleaners/a.py", tmp_path)
+        drop_stale(tmp_path / "cleaners/a.py", stored.parent, tmp_path)
         return not stored.exists()
 
     assert not dropped("shards/unrelated.py")
@@ -41,5 +50,83 @@ def test_a_source_from_the_future_does_not_drop_what_was_compiled_now(tmp_path: 
     source.touch()
     stored.touch()
     os.utime(source, ns=(1 << 62, 1 << 62))
-    drop_stale(source, tmp_path)
+    drop_stale(source, stored.parent, tmp_path)
     assert stored.exists()
+
+
+MILL = """
+from shards.compiled import kernel
+
+@kernel
+def grind(corn):
+    return corn + {added}
+
+if __name__ == "__main__":
+    print(grind(1), sum(grind.stats.cache_hits.values()), grind.stats.cache_path)
+"""
+
+
+@pytest.fixture
+def no_home(tmp_path: Path) -> Iterator[dict[str, Path]]:
+    """A module in a folder that cannot be written, and the environment of a user without a home."""
+    read_only, temporary = tmp_path / "installed", tmp_path / "tmp"
+    read_only.mkdir()
+    temporary.mkdir()
+    (read_only / "mill.py").write_text(MILL.format(added=1))
+    read_only.chmod(0o555)
+    yield {"PYTHONPATH": Path(__file__).parents[2], "HOME": read_only, "TMPDIR": temporary}
+    read_only.chmod(0o755)
+
+
+def grind(environment: dict[str, Path]) -> subprocess.CompletedProcess[str]:
+    return run_unprivileged(environment["HOME"] / "mill.py", **environment)
+
+
+def test_without_a_folder_of_its_own_a_kernel_is_stored_in_a_private_temporary_folder(no_home: dict[str, Path]) -> None:
+    folder = no_home["TMPDIR"] / f"gristmill-kernels-{os.getuid()}"
+    for hits in (0, 1):  # the second process finds what the first has compiled
+        done = grind(no_home)
+        assert not done.stderr
+        assert done.stdout.split()[:2] == ["2", str(hits)]
+        assert done.stdout.split()[2].startswith(str(folder))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not [*no_home["HOME"].glob("*cache*")]
+
+
+def test_numba_cache_dir_is_used_first(no_home: dict[str, Path], tmp_path: Path) -> None:
+    done = grind({**no_home, "NUMBA_CACHE_DIR": tmp_path / "chosen"})
+    assert done.stdout.split()[2].startswith(str(tmp_path / "chosen"))
+
+
+def test_a_temporary_folder_that_others_may_write_to_is_refused_in_one_line(no_home: dict[str, Path]) -> None:
+    folder = no_home["TMPDIR"] / f"gristmill-kernels-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    done = grind(no_home)
+    assert done.stderr.splitlines()[-1] == (
+        f"shards.errors.UserError: {folder}: is not a folder of this user alone (mode 700); delete it, or set "
+        "NUMBA_CACHE_DIR to a folder that can be written"
+    )
+
+
+def test_a_temporary_folder_that_is_a_link_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / f"gristmill-kernels-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is not a folder of this user alone"):
+        temporary_folder()
+
+
+def test_where_no_temporary_folder_can_be_written_one_line_says_what_to_set(no_home: dict[str, Path]) -> None:
+    no_home["TMPDIR"].chmod(0o555)
+    done = run_unprivileged(
+        "-c",
+        "import tempfile; tempfile._candidate_tempdir_list = lambda: [tempfile._os.environ['TMPDIR']]\n"
+        "from shards.compiled import temporary_folder; temporary_folder()",
+        **no_home,
+    )
+    assert re.fullmatch(
+        r"shards\.errors\.UserError: .*: no folder can keep compiled functions; set NUMBA_CACHE_DIR to a folder that "
+        "can be written",
+        done.stderr.splitlines()[-1],
+    )
