@@ -23,6 +23,7 @@ from cleaners.assets.pypi_file import downloaded_wheel
 from shards.atomic import write_bytes
 from shards.config import table_like
 from shards.errors import RunError, UserError
+from shards.limits import check_limits
 from shards.schema import LANGUAGE
 from shards.stage import Batch, Column, Derived, Rule, Stage, StageConfig, with_columns
 
@@ -233,4 +234,5 @@ def model_sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
+        check_limits(path, error)
         raise UserError(f"{path}: the model cannot be read: {error.strerror}; is the path right?") from None

@@ -27,6 +27,7 @@ from dedup.files.documents import UnitFiles, format_ids, load_npy, npy_path, sav
 from dedup.lsh.signing import SIGNED
 from shards.atomic import write_json
 from shards.errors import RunError, UserError
+from shards.limits import raise_unless_damage
 from shards.manifest import file_sha256
 from shards.schema import PROVENANCE
 from shards.sink import ArrowSink, read_batches, read_table
@@ -81,6 +82,7 @@ def _read_part(path: Path) -> IndexPart:
     try:
         part = _PART.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
+        raise_unless_damage(path, error)
         cause = " ".join(str(error).split())
         raise RunError(f"{path}: not the manifest of an index ({cause}); {_remedy(path.parent)}") from None
     if part.version != VERSION:

@@ -22,6 +22,7 @@ from torch import nn
 from pretrain.state import STATE, TrainState, checkpoint_paths, read_state
 from shards.atomic import atomic_file, write_bytes, write_json
 from shards.errors import RunError
+from shards.limits import check_limits
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +77,13 @@ def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Non
     try:
         weights = load_file(path / _WEIGHTS)
     except (OSError, SafetensorError, ValueError) as error:
+        check_limits(path / _WEIGHTS, error)
         raise RunError(f"{path / _WEIGHTS}: not readable ({_first_line(error)})") from None
     try:
         training = torch.load(path / _TRAINING, map_location="cpu", weights_only=True)
         # The error that torch raises depends on where the file is cut or damaged.
     except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
+        check_limits(path / _TRAINING, error)
         raise RunError(f"{path / _TRAINING}: not readable ({_first_line(error)})") from None
     try:
         model.load_state_dict(weights)

@@ -12,6 +12,7 @@ from typing import Any
 
 from shards.config import Config
 from shards.errors import GristmillError, RunError
+from shards.limits import check_limits
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def read_state(checkpoint: Path) -> TrainState:
     try:
         return TrainState.parse(json.loads(path.read_bytes()), str(path))
     except (OSError, ValueError, GristmillError) as error:
+        check_limits(path, error)
         raise RunError(f"{path}: not readable ({error})") from None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from shards.errors import RunError, UserError
+from shards.limits import check_limits
 
 
 @contextmanager
@@ -70,7 +71,8 @@ def try_folder(folder: Path) -> None:
 
 
 def disk_error(path: Path, error: OSError) -> UserError | RunError:
-    """The error to raise for a failed write to `path`, with the remedy."""
+    """The error to raise for a failed write to `path`, with the remedy; a LimitError is raised here."""
+    check_limits(path, error)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
         return UserError(f"{path}: cannot be written: {error.strerror}; choose a folder that you may write to")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

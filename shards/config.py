@@ -14,6 +14,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shards.errors import UserError
+from shards.limits import check_limits
 
 # Messages for those errors of pydantic that speak of Python's types.
 _IN_TOML = {
@@ -62,6 +63,7 @@ def load_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid TOML: {error}") from None
     except OSError as error:
+        check_limits(path, error)
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 

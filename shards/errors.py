@@ -2,6 +2,7 @@
 
     GristmillError        one line, no traceback
     ├── UserError         the user's mistake: recipe, path, rights, another run's folder     exit code 2
+    ├── LimitError        a limit of the process or the machine: open files, memory          exit code 1
     └── RunError          the run cannot continue: damaged input, full disk, dead worker     exit code 1
         └── Interrupted   Ctrl-C; finished units stay and a rerun resumes                    exit code 130
 
@@ -16,6 +17,10 @@ class GristmillError(Exception):
 
 class UserError(GristmillError):
     exit_code = 2
+
+
+class LimitError(GristmillError):
+    exit_code = 1
 
 
 class RunError(GristmillError):

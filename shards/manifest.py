@@ -12,7 +12,8 @@ from typing import Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from shards.atomic import write_json
-from shards.errors import GristmillError, RunError, UserError
+from shards.errors import RunError, UserError
+from shards.limits import raise_unless_damage
 from shards.sink import ArrowSink
 from shards.unit_key import UnitKey
 
@@ -59,6 +60,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         return _MANIFEST.validate_json(path.read_bytes(), strict=True)
     except (OSError, ValidationError) as error:
+        raise_unless_damage(path, error)
         raise RunError(
             f"{path}: not a manifest ({_cause(error)}); delete it and the run's report.json, if there is one, and "
             "run the same command again"
@@ -111,7 +113,7 @@ def check_shards(paths: Sequence[str], where: str) -> None:
         for json_file in sorted(Path(path).rglob("*.json")) if "://" not in path and Path(path).is_dir() else ():
             try:
                 manifest = read_manifest(json_file)
-            except GristmillError:
+            except RunError:
                 continue  # another program's JSON
             shard = json_file.with_suffix(".arrow")
             written = manifest.files.get(f"shards/{manifest.source}/{manifest.key}.arrow")

@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 
 from shards.errors import UserError
+from shards.limits import check_limits
 from shards.reader import BATCH_BYTES, BATCH_ROWS, ROWS, UNIT_BYTES, UNIT_RECORDS, Damage, row_id
 from shards.source import SourceConfig
 from shards.stage import Batch
@@ -62,6 +63,7 @@ class RowReader:
                     batch, rows, batch_bytes = pa.RecordBatch.from_pylist(rows, ROWS), [], 0
                     yield batch
         except (pa.ArrowInvalid, OSError, EOFError) as error:
+            check_limits(self._file.path, error)
             cause = " ".join(str(error).split())[:200]
             self._damaged(self._start, f"not a whole {self._config.kind} file: {cause}")
         if rows:

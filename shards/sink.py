@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from shards.atomic import atomic_file, disk_error
 from shards.errors import RunError
+from shards.limits import raise_unless_damage
 
 BATCH_ROWS = 4096  # of a record batch in a file
 BATCH_BYTES = 64 << 20  # a batch ends earlier at this many bytes, which bounds memory for very long documents
@@ -142,6 +143,7 @@ def _whole(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise RunError(f"{path}: missing; `gristmill verify` lists all files that are") from None
     except (OSError, pa.ArrowException) as error:
+        raise_unless_damage(path, error)
         cause = " ".join(str(error).split())
         raise RunError(
             f"{path}: not a whole Arrow file ({cause}); delete its manifest (the .json of its name) and the run's "

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from shards.errors import RunError, UserError
+from shards.limits import check_limits
 
 BUFFER_BYTES = 8 << 20  # one remote request fetches this much; Common Crawl throttles by requests, not by bytes
 COMMON_CRAWL = "https://data.commoncrawl.org/"
@@ -63,6 +64,7 @@ def open_input(file: InputFile, offset: int = 0) -> BinaryIO:
         stream = io.BufferedReader(raw, BUFFER_BYTES if remote else 1 << 20)
         stream.seek(offset)
     except OSError as error:
+        check_limits(file.path, error)
         raise RunError(
             f"{file.path}: cannot be opened: {error.strerror or error}; run again when it is available"
         ) from error
@@ -106,6 +108,7 @@ def _on_disk(path: Path, name: str, where: str) -> InputFile:
         path.open("rb").close()
         return InputFile(str(path), name, path.stat().st_size)
     except OSError as error:
+        check_limits(path, error)
         hint = "give yourself the right to read it" if error.errno == errno.EACCES else "check the disk"
         raise UserError(f"{where}: {path}: cannot be read: {error.strerror}; {hint}") from None
 
@@ -179,6 +182,7 @@ def _remote(path: str, suffixes: tuple[str, ...], where: str, name: str = "") ->
             return [_from_meta(root + m["path"], m["path"].removeprefix(key.rstrip("/") + "/"), m) for m in metas]
         return [_from_meta(path, name or PurePosixPath(key).name, obstore.head(store, key))]
     except (OSError, obstore.exceptions.BaseError) as error:
+        check_limits(path, error)
         cause = " ".join(str(error).split())[:300]
         raise UserError(
             f"{where}: {path}: cannot be reached: {cause}; check the address and your credentials"

@@ -15,6 +15,7 @@ from shards.atomic import write_json
 from shards.config import Config
 from shards.cores import usable_cores
 from shards.errors import GristmillError, RunError, UserError
+from shards.limits import check_limits
 from shards.manifest import file_sha256
 from shards.sink import ArrowSink
 
@@ -133,6 +134,7 @@ def _damage(path: Path, file: TokenFile) -> str:
     try:
         sha256 = file_sha256(path)
     except OSError as error:
+        check_limits(path, error)
         return f"{path}: cannot be read: {error.strerror}"
     return "" if sha256 == file.sha256 else f"{path}: its sha256 is not the one in {MANIFEST}"
 
@@ -144,4 +146,5 @@ def _read(path: Path, kind: type[_Manifest]) -> _Manifest:
             raise RunError("of another version of gristmill")
         return kind.parse(values, str(path))
     except (OSError, ValueError, GristmillError) as error:
+        check_limits(path, error)
         raise RunError(f"{path}: not a whole manifest ({error}); {REMEDY}") from None

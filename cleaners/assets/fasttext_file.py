@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.errors import UserError
+from shards.limits import check_limits
 
 _MAGIC, _NEWEST_VERSION = struct.pack("<i", 793712314), 12  # fasttext.h
 _SUPERVISED = 3  # args.h: model_name::sup
@@ -56,6 +57,7 @@ def _lengths(path: Path) -> tuple[int, int, bool]:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return num_bytes, *_needed_bytes(data)
     except OSError as error:
+        check_limits(path, error)
         raise UserError(f"{path}: the model cannot be read: {error.strerror}; is the path right?") from None
     except _NoModel as error:
         raise UserError(f"{path}: not a fastText model: {error}") from None

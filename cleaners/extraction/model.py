@@ -23,6 +23,7 @@ from cleaners.extraction.features.linear import SLOTS
 from cleaners.extraction.forest import Forest, Trees, forest_of
 from shards.atomic import atomic_file, write_json
 from shards.errors import UserError
+from shards.limits import check_limits
 
 VERSION = 1
 FOLDER = Path(__file__).with_name("models")
@@ -101,5 +102,6 @@ def load_model(path: Path) -> Model:
     except (
         OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile
     ) as error:  # fmt: skip
+        check_limits(path, error)
         raise UserError(f"{path}: is no model of the extractor ({error}); train again or reinstall") from None
     return Model(weights[0], weights[1], forests[0], forests[1])

@@ -20,6 +20,7 @@ from dedup.keep import Keep, KeepBy
 from shards.atomic import atomic_file
 from shards.errors import RunError
 from shards.exchange import ExchangeUnit
+from shards.limits import raise_unless_damage
 
 DOCUMENT = np.dtype([("address", "<u8"), ("id", "<u8", 2), ("order", "<i8")])
 
@@ -154,6 +155,7 @@ def load_npy(path: Path, dtype: np.dtype | None = None) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:  # NumPy parses a header as Python
+        raise_unless_damage(path, error)
         raise damaged(path, " ".join(str(error).split()) or "it is empty") from None
     if dtype is not None and array.dtype != dtype:
         raise damaged(path, f"rows of {array.dtype.itemsize} bytes, where {dtype.itemsize} were expected")

@@ -16,6 +16,7 @@ import typer
 from pipelines.cli import classifier, extractor, index, ledger, run, setup, training
 from pipelines.cli.printing import say, this_command
 from shards.errors import GristmillError, Interrupted, UserError
+from shards.limits import limit_error
 
 # In the order of the help.
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -78,6 +79,11 @@ def main() -> None:
         sys.exit(Interrupted.exit_code)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        if (limit := limit_error(error.filename or "a file", error)) is None:
+            raise
+        say(f"gristmill: {limit}")
+        sys.exit(limit.exit_code)
     except typer.TyperException as error:  # words that no command can parse
         if message := error.format_message():  # empty where no word was given: the help is printed already
             say(f"gristmill: {message} See gristmill --help")

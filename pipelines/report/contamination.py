@@ -17,6 +17,7 @@ from pipelines.recipe import Recipe
 from pipelines.report.model import Contamination, Hit, ReportedContamination, SearchedSet
 from pipelines.run.folder import RunFolder
 from shards.errors import RunError, UserError
+from shards.limits import raise_unless_damage
 from shards.stage import Searches
 
 _HITS_SHOWN = 50  # in the report
@@ -94,7 +95,8 @@ def _read_journal(path: Path) -> dict[str, dict[str, int]]:
     """By set: how many `items` it has, and how many of them could be `searched` for."""
     try:
         sets: dict[str, dict[str, int]] = json.loads(path.read_bytes())["sets"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise_unless_damage(path, error)
         raise RunError(f"{path}: missing or not what was written; run again into a new folder") from None
     return sets
 

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipelines.run.folder import RunFolder
 from shards.errors import RunError
+from shards.limits import check_limits
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -439,6 +440,7 @@ def read_report_file(folder: RunFolder) -> Report:
     try:
         return _adapter().validate_json(path.read_bytes())
     except OSError as error:
+        check_limits(path, error)
         raise RunError(f"{path}: not readable ({error.strerror}); {remedy}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

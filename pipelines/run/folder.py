@@ -32,6 +32,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.recipe import Recipe, load_recipe
 from shards.atomic import write_bytes, write_json
 from shards.errors import RunError, UserError
+from shards.limits import raise_unless_damage
 from shards.manifest import Manifest, read_manifest
 from shards.sink import ArrowSink
 from shards.unit_key import UnitKey
@@ -54,6 +55,7 @@ class MadeOf:
         try:
             parts = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError) as error:
+            raise_unless_damage(path, error)
             raise RunError(f"{path}: not readable ({error}); {_REMEDY}") from None
         if not isinstance(parts, dict):
             raise RunError(f"{path}: holds no table of what the run is made of; {_REMEDY}")
@@ -200,6 +202,7 @@ class RunFolder:
         try:
             return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
         except (OSError, ValueError) as error:
+            raise_unless_damage(path, error)
             cause = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise RunError(f"{path}: not what was written ({cause}); {_REMEDY}") from None
 

@@ -24,7 +24,8 @@ from pipelines.report.model import differing, read_report_file
 from pipelines.run.extracted_texts import early_stages
 from pipelines.run.folder import RunFolder
 from pipelines.verbs.remove import unfinished
-from shards.errors import GristmillError, UserError
+from shards.errors import RunError, UserError
+from shards.limits import check_limits
 from shards.manifest import Chains, Manifest, WrittenFile, file_sha256, read_manifest
 from shards.schema import COPIES, KEPT
 from shards.sink import open_arrow, read_batches, read_table
@@ -50,7 +51,7 @@ def verify_run(folder: Path) -> tuple[int, list[str]]:
         try:
             manifests[name] = read_manifest(run.path(name))
             problems += _check_unit(run, name, manifests[name], made_of.digest)
-        except GristmillError as error:
+        except (UserError, RunError) as error:
             problems.append(str(error))
     chains = Chains.of(made_of.inputs, manifests.values())
     if run.is_done():
@@ -122,6 +123,7 @@ def _check_file(run: RunFolder, name: str, file: str, written: WrittenFile) -> I
         elif file_sha256(path) != written.sha256:
             yield f"{path}: sha256 differs from its manifest: the file was changed; {_remedy(run, name)}"
     except OSError as error:
+        check_limits(path, error)
         yield f"{path}: cannot be read: {error.strerror}; check its rights and the disk"
 
 
@@ -178,7 +180,7 @@ def _check_whole(run: RunFolder) -> Iterator[str]:
     """Check what a run has once: texts of dropped documents, files of global stages, and a report that is the sum."""
     try:
         recipe, expected = run.recipe(), summary(run.root)
-    except GristmillError as error:
+    except (UserError, RunError) as error:
         yield str(error)
         return
     for stage in recipe.global_stages():
@@ -188,7 +190,7 @@ def _check_whole(run: RunFolder) -> Iterator[str]:
         yield from _check_readable(run, RunFolder.DROPPED_TEXTS)
     try:
         keys = differing(expected, read_report_file(run))
-    except GristmillError as error:
+    except (UserError, RunError) as error:
         yield str(error)
         return
     if keys:
@@ -205,7 +207,7 @@ def _check_twins(run: RunFolder) -> Iterator[str]:
             for batch in read_batches(run.path(run.ledger(key)), ["drop_reasons", "twin", "text_chars"]):
                 clusters.add(batch)
         clusters.close(run)
-    except GristmillError as error:
+    except (UserError, RunError) as error:
         yield str(error)
         return
     stages = list(recipe.global_stages())
@@ -243,7 +245,8 @@ def _check_readable(run: RunFolder, name: str) -> Iterator[str]:
         elif not cause:
             for _ in read_batches(path):
                 pass
-    except (OSError, ValueError, GristmillError):
+    except (OSError, ValueError, UserError, RunError) as error:
+        check_limits(path, error)
         cause = "cannot be read to its end"
     if cause:
         report = run.path(RunFolder.REPORT)

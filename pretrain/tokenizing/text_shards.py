@@ -11,6 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from shards.errors import RunError, UserError
+from shards.limits import check_limits
 from shards.sink import open_arrow, read_batches
 
 _COLUMNS = ("id", "url", "text")
@@ -50,6 +51,7 @@ def read_documents(file: Path, columns: list[str], nullable: Sequence[str] = ())
             yield batch
             first_row += batch.num_rows
     except (OSError, pa.ArrowInvalid) as error:
+        check_limits(file, error)
         raise RunError(f"{file}: damaged after row {first_row} ({error}); clean its input again") from None
 
 

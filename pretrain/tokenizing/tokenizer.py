@@ -17,6 +17,7 @@ import tiktoken
 
 from shards.cores import usable_cores
 from shards.errors import UserError
+from shards.limits import check_limits
 
 BOS, EOS, PAD = SPECIAL_TOKENS = ("<|bos|>", "<|eos|>", "<|pad|>")
 
@@ -32,6 +33,7 @@ class Tokenizer:
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; make one with `gristmill tokenizer train`") from None
         except OSError as error:
+            check_limits(path, error)
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None
         except (ValueError, LookupError, TypeError) as error:
             raise UserError(f"{path}: not a tokenizer that `gristmill tokenizer train` made ({error!r})") from None
