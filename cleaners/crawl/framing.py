@@ -17,6 +17,18 @@ _PIECE = 16 << 10  # bytes of one read in the search for a head
 _CHUNK = 1 << 20
 _BLANK = re.compile(rb"[\r\n]*")
 
+# First bytes of files that are given in place of a crawl's, and what to do.
+_OTHER_FILES = {
+    b"{": 'JSON lines, which have kind = "jsonl"',
+    b"PAR1": 'Parquet, which has kind = "parquet"',
+    b"ARROW1": 'a shard, which has kind = "shards"',
+    b"\x1f\x8b": "gzip within gzip; inflate it once with gunzip",
+    b"BZh": "bzip2; inflate it with bunzip2",
+    b"\xfd7zXZ\0": "xz; inflate it with unxz",
+    b"7z\xbc\xaf\x27\x1c": "7z; unpack it with 7z x",
+    b"PK\x03\x04": "zip; unpack it with unzip",
+}
+
 Damaged = Callable[[int, str], None]  # offset in the file, cause
 
 
@@ -64,7 +76,15 @@ class Stream:
         self._buffer, self._next, self._num_taken = b"", 0, 0
 
     def records(self) -> Iterator[Record]:
-        """All whole records. One that is alone in its gzip member is yielded once the whole member has been read."""
+        """All whole records; none where the file does not begin with one.
+
+        A record that is alone in its gzip member is yielded once the whole member has been read.
+        """
+        if self._start == 0 and self._skip_blank() and not self._is_at_head() and not self._source.error:
+            opening = self._buffer[self._next :]
+            known = next((f" but {what}" for magic, what in _OTHER_FILES.items() if opening.startswith(magic)), "")
+            self._damaged(0, f"not {self._form.name} file{known}: it does not begin with a record")
+            return
         alone: Record | None = None
         first = True
         while self._skip_blank():
@@ -96,11 +116,9 @@ class Stream:
 
     def _record(self) -> Record | str:
         """The next record, as one of several in its gzip member; or the reason why there is none."""
-        opens_file = self._num_taken == self._start == 0
         head = self._head()
         if head is None:
-            nothing = f"not {self._form.name} file: it does not begin with a record"
-            return nothing if opens_file else "bytes that are no record"
+            return "bytes that are no record"
         headers, head = self._form.read(head)
         declared = headers.get("content-length", "")
         if not (declared.isascii() and declared.isdigit() and len(declared) <= 18):
@@ -142,10 +160,13 @@ class Stream:
             if not self._fill():
                 return False
 
-    def _head(self) -> bytes | None:
+    def _is_at_head(self) -> bool:
         while len(self._buffer) - self._next < self._form.longest and self._fill():
             pass
-        if self._form.begins.match(self._buffer, self._next) is None:
+        return self._form.begins.match(self._buffer, self._next) is not None
+
+    def _head(self) -> bytes | None:
+        if not self._is_at_head():
             return None
         while (end := self._form.head_end.search(self._buffer, self._next)) is None:
             if len(self._buffer) - self._next > _MAX_HEADER or not self._fill():
@@ -193,9 +214,9 @@ def _read_warc(head: bytes) -> tuple[dict[str, str], bytes]:
 
 WARC = Format(
     name="a WARC",
-    begins=re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n"),
-    next=re.compile(rb"(?<=\n)WARC/\d+\.\d+[ \t]*\r?\n"),
-    head_end=re.compile(rb"\r?\n\r?\n"),
+    begins=re.compile(rb"WARC/\d+\.\d+[ \t]*\r*\n"),
+    next=re.compile(rb"(?<=\n)WARC/\d+\.\d+[ \t]*\r*\n"),
+    head_end=re.compile(rb"\r*\n\r*\n"),  # archives that went through a text mode of Windows have CR CR LF
     longest=64,
     read=_read_warc,
 )

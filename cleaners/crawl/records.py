@@ -6,19 +6,22 @@
 Nothing that a file declares is trusted. A record ends at its Content-Length or with its gzip member, whichever comes
 first. Content is read piece by piece, so that a length of 400 GB allocates nothing. Bytes that are not a whole record
 are reported as damage, with their offset, and reading goes on after them, at the next gzip member or the next line that
-begins a record (`cleaners.crawl.framing`). Memory holds one record of at most `MAX_CONTENT` bytes.
+begins a record (`cleaners.crawl.framing`). A file that does not begin with a record is refused, and only gzip members
+are looked for in it: bytes of another format can hold lines that begin records. Memory holds one record of at most
+`MAX_CONTENT` bytes.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
-from fastwarc.stream_io import Lz4Reader, WarcReader, ZstdReader
 from isal import isal_zlib
 
+from cleaners.crawl import frames
 from cleaners.crawl.arc import ARC
 from cleaners.crawl.framing import WARC, Damaged, Format, Record, Stream
 from shards.storage import InputFile, open_input
+from shards.zstd import Pieces
 
 _PIECE = 64 << 10  # bytes of a gzip member that one read takes
 _CHUNK = 1 << 20
@@ -31,14 +34,12 @@ def read_records(file: InputFile, start: int, damaged: Damaged) -> Iterator[Reco
 
     `damaged` is called for each run of bytes that is not a whole record.
     """
-    with open_input(file) as stream:
-        magic = stream.read(4)
     form = _format(file)
-    if not magic:
+    if not file.num_bytes:
         damaged(0, "an empty file; fetch it again")
-    elif magic in _READERS:
+    elif _is_framed(file):
         with open_input(file) as stream:
-            yield from Stream(form, 0, _Frames(_READERS[magic](stream), file.num_bytes), damaged).records()
+            yield from Stream(form, 0, _Frames(stream, file.num_bytes), damaged).records()
     elif _is_gzip(file, form):
         yield from _gzip_records(file, form, start, damaged)
     else:
@@ -49,22 +50,29 @@ def read_records(file: InputFile, start: int, damaged: Damaged) -> Iterator[Reco
 def next_record(file: InputFile, offset: int) -> int | None:
     """The first offset, not before `offset`, at which a record or its gzip member begins; None if there is none."""
     form = _format(file)
+    if _is_framed(file):
+        return 0 if offset == 0 else None
     if _is_gzip(file, form):
         return next(_members(file, form, offset), None)
     return 0 if offset == 0 else next(_find(file, offset - 1, form.next, form.longest), None)
 
 
 def _format(file: InputFile) -> Format:
-    """The format by the first bytes; by the name where they do not begin a record."""
+    """The format by the first bytes of its content; by the name where they do not begin a record."""
     with open_input(file) as stream:
-        opening = stream.read(ARC.longest)
-    if opening.startswith(_GZIP):
-        with open_input(file) as stream:
-            opening = _Member(stream).read(ARC.longest)
+        opening = _opening(stream, file)
     for form in (WARC, ARC):
         if form.begins.match(opening.lstrip(b"\r\n")):
             return form
-    return ARC if file.name.removesuffix(".gz").endswith(".arc") else WARC
+    return ARC if re.search(r"\.arc(\.\w+)?$", file.name) else WARC
+
+
+def _opening(stream: BinaryIO, file: InputFile) -> bytes:
+    opening = stream.read(ARC.longest)
+    stream.seek(0)
+    if opening.startswith(_GZIP):
+        return _Member(stream).read(ARC.longest)
+    return _Frames(stream, file.num_bytes).read(ARC.longest) if frames.is_framed(stream) else opening
 
 
 def _gzip_records(file: InputFile, form: Format, start: int, damaged: Damaged) -> Iterator[Record]:
@@ -75,7 +83,7 @@ def _gzip_records(file: InputFile, form: Format, start: int, damaged: Damaged) -
             while rest:  # member after member
                 member = _Member(stream, rest)
                 yield from Stream(form, offset, member, damaged).records()
-                if member.error:
+                if not member.is_whole:
                     offset += 1
                     break
                 offset += member.num_bytes
@@ -129,6 +137,11 @@ class _Member:
         return b""
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it has been read to its end, without error."""
+        return bool(self._inflate.eof) and not self.error
+
+    @property
     def num_bytes(self) -> int:
         return self._num_taken - len(self._inflate.unused_data)
 
@@ -143,22 +156,21 @@ class _Frames:
 
     encloses = True
 
-    def __init__(self, reader: WarcReader, num_bytes: int) -> None:
-        self._reader, self.num_bytes = reader, num_bytes
+    def __init__(self, stream: BinaryIO, num_bytes: int) -> None:
+        self._content, self.num_bytes = Pieces(frames.inflate(stream)), num_bytes
         self.error = ""
 
     def read(self, size: int) -> bytes:
         try:
-            return bytes(self._reader.read(size))
-        except OSError as error:
-            self.error = f"compressed data that do not inflate ({error})"
+            return self._content.read(size)
+        except (OSError, EOFError) as error:
+            self.error = str(error)
             return b""
 
 
-_READERS: dict[bytes, Callable[[BinaryIO], WarcReader]] = {
-    b"\x28\xb5\x2f\xfd": ZstdReader,
-    b"\x04\x22\x4d\x18": Lz4Reader,
-}
+def _is_framed(file: InputFile) -> bool:
+    with open_input(file) as stream:
+        return frames.is_framed(stream)
 
 
 def _find(file: InputFile, offset: int, pattern: re.Pattern[bytes], longest: int) -> Iterator[int]:

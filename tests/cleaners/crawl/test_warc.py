@@ -1,6 +1,7 @@
 """Every record of every file is a row, counted by type, or reported as damage with its offset."""
 
 import gzip
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -227,7 +228,10 @@ def test_a_compressed_body_is_inflated_up_to_a_limit(tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("gzipped", [True, False])
 def test_mutated_files_never_crash_and_every_lost_record_is_reported(tmp_path: Path, gzipped: bool) -> None:
-    """Random bytes are flipped, removed or added. Unreadable bytes are reported; every untouched member is read."""
+    """Random bytes are flipped, removed or added. Unreadable bytes are reported; every untouched member is read.
+
+    A plain file that no longer begins with a record is refused.
+    """
     import random
 
     records = [plain_record(i, body=b"<p>" + bytes([97 + i]) * 400 + b"</p>") for i in range(12)]
@@ -251,6 +255,10 @@ def test_mutated_files_never_crash_and_every_lost_record_is_reported(tmp_path: P
         path.write_bytes(b"".join([*parts[:hit], bytes(part), *parts[hit + 1 :]]))
         rows, reader = read(path)
         urls = [row["url"] for row in rows]
+        if not gzipped and hit == 0 and part and not re.match(rb"WARC/1\.0\r?\n", part):
+            assert rows == []
+            assert [d.cause for d in reader.damage] == ["not a WARC file: it does not begin with a record"]
+            continue
         untouched = [f"https://a.example/{i}" for i in range(12) if i != hit]
         swallowed = set() if gzipped else {f"https://a.example/{hit + 1}"}  # a plain length may reach into the next
         assert set(untouched) - set(urls) <= swallowed, seed
