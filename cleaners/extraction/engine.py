@@ -21,10 +21,11 @@ from cleaners.extraction.features.page import containers_of, read_page
 from cleaners.extraction.features.template_counts import signatures_with_parents
 from cleaners.extraction.forest import predict
 from cleaners.extraction.html.tree import parse
-from cleaners.extraction.json_ld import article_body
+from cleaners.extraction.json_ld import ld_text, ld_values
 from cleaners.extraction.markdown import formatted_text
 from cleaners.extraction.model import Model, load_model, model_path
 from cleaners.extraction.page_metadata import PageMetadata, page_metadata
+from cleaners.extraction.page_state import state_text
 from cleaners.extraction.plain_text import max_plain_text_bytes, write_plain_text
 from shards.compiled import kernel
 
@@ -92,7 +93,8 @@ def _formatted(page: bytes, model: Model, options: Options) -> str:
 
 def _from_scripts(page: bytes) -> str:
     data = np.frombuffer(page, np.uint8)
-    return article_body(data, parse(data))
+    tree = parse(data)
+    return ld_text(ld_values(data, tree)) or state_text(data, tree)
 
 
 @kernel(nogil=True)

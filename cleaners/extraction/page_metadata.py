@@ -16,7 +16,8 @@ from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.nodes import FOREIGN, IN_TEMPLATE, Tree
 from cleaners.extraction.html.tags import TAGS
 from cleaners.extraction.html.text import max_text_bytes, write_text
-from cleaners.extraction.json_ld import ld_values, objects, types_of, unescape, value_of
+from cleaners.extraction.json_ld import ld_values, objects, types_of, value_of
+from cleaners.extraction.prose import unescape
 
 MAX_TITLE_CHARS = 1_000
 _MAX_AUTHOR_CHARS = 200
