@@ -1,21 +1,26 @@
 """Reads WARC, ARC and WET files as batches of rows, and accounts for every record.
 
-    file ──records──▶ response, resource, conversion, revisit ──▶ a row each
+    file ──records──▶ response, resource, revisit, conversion ──▶ a row each: a page, or of kind `wet` a text
                   ├─▶ request, metadata, warcinfo, …          ──▶ counted by type
                   └─▶ bytes that are not a whole record       ──▶ `Damage`: offset, cause; reading goes on after them
 
+A conversion record of plain text is a text. Any other (an image, a PDF, a rendered page) is a page, as a resource is.
+
 A unit ends at `UNIT_RECORDS` records or `UNIT_BYTES` of content. The next unit begins at the offset of the next record,
 so one huge WARC file is many units, and a rerun seeks.
+
+A file whose first document is not of its source's kind is read no further; where others follow that are not, they are
+counted.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from fastwarc.warc import WarcRecord
+from fastwarc.warc import HeaderMap, WarcRecord
 
+from cleaners.crawl import heads, media_type
 from cleaners.crawl.bodies import undo_encodings
 from cleaners.crawl.framing import Record
 from cleaners.crawl.records import read_records
@@ -28,13 +33,34 @@ from shards.storage import InputFile
 RECORD = pa.schema([pa.field("record_type", pa.string()), pa.field("refers_to", pa.string())])
 SCHEMA = pa.unify_schemas([ROWS, PAYLOAD, RECORD])
 
-_DOCUMENTS = ("response", "resource", "conversion", "revisit")
-_OTHERS = ("warcinfo", "request", "metadata", "continuation", "filedesc")
-_HTTP_END = re.compile(rb"\r?\n\r?\n")
+_PAGES = ("response", "resource", "revisit")
+_OTHERS = (*_PAGES, "conversion", "warcinfo", "request", "metadata", "continuation", "filedesc")
+_WRONG_KIND = {
+    "warc": 'holds texts (WET), and the source is of kind "warc"; set kind = "wet"',
+    "wet": 'holds pages (WARC), and the source is of kind "wet"; set kind = "warc" and add a stage of kind "extract"',
+}
+_WAT = "holds metadata (WAT) and no page; give the WARC or WET file of the same name"
+
+
+def is_document(record: Record, kind: str) -> bool:
+    """Whether the record is a row of a source of this kind, "warc" or "wet"."""
+    record_type = record.headers.get("warc-type", "").lower()
+    if record_type != "conversion":
+        return kind == "warc" and record_type in _PAGES
+    return kind == "warc" or _is_text(record)
+
+
+def _is_text(record: Record) -> bool:
+    """Whether a conversion record is plain text, as one without a media type is taken to be."""
+    return _media_type(record) in (None, "text/plain")
+
+
+def _media_type(record: Record) -> str | None:
+    return media_type.extract(record.headers.get("content-type", ""))[0]
 
 
 class WarcReader:
-    """One unit of a WARC or WET file, from the record at byte `start`.
+    """One unit of a WARC or WET file, from the record at byte `start`, of a source of kind "warc" or "wet".
 
     A file that is not compressed record by record cannot be entered in the middle. It is one unit, and its rows have
     the offset of their gzip member and length -1.
@@ -42,8 +68,8 @@ class WarcReader:
 
     schema = SCHEMA
 
-    def __init__(self, source: str, file: InputFile, start: int) -> None:
-        self._source, self._file, self._start = source, file, start
+    def __init__(self, source: str, file: InputFile, start: int, kind: str = "warc") -> None:
+        self._source, self._file, self._start, self._kind = source, file, start, kind
         self.next_start: int | None = None
         self.stats = Stats()
         self.damage: list[Damage] = []
@@ -63,33 +89,44 @@ class WarcReader:
     def rows(self) -> Iterator[dict[str, Any]]:
         """The unit's documents one by one, keyed by the names of `SCHEMA`."""
         records = num_bytes = 0
+        is_first, is_wat = self._start == 0, False
         for record in read_records(self._file, self._start, self._damaged):
             if record.opens_unit and (records >= UNIT_RECORDS or num_bytes >= UNIT_BYTES):
                 self.next_start = record.offset
                 break
             records += 1
             num_bytes += len(record.content)
-            kind = record.headers.get("warc-type", "").lower()
-            if kind in _DOCUMENTS:
-                yield self._row(record, kind)
+            record_type = record.headers.get("warc-type", "").lower()
+            is_text = record_type == "conversion" and _is_text(record)
+            if is_first and (is_text or record_type in _PAGES):
+                if is_text != (self._kind == "wet"):
+                    self._damaged(record.offset, _WRONG_KIND[self._kind])
+                    return
+                is_first = False
+            if is_document(record, self._kind):
+                yield self._row(record, record_type, is_text)
             else:
-                self.stats.add(f"records/{kind if kind in _OTHERS else 'unknown'}")
-        if self._start == records == 0 and not self.damage:
+                self.stats.add(f"records/{record_type if record_type in _OTHERS else 'unknown'}")
+                is_wat = is_wat or (record_type == "metadata" and _media_type(record) == "application/json")
+        if self.damage or not is_first or self.next_start is not None:
+            return
+        if is_wat:
+            self._damaged(0, _WAT)
+        elif records == 0:
             self._damaged(0, "not a WARC file: it holds no record")
 
-    def _row(self, record: Record, kind: str) -> dict[str, Any]:
+    def _row(self, record: Record, record_type: str, is_text: bool) -> dict[str, Any]:
         url = record.headers.get("warc-target-uri", "").removeprefix("<").removesuffix(">")
         date = record.headers.get("warc-date", "")
-        declared = record.headers.get("content-type", "")
-        content_type: str | None = declared.partition(";")[0].strip().lower() or None
-        status = charset = None
+        content_type, charset = media_type.extract(record.headers.get("content-type", ""))
+        status = None
         body: bytes | memoryview = record.content
         if content_type == "application/http":
-            content_type = record.headers.get("warc-identified-payload-type")
+            declared = record.headers.get("warc-identified-payload-type", "")
             http, body = self._http(record.content)
             if http is not None:
-                status, content_type, charset = http.http_headers.status_code, http.http_content_type, http.http_charset
-        is_text = kind == "conversion"
+                status, declared = http.status_code, ",".join(http.get_multiple("Content-Type"))
+            content_type, charset = media_type.extract(declared)
         return {
             "id": row_id(record.headers.get("warc-record-id", ""), url, date, body),
             "url": url,
@@ -103,27 +140,27 @@ class WarcReader:
             "http_status": status,
             "content_type": content_type,
             "http_charset": charset,
-            "record_type": kind,
-            "refers_to": _original(record.headers) if kind == "revisit" else None,
+            "record_type": record_type,
+            "refers_to": _original(record.headers) if record_type == "revisit" else None,
         }
 
-    def _http(self, content: bytes) -> tuple[WarcRecord | None, bytes | memoryview]:
-        """(parsed head of the HTTP message or None, its body without encodings)."""
-        if not content.startswith((b"HTTP", b"ICY ")):  # HTTP/0.9 has no head, radio stations say "ICY 200 OK"
+    def _http(self, content: bytes) -> tuple[HeaderMap | None, bytes | memoryview]:
+        """(fields of the head of the HTTP message, None where it has no head; its body without encodings)."""
+        head, end = heads.split(content)
+        if not head:
             return None, content
-        end = _HTTP_END.search(content)
-        head = content if end is None else content[: end.end()]
-        body: bytes | memoryview = memoryview(content)[len(head) :]  # a view: pages are large
+        body: bytes | memoryview = memoryview(content)[end:]  # a view: pages are large
         record = WarcRecord()
         record.is_http = True
         record.set_bytes_content(head)
         record.parse_http(auto_decode="none")
-        transfer, encoding = (record.http_headers.get(f"{kind}-Encoding") or "" for kind in ("Transfer", "Content"))
+        fields = record.http_headers
+        transfer, encoding = (fields.get(f"{kind}-Encoding") or "" for kind in ("Transfer", "Content"))
         if transfer or encoding:
             body, state = undo_encodings(bytes(body), transfer, encoding)
             if state != "whole":
                 self.stats.add("bodies/cut" if state == "cut" else "bodies/declared_encoding_untrue")
-        return record, body
+        return fields, body
 
     def _damaged(self, offset: int, cause: str) -> None:
         self.damage.append(Damage(self._file.name, offset, cause))

@@ -145,7 +145,7 @@ class _Rows:
 
 def _reader(task: UnitTask) -> Reader:
     if task.source.is_crawl:
-        return WarcReader(task.key.source, task.file, task.start)
+        return WarcReader(task.key.source, task.file, task.start, task.source.kind)
     return RowReader(task.source, task.key.source, task.file, task.start)
 
 

@@ -134,7 +134,9 @@ def _read(ledger: Ledger, number: int, facts: Facts) -> Batch:
     start: int = facts["warc_offset"]
     if not by_offset:  # the unit is read until the record comes
         start = read_manifest(ledger.run.path(ledger.run.manifest(key))).start
-    reader: Reader = WarcReader(key.source, file, start) if crawled else RowReader(source, key.source, file, start)
+    reader: Reader = (
+        WarcReader(key.source, file, start, source.kind) if crawled else RowReader(source, key.source, file, start)
+    )
     for batch in islice(reader, 1 if by_offset else None):
         row = pc.index(batch["id"], facts["id"]).as_py()
         if row >= 0:

@@ -275,6 +275,77 @@ def test_ids_come_from_the_record_id_or_else_from_what_is_stored(tmp_path: Path)
     assert all(len(str(row["id"])) == 32 for row in rows)
 
 
+def conversion(i: int, content_type: str = "text/plain", body: bytes = b"The text of a page.") -> bytes:
+    record = plain_record(i, body=body).replace(b"resource", b"conversion")
+    return record.replace(b"Content-Type: text/html", f"Content-Type: {content_type}".encode())
+
+
+def read_kind(path: Path, kind: str, *records: bytes) -> tuple[list[dict[str, object]], WarcReader]:
+    path.write_bytes(b"".join(records))
+    reader = WarcReader("web", InputFile(str(path), path.name, path.stat().st_size), 0, kind)
+    return [row for batch in reader for row in batch.to_pylist()], reader
+
+
+WARCINFO = plain_record(99).replace(b"resource", b"warcinfo")
+REQUEST = plain_record(98).replace(b"resource", b"request")
+WAT = (
+    plain_record(97, body=b'{"Container":{}}')
+    .replace(b"resource", b"metadata")
+    .replace(b"text/html", b"application/json")
+)
+ARC = b"http://a.example/ 1.2.3.4 20010101000000 text/html 4\n<p>x\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "records", "says"),
+    [
+        ("wet", [WARCINFO, REQUEST, plain_record(0), plain_record(1)], 'set kind = "warc"'),
+        ("wet", [plain_record(0).replace(b"resource", b"revisit")], 'set kind = "warc"'),
+        ("wet", [ARC], 'set kind = "warc"'),
+        ("wet", [WARCINFO, WAT, WAT], "holds metadata (WAT)"),
+        ("warc", [WARCINFO, WAT, WAT], "holds metadata (WAT)"),
+        ("warc", [WARCINFO, conversion(0), conversion(1)], 'set kind = "wet"'),
+        ("warc", [b'{"text": "WARC/1.0"}\n'], 'JSON lines, which have kind = "jsonl"'),
+        ("wet", [b'{"text": "WARC/1.0"}\n'], 'JSON lines, which have kind = "jsonl"'),
+    ],
+)
+def test_a_file_of_another_kind_is_read_no_further_and_named_in_one_line(
+    tmp_path: Path, kind: str, records: list[bytes], says: str
+) -> None:
+    rows, reader = read_kind(tmp_path / "a.warc", kind, *records)
+    assert rows == []
+    (damage,) = reader.damage
+    assert says in damage.cause
+
+
+def test_pages_among_texts_are_counted(tmp_path: Path) -> None:
+    rows, reader = read_kind(tmp_path / "a.wet", "wet", conversion(0), plain_record(1), conversion(2))
+    assert [row["url"] for row in rows] == ["https://a.example/0", "https://a.example/2"]
+    assert reader.damage == []
+    assert reader.stats.to_json() == {"records/resource": 1}
+
+
+def test_requests_and_metadata_alone_are_no_damage(tmp_path: Path) -> None:
+    rows, reader = read_kind(tmp_path / "a-meta.warc", "warc", WARCINFO, REQUEST)
+    assert (rows, reader.damage) == ([], [])
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "application/pdf", "text/html; charset=utf-8", "TEXT/HTML"])
+def test_a_conversion_record_that_is_no_plain_text_is_no_text(tmp_path: Path, content_type: str) -> None:
+    rows, reader = read_kind(tmp_path / "a.wet", "wet", conversion(0), conversion(1, content_type, b"\x89PNG"))
+    assert [row["text"] for row in rows] == ["The text of a page."]
+    assert reader.stats.to_json() == {"records/conversion": 1}
+    rows, _ = read_kind(tmp_path / "a.warc", "warc", plain_record(0), conversion(1, content_type, b"<p>x"))
+    assert [(row["text"], row["payload"]) for row in rows][1] == (None, b"<p>x")
+    assert rows[1]["content_type"] == content_type.partition(";")[0].lower()
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "Text/Plain; charset=utf-8", ""])
+def test_a_conversion_record_of_plain_text_is_a_text(tmp_path: Path, content_type: str) -> None:
+    rows, _ = read_kind(tmp_path / "a.wet", "wet", conversion(0, content_type))
+    assert [(row["text"], row["payload"]) for row in rows] == [("The text of a page.", None)]
+
+
 @pytest.mark.real
 def test_every_record_of_other_projects_files_is_accounted_for(real_data: Path) -> None:
     """170 files of other test suites: each record that warcio reads whole is read here, too, or reported as damage."""
