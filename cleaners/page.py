@@ -11,15 +11,23 @@ import pyarrow as pa
 
 from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
 
-# Media types that browsers render as HTML. A page declared as _UNDECLARED is HTML when its first bytes hold a tag of
-# HTML, and XML only when they hold an <html> element, since feeds use the names of HTML elements too.
+# Media types that browsers render as HTML. A page of another type is HTML where its type says nothing and its first bytes
+# hold a tag of HTML. XML is HTML only where they hold an <html> element, since feeds use the names of HTML elements too.
 _HTML = {"text/html", "application/xhtml+xml"}
 _XML = {"text/xml", "application/xml"}
-_UNDECLARED = {None, "", "text/plain", "application/octet-stream", "unknown/unknown"}
+# Types whose resources browsers sniff (https://mimesniff.spec.whatwg.org/#mime-type-sniffing-algorithm) …
+_UNKNOWN = {None, "", "unknown/unknown", "application/unknown", "*/*"}
+# … and those of servers that know no type. Browsers sniff neither for HTML, to protect from scripts that visitors have
+# uploaded; of a crawl, such pages are texts as others are.
+_DEFAULT = {"text/plain", "application/octet-stream"}
 _TAG = re.compile(
     rb"<(?:!doctype\s+html|html|head|body|title|meta|div|table|script|style|h[1-6]|p|a|br|b|ul|span)[\s>]", re.I
 )
+# The patterns of the standard that are not among the tags above (section 7.1).
+_OPENING = re.compile(rb"\s*<(?:!--|(?:iframe|font)[ >])", re.I)
+_BINARY = re.compile(rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]")  # section 3, "binary data byte"
 _ROOT = re.compile(rb"<html[\s>]", re.I)
+_BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _SNIFF_BYTES = 1024
 
 METRICS = ("is_revisit", "status", "is_html", "num_bytes")
@@ -28,6 +36,7 @@ METRICS = ("is_revisit", "status", "is_html", "num_bytes")
 class PageConfig(StageConfig):
     """Kind `page`. Rules on the HTTP status, the media type and the size of a payload."""
 
+    version: ClassVar[int] = 2
     stops: ClassVar[bool] = True
     reads_pages: ClassVar[bool] = True
 
@@ -81,8 +90,18 @@ class PageStage:
 def _is_html(payload: pa.Buffer, content_type: str | None) -> bool:
     if content_type in _HTML:
         return True
-    head = payload[:_SNIFF_BYTES].to_pybytes()
-    is_xml = content_type in _XML or head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<?xml")
-    if is_xml:
+    head = _ascii_compatible(payload[:_SNIFF_BYTES].to_pybytes())
+    if content_type in _XML or head.lstrip().startswith(b"<?xml"):
         return _ROOT.search(head) is not None
-    return content_type in _UNDECLARED and _TAG.search(head) is not None
+    if content_type in _UNKNOWN and _OPENING.match(head):
+        return True
+    if content_type not in _UNKNOWN | _DEFAULT or (tag := _TAG.search(head)) is None:
+        return False
+    return not head[: tag.start()].strip() or _BINARY.search(head) is None
+
+
+def _ascii_compatible(head: bytes) -> bytes:
+    """`head` without its byte-order mark, and without the zeros of UTF-16."""
+    mark = next((mark for mark in _BOMS if head.startswith(mark)), b"")
+    is_wide = len(mark) == 2 or head[:4].count(0) > 1
+    return head[len(mark) :].replace(b"\0", b"") if is_wide else head[len(mark) :]

@@ -10,7 +10,8 @@ Sniffing standard, "parsing a MIME type" (https://mimesniff.spec.whatwg.org/#par
 import re
 from functools import lru_cache
 
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+# A token of HTTP that begins as names of media types do (RFC 6838, section 4.2), so that */* and 'text/html' are none.
+_TOKEN = r"[0-9A-Za-z][!#$%&'*+\-.^_`|~0-9A-Za-z]*"
 _VALUE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)  # up to a comma that is not quoted
 _TYPE = re.compile(rf"[ \t\r\n]*({_TOKEN}/{_TOKEN})[ \t\r\n]*(?=;|$)")
 _PARAMETER = re.compile(r""";[ \t\r\n]*([^;="]*)(?:=(?:"((?:[^"\\]|\\.)*)"?|([^;]*)))?""")
@@ -28,7 +29,7 @@ def extract(header: str) -> tuple[str | None, str | None]:
     is_declared = False
     for value in _VALUE.findall(header):
         found = _TYPE.match(value)
-        if found is None or found[1] == "*/*":
+        if found is None:
             continue
         parameters = _PARAMETER.findall(value, found.end())
         labels = [(quoted or plain).strip() for name, quoted, plain in parameters if name.lower() == "charset"]

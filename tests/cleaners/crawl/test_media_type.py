@@ -45,6 +45,7 @@ from cleaners.crawl.media_type import extract
         ("text /html", None, None),
         ("text\\html", None, None),
         ('"text/html"', None, None),
+        ("'text/html; charset=gbk'", None, "gbk"),
         ("*/*", None, None),
         ("", None, None),
     ],
