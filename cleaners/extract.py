@@ -53,6 +53,7 @@ Row = dict[str, str | int | float | None]  # by column, without the stage's name
 class ExtractConfig(StageConfig):
     """Kind `extract`. Rows that bring their text (WET, shards, JSON lines) keep it."""
 
+    version: ClassVar[int] = 2
     stops: ClassVar[bool] = True
     reads_pages: ClassVar[bool] = True
     makes_text: ClassVar[bool] = True

@@ -25,7 +25,7 @@ from cleaners.extraction.json_ld import ld_text, ld_values
 from cleaners.extraction.markdown import formatted_text
 from cleaners.extraction.model import Model, load_model, model_path
 from cleaners.extraction.page_metadata import PageMetadata, page_metadata
-from cleaners.extraction.page_state import state_text
+from cleaners.extraction.page_state import state_of, state_text
 from cleaners.extraction.plain_text import max_plain_text_bytes, write_plain_text
 from shards.compiled import kernel
 
@@ -67,7 +67,7 @@ def extract(pages: Sequence[bytes], options: Options, model: Model | None = None
     for row, (page, begin, end) in enumerate(zip(pages, [0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
         num_blocks, chosen_words, words, f1 = counts[row].tolist()
         page_text, from_scripts = utf8[begin:end].decode(), False
-        if chosen_words < MIN_WORDS and len(body := _from_scripts(page)) > _TIMES_LONGER * len(page_text):
+        if chosen_words < MIN_WORDS and len(body := _from_scripts(page, model)) > _TIMES_LONGER * len(page_text):
             page_text, from_scripts = body, True
         elif options.markdown or options.links:
             page_text = _formatted(page, model, options)
@@ -91,10 +91,20 @@ def _formatted(page: bytes, model: Model, options: Options) -> str:
     return formatted_text(data, read, chosen, markdown=options.markdown, links=options.links)
 
 
-def _from_scripts(page: bytes) -> str:
+def _from_scripts(page: bytes, model: Model) -> str:
+    """The text in scripts: of JSON-LD, else of the state of programs."""
     data = np.frombuffer(page, np.uint8)
     tree = parse(data)
-    return ld_text(ld_values(data, tree)) or state_text(data, tree)
+    if text := ld_text(ld_values(data, tree)):
+        return text
+    values, html = state_of(data, tree)
+    rendered = _main_text(html.encode("utf-8", "replace"), model) if html else ""
+    return max(state_text(values), rendered, key=len)
+
+
+def _main_text(page: bytes, model: Model) -> str:
+    text, _, _ = extract_batch(np.frombuffer(page, np.uint8), np.array([0, len(page)]), model, False)
+    return str(text.tobytes(), "utf-8")
 
 
 @kernel(nogil=True)

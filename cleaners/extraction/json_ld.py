@@ -18,6 +18,7 @@ from cleaners.extraction.html.tags import SCRIPT
 from cleaners.extraction.prose import joined, plain_lines, unescape
 
 MAX_DEPTH = 60
+_LD_TYPES = {"application/ld+json"}
 _WRAPPING = re.compile(r"^(?:\s*(?:<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/|<!\[CDATA\[))+")
 _CONTROL = re.compile(r"[\x00-\x1f]+")
 _LATE_COMMA = re.compile(r",\s*(?=[\]}])")
@@ -30,14 +31,14 @@ _BODY_TYPES = {
 }
 
 
-def scripts(data: np.ndarray, tree: Tree, types: set[str]) -> Iterator[tuple[str, str]]:
-    """(type, content) of the scripts of these types ("" for scripts without a type), in the order of the page.
+def scripts(data: np.ndarray, tree: Tree, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+    """(type, content) of the scripts whose type is wanted ("" for scripts without one), in the order of the page.
 
-    Parameters of a type, as in "application/ld+json; charset=utf-8", are ignored.
+    Types are in lower case. Parameters, as in "application/ld+json; charset=utf-8", are ignored.
     """
     for node in np.flatnonzero(tree.nodes["tag"] == SCRIPT).tolist():
         kind = value_of(data, tree, node, attributes.TYPE).split(";")[0].strip().lower()
-        if kind in types and tree.nodes[node]["after"] > node + 1:
+        if tree.nodes[node]["after"] > node + 1 and is_wanted(kind):
             text = tree.nodes[node + 1]
             yield kind, data[text["start"] : text["end"]].tobytes().decode("utf-8", "replace")
 
@@ -92,7 +93,7 @@ def types_of(thing: dict[str, Any]) -> set[str]:
 
 
 def ld_values(data: np.ndarray, tree: Tree) -> list[Any]:
-    return [parse_json(text) for _, text in scripts(data, tree, {"application/ld+json"})]
+    return [parse_json(text) for _, text in scripts(data, tree, _LD_TYPES.__contains__)]
 
 
 def ld_objects(data: np.ndarray, tree: Tree) -> list[dict[str, Any]]:
