@@ -21,7 +21,7 @@ from cleaners.extraction.features.page import containers_of, read_page
 from cleaners.extraction.features.template_counts import signatures_with_parents
 from cleaners.extraction.forest import predict
 from cleaners.extraction.html.tree import parse
-from cleaners.extraction.json_ld import ld_text, ld_values
+from cleaners.extraction.json_ld import ld_text, ld_values, meta_text
 from cleaners.extraction.markdown import formatted_text
 from cleaners.extraction.model import Model, load_model, model_path
 from cleaners.extraction.page_metadata import PageMetadata, page_metadata
@@ -92,10 +92,10 @@ def _formatted(page: bytes, model: Model, options: Options) -> str:
 
 
 def _from_scripts(page: bytes, model: Model) -> str:
-    """The text in scripts: of JSON-LD, else of the state of programs."""
+    """The text in scripts: of JSON-LD or hidden microdata, else of the state of programs."""
     data = np.frombuffer(page, np.uint8)
     tree = parse(data)
-    if text := ld_text(ld_values(data, tree)):
+    if text := ld_text(ld_values(data, tree)) or meta_text(data, tree):
         return text
     values, html = state_of(data, tree)
     rendered = _main_text(html.encode("utf-8", "replace"), model) if html else ""

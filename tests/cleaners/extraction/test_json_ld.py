@@ -86,6 +86,102 @@ def test_answers_of_a_forum_are_part_of_its_text() -> None:
     assert body(ld({"@type": "QAPage", "text": "not this", "mainEntity": question})) == "Why?\nSo."
 
 
+def step(text: str, **more: Any) -> dict[str, Any]:
+    return {"@type": "HowToStep", "text": text, **more}
+
+
+BREAD = {"@type": "Recipe", "name": "Bread", "recipeIngredient": ["500 g flour", "10 g salt"]}
+BREAD_TEXT = "Bread\n500 g flour\n10 g salt\nMix.\nBake."
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        [step("Mix."), step("Bake.")],
+        [step("Mix.", name="Mix"), step("Bake.", name="Bake.")],
+        ["Mix.", "Bake."],
+        "Mix.\nBake.",
+        "<ol><li>Mix.</li><li>Bake.</li></ol>",
+        [[step("Mix.")], step("Bake.")],
+        {"@type": "ItemList", "itemListElement": [{"@type": "ListItem", "item": step("Mix.")}, step("Bake.")]},
+        [{"@type": "HowToSection", "itemListElement": [step("Mix."), {"itemListElement": [step("Bake.")]}]}],
+        [{"@type": "HowToStep", "itemListElement": [{"@type": "HowToTip", "text": t}]} for t in ("Mix.", "Bake.")],
+        [{"@type": "HowToStep", "name": "Mix."}, {"@type": "HowToStep", "description": "Bake."}],
+    ],
+)  # fmt: skip
+def test_a_recipe_is_its_ingredients_and_steps(instructions: Any) -> None:
+    recipe = BREAD | {"recipeInstructions": instructions}
+    for thing in (
+        recipe,
+        {"@graph": [{"@type": "WebPage", "name": "x"}, recipe]},
+        recipe | {"@type": ["Recipe", "Thing"]},
+    ):
+        assert body(ld(thing)) == BREAD_TEXT
+
+
+def test_a_recipe_has_its_description_if_that_is_a_sentence() -> None:
+    recipe = BREAD | {"recipeInstructions": "Mix.\nBake.", "description": "A loaf that keeps for a week."}
+    assert body(ld(recipe)) == BREAD_TEXT.replace("Bread", "Bread\nA loaf that keeps for a week.")
+    assert body(ld(recipe | {"description": "A loaf."})) == BREAD_TEXT
+    assert body(ld({"@type": "Recipe", "name": "Bread", "description": "A loaf."})) == "A loaf."
+
+
+def test_a_how_to_has_sections_with_names_and_what_it_takes() -> None:
+    section = {"@type": "HowToSection", "name": "Before", "itemListElement": [step("Stop the wheel.")]}
+    how_to = {
+        "@type": "HowTo",
+        "name": "Clean it",
+        "supply": {"name": "Water"},
+        "tool": ["A brush"],
+        "step": [section, step("Brush.")],
+    }
+    assert body(ld(how_to)) == "Clean it\nWater\nA brush\nBefore\nStop the wheel.\nBrush."
+    assert body(ld({"@type": "HowTo", "name": "Clean it"})) == ""
+
+
+@pytest.mark.parametrize(
+    "answer", [{"@type": "Answer", "text": "<p>At ten.</p>"}, {"text": "At ten."}, "At ten.", [{"text": "At ten."}]]
+)
+def test_answers_stand_after_their_questions(answer: Any) -> None:
+    questions = [{"@type": "Question", "name": name, "acceptedAnswer": answer} for name in ("When?", "And on Sunday?")]
+    for page in (
+        {"@type": "FAQPage", "mainEntity": questions},
+        {"@graph": [{"@type": "FAQPage", "mainEntity": questions}]},
+    ):
+        assert body(ld(page)) == "When?\nAt ten.\nAnd on Sunday?\nAt ten."
+
+
+def test_a_question_of_a_forum_has_title_text_and_all_answers() -> None:
+    question = {
+        "@type": "Question",
+        "name": "Why so loud?",
+        "text": "My mill is loud.",
+        "acceptedAnswer": {"@type": "Answer", "text": "Grease it.", "comment": {"@type": "Comment", "text": "Thanks."}},
+        "suggestedAnswer": [{"@type": "Answer", "text": "Buy another."}],
+    }
+    text = "Why so loud?\nMy mill is loud.\nGrease it.\nThanks.\nBuy another."
+    assert body(ld({"@type": "QAPage", "mainEntity": question})) == text
+
+
+def test_json_ld_may_be_escaped_and_its_type_misspelt() -> None:
+    article = ld({"@type": "Article", "articleBody": "One."})
+    assert (
+        body(
+            article.replace('{"', "{&quot;")
+            .replace('": "', "&quot;: &quot;")
+            .replace('", "', "&quot;, &quot;")
+            .replace('"}', "&quot;}")
+        )
+        == "One."
+    )
+    assert body(article.replace("ld+json", "json+ld")) == "One."
+
+
+def test_microdata_out_of_sight_is_read() -> None:
+    assert body("<meta itemprop=articleBody content='&lt;p&gt;One &amp;amp; two.'>") == "One & two."
+    assert body("<meta itemprop=recipeIngredient content=Flour><meta itemprop=name content=x>") == "Flour"
+
+
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.just("\ud800<p>x</p>\0")),
     lambda inner: st.one_of(
