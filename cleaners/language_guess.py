@@ -22,6 +22,7 @@ from pydantic import field_validator
 
 from cleaners.crawl.charset import decode
 from cleaners.language import LABEL, check_known, language_model_path, load_model, model_sha256
+from cleaners.language_line import lines_to_ask
 from cleaners.thresholds import Threshold
 from shards.compiled import kernel
 from shards.stage import Audit, Batch, Rule, Stage, StageConfig, with_columns
@@ -35,6 +36,7 @@ _LEAST_BYTES = 200  # of crude text that a guess needs
 class LanguageGuessConfig(StageConfig):
     """Kind `language_guess`, between `page` and `extract`."""
 
+    version: ClassVar[int] = 2  # 2: the model is asked of the line of `language_line`
     stops: ClassVar[bool] = True
     reads_pages: ClassVar[bool] = True
 
@@ -205,10 +207,11 @@ def _crude_texts(batch: Batch) -> Iterator[str]:
 
 
 def _wanted_scores(model: Any, wanted: set[str], texts: list[str]) -> list[float | None]:
-    scores: list[float | None] = [None] * len(texts)
-    rows = [i for i, text in enumerate(texts) if text]
+    lines = lines_to_ask(pa.array(texts, pa.large_string()))
+    scores: list[float | None] = [None] * len(lines)
+    rows = [i for i, line in enumerate(lines) if line]
     if rows:
-        for row, labels, values in zip(rows, *model.predict([texts[i] for i in rows], k=-1), strict=True):
+        for row, labels, values in zip(rows, *model.predict([lines[i] for i in rows], k=-1), strict=True):
             total = sum(float(score) for label, score in zip(labels, values, strict=True) if label in wanted)
             scores[row] = min(1.0, total)
     return scores

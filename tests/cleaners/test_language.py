@@ -12,6 +12,7 @@ from stage_cases import reasons_of, texts
 
 from cleaners import language
 from cleaners.language import LanguageConfig, fetch_language_model, load_model
+from cleaners.language_line import lines_to_ask
 from shards.errors import RunError, UserError
 
 pytestmark = pytest.mark.usefixtures("language_model")
@@ -26,7 +27,7 @@ def test_unwanted() -> None:
 
 
 def test_low_score(language_model: Path) -> None:
-    (_, score), *_ = language.predict(load_model(language_model), [ENGLISH])
+    (_, score), *_ = language.predict(load_model(language_model), lines_to_ask(texts(ENGLISH)["text"]))
     inside, outside = (LanguageConfig(name="language", min_score=threshold) for threshold in (score, score + 1e-9))
     rules = [next(rule for rule in config.rules() if rule.metric == "language_score") for config in (inside, outside)]
     assert rules[0].min_kept == score < rules[1].min_kept
@@ -44,6 +45,27 @@ def test_a_language_can_have_a_score_of_its_own() -> None:
     assert config.model_dump(mode="json")["min_scores"] == {"ru": 1.0}
 
 
+SENTENCES = {
+    "ru": "Мельница у реки построена в тот год, когда закончили мост, и мельник вёл записи о каждом мешке зерна.",
+    "de": "Die alte Mühle am Fluss wurde in dem Jahr gebaut, in dem die Brücke fertig war, sagte der Müller.",
+    "fr": "Le vieux moulin près de la rivière a été construit l'année où le pont fut achevé, dit le meunier.",
+    "es": "El viejo molino junto al río se construyó el año en que se terminó el puente, dijo el molinero.",
+    "el": "Ο παλιός μύλος δίπλα στο ποτάμι χτίστηκε τη χρονιά που τελείωσε η γέφυρα, είπε ο μυλωνάς.",
+    "tr": "Nehrin kıyısındaki eski değirmen, köprünün bitirildiği yıl yapıldı, dedi değirmenci.",
+    "uk": "Старий млин біля річки збудували того року, коли закінчили міст, сказав мірошник.",
+}
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_spaces_that_are_no_ascii_and_capitals_do_not_hide_a_language(language: str) -> None:
+    plain = SENTENCES[language]
+    forms = [plain.replace(" ", space) for space in ("\u00a0", "\u202f", "\u3000", "\u200b")]
+    forms += [plain.upper(), "\u00ad".join(plain), "\ufeff" + plain, "\u200b".join(plain)]
+    measured = LanguageConfig(name="language").build()(texts(plain, *forms)).to_pylist()
+    assert [row["language"] for row in measured] == [language] * 9
+    assert all(row["language_score"] > 0.5 for row in measured)
+
+
 def test_a_score_for_a_language_that_is_not_wanted_is_refused() -> None:
     with pytest.raises(UserError, match="ru must be named in `languages` too"):
         LanguageConfig.parse({"name": "language", "min_scores": {"ru": 0.9}}, "here")
@@ -56,13 +78,13 @@ def test_no_languages_means_all() -> None:
     assert [row["language.is_wanted"] for row in measured] == [1, 1]
 
 
-@pytest.mark.parametrize("text", [None, "", " \n\u3000"])
+@pytest.mark.parametrize("text", [None, "", " \n\u3000", "\u200f", "\ufeff\u00a0"])
 def test_a_blank_text_has_no_language_and_passes(text: str | None) -> None:
     row = LanguageConfig(name="language").build()(texts(ENGLISH, text)).to_pylist()[1]
     assert (row["language"], row["language_score"], row["language.is_wanted"]) == (None, None, None)
 
 
-@pytest.mark.parametrize("text", ["\x00", "😀", "\r", "a\x00b\nc", "\u200f"])
+@pytest.mark.parametrize("text", ["\x00", "😀", "\r", "a\x00b\nc", "\u200d"])
 def test_odd_texts_get_an_answer_with_a_score_up_to_one(text: str) -> None:
     if not text.isspace():
         row = LanguageConfig(name="language").build()(texts(text)).to_pylist()[0]
