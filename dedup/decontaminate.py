@@ -5,8 +5,9 @@
 
 13 words as in GPT-3 (arXiv 2005.14165, appendix C), which took the 5th percentile of an item's length between 8 and
 13. A shorter passage is searched for by all its words, if it has `min_words`; an item with no passage of `min_words`
-cannot be searched for and is counted. Case and punctuation are ignored. Chinese and Japanese words are a segmenter's:
-13 of them are as rare as in English, 13 characters are not.
+cannot be searched for and is counted. Case and punctuation are ignored, and normal forms are compared
+(`dedup.normal_form`). Chinese and Japanese words are a segmenter's: 13 of them are as rare as in English, 13
+characters are not.
 
 Words that all passages of a field begin or end with ("Question:") are a template, not part of any item, and left out.
 """
@@ -14,7 +15,7 @@ Words that all passages of a field begin or end with ("Question:") are a templat
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +46,8 @@ class DecontaminateConfig(StageConfig):
     Metrics: `hits`, the n-grams found; `items` ("arc:17") and, for each, the passage `found`; `spans` of all hits:
     start, end, start, end, ... in bytes of the text before any cut.
     """
+
+    version: ClassVar[int] = 2  # 2: normal forms are compared
 
     name: str = "decontaminate"
     sets: Sets  # { arc = "path" }: JSONL, CSV or Parquet files, their folder, or a glob

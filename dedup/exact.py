@@ -1,8 +1,8 @@
 """Exact duplicates: documents whose normalised texts have one xxh3-128 hash.
 
-`normalize = "case_and_space"` ignores case and differences in white space (runs are collapsed, ends stripped); `"none"`
-compares every byte. With 128 bits a trillion documents have one false pair in 10^14 runs. A document without text has
-no duplicates: other rules deal with empty documents.
+`normalize = "case_and_space"` compares normal forms (`dedup.normal_form`), and ignores case and differences in white
+space: runs are collapsed, ends stripped. `"none"` compares every byte. With 128 bits a trillion documents have one
+false pair in 10^14 runs. A document without text has no duplicates: other rules deal with empty documents.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ import xxhash
 from dedup.equal_keys import Fingerprint, remove_equal
 from dedup.index import Index
 from dedup.keep import KeepConfig
+from dedup.normal_form import VERSION, comparable
 from dedup.replay import recorded_groups, remove_equal_rows, remove_for_others
 from shards.exchange import Cost, ExchangeUnit, Executor
 from shards.replay import FinishedRun
@@ -28,7 +29,8 @@ Normalize = Literal["case_and_space", "none"]
 class ExactConfig(KeepConfig):
     """Kind `exact`."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3  # 3: normal forms are compared
+    normal_form: ClassVar[int] = VERSION
     reason: ClassVar[str] = "dedup.exact"
     removes_copies: ClassVar[bool] = True
 
@@ -74,11 +76,8 @@ class ExactConfig(KeepConfig):
         run.doubt(new, "uncompared")
 
 
-def normalized(text: str, normalize: Normalize) -> str:
-    """`text` as it is hashed."""
-    return " ".join(text.lower().split()) if normalize == "case_and_space" else text
-
-
 def _digests(batch: pa.RecordBatch, normalize: Normalize) -> pa.Array:
-    texts = (normalized(text or "", normalize) for text in batch["text"].to_pylist())
+    texts = batch["text"].to_pylist()
+    if normalize == "case_and_space":
+        texts = [" ".join((text or "").lower().split()) for text in comparable(batch["text"]).to_pylist()]
     return pa.array([xxhash.xxh3_128_digest(text.encode()) if text else None for text in texts], pa.binary(16))

@@ -12,7 +12,7 @@ that lose documents under new names, then the manifest that names these, and the
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from dedup.equal_keys import KEYED
 from dedup.files.documents import UnitFiles, format_ids, load_npy, npy_path, save_npy
 from dedup.lsh.signing import SIGNED
+from dedup.normal_form import VERSION as VERSION_OF_FORM
 from shards.atomic import write_json
 from shards.errors import RunError, UserError
 from shards.limits import raise_unless_damage
@@ -41,10 +42,11 @@ ENTRIES = pa.schema(
     ]
 )
 NAMED = pa.schema([ENTRIES.field(name) for name in ("id", "url", "run")])
+CODE = ("version", "normal_form")  # of SETTINGS: what the code decides, and no recipe
 # The settings on which the files of a kind depend.
 SETTINGS: dict[str, tuple[str, ...]] = {
-    "exact": ("version", "normalize"),
-    "minhash": ("version", "ngram", "unit", "segmented", "bands", "rows", "seed", "verify"),
+    "exact": ("version", "normal_form", "normalize"),
+    "minhash": ("version", "normal_form", "ngram", "unit", "segmented", "bands", "rows", "seed", "verify"),
     "url_dedup": ("version",),
 }
 
@@ -165,11 +167,24 @@ def _parts_of(folder: Path, kind: str, settings: dict[str, Any]) -> dict[Path, I
     there = next(iter(parts.values())).settings
     if kind not in there:
         raise UserError(f"{folder}: holds no documents of kind {kind}, but of {', '.join(sorted(there))}")
+    require_normal_form(folder, parts, [kind])
     if differing := differences({kind: there[kind]}, {kind: settings}):
         raise UserError(
             f"{folder}: was made with other settings: {differing}; set these in the recipe, or make another index"
         )
     return parts
+
+
+def require_normal_form(folder: Path, parts: Mapping[Path, IndexPart], kinds: Iterable[str]) -> None:
+    """UserError if the documents of one of `kinds` were hashed in another normal form than `dedup.normal_form`'s."""
+    hashed = [kind for kind in kinds if "normal_form" in SETTINGS[kind]]
+    found = {part.settings[kind].get("normal_form", 0) for part in parts.values() for kind in hashed}
+    if others := found - {VERSION_OF_FORM}:
+        runs = ", ".join(sorted({part.run for part in parts.values()}))
+        raise UserError(
+            f"{folder}: holds hashes of normal form {min(others)} of texts, and this version compares form "
+            f"{VERSION_OF_FORM}; delete the folder and run `gristmill index add {folder} RUN` again for {runs}"
+        )
 
 
 def _check_size(part: Path, name: str, num_bytes: int) -> None:

@@ -33,6 +33,7 @@ from dedup.lsh.shape import best_shape, s_curve
 from dedup.lsh.shape import refusal as shape_refusal
 from dedup.lsh.shingles import Unit
 from dedup.lsh.signing import SignedFiles, Signing, Verify, sign
+from dedup.normal_form import VERSION
 from dedup.replay import documents_of, ids_of, remove_for_others
 from shards.atomic import write_json
 from shards.errors import UserError
@@ -54,7 +55,8 @@ _EDGE_BYTES = 400  # of an edge and its two documents while representatives are 
 
 
 class MinHashConfig(KeepConfig):
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3  # 3: normal forms are compared
+    normal_form: ClassVar[int] = VERSION
     reason: ClassVar[str] = "dedup.near"
     removes_copies: ClassVar[bool] = True
     report_files: ClassVar[tuple[str, ...]] = (EDGES_FILE, ALARMS_FILE)

@@ -43,7 +43,7 @@ _EVENT_BYTES = 40  # of a SHARED while a block is decided
 class OverlapConfig(KeepConfig):
     """Kind `ngram_overlap`."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: normal forms are compared
     reason: ClassVar[str] = "dedup.overlap"
     removes_copies: ClassVar[bool] = True
 

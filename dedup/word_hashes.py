@@ -3,6 +3,7 @@
     "Don't stop: 编译器 FAST"   ─words▶       don | t | stop | 编 | 译 | 器 | fast
                                 segmented     don | t | stop | 编译器 | fast
 
+Texts are compared in their normal form (`dedup.normal_form`): soft hyphens and full-width letters make no other words.
 A word is a run of letters, marks and numbers in lower case; punctuation and symbols only separate words. Each ideograph
 is a word by itself, so Chinese and Japanese need no segmenter; `segmented` joins the ideographs that one takes for a
 word. (Windows have words of their own, `shards.words`, and hash their bytes with the same constants.)
@@ -21,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from dedup.normal_form import comparable
 from shards.compiled import kernel
 from shards.hash_table import first_slot, slot_of, table_size
 from shards.unicode import IDEOGRAPH, LETTER, MARK, NUMBER, classes, decode, lowercase, text_buffers
@@ -47,7 +49,7 @@ class HashedWords(NamedTuple):
 
 
 def hashed_words(text: pa.LargeStringArray, *, segmented: bool = False) -> HashedWords:
-    """The words of each row with their hashes and byte spans."""
+    """The words of each row, which is in its normal form, with their hashes and byte spans."""
     data, offsets = text_buffers(text)
     hashes, starts, ends = (np.empty(_room(offsets), dtype) for dtype in (np.uint64, np.int64, np.int64))
     begins = word_begins(text, segmented)
@@ -56,7 +58,8 @@ def hashed_words(text: pa.LargeStringArray, *, segmented: bool = False) -> Hashe
 
 
 def word_hashes(text: pa.LargeStringArray, *, segmented: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """(u64 hashes of all words of all rows, i64[rows + 1] where each row's begin): `hashed_words` without the spans."""
+    """(u64 hashes of all words of the rows' normal forms, i64[rows + 1] where each row's begin)."""
+    text = comparable(text)
     data, offsets = text_buffers(text)
     hashes, begins = np.empty(_room(offsets), np.uint64), word_begins(text, segmented)
     rows = _hash_rows(data, offsets, word_characters(), segmented, begins, hashes, None, None)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.evaluation.sets import EvaluationSet, Passage
+from dedup.normal_form import NormalForm, changed_rows, comparable
 from dedup.word_hashes import (
     hashed_words,
     mixed,
@@ -54,7 +55,7 @@ class EvaluationIndex:
         for set_ in sets:
             passages += (Passage(len(items) + p.item, f"{set_.name} {p.field}", p.text) for p in set_.passages)
             items += set_.items
-        texts = pa.array([passage.text for passage in passages], pa.large_string())
+        texts = comparable(pa.array([passage.text for passage in passages], pa.large_string()))
         words = hashed_words(texts, segmented=segmented)
         # If no passage has a word of two ideographs or more, pages need no segmenter either.
         segmented = segmented and len(words.hashes) < len(hashed_words(texts).hashes)
@@ -87,9 +88,28 @@ class EvaluationIndex:
         return np.unique(self.sizes)
 
     def find(self, text: pa.LargeStringArray) -> np.ndarray:
-        """i64[4, hits]: row, start and end in `text_buffers(text)`, number of the n-gram; sorted in that order."""
+        """i64[4, hits]: row, start and end in `text_buffers(text)`, number of the n-gram; sorted in that order.
+
+        Rows that are not in their normal form are searched in it. The others are searched as they are, since their
+        words are known to the cache of `words_of`.
+        """
         if not len(self.firsts):
             return np.zeros((4, 0), np.int64)
+        hits = self._search(text)
+        changed = changed_rows(text)
+        if not len(changed):
+            return hits
+        chosen = text.take(pa.array(changed))
+        form = NormalForm.of(chosen)
+        rows, starts, ends, grams = self._search(form.text)
+        starts, ends = form.sources(starts, ends)
+        moved = text_buffers(text)[1][changed[rows]] - text_buffers(chosen)[1][rows]
+        found = np.stack([changed[rows], starts + moved, ends + moved, grams])
+        hits = np.concatenate([hits[:, ~np.isin(hits[0], changed)], found], axis=1)
+        return hits[:, np.argsort(hits[0], kind="stable")]
+
+    def _search(self, text: pa.LargeStringArray) -> np.ndarray:
+        """The hits in texts that are taken as they are."""
         words = (word_characters(), self.segmented, word_begins(text, self.segmented))
         grams = (self.words, self.firsts, self.sizes, self.table, self.prefixes, self.distinct_sizes)
         hits: np.ndarray = _find(*text_buffers(text), *words, *grams)

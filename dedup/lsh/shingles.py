@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from dedup.normal_form import comparable
 from dedup.word_hashes import ALONE, START, STEP, mixed, power_of, rolled, word_characters, word_hashes
 from shards.compiled import kernel
 from shards.unicode import decode, text_buffers
@@ -35,7 +36,7 @@ def shingles_of(
     `segmented` joins the ideographs that a segmenter takes for one word; it has no effect on characters.
     """
     if unit == "characters":
-        return shingle_sets(*character_hashes(*text_buffers(text), word_characters()), n)
+        return shingle_sets(*character_hashes(*text_buffers(comparable(text)), word_characters()), n)
     return shingle_sets(*word_hashes(text, segmented=segmented), n)
 
 

@@ -24,6 +24,7 @@ from dedup.exact import ExactConfig
 from dedup.files.documents import UnitFiles, format_ids, load_npy, save_npy, unit_path
 from dedup.files.verdicts import NOT_HERE
 from dedup.index import (
+    CODE,
     ENTRIES,
     SETTINGS,
     IndexPart,
@@ -31,6 +32,7 @@ from dedup.index import (
     earlier_files,
     name_documents,
     read_parts,
+    require_normal_form,
     settings_of,
     write_part,
 )
@@ -74,6 +76,7 @@ def add(index: Path, run: Path, executor: Executor, recipe: str | None = None) -
     with locked(index, elsewhere="index"), executor:
         parts = read_parts(index) if any(index.glob("*/index.json")) else {}
         for path, part in parts.items():
+            require_normal_form(index, {path: part}, part.settings)
             if part.fingerprint == fingerprint:
                 return Added(path, part.num_documents, True, ())
             if differing := differences(part.settings, settings):
@@ -155,7 +158,7 @@ def _sign_shard(unit: ExchangeUnit, *, folder: Path, run: str, settings: dict[st
 
 def _sign(unit: ExchangeUnit, folder: Path, kind: str, settings: dict[str, Any]) -> None:
     """The files that a stage of `kind` with these `settings` compares."""
-    settings = {name: value for name, value in settings.items() if name != "version"}
+    settings = {name: value for name, value in settings.items() if name not in CODE}
     if kind == "minhash":
         sign(unit, folder=folder, signing=Signing(**settings, keep=_FIRST))
         return

@@ -14,6 +14,7 @@ from dedup.files.documents import format_ids, load_npy, npy_path
 from dedup.index import earlier_files, read_parts
 from dedup.lsh.signatures import permutations
 from dedup.lsh.signing import SIGNED
+from dedup.normal_form import normal_form
 from dedup.word_hashes import ALONE, BASE, MIX, START, STEP
 from shards.unicode import IDEOGRAPH, LETTER, MARK, NUMBER, classes, lowercase
 from shards.words import words_of
@@ -47,7 +48,7 @@ def plain_word_spans(text: str, *, segmented: bool = False) -> list[tuple[str, i
 
 
 def plain_words(text: str, *, segmented: bool = False) -> list[str]:
-    return [word for word, _, _ in plain_word_spans(text, segmented=segmented)]
+    return [word for word, _, _ in plain_word_spans(normal_form(text), segmented=segmented)]
 
 
 def plain_word_hash(word: str) -> int:

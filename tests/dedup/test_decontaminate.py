@@ -5,6 +5,7 @@ import gzip
 import json
 import random
 import tarfile
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,6 +105,25 @@ def test_case_and_punctuation_do_not_hide_an_item(questions: Path) -> None:
     start = len("Ein Satz davor: «".encode())
     assert row["spans"] == [start, start + len(pasted.encode()) - 1]
     assert row["found"] == [pasted[:-1]]
+
+
+@pytest.mark.parametrize("hide", ["\u00ad", "\u200b", "\u2060", "\ufe0f"])
+def test_characters_that_nobody_sees_do_not_hide_an_item(questions: Path, hide: str) -> None:
+    pasted = hide.join(QUESTION)
+    text = f"Ein Satz davor: « {hide}{pasted} » und danach é, e\u0301."
+    (plain, row) = measure(config({"arc": questions}, action="cut"), [QUESTION, text])
+    assert (row["hits"], row["items"]) == (plain["hits"], ["arc:0"])
+    assert row["text"] == f"Ein Satz davor: « {hide}? » und danach é, e\u0301."
+
+
+def test_an_item_in_other_code_points_is_found_where_it_stands(tmp_path: Path) -> None:
+    item = "Élève à l'école où l'été dernier nous avons appris à compter les sacs de blé"
+    path = write_set(tmp_path / "q.jsonl", [{"q": unicodedata.normalize("NFD", item)}])
+    wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in item)
+    texts = [f"前，{form}。后" for form in (item, unicodedata.normalize("NFD", item), wide)]
+    rows = measure(config({"q": path}, action="cut"), ["nothing here", *texts, "nor here"])
+    assert [row["items"] for row in rows] == [[], ["q:0"], ["q:0"], ["q:0"], []]
+    assert [row["text"] for row in rows[1:4]] == ["前，。后"] * 3
 
 
 def test_one_word_less_than_an_ngram_is_not_a_hit(questions: Path) -> None:

@@ -20,3 +20,11 @@ def test_equal_texts_differ_at_most_in_case_and_white_space(make_units: Make, re
     fates = resolve(ExactConfig(name="exact", normalize="none"), make_units(rows, 5, "bytes"), "bytes")
     (twin,) = {make_id(1), make_id("again")} - set(fates)
     assert set(fates.values()) == {(twin, 1.0)}
+
+
+def test_equal_texts_may_differ_in_what_nobody_sees(make_units: Make, resolve: Resolve) -> None:
+    texts = ["Der Café a", "De\u00adr Cafe\u0301\u200b a", "Ｄer café a\ufeff", "Der Café, a", "Der Café， a"]
+    rows = [make_row(k, text) for k, text in enumerate(texts)]
+    fates = resolve(ExactConfig(name="exact"), make_units(rows, 5), "folded")
+    assert set(fates) | {twin for twin, _ in fates.values()} == {make_id(k) for k in range(3)}
+    assert resolve(ExactConfig(name="exact", normalize="none"), make_units(rows, 5, "bytes"), "bytes") == {}

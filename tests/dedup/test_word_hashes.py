@@ -27,11 +27,12 @@ def test_words_spans_and_ngrams_are_those_of_plain_python(texts: list[str], segm
     offsets = np.frombuffer(array.buffers()[1], np.int64)[1:]
     spans = [(offsets[r] + start, offsets[r] + end) for r, row in enumerate(wanted) for _, start, end in row]
     assert list(zip(words.starts, words.ends, strict=True)) == spans
-    hashes = [[plain_word_hash(word) for word, _, _ in row] for row in wanted]
-    assert rows_of(words.hashes, words.rows) == hashes
-    assert rows_of(*word_hashes(array, segmented=segmented)) == hashes
+    assert rows_of(words.hashes, words.rows) == [[plain_word_hash(word) for word, _, _ in row] for row in wanted]
+    hashes, starts = word_hashes(array, segmented=segmented)
+    plain_hashes = [[plain_word_hash(word) for word in plain_words(text, segmented=segmented)] for text in texts]
+    assert rows_of(hashes, starts) == plain_hashes
     if not segmented:
-        rows = rows_of(*distinct_ngrams(words.hashes, words.rows, n))
+        rows = rows_of(*distinct_ngrams(hashes, starts, n))
         plain = [{plain_ngram_hash([plain_word_hash(w) for w in gram]) for gram in plain_ngrams(t, n)} for t in texts]
         assert [set(row) for row in rows] == plain
         assert [len(row) for row in rows] == [len(row) for row in plain]

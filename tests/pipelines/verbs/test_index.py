@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -137,6 +138,24 @@ def test_adding_a_run_twice_changes_nothing_and_another_recipe_is_refused(made: 
         make_run(tmp_path / "refused", dumps()[0], ["minhash.seed=7", *with_index(made / "index")])
     with pytest.raises(UserError, match="no index"):
         make_run(tmp_path / "refused", dumps()[0], with_index(tmp_path / "none"))
+
+
+def test_an_index_of_another_normal_form_is_refused_with_its_remedy(made: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(made / "index", index)
+    for path in index.glob("*/index.json"):
+        part = json.loads(path.read_bytes())
+        for kind in ("exact", "minhash"):
+            part["settings"][kind].pop("normal_form")
+        path.write_text(json.dumps(part))
+    refusal = "index: holds hashes of normal form 0 of texts.* form 1; delete the folder and run `gristmill index add "
+    with pytest.raises(UserError, match=refusal):
+        make_run(tmp_path / "refused", dumps()[1], with_index(index))
+    with pytest.raises(UserError, match=refusal):
+        add(index, made / "one", InProcess())
+    with pytest.raises(UserError, match=refusal):
+        list(query(index, [], ["https://a.example/9"], InProcess(), 0.75))
+    assert remove_from_index(index, Requests(domains=("a.example",)))  # a removal is never refused
 
 
 def test_an_index_that_grew_makes_another_run_and_its_path_does_not(made: Path, tmp_path: Path) -> None:
