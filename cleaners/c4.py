@@ -6,20 +6,29 @@ for "lorem ipsum" or a curly bracket in a line that is kept, for a bad word, and
 
 The defaults are the numbers of the authors' code (TFDS), which DCLM has too. datatrove has min_words_per_line = 3,
 min_sentences = 5 and ' among the line ends. Sentences are those of `kernels.sentences`; theirs are punkt's.
+
+C4's line ends are English. By default lines of rows in other languages may also end in the sentence ends of any script,
+and in a closing quotation mark: with C4's alone 97 % of 249 Chinese pages have too few sentences, which end in "。".
 """
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import field_validator
 
+from cleaners.assets.languages import ENGLISH_CODES
 from cleaners.assets.wordlist import WordFinder, entries
-from cleaners.thresholds import Threshold, ThresholdConfig, with_metrics
+from cleaners.thresholds import BY_LANGUAGE, Threshold, ThresholdConfig, or_by_language, with_metrics
 from shards.compiled import kernel
 from shards.spans import SPAN_LISTS, Spans, add_span, as_lists, compose, cut
 from shards.stage import Batch, Stage, with_columns
+
+ENGLISH_LINE_ENDS = '.!?"'
+_CLOSING_QUOTES = '"”»」』›’'
+LineEnds: TypeAlias = Annotated[str | None, or_by_language(Threshold[str])]
 
 
 class C4Config(ThresholdConfig):
@@ -29,9 +38,9 @@ class C4Config(ThresholdConfig):
     `compat`, where a line end may become another character.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
-    line_ends: Threshold[str] = '.!?"'  # characters; when off, a line may end in any
+    line_ends: LineEnds = BY_LANGUAGE  # characters; ENGLISH_LINE_ENDS in English; when off, a line may end in any
     min_words_per_line: int = 5
     max_word_chars: int = 1000  # a line with a longer word is removed
     # A line that holds one of these, in any case, is removed.
@@ -90,10 +99,13 @@ class C4Config(ThresholdConfig):
         from cleaners.datatrove.c4 import keep_sentences
         from cleaners.kernels import lines
         from cleaners.kernels.phrases import PhraseFinder
+        from cleaners.kernels.sentences import SENTENCE_ENDS
         from shards.unicode import text_buffers
         from shards.words import words_of
 
-        line_ends = None if self.line_ends is None else lines.code_points(self.line_ends)
+        english = ENGLISH_LINE_ENDS if self.line_ends == BY_LANGUAGE else self.line_ends
+        line_ends = None if english is None else lines.code_points(english)
+        other_line_ends = lines.code_points(SENTENCE_ENDS + _CLOSING_QUOTES)
         phrases = PhraseFinder(("lorem ipsum",), self.line_phrases, ("{",))
         bad_words = None if self.bad_words is None else WordFinder(entries(self.bad_words))
 
@@ -108,7 +120,10 @@ class C4Config(ThresholdConfig):
             is_kept = table[lines.WORDS] >= self.min_words_per_line
             is_kept &= table[lines.LONGEST_WORD] <= self.max_word_chars
             if line_ends is not None:
-                is_kept &= np.isin(table[lines.LAST], line_ends) & (table[lines.ENDS_IN_DOTS] == 0)
+                is_sentence = np.isin(table[lines.LAST], line_ends)
+                if self.line_ends == BY_LANGUAGE and (foreign := _foreign(batch)).any():
+                    is_sentence |= foreign[rows] & np.isin(table[lines.LAST], other_line_ends)
+                is_kept &= is_sentence & (table[lines.ENDS_IN_DOTS] == 0)
             groups = phrases.find(data, starts, ends, is_kept)
             # The order is that of the published code: a line that a phrase removes has no curly bracket to count.
             lorem_ipsum = groups & 1 > 0
@@ -140,7 +155,7 @@ class C4Config(ThresholdConfig):
         def keep_lines_as_datatrove(batch: Batch) -> Batch:
             kept, metrics = keep_sentences(
                 batch["text"].to_pylist(),
-                line_ends=self.line_ends,
+                line_ends=english,
                 min_words_per_line=self.min_words_per_line,
                 max_word_chars=self.max_word_chars,
                 line_phrases=self.line_phrases,
@@ -153,6 +168,15 @@ class C4Config(ThresholdConfig):
             return with_columns(measured, {f"{self.name}.cut_spans": spans, "text": edited})
 
         return keep_lines_as_datatrove if self.compat else keep_lines
+
+
+def _foreign(batch: Batch) -> np.ndarray:
+    """bool[rows]: rows that are known to be in another language than English."""
+    if "language" not in batch.schema.names:
+        return np.zeros(batch.num_rows, np.bool_)
+    is_english = pc.is_in(batch["language"], value_set=pa.array([*ENGLISH_CODES, None], pa.string()))
+    foreign: np.ndarray = pc.invert(is_english).to_numpy(zero_copy_only=False)
+    return foreign
 
 
 def _count(bad_words: WordFinder | None, text: pa.Array) -> np.ndarray:

@@ -63,7 +63,8 @@ def decide(batch: Batch, rules: Sequence[Rule], stats: Stats) -> Batch:
     """`batch` with `drop_reasons` set for rows that had none and fail; a null metric was not measured and passes."""
     if not rules or not batch.num_rows:
         return batch
-    fails = [(rule.reason, failing(metric_of(rule, batch.__getitem__), rule)) for rule in rules]
+    languages = languages_of(batch.schema.names, batch.__getitem__)
+    fails = [(rule.reason, failing(metric_of(rule, batch.__getitem__), rule, languages)) for rule in rules]
     for reason, mask in fails:
         stats.add(f"failed/{reason}", int(mask.sum()))
     newly = np.logical_or.reduce([mask for _, mask in fails]) & _live(batch).to_numpy(zero_copy_only=False)
@@ -97,15 +98,41 @@ def metric_of(rule: Rule, column: Callable[[str], pa.Array]) -> pa.Array:
     return pc.if_else(pc.equal(column("language"), rule.language), metric, pa.scalar(None, metric.type))
 
 
-def failing(metric: pa.Array, rule: Rule) -> np.ndarray:
-    """bool[rows]: True for a metric outside [min_kept, max_kept]."""
-    fails = np.zeros(len(metric), np.bool_)
-    for threshold, outside in ((rule.min_kept, pc.less), (rule.max_kept, pc.greater)):
-        if threshold is not None:
-            # A threshold of the metric's own type: int64 against float64 would round counts above 2**53.
-            mask = pc.fill_null(outside(metric, pa.scalar(threshold, metric.type, from_pandas=False)), False)
-            fails |= mask.to_numpy(zero_copy_only=False)
+def languages_of(names: Sequence[str], column: Callable[[str], pa.Array]) -> pa.Array | None:
+    """The language of each row, from columns of these names; None where no stage and no source gives it."""
+    return column("language") if "language" in names else None
+
+
+def failing(metric: pa.Array, rule: Rule, languages: pa.Array | None = None) -> np.ndarray:
+    """bool[rows]: True for a metric outside the limits of its row, whose language is that of `languages`."""
+    below, above = outside(metric, rule, languages)
+    fails: np.ndarray = below | above
     return fails
+
+
+def outside(metric: pa.Array, rule: Rule, languages: pa.Array | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(bool[rows]: below the smallest value kept, bool[rows]: above the largest)."""
+    below, above = (
+        np.zeros(len(metric), np.bool_)
+        if limit is None
+        else pc.fill_null(compare(metric, limit), False).to_numpy(zero_copy_only=False)
+        for limit, compare in zip(_limits(metric, rule, languages), (pc.less, pc.greater), strict=True)
+    )
+    return below, above
+
+
+def _limits(metric: pa.Array, rule: Rule, languages: pa.Array | None) -> list[pa.Scalar | pa.Array | None]:
+    """The smallest and the largest value kept, for all rows or for each; None and null where there is no limit.
+
+    They are of the metric's own type: int64 against float64 would round counts above 2**53.
+    """
+    if languages is None or not rule.by_language:
+        own = (rule.min_kept, rule.max_kept)
+        return [None if limit is None else pa.scalar(limit, metric.type, from_pandas=False) for limit in own]
+    coded = languages.dictionary_encode()
+    of_rows = pc.fill_null(coded.indices, len(coded.dictionary))
+    of_languages = zip(*map(rule.limits, [*coded.dictionary.to_pylist(), None]), strict=True)
+    return [pa.array(limits, metric.type, from_pandas=False).take(of_rows) for limits in of_languages]
 
 
 def split(batch: Batch) -> tuple[Batch, Batch]:

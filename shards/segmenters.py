@@ -28,16 +28,23 @@ MAX_WORD_CHARS = 32  # a longer "word" (a line of unknown kana) stays single cha
 _SUDACHI_BYTES = 49_149  # Sudachi refuses a longer input
 
 
-def joined(data: np.ndarray, words: Words) -> Words:
-    """`words` with neighbouring ideographs joined where the segmenter of their text sees no boundary between them."""
-    runs, offsets, ideographs, kana = _runs(data, words.rows, words.starts, words.ends, classes())
+# Codes, of lid.176 and of FineWeb2, of languages whose words a segmenter cuts: Japanese, Wu, Cantonese and Chinese.
+SEGMENTED = frozenset({"ja", "wuu", "yue", "zh", "jpn_Jpan", "wuu_Hani", "yue_Hani", "cmn_Hani"})
+
+
+def joined(data: np.ndarray, words: Words, chosen: np.ndarray) -> Words:
+    """`words` with neighbouring ideographs joined where the segmenter of their text sees no boundary between them.
+
+    The words of rows that bool[rows] `chosen` leaves out stay as they are.
+    """
+    runs, offsets, ideographs, kana = _runs(data, words.rows, words.starts, words.ends, classes(), chosen)
     if not len(runs):
         return words
     begins = [np.zeros(0, np.bool_)]
     for row in np.flatnonzero(ideographs):
         text = runs[offsets[row] : offsets[row + 1]].tobytes().decode()
         begins.append(_begins(np.array(cutter(ideographs[row], kana[row])(text), np.int64), len(text)))
-    return Words(*_join(data, words.rows, words.starts, words.ends, classes(), np.concatenate(begins)))
+    return Words(*_join(data, words.rows, words.starts, words.ends, classes(), chosen, np.concatenate(begins)))
 
 
 def cutter(ideographs: int, kana: int) -> Callable[[str], list[int]]:
@@ -101,8 +108,11 @@ def _parts(text: str) -> Iterator[str]:
 
 
 @kernel
-def _runs(data, rows, starts, ends, classes):
-    """(bytes of all runs of ideographs, each with a newline after it; by row: their offsets, ideographs, kana)."""
+def _runs(data, rows, starts, ends, classes, chosen):
+    """(bytes of all runs of ideographs, each with a newline after it; by row: their offsets, ideographs, kana).
+
+    Only the `chosen` rows are looked at.
+    """
     room = np.int64(0)
     for w in range(len(starts)):
         if _is_ideograph(data, starts[w], classes):
@@ -116,7 +126,7 @@ def _runs(data, rows, starts, ends, classes):
     n = np.int64(0)
     for row in range(len(rows) - 1):
         run_end = np.int64(-1)  # of the open run; -1: there is none
-        for w in range(rows[row], rows[row + 1]):
+        for w in range(rows[row], rows[row + 1] if chosen[row] else rows[row]):
             if not _is_ideograph(data, starts[w], classes):
                 continue
             if run_end >= 0 and run_end != starts[w]:
@@ -136,7 +146,7 @@ def _runs(data, rows, starts, ends, classes):
 
 
 @kernel
-def _join(data, rows, starts, ends, classes, begins):
+def _join(data, rows, starts, ends, classes, chosen, begins):
     """(rows, starts, ends) of the joined words; `begins` says for each character of all runs whether a word begins."""
     out_rows, out_starts, out_ends = np.zeros_like(rows), np.empty_like(starts), np.empty_like(ends)
     n = 0
@@ -144,7 +154,7 @@ def _join(data, rows, starts, ends, classes, begins):
     for row in range(len(rows) - 1):
         run_end = np.int64(-1)
         for w in range(rows[row], rows[row + 1]):
-            if not _is_ideograph(data, starts[w], classes):
+            if not (chosen[row] and _is_ideograph(data, starts[w], classes)):
                 out_starts[n], out_ends[n] = starts[w], ends[w]
                 n += 1
                 continue

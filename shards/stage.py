@@ -10,8 +10,8 @@ place that removes rows. Metrics are kept in the ledger, so the same rules can b
 stage that does nothing special. A new kind is one file with a config class, and one line in `pipelines.recipe.KINDS`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
@@ -22,6 +22,9 @@ from shards.config import Config
 
 Batch: TypeAlias = pa.RecordBatch
 Column: TypeAlias = Callable[[str], pa.Array]  # gives a column of the ledger by its name
+Limits: TypeAlias = tuple[float | None, float | None]  # the smallest and the largest value that is kept; None: no limit
+
+OTHER_LANGUAGES = "*"  # in limits by language: those that are not named
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,22 @@ class Rule:
     min_kept: float | None = None
     max_kept: float | None = None
     language: str | None = None  # rows in other languages pass; None: the rule applies to all rows
+    # Limits of rows in some languages, in place of [min_kept, max_kept], which rows without a language keep.
+    by_language: Mapping[str, Limits] = field(default_factory=dict)
+
+    def limits(self, language: str | None) -> Limits:
+        """The limits of rows in `language`, of rows without one if it is None."""
+        own = (self.min_kept, self.max_kept)
+        if language is None or not self.by_language:
+            return own
+        return self.by_language.get(language, self.by_language.get(OTHER_LANGUAGES, own))
+
+    def within(self, languages: Iterable[str | None]) -> Self:
+        """The rule with the loosest limits of these languages, for all rows; its own where there are none."""
+        lows, highs = zip(*(self.limits(language) for language in {*languages} or {None}), strict=True)
+        low = None if None in lows else min(lows)
+        high = None if None in highs else max(highs)
+        return replace(self, min_kept=low, max_kept=high, by_language={})
 
 
 class Stage(Protocol):

@@ -36,24 +36,34 @@ class Words:
 
 # The last text of each mode with its words: neighbouring stages measure the same text. An array cannot change, so its
 # identity is a sufficient key; and while the array is held here, no other one can have its memory.
-_last: dict[bool, tuple[pa.Array, Words]] = {}
+_last: dict[str, tuple[pa.Array, bytes, Words]] = {}
 
 
-def words_of(text: pa.Array, *, segmented: bool = False) -> Words:
-    """The words of a large_string array; null rows have none. The words of the last text of each mode are cached."""
-    cached = _last.get(segmented)
-    if cached is not None and identity(cached[0]) == identity(text):
-        return cached[1]
+def words_of(text: pa.Array, *, segmented: bool | np.ndarray = False) -> Words:
+    """The words of a large_string array; null rows have none. The words of the last text of each mode are cached.
+
+    `segmented` may be bool[rows], where only some rows are cut by a segmenter.
+    """
+    if not np.any(segmented):
+        mode, rows = "plain", b""
+    elif np.all(segmented):
+        mode, rows = "segmented", b""
+    else:
+        mode, rows = "mixed", np.asarray(segmented).tobytes()
+    if mode in _last:
+        last, last_rows, words = _last[mode]
+        if identity(last) == identity(text) and last_rows == rows:
+            return words
     data, offsets = text_buffers(text)
-    if segmented:
+    if mode == "plain":
+        words = _split(data, offsets)
+    else:
         from shards.segmenters import joined
 
-        words = joined(data, words_of(text))
-    else:
-        words = _split(data, offsets)
+        words = joined(data, words_of(text), np.array(np.broadcast_to(segmented, len(text))))
     for part in (words.rows, words.starts, words.ends):
         part.flags.writeable = False
-    _last[segmented] = (text, words)
+    _last[mode] = (text, rows, words)
     return words
 
 

@@ -3,6 +3,9 @@
 Words are those of `shards.words`. Characters are code points of words. A line ends at a newline and holds a word.
 """
 
+from collections.abc import Sequence
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 
@@ -31,15 +34,14 @@ COUNTS = np.dtype(
 
 
 @kernel
-def document_counts(data, rows, starts, ends, classes, lowercase, stop_words, stop_offsets):
+def document_counts(data, rows, starts, ends, classes, lowercase, stop_words, stop_offsets, firsts, lasts):
     """COUNTS[texts] of the texts in `data` with the words `rows`, `starts`, `ends` of `shards.words.Words`.
 
-    `stop_words` and `stop_offsets` come from `hash_stop_words`.
+    `stop_words`, `stop_offsets`, `firsts` and `lasts` come from `stop_word_sets`.
     """
     counts = np.zeros(len(rows) - 1, COUNTS)
     cores = np.empty(len(starts), np.uint64)
-    num_stop_words = len(stop_offsets) - 1
-    met = np.empty(num_stop_words, np.bool_)
+    met = np.empty(len(stop_offsets) - 1, np.bool_)
 
     for row in range(len(rows) - 1):
         first, end = rows[row], rows[row + 1]
@@ -71,16 +73,16 @@ def document_counts(data, rows, starts, ends, classes, lowercase, stop_words, st
             count.ellipsis_lines += ends_line and _ends_in_ellipsis(data, starts[w], ends[w])
             cores[w] = core_hash(data, starts[w], ends[w], classes, lowercase)
 
-        met[:] = False
+        met[firsts[row] : lasts[row]] = False
         for w in range(first, end):
-            for s in range(num_stop_words):
+            for s in range(firsts[row], lasts[row]):
                 a, b = stop_offsets[s], stop_offsets[s + 1]
                 if cores[w] == stop_words[a] and w + b - a <= end:
                     same = True
                     for k in range(1, b - a):
                         same &= cores[w + k] == stop_words[a + k]
                     met[s] |= same
-        count.stop_words += met.sum()
+        count.stop_words += met[firsts[row] : lasts[row]].sum()
     return counts
 
 
@@ -109,6 +111,21 @@ def core_hash(data, start, end, classes, lowercase):
     return core_end if started else whole
 
 
+def stop_word_sets(
+    sets: Sequence[tuple[tuple[str, ...], bool]], rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(core hashes, offsets, first stop word of each row, the one after its last); row i has those of sets[rows[i]].
+
+    A set is (stop words, whether they are cut by a segmenter).
+    """
+    hashed = [hash_stop_words(words, segmented=segmented) for words, segmented in sets]
+    hashes = np.concatenate([np.zeros(0, np.uint64), *(hashes for hashes, _ in hashed)])
+    lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(offsets) for _, offsets in hashed)])
+    bounds = np.cumsum([0, *(len(words) for words, _ in sets)])
+    return hashes, np.concatenate([[0], np.cumsum(lengths)]), bounds[:-1][rows], bounds[1:][rows]
+
+
+@cache
 def hash_stop_words(stop_words: tuple[str, ...], *, segmented: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """(core hashes uint64[words], offsets int64[stop words + 1]).
 

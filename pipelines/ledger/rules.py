@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from dedup.same_record import SAME_RECORD
 from pipelines.recipe import Recipe
-from shards.stage import Rule
+from shards.stage import Limits, Rule
 
 
 class RunStage(NamedTuple):
@@ -45,4 +45,11 @@ def joined(a: Rule, b: Rule) -> Rule:
         setting=", ".join(dict.fromkeys([a.setting, b.setting])),
         min_kept=a.min_kept if b.min_kept is None else b.min_kept,
         max_kept=a.max_kept if b.max_kept is None else b.max_kept,
+        by_language={language: _both(a, b, language) for language in {**a.by_language, **b.by_language}},
     )
+
+
+def _both(a: Rule, b: Rule, language: str) -> Limits:
+    """The limits of both rules for one language."""
+    (low, high), (other_low, other_high) = a.limits(language), b.limits(language)
+    return low if other_low is None else other_low, high if other_high is None else other_high

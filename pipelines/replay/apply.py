@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from pipelines.core import failing, metric_of
+from pipelines.core import failing, languages_of, metric_of
 from pipelines.ledger.table import Ledger
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.replay.changes import changes_of, command
@@ -95,7 +95,7 @@ def never_extracted(ledger: Ledger, early: Sequence[StageConfig]) -> int:
     for rule in (rule for config in early for rule in config.rules()):
         if not live.any():
             return 0
-        live &= ~failing(metric_of(rule, ledger.column), rule)
+        live &= ~failing(metric_of(rule, ledger.column), rule, languages_of(ledger.schema.names, ledger.column))
     return int(np.count_nonzero(live))
 
 

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from pipelines.core import failing, metric_of
+from pipelines.core import failing, languages_of, metric_of
 from pipelines.ledger.scopes import groups_of_rows
 from pipelines.ledger.table import NOT_DROPPED, Ledger, word_counts
 from pipelines.recipe import AnyStage, Recipe
@@ -90,13 +90,13 @@ class Replay:
         self.texts_change = False
         self._funnel: list[StageChange] = []
 
-    @staticmethod
-    def _columns(steps: Sequence[Step]) -> list[str]:
+    def _columns(self, steps: Sequence[Step]) -> list[str]:
         """The columns of the ledger that the rules of these steps compare."""
         rules = [rule for step in steps for rule in step.rules]
         local = (step.config for step in steps if isinstance(step.config, StageConfig))
         derived = {metric: follows for config in local for metric, follows in config.derived().items()}
-        languages = ["language"] if any(rule.language for rule in rules) else []
+        by_language = any(rule.language or rule.by_language for rule in rules)
+        languages = ["language"] if by_language and "language" in self.ledger.schema.names else []
         return [*languages, *(derived[r.metric].source if r.metric in derived else r.metric for r in rules)]
 
     def _recorded_fates(self) -> np.ndarray:
@@ -152,8 +152,11 @@ class Replay:
             return derived[name].compute(values) if name in derived else values
 
         fate = np.full(len(rows), NOT_DROPPED, np.int16)
+        by_language = any(rule.by_language for rule in step.rules)
+        languages = languages_of(self.ledger.schema.names, column) if by_language else None
         for rule in step.rules:
-            fate[failing(metric_of(rule, column), rule) & (fate == NOT_DROPPED)] = self.reasons.index(rule.reason)
+            fails = failing(metric_of(rule, column), rule, languages)
+            fate[fails & (fate == NOT_DROPPED)] = self.reasons.index(rule.reason)
         self._drop(rows[fate != NOT_DROPPED], fate[fate != NOT_DROPPED])
 
     def _global(self, number: int, step: Step, config: GlobalStageConfig) -> None:

@@ -10,7 +10,7 @@ for any number of workers.
 from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleaners.assets.domains import host_of
-from pipelines.core import failing, metric_of
+from pipelines.core import failing, languages_of, metric_of, outside
 from pipelines.ledger.clusters import Clusters, ShownCluster, cluster_reasons, first_reasons
 from pipelines.ledger.rules import joined, rules_of, stages_of
 from pipelines.ledger.sketch import Outcome, Sketch, TopCounter
@@ -90,6 +90,8 @@ class Aggregates:
     counts: dict[str, RuleCount] = field(default_factory=lambda: defaultdict(RuleCount))  # by reason
     sketches: dict[str, Sketch] = field(default_factory=lambda: defaultdict(Sketch))  # by metric
     integers: set[str] = field(default_factory=set)  # metrics that are counts
+    # Languages in which a metric was measured whose limits depend on the language.
+    measured_in: dict[str, set[str | None]] = field(default_factory=lambda: defaultdict(set))
     languages: dict[str, Subtotal] = field(default_factory=lambda: defaultdict(Subtotal))
     sources: dict[str, Subtotal] = field(default_factory=lambda: defaultdict(Subtotal))
     kept_hosts: TopCounter = field(default_factory=TopCounter)
@@ -133,17 +135,28 @@ class Aggregates:
             aggregates.metrics[rule.metric] = joined(aggregates.metrics.get(rule.metric, rule), rule)
         return aggregates
 
+    def shown_rule(self, metric: str) -> Rule:
+        """All thresholds on the metric; where they depend on the language, the loosest of the documents' languages."""
+        return self.metrics[metric].within(self.measured_in[metric])
+
+    def is_strict(self, metric: str) -> bool:
+        """Whether `shown_rule` holds for all documents: their languages have the same thresholds."""
+        return len({self.metrics[metric].limits(language) for language in self.measured_in[metric]}) <= 1
+
     def add(self, batch: pa.RecordBatch, key: UnitKey) -> None:
         """Count a batch of the ledger of the unit `key`."""
         live = pc.equal(pc.list_value_length(batch["drop_reasons"]), 0).to_numpy(zero_copy_only=False)
-        fails = np.array([failing(metric_of(rule, batch.__getitem__), rule) for _, rule in self.rules], np.bool_)
+        languages = languages_of(batch.schema.names, batch.__getitem__)
+        fails = np.array(
+            [failing(metric_of(rule, batch.__getitem__), rule, languages) for _, rule in self.rules], np.bool_
+        )
         fails = fails.reshape(len(self.rules), batch.num_rows)
         reasons = batch["drop_reasons"].to_pylist()
         fates = [of_row[0] if of_row else "" for of_row in reasons]
         hosts = [host_of(url or "").removeprefix("www.") for url in batch["url"].to_pylist()]
         self._count_fates(batch, fates)
         self._count_rules(fails, reasons)
-        self._count_metrics(batch, live)
+        self._count_metrics(batch, live, languages)
         self._count_words(batch, live)
         self._count_subtotals(batch, live)
         self.kept_hosts.update(host for host, is_live in zip(hosts, live, strict=True) if is_live and host)
@@ -176,17 +189,17 @@ class Aggregates:
             count.failed += int(mask.sum())
             count.alone += int((mask & (num_failed == 1)).sum())
 
-    def _count_metrics(self, batch: pa.RecordBatch, live: np.ndarray) -> None:
+    def _count_metrics(self, batch: pa.RecordBatch, live: np.ndarray, languages: pa.Array | None) -> None:
         for name, rule in self.metrics.items():
             column = batch[name]
             if pa.types.is_integer(column.type):
                 self.integers.add(name)
             outcomes = np.where(live, Outcome.KEPT, Outcome.OTHER)
-            if rule.min_kept is not None:
-                outcomes[failing(column, replace(rule, max_kept=None))] = Outcome.BELOW
-            if rule.max_kept is not None:
-                outcomes[failing(column, replace(rule, min_kept=None))] = Outcome.ABOVE
+            below, above = outside(column, rule, languages)
+            outcomes[below], outcomes[above] = Outcome.BELOW, Outcome.ABOVE
             valid = column.is_valid().to_numpy(zero_copy_only=False)
+            if rule.by_language and languages is not None:
+                self.measured_in[name].update(languages.filter(column.is_valid()).unique().to_pylist())
             values = column.drop_null().to_numpy(zero_copy_only=False)
             self.sketches[name].add(values, outcomes[valid])
 
@@ -242,7 +255,7 @@ class Aggregates:
         values = {name: batch[name][row].as_py() for name in _SHOWN if name in batch.schema.names}
         reasons = values["drop_reasons"]
         failures = [
-            Failure(rule.reason, batch[rule.metric][row].as_py(), rule)
+            Failure(rule.reason, batch[rule.metric][row].as_py(), rule.within([values.get("language")]))
             for (_, rule), failed in zip(self.rules, fails, strict=True)
             if failed
         ]

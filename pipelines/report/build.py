@@ -244,7 +244,7 @@ def _setting(value: Any) -> str:
 
 
 def _metric(aggregates: Aggregates, name: str) -> Metric:
-    sketch, rule, integers = aggregates.sketches[name], aggregates.metrics[name], name in aggregates.integers
+    sketch, rule, integers = aggregates.sketches[name], aggregates.shown_rule(name), name in aggregates.integers
     values, _ = sketch.values()
     quantiles = {field.name: sketch.quantile(int(field.name[1:]) / 100) for field in fields(Quantiles)}
     return Metric(
@@ -257,7 +257,9 @@ def _metric(aggregates: Aggregates, name: str) -> Metric:
         smallest=_plain(values[0], integers),
         largest=_plain(values[-1], integers),
         quantiles=Quantiles(**{name: _plain(value, integers) for name, value in quantiles.items()}),
-        histogram=None if _is_flag(sketch, integers) else histogram(sketch, rule, integers=integers),
+        histogram=None
+        if _is_flag(sketch, integers)
+        else histogram(sketch, rule, integers=integers, is_strict=aggregates.is_strict(name)),
     )
 
 

@@ -102,7 +102,8 @@ def _clear(folder: RunFolder) -> None:
 def _require_segmenter(recipe: Recipe) -> None:
     """A recipe that asks for Japanese gets Japanese words; in others, stray Japanese pages stay single characters."""
     languages = {language for stage in recipe.local_stages() for language in stage.kept_languages}
-    if "ja" in languages and any(stage.segments for _, stage in recipe.stages) and not cuts_japanese():
+    cut = (getattr(stage, "only_languages", ()) or languages for _, stage in recipe.stages if stage.segments)
+    if "ja" in languages and any("ja" in of_stage for of_stage in cut) and not cuts_japanese():
         raise UserError(
             f"{recipe.name}: cuts Japanese into words, and the segmenter is not installed: "
             "pip install 'gristmill[japanese]'"

@@ -24,6 +24,8 @@ import numpy as np
 import pyarrow.compute as pc
 import tomli_w
 
+from cleaners.assets.languages import ENGLISH
+from cleaners.assets.languages import language as published
 from cleaners.classifier import word_lines
 from cleaners.fineweb import FineWebConfig
 from cleaners.gopher_quality import GopherQualityConfig
@@ -123,8 +125,8 @@ def write_fragment(path: Path, values: Iterable[Value], language: str) -> None:
 
 def _config(kind: type[T], language: str, **settings: object) -> T:
     """A stage's config with `settings`; it segments words where the language wants it and the stage can."""
-    if language in _SEGMENTED and "segmented" in kind.model_fields:
-        settings["segmented"] = True
+    if "segmented" in kind.model_fields:
+        settings["segmented"] = language in _SEGMENTED
     return kind.model_validate(settings)
 
 
@@ -229,7 +231,7 @@ class Calibration:
         return Value(kind, setting, looser, published, reason)
 
     def _quality(self) -> Iterator[Value]:
-        config = GopherQualityConfig(name="gopher_quality")
+        config, english = GopherQualityConfig(name="gopher_quality"), published(ENGLISH)
         about = f"n {self._lengths.n:,} words, mean {self._lengths.mean:.2f}, σ {self._lengths.sigma:.2f}"
         low, high = self._lengths.mean - self._lengths.sigma, self._lengths.mean + self._lengths.sigma
         # A document's mean length is at least 1 and rarely a whole number, so the thresholds are rounded outwards.
@@ -237,15 +239,15 @@ class Calibration:
             ("min_mean_word_length", float(max(1, math.floor(low))), "mean - σ"),
             ("max_mean_word_length", float(math.ceil(high)), "mean + σ"),
         ):
-            yield Value("gopher_quality", setting, value, getattr(config, setting), f"{how}: {about}")
+            yield Value("gopher_quality", setting, value, getattr(english, setting), f"{how}: {about}")
         alpha = self._moment("gopher_quality.alpha_word_fraction")
         value = round(max(0.0, alpha.mean - 3 * alpha.sigma), 3)
         reason = f"mean - 3 σ: n {alpha.n:,}, mean {alpha.mean:.4f}, σ {alpha.sigma:.4f}"
-        yield Value("gopher_quality", "min_alpha_word_fraction", value, config.min_alpha_word_fraction, reason)
+        yield Value("gopher_quality", "min_alpha_word_fraction", value, english.min_alpha_word_fraction, reason)
         for _, metric, setting in config.RULES:
             if setting.startswith("max_") and setting not in (*_LENGTHS, "max_mean_word_length"):
                 yield self._loosen("gopher_quality", metric, setting, getattr(config, setting))
-        yield self._stop_words(config.stop_words)
+        yield self._stop_words(english.stop_words)
 
     def _stop_words(self, published: tuple[str, ...]) -> Value:
         most_frequent = self._words.top(1000)

@@ -213,6 +213,7 @@ def _stage(stage: StageConfig, facts: Facts, again: _Again) -> Iterator[str]:
         measured = f"{rule.metric.removeprefix(stage.name + '.')} = {_shown(value)}"
         if rule.language not in (None, facts.get("language")):
             continue
+        rule = rule.within([facts.get("language")])
         fails = failing(pa.array([value], stage.columns().field(rule.metric).type), rule)[0]
         columns = f"{rule.reason.removeprefix(stage.name + '.'):40}{measured:46}{_threshold(rule):14}"
         yield f"    {columns}{'FAILS' if fails else 'passes'}{_differs(rule.metric, facts, again)}"

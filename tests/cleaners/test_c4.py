@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,3 +165,18 @@ def test_the_line_rule_of_map_neo_is_a_matter_of_settings() -> None:
     assert kept("我们。", config) == ""  # one word, and three characters
     assert kept("我们喜欢磨坊", config) == ""
     assert kept("我们喜欢磨坊……", config) == "我们喜欢磨坊……"
+
+
+def test_lines_of_other_languages_end_in_the_marks_of_any_script() -> None:
+    config = C4Config(name="c4", min_sentences=1)
+    chinese, quoted, english = "我们的村子里有一座磨坊。", "他说：“我们的村子里有一座磨坊。”", "Our village has a mill."
+    values = (chinese, quoted, chinese, english + "\n" + chinese, "一座很老的磨坊……", chinese)
+    batch = texts(*values).append_column("language", pa.array(["zh", "zh", "en", "zh", "zh", None]))
+    kept = config.build()(batch)["text"].to_pylist()
+    assert kept == [chinese, quoted, "", english + "\n" + chinese, "", ""]
+
+
+def test_line_ends_that_a_recipe_sets_hold_for_all_languages() -> None:
+    batch = texts("我们的村子里有一座磨坊。").append_column("language", pa.array(["zh"]))
+    for line_ends, kept in (('.!?"', ""), ("。", "我们的村子里有一座磨坊。"), (None, "我们的村子里有一座磨坊。")):
+        assert C4Config(name="c4", line_ends=line_ends).build()(batch)["text"].to_pylist() == [kept]

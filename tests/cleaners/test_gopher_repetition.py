@@ -2,9 +2,11 @@
 
 import gzip
 from pathlib import Path
+from typing import Literal
 
+import pyarrow as pa
 import pytest
-from stage_cases import reasons_of
+from stage_cases import reasons_of, texts
 
 from cleaners.gopher_repetition import GopherRepetitionConfig
 
@@ -77,3 +79,18 @@ def test_russian_prose_is_kept(real_data: Path) -> None:
     with gzip.open(real_data / "text/ru/Gogol_Viy.txt.gz", "rt", encoding="utf-8") as file:
         russian = file.read(20_000)
     assert reasons_of(REPETITION, russian) == []
+
+
+def test_chinese_rows_are_compared_by_words_and_all_others_as_before() -> None:
+    batch = texts(
+        "我们的村子里有一座很老的磨坊，我们的村子里有一条河。", "我们的村子里有一座很老的磨坊，我们的村子里有一条河。"
+    )
+    batch = batch.append_column("language", pa.array(["zh", "en"]))
+
+    def fractions(segmented: bool | Literal["by language"]) -> list[float]:
+        config = GopherRepetitionConfig(name="r", segmented=segmented)
+        return config.build()(batch)["r.duplicate_5gram_fraction"].to_pylist()
+
+    words, characters, by_language = fractions(True), fractions(False), fractions("by language")
+    assert by_language == [words[0], characters[1]]
+    assert words[0] < characters[0]

@@ -146,3 +146,18 @@ def test_a_rule_for_one_language_lets_the_others_pass() -> None:
     columns = {"language": pa.array(["zh", "ru", None]), "score": pa.array([0.5, 0.5, 0.5])}
     rule = Rule("language.low_score.zh", "score", "min_scores", min_kept=0.69, language="zh")
     assert failing(metric_of(rule, columns.__getitem__), rule).tolist() == [True, False, False]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([None, "en", "zh", "th", "xx"]), st.none() | st.integers(0, 10)), max_size=20)
+)
+def test_each_row_has_the_limits_of_its_language(rows: list[tuple[str | None, int | None]]) -> None:
+    rule = Rule("r", "m", "min_m", 3, 8, by_language={"zh": (1, 5), "th": (None, None), "en": (4, None)})
+    metric, languages = pa.array([row[1] for row in rows], pa.int64()), pa.array([row[0] for row in rows], pa.string())
+    limits = {"zh": (1, 5), "th": (0, 99), "en": (4, 99)}
+    expected = []
+    for language, value in rows:
+        low, high = limits.get(language or "", (3, 8))
+        expected.append(value is not None and not low <= value <= high)
+    assert failing(metric, rule, languages).tolist() == expected
+    assert failing(metric, rule).tolist() == [value is not None and not 3 <= value <= 8 for _, value in rows]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +14,22 @@ from pipelines.executors import InProcess
 from pipelines.ledger.table import NOT_DROPPED, Ledger
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
+from pipelines.replay.whatif import whatif
 from pipelines.run.opening import open_run
+from pipelines.verbs.explain import explain
 from shards.errors import UserError
 from shards.schema import KEPT
 from shards.sink import read_batches
 
+ROOT = Path(__file__).parents[2]
 CHINESE = ("mill.zh", "roof.zh", "clock.zh")
 RUSSIAN = ("mill.ru", "fallow.ru", "station.ru")
 _SENTENCE = re.compile(r"[^.!?。！？]+[.!?。！？]+")
 
 
-def run_recipe(name: str, pages: list[Page], folder: Path) -> Path:
+def run_recipe(name: str, pages: list[Page], folder: Path, settings: Sequence[str] = ()) -> Path:
     (folder / "pages.warc.gz").write_bytes(warc("pages", pages))
-    recipe = load_recipe(name, [f"source.web.paths={folder / 'pages.warc.gz'}"])
+    recipe = load_recipe(name, [f"source.web.paths={folder / 'pages.warc.gz'}", *settings])
     execute(open_run(recipe, folder / "run"), InProcess(), lambda progress: None)
     return folder / "run"
 
@@ -113,3 +117,45 @@ def test_three_languages_in_one_run_are_kept_and_their_words_counted(tmp_path: P
         assert rows.any()
         assert (words[rows] > 0).all()
     assert json.loads(ledger.run.path("report.json").read_bytes())["documents"]["kept"] == kept.sum()
+
+
+@pytest.fixture(scope="module")
+def readme(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first recipe of the README, as a file."""
+    path = tmp_path_factory.mktemp("readme") / "recipe.toml"
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    path.write_text(next(block for block in blocks if "[source." in block))
+    return path
+
+
+@pytest.fixture(scope="module")
+def readme_run(readme: Path) -> Path:
+    return run_recipe(str(readme), pages_of(planted()), readme.parent)
+
+
+def test_the_recipe_in_the_readme_keeps_the_good_pages_of_both_its_languages(readme_run: Path) -> None:
+    good = {p.page.url for p in (*chinese(), *russian())}
+    assert {url: end for url, _, end in fates(readme_run) if url in good} == dict.fromkeys(good, KEPT)
+
+
+def test_other_limits_by_language_are_replayed_as_a_run_has_them(
+    readme: Path, readme_run: Path, tmp_path: Path
+) -> None:
+    setting = ["gopher_quality.min_mean_word_length=2.0"]
+    run = run_recipe(str(readme), pages_of(planted()), tmp_path, setting)
+    forecast = whatif(readme_run, setting)
+    assert forecast.changes == ("gopher_quality.min_mean_word_length by language -> 2.0",)
+    kept = [
+        sum(row["drop_reasons"] == [] for row in Ledger.open(r).rows(range(Ledger.open(r).num_rows)))
+        for r in (readme_run, run)
+    ]
+    assert [forecast.before.documents, forecast.least.documents] == kept
+    assert kept[0] > kept[1]
+
+
+def test_explain_shows_the_limits_of_a_document_s_own_language(readme_run: Path) -> None:
+    limits = {}
+    for pages in (chinese(), russian()):
+        told = "\n".join(map(str, explain(readme_run, pages[0].page.url)))
+        limits[pages[0].page.url[-2:]] = re.findall(r"words_too_(?:short|long).*?([≥≤] \d+)", told)
+    assert list(limits.values()) == [["≥ 1", "≤ 5"], ["≥ 3", "≤ 11"]]

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from shards.stage import Before, Rule, StageConfig, with_columns
+from shards.stage import OTHER_LANGUAGES, Before, Rule, StageConfig, with_columns
 
 
 class LengthConfig(StageConfig):
@@ -71,3 +71,24 @@ def test_columns_are_replaced_in_place_and_new_ones_appended() -> None:
     result = with_columns(batch, {"c": pa.array([3]), "a": pa.array(["x"])})
     assert result.schema.names == ["a", "b", "c"]
     assert result.to_pylist() == [{"a": "x", "b": 2, "c": 3}]
+
+
+BY_LANGUAGE = Rule(
+    "r", "m", "min_m", 3.0, by_language={"zh": (1.0, 5.0), "th": (None, None), OTHER_LANGUAGES: (2.0, None)}
+)
+
+
+def test_limits_are_those_of_a_language_or_of_others_or_for_no_language_the_rule_s_own() -> None:
+    limits = {code: BY_LANGUAGE.limits(code) for code in ("zh", "th", "xx", None)}
+    assert limits == {"zh": (1.0, 5.0), "th": (None, None), "xx": (2.0, None), None: (3.0, None)}
+    assert Rule("r", "m", "min_m", 3.0).limits("zh") == (3.0, None)
+
+
+def test_a_rule_within_languages_has_their_loosest_limits() -> None:
+    for languages, low, high in (
+        ({"zh"}, 1.0, 5.0),
+        ({"zh", None}, 1.0, None),
+        ({"zh", "th"}, None, None),
+        ((), 3.0, None),
+    ):
+        assert BY_LANGUAGE.within(languages) == Rule("r", "m", "min_m", low, high)

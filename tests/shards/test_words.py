@@ -100,3 +100,21 @@ def test_arrays_without_text_follow_each_other(segmented: bool) -> None:
     empty = pa.array([], pa.large_string())
     for text in (empty, pa.array([""], pa.large_string()), pa.array([None], pa.large_string()), empty.slice(0), empty):
         assert list(words_of(text, segmented=segmented).starts) == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from(["我们的村子", "磨坊 mill", "ｶﾀｶﾅ、ひらがな", "", "村"])), max_size=6
+    )
+)
+def test_rows_that_are_cut_by_a_segmenter_stand_beside_rows_that_are_not(rows: list[tuple[bool, str]]) -> None:
+    text, chosen = pa.array([row[1] for row in rows], pa.large_string()), np.array([row[0] for row in rows], np.bool_)
+    data, _ = text_buffers(text)
+
+    def cut(segmented: bool | np.ndarray) -> list[list[str]]:
+        w = words_of(text, segmented=segmented)
+        words = [data[a:b].tobytes().decode() for a, b in zip(w.starts, w.ends, strict=True)]
+        return [words[a:b] for a, b in itertools.pairwise(w.rows)]
+
+    whole, single = cut(True), cut(False)
+    assert cut(chosen) == [whole[n] if is_chosen else single[n] for n, is_chosen in enumerate(chosen)]

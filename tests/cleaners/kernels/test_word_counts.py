@@ -1,11 +1,12 @@
 import re
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 from word_oracle import any_text, split
 
-from cleaners.kernels.word_counts import BULLETS, COUNTS, document_counts, hash_stop_words
+from cleaners.kernels.word_counts import BULLETS, COUNTS, document_counts, stop_word_sets
 from shards.unicode import IDEOGRAPH, LETTER, classes, lowercase, text_buffers
 from shards.words import words_of
 
@@ -25,7 +26,7 @@ def test_document_counts_are_those_of_plain_python(text: str) -> None:
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     bullets = {chr(c) for c in BULLETS}
     cores = [re.sub(r"^[\W_]+|[\W_]+$", "", word).lower() for word in words]
-    stop_words = hash_stop_words(("the", "x"))
+    stop_words = stop_word_sets([(("padding",), False), (("the", "x"), False)], np.array([0, 1]))
     array = pa.array(["padding", text], pa.large_string())
     w = words_of(array)
     data, _ = text_buffers(array)

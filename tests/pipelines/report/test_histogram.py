@@ -38,3 +38,21 @@ def test_bars_of_counts_hold_every_value(values: list[int]) -> None:
 )
 def test_steps_are_round(width: float, step: float) -> None:
     assert nice_step(width) == pytest.approx(step)
+
+
+@given(st.lists(st.floats(0, 100), min_size=1), st.booleans())
+def test_a_metric_without_thresholds_has_bars_too(values: list[float], integers: bool) -> None:
+    array = np.round(np.array(values)) if integers else np.array(values)
+    sketch = Sketch()
+    sketch.add(array, np.full(len(array), Outcome.KEPT))
+    bins = histogram(sketch, Rule("r", "m", "min_m"), integers=integers)
+    assert list(bins.edges) == sorted(bins.edges)
+    assert sum(bins.kept) == len(values)
+
+
+def test_documents_with_tighter_thresholds_fail_between_the_loosest() -> None:
+    """A mean length of 2 fails in English, where it must be 3, and is kept in Chinese, where it must be 1."""
+    sketch = Sketch()
+    sketch.add(np.array([2.0, 2.0, 4.0]), np.array([Outcome.BELOW, Outcome.KEPT, Outcome.KEPT]))
+    bins = histogram(sketch, Rule("r", "m", "min_m", 1.0), integers=False, is_strict=False)
+    assert [n for n, count in enumerate(bins.failing) if count] == [n for n, count in enumerate(bins.kept) if count][:1]
