@@ -95,6 +95,8 @@ class AlarmsConfig(Config):
     max_group: int = Field(default=1000, ge=1)  # largest cluster, in documents, that raises no alarm
     max_source_lost_fraction: float = Field(default=0.5, ge=0, le=1)  # of documents or characters, to all deduplication
     min_source_documents: int = Field(default=100, ge=1)  # smaller sources and domains raise no alarm
+    max_rule_dropped_fraction: float = Field(default=0.8, ge=0, le=1)  # of a language's documents, by a rule on text
+    min_language_documents: int = Field(default=20, ge=1)  # fewer in a language raise no alarm
 
 
 @dataclass(frozen=True)

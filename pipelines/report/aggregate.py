@@ -25,6 +25,7 @@ from pipelines.ledger.sketch import Outcome, Sketch, TopCounter
 from pipelines.ledger.table import word_counts, words_of_rows
 from pipelines.recipe import Recipe
 from pipelines.report.dedup_losses import Losses
+from pipelines.report.rule_losses import RuleLosses
 from pipelines.run.folder import RunFolder
 from shards.schema import LANGUAGE
 from shards.sink import open_arrow, read_batches
@@ -100,6 +101,7 @@ class Aggregates:
     largest: list[ShownCluster] = field(default_factory=list)
     lost_by_source: Losses = field(default_factory=lambda: Losses(()))
     lost_by_host: Losses = field(default_factory=lambda: Losses(()))
+    lost_to_rules: RuleLosses = field(default_factory=lambda: RuleLosses({}, {}))
     cuts: dict[str, str] = field(default_factory=dict)  # drop reason of a stage by its column of cut characters
     similarities: dict[str, Sketch] = field(default_factory=lambda: defaultdict(Sketch))  # by reason
     kept_words: int | None = None
@@ -127,6 +129,7 @@ class Aggregates:
         aggregates = cls(rules_of(recipe), {})
         reasons = [stage.reason for stage in stages_of(recipe) if stage.reason and stage.reason.startswith("dedup.")]
         aggregates.clusters = Clusters(cluster_reasons(recipe))
+        aggregates.lost_to_rules = RuleLosses.of(recipe)
         aggregates.lost_by_source, aggregates.lost_by_host = (Losses(tuple(dict.fromkeys(reasons))) for _ in range(2))
         for stage in recipe.global_stages():
             if stage.cuts:
@@ -156,6 +159,7 @@ class Aggregates:
         hosts = [host_of(url or "").removeprefix("www.") for url in batch["url"].to_pylist()]
         self._count_fates(batch, fates)
         self._count_rules(fails, reasons)
+        self.lost_to_rules.add([None] * len(reasons) if languages is None else languages.to_pylist(), reasons)
         self._count_metrics(batch, live, languages)
         self._count_words(batch, live)
         self._count_subtotals(batch, live)

@@ -4,21 +4,25 @@
     source   a source loses more than `max_source_lost_fraction` of its documents or characters to deduplication
     domain   a domain does
     stage    a global stage wrote one into dedup/<stage>/alarms.json
+    rule     a rule drops more than `max_rule_dropped_fraction` of the documents in a language: it may not suit it
 
 Marin lost 76 % of a source and one cluster of 859,091 documents before anyone looked (marin#6854).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipelines.numbers import counted
 from pipelines.recipe import AlarmsConfig
 from pipelines.report.model import Alarm, DedupStage, DomainLoss, Duplicates, LargeCluster, Loss, StageAlarm
+from pipelines.report.rule_losses import RuleLoss
 
 _NAMED = 5  # alarms of one sort that get a line of their own
 
 
-def alarms(config: AlarmsConfig, duplicates: Duplicates, domains: Sequence[DomainLoss]) -> tuple[Alarm, ...]:
-    """The alarms of a run. `domains` are all of them, not only the worst.
+def alarms(
+    config: AlarmsConfig, duplicates: Duplicates, domains: Sequence[DomainLoss], rules: Iterable[RuleLoss] = ()
+) -> tuple[Alarm, ...]:
+    """The alarms of a run. `domains` and `rules` are all of them, not only the worst.
 
     RUN in a line stands for the folder of the run: a report names no path of the machine.
     """
@@ -28,6 +32,7 @@ def alarms(config: AlarmsConfig, duplicates: Duplicates, domains: Sequence[Domai
         *_limited("source", "source", list(_losses("source", duplicates.sources, config))),
         *_limited("domain", "domain", list(_losses("domain", domains, config))),
         *(Alarm("stage", line) for stage in duplicates.stages for line in _stage(stage)),
+        *_limited("rule", "rule", list(_rules(rules, config))),
     )
 
 
@@ -64,6 +69,20 @@ def _losses(sort: str, losses: Sequence[Loss], config: AlarmsConfig) -> Iterator
                 f"above alarms.max_source_lost_fraction = {config.max_source_lost_fraction:g}; see which: "
                 "gristmill pairs RUN --out pairs.csv"
             )
+
+
+def _rules(losses: Iterable[RuleLoss], config: AlarmsConfig) -> Iterator[str]:
+    for loss in losses:
+        share = loss.dropped / loss.documents if loss.documents else 0.0
+        if loss.documents < config.min_language_documents or share <= config.max_rule_dropped_fraction:
+            continue
+        of = f" in {loss.language}" if loss.language else ", whose language no stage identifies"
+        setting = f"{loss.stage}.{loss.rule.setting}" if loss.rule.setting else loss.stage
+        yield (
+            f"{loss.rule.reason} drops {loss.dropped:,} of {loss.documents:,} documents{of} ({share:.1%}), above "
+            f"alarms.max_rule_dropped_fraction = {config.max_rule_dropped_fraction:g}; if the rule does not suit them, "
+            f"change {setting}; see which: gristmill report RUN"
+        )
 
 
 def _stage(stage: DedupStage) -> Iterator[str]:

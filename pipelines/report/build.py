@@ -156,7 +156,7 @@ def _report(run: RunFolder, recipe: Recipe, sums: Summary, aggregates: Aggregate
         ),
         duplicates=found,
         guesses=audits(run, recipe, sums),
-        alarms=alarms(recipe.alarms, found, aggregates.lost_by_host.rows(DomainLoss)),
+        alarms=alarms(recipe.alarms, found, aggregates.lost_by_host.rows(DomainLoss), aggregates.lost_to_rules.rows()),
         published=None,
         contamination=reported_contamination(run, recipe),
     )

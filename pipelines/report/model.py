@@ -322,7 +322,7 @@ class GuessAudit(Part):
 class Alarm(Part):
     """What a person should look at before using the shards."""
 
-    alarm: str  # its sort: "group", "source", "domain" or "stage"
+    alarm: str  # its sort: "group", "source", "domain", "stage" or "rule"
     text: str  # a line that ends with what to do; RUN stands for the folder of the run
 
 

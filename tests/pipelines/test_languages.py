@@ -15,6 +15,8 @@ from pipelines.ledger.table import NOT_DROPPED, Ledger
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
 from pipelines.replay.whatif import whatif
+from pipelines.report.build import alarm_lines
+from pipelines.report.last_lines import lines
 from pipelines.run.opening import open_run
 from pipelines.verbs.explain import explain
 from shards.errors import UserError
@@ -136,6 +138,21 @@ def readme_run(readme: Path) -> Path:
 def test_the_recipe_in_the_readme_keeps_the_good_pages_of_both_its_languages(readme_run: Path) -> None:
     good = {p.page.url for p in (*chinese(), *russian())}
     assert {url: end for url, _, end in fates(readme_run) if url in good} == dict.fromkeys(good, KEPT)
+    assert alarm_lines(readme_run) == []
+
+
+def test_a_rule_that_drops_a_whole_language_is_an_alarm_that_names_rule_language_share_and_setting(
+    readme: Path, tmp_path: Path
+) -> None:
+    settings = ['gopher_quality.stop_words=["the", "of"]', "alarms.min_language_documents=3"]
+    run = run_recipe(str(readme), [*pages_of(chinese()), *pages_of(russian())], tmp_path, settings)
+    for language, alarm in zip(("ru", "zh"), alarm_lines(run), strict=True):
+        assert alarm.startswith(
+            f"alarm: gopher_quality.too_few_stop_words drops 3 of 3 documents in {language} (100.0%), above "
+            "alarms.max_rule_dropped_fraction = 0.8; "
+        )
+        assert "change gopher_quality.min_stop_words" in alarm
+    assert [line for line in lines(run) if str(line).startswith("alarm: ")] == alarm_lines(run)
 
 
 def test_other_limits_by_language_are_replayed_as_a_run_has_them(

@@ -115,7 +115,7 @@ def findings(report: Report, recipe: Recipe) -> list[str]:
         lines.append(f"Duplicates: {counted(removed, 'document')}, {part} of those that no rule dropped.")
     if report.alarms:
         alarms = counted(len(report.alarms), "alarm")
-        lines.append(f"Deduplication raised {alarms}: look at them before using the shards.")
+        lines.append(f"The run raised {alarms}: look at them before using the shards.")
     lines += [sentence(audit) + "." for audit in report.guesses]
     if report.damage:
         lines.append(f"{counted(len(report.damage), 'place')} of the input could not be read.")
@@ -177,7 +177,7 @@ def _histograms(report: Report, aggregates: Aggregates) -> list[tuple[str, list[
             figure = histogram_svg(
                 f"{name}: {metric.failed:,} of {metric.measured:,} fail",
                 metric.histogram,
-                aggregates.metrics[name],
+                aggregates.shown_rule(name),
                 integers=metric.integers,
             )
             cards.setdefault(stages[name], []).append(HistogramCard(short(name), metric, figure))

@@ -1,12 +1,15 @@
 """Alarms from made-up losses, clusters and stages."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from pipelines.recipe import AlarmsConfig
 from pipelines.report.alarms import alarms
 from pipelines.report.model import DedupStage, Duplicates, LargeCluster, SourceLoss, StageAlarm, StageLoss
+from pipelines.report.rule_losses import RuleLoss
+from shards.stage import Rule
 
 REPRESENTATIVE = "f" * 32
 
@@ -30,10 +33,10 @@ def cluster(size: int) -> LargeCluster:
     return LargeCluster(REPRESENTATIVE, "http://a.example/", "kept", size, size - 1, 0, ())
 
 
-def raised(
+def duplicates(
     sources: Sequence[SourceLoss] = (), sizes: Sequence[int] = (), stage_alarms: Sequence[StageAlarm] = ()
-) -> list[str]:
-    found = Duplicates(
+) -> Duplicates:
+    return Duplicates(
         stages=(DedupStage("near", "minhash", "dedup.near", 0, 0, None, None, tuple(stage_alarms)),),
         groups=len(sizes),
         groups_above_max=sum(size > 1000 for size in sizes),
@@ -44,6 +47,12 @@ def raised(
         domains=(),
         domain_counts_miss_at_most=0,
     )
+
+
+def raised(
+    sources: Sequence[SourceLoss] = (), sizes: Sequence[int] = (), stage_alarms: Sequence[StageAlarm] = ()
+) -> list[str]:
+    found = duplicates(sources, sizes, stage_alarms)
     return [f"{alarm.alarm}: {alarm.text}" for alarm in alarms(AlarmsConfig(), found, [])]
 
 
@@ -89,3 +98,33 @@ def test_each_sort_of_a_stages_alarm_is_one_line() -> None:
         "stage: near: bucket with too many unlike documents (2 times), the first: band 3, documents 5,000, "
         f"example {'e' * 32}; see it: gristmill explain RUN {'e' * 32}"
     )
+
+
+def rule_alarms(*losses: tuple[str | None, int, int], **limits: Any) -> list[str]:
+    rule = Rule("quality.too_few_words", "quality.word_count", "min_words", 50)
+    rows = [RuleLoss(rule, "quality", language, documents, dropped) for language, documents, dropped in losses]
+    return [alarm.text for alarm in alarms(AlarmsConfig(**limits), duplicates(), [], rows)]
+
+
+@pytest.mark.parametrize(("documents", "dropped", "is_raised"), [(20, 16, False), (20, 17, True), (19, 19, False)])
+def test_a_rule_that_drops_more_than_four_fifths_of_twenty_documents_is_an_alarm(
+    documents: int, dropped: int, is_raised: bool
+) -> None:
+    assert bool(rule_alarms(("zh", documents, dropped))) == is_raised
+
+
+def test_the_alarm_of_a_rule_names_rule_language_share_and_setting() -> None:
+    (line,) = rule_alarms(("zh", 30, 27), ("ru", 30, 3))
+    assert line == (
+        "quality.too_few_words drops 27 of 30 documents in zh (90.0%), above alarms.max_rule_dropped_fraction = 0.8; "
+        "if the rule does not suit them, change quality.min_words; see which: gristmill report RUN"
+    )
+
+
+def test_a_run_without_languages_is_one_group() -> None:
+    (line,) = rule_alarms((None, 30, 30))
+    assert "30 of 30 documents, whose language no stage identifies (100.0%)" in line
+
+
+def test_limits_of_rule_alarms_are_settings() -> None:
+    assert rule_alarms(("zh", 5, 4), min_language_documents=5, max_rule_dropped_fraction=0.75)
