@@ -37,7 +37,7 @@ class RowReader:
 
     def __init__(self, config: SourceConfig, name: str, file: InputFile, start: int) -> None:
         self._config, self._name, self._file, self._start = config, name, file, start
-        self._compressed = file.path.endswith((".gz", ".zst"))
+        self._compressed = file.name.endswith((".gz", ".zst"))
         self.next_start: int | None = None
         self.stats = Stats()
         self.damage: list[Damage] = []
@@ -90,11 +90,11 @@ class RowReader:
         for column in (self._config.text, *self._config.where):
             if column not in batch.schema.names:
                 columns = ", ".join(batch.schema.names)
-                raise UserError(f"{self._file.path}: source.{self._name}: no column {column!r}; there are {columns}")
+                raise UserError(f"{self._file}: source.{self._name}: no column {column!r}; there are {columns}")
         texts = batch[self._config.text]
         if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
             raise UserError(
-                f"{self._file.path}: source.{self._name}: column {self._config.text!r} holds {texts.type}, not text; "
+                f"{self._file}: source.{self._name}: column {self._config.text!r} holds {texts.type}, not text; "
                 f"set source.{self._name}.text"
             )
         for row in batch.to_pylist():
@@ -104,7 +104,7 @@ class RowReader:
     def _jsonl(self) -> Iterator[_StartAndRow]:
         next_offset = 0 if self._compressed else self._start
         with open_input(self._file, next_offset) as raw:
-            for line in _inflate(raw, self._file.path) if self._compressed else raw:
+            for line in _inflate(raw, self._file.name) if self._compressed else raw:
                 offset, next_offset = next_offset, next_offset + len(line)
                 if offset < self._start or not line.strip():
                     continue
@@ -123,7 +123,7 @@ class RowReader:
 
     def _text(self) -> Iterator[_StartAndRow]:
         with open_input(self._file) as raw:
-            data = b"".join(_inflate(raw, self._file.path)) if self._compressed else raw.read()
+            data = b"".join(_inflate(raw, self._file.name)) if self._compressed else raw.read()
         try:
             yield None, self._row({self._config.text: data.decode()})
         except UnicodeDecodeError as error:

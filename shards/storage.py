@@ -2,37 +2,49 @@
 
 A recipe's `paths` may be files, folders, globs, URLs, or lists of paths as Common Crawl publishes them
 (`warc.paths`, `wet.paths.gz`: one path a line, relative to the list's own host or folder). `find_inputs` turns them
-into a fixed, ordered list, and `open_input` opens a seekable stream. Remote requests retry with exponential backoff
-(obstore: 10 times, up to 3 minutes), since Common Crawl answers 503 under load.
+into a fixed, ordered list, and `open_input` opens a seekable stream.
 """
 
 import errno
 import glob
 import gzip
 import io
-import os
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import BinaryIO, cast
 
+from shards import http_file, s3_object
+from shards.address import file_name, host_root, is_http, is_remote, is_s3, scheme, shown
 from shards.errors import RunError, UserError
 from shards.limits import check_limits
+from shards.read_ahead import open_remote
+from shards.remote import CONNECTIONS, RemoteError
 
-BUFFER_BYTES = 8 << 20  # one remote request fetches this much; Common Crawl throttles by requests, not by bytes
 COMMON_CRAWL = "https://data.commoncrawl.org/"
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One input. `name` is its path relative to what the recipe named, the same on every machine."""
+    """One input. As a string it is its path without what is secret in a URL."""
+
+    path: str
+    name: str  # its path relative to what the recipe named, the same on every machine, without the query of a URL
+    num_bytes: int
+    version: str = ""  # ETag, else Last-Modified, of a remote file; "" on disk and where a server states neither
+
+    def __str__(self) -> str:
+        return shown(self.path)
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """A remote file whose size is still to be asked for."""
 
     path: str
     name: str
-    num_bytes: int
-    etag: str = ""  # of the remote object; "" on disk, where size and name identify the file
 
 
 def find_inputs(paths: Iterable[str], suffixes: tuple[str, ...], where: str) -> list[InputFile]:
@@ -41,42 +53,40 @@ def find_inputs(paths: Iterable[str], suffixes: tuple[str, ...], where: str) -> 
     From folders only files that end in one of `suffixes` are taken. UserError, beginning with `where`, for a path that
     does not exist, a folder without such a file, and an unreachable host.
     """
-    files: list[InputFile] = []
+    found: list[InputFile | _Remote] = []
     for path in paths:
         if not path.strip():
             raise UserError(f"{where}: an empty path; name files, folders, globs or a warc.paths.gz list")
-        if _is_path_list(path):
-            files += _listed(path, where)
-        elif _is_remote(path):
-            files += _remote(path, suffixes, where)
+        if file_name(path).endswith((".paths", ".paths.gz")) and not Path(path).is_dir():
+            found += _listed(path, where)
+        elif is_remote(path):
+            found += _remote(path, suffixes, where)
+        elif "://" in path and scheme(path):
+            remedy = "give the path itself" if scheme(path) == "file" else "download it first"
+            raise UserError(f"{where}: {path}: of URLs only https://, http:// and s3:// are read; {remedy}")
         else:
-            files += _local(path, suffixes, where)
-    if not files:
+            found += _local(path, suffixes, where)
+    if not found:
         raise UserError(f"{where}: no path is given; name files, folders, globs or a warc.paths.gz list")
-    return files
+    return _sized(found, where)
 
 
 def open_input(file: InputFile, offset: int = 0) -> BinaryIO:
     """A buffered, seekable binary stream of `file` from byte `offset` on; RunError where it cannot be opened."""
     try:
-        remote = _is_remote(file.path)
-        raw = _RemoteRaw(file) if remote else io.FileIO(file.path)
-        stream = io.BufferedReader(raw, BUFFER_BYTES if remote else 1 << 20)
+        remote = is_remote(file.path)
+        stream = open_remote(file.path, file.num_bytes, file.version) if remote else _open_local(file.path)
         stream.seek(offset)
     except OSError as error:
         check_limits(file.path, error)
         raise RunError(
-            f"{file.path}: cannot be opened: {error.strerror or error}; run again when it is available"
+            f"{file}: cannot be opened: {error.strerror or error}; run again when it is available"
         ) from error
     return cast(BinaryIO, stream)
 
 
-def _is_remote(path: str) -> bool:
-    return path.startswith(("https://", "http://", "s3://"))
-
-
-def _is_path_list(path: str) -> bool:
-    return path.endswith((".paths", ".paths.gz"))
+def _open_local(path: str) -> io.BufferedReader:
+    return io.BufferedReader(io.FileIO(path), 1 << 20)
 
 
 def _local(path: str, suffixes: tuple[str, ...], where: str) -> list[InputFile]:
@@ -113,120 +123,66 @@ def _on_disk(path: Path, name: str, where: str) -> InputFile:
         raise UserError(f"{where}: {path}: cannot be read: {error.strerror}; {hint}") from None
 
 
-def _listed(path: str, where: str) -> list[InputFile]:
+def _listed(path: str, where: str) -> Iterator[InputFile | _Remote]:
     """The files of a path list. A list on disk names files beside it, or otherwise on Common Crawl's host."""
-    if _is_remote(path):
-        (listing,) = _remote(path, (), where)
-        data, base = open_input(listing).read(), _list_base(path)
-    else:
-        (listing,) = _local(path, (), where)
-        data, base = Path(listing.path).read_bytes(), ""
+    for listing in _sized(_remote(path, (), where) if is_remote(path) else _local(path, (), where), where):
+        yield from _lines_of(listing, where)
+
+
+def _lines_of(listing: InputFile, where: str) -> Iterator[InputFile | _Remote]:
+    root = host_root(listing.path) if is_remote(listing.path) else ""
+    with open_input(listing) as stream:
+        data = stream.read()
     try:
-        lines = (gzip.decompress(data) if path.endswith(".gz") else data).decode().split()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"{where}: {path}: expected a list of paths, one a line: {error}") from None
-    files = []
-    for line in lines:
-        beside = Path(path).parent / line
-        if _is_remote(line):
-            files += _remote(line, (), where)
-        elif base or not beside.exists():
-            files += _remote((base or COMMON_CRAWL) + line, (), where, name=line)
+        lines = (gzip.decompress(data) if listing.name.endswith(".gz") else data).decode("utf-8-sig").splitlines()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise UserError(f"{where}: {listing}: expected a list of paths, one a line: {error}") from None
+    for line in filter(None, map(str.strip, lines)):
+        if is_remote(line):
+            yield _Remote(line, file_name(line))
+        elif root or not (beside := Path(listing.path).parent / line).exists():
+            yield _beside(root or COMMON_CRAWL, line)
         else:
-            files.append(_on_disk(beside, line, where))
-    return files
+            yield _on_disk(beside, line, where)
 
 
-def _list_base(url: str) -> str:
-    """`https://host/` or `s3://bucket/` of a list's URL; its paths are relative to that."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}/"
+def _beside(root: str, line: str) -> _Remote:
+    """The file of a line that is a path and no URL: "#" begins no fragment in it."""
+    if is_s3(root):
+        return _Remote(root + line.lstrip("/"), line)
+    return _Remote(root + line.lstrip("/").replace("#", "%23"), line.partition("?")[0])
 
 
-@cache
-def _store(base: str) -> Any:
-    """The store behind `https://host/` or `s3://bucket/`.
-
-    S3 takes region, endpoint and credentials from AWS_* variables. Without credentials its requests are not signed, so
-    public dumps need no account.
-    """
-    from obstore.store import HTTPStore, S3Store
-
-    if not base.startswith("s3://"):
-        return HTTPStore.from_url(base, client_options={"allow_http": base.startswith("http://")})
-    named = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-    return S3Store.from_url(
-        base,
-        config={"skip_signature": not any(name in os.environ for name in named)},
-        client_options={"allow_http": plain},
-    )
-
-
-def _split(url: str) -> tuple[Any, str]:
-    base = _list_base(url)
-    return _store(base), url[len(base) :]
-
-
-def _remote(path: str, suffixes: tuple[str, ...], where: str, name: str = "") -> list[InputFile]:
-    import obstore
-
-    store, key = _split(path)
+def _remote(path: str, suffixes: tuple[str, ...], where: str) -> list[InputFile | _Remote]:
+    """The file of a URL, or the objects below an `s3://` prefix."""
+    if not is_s3(path) or not suffixes or path.endswith(suffixes):
+        return [_Remote(path, file_name(path))]
     try:
-        if path.startswith("s3://") and suffixes and not key.endswith(suffixes):
-            objects = [m for chunk in obstore.list(store, prefix=key.rstrip("/")) for m in chunk]
-            metas = sorted((m for m in objects if m["path"].endswith(suffixes)), key=lambda m: m["path"])
-            if not metas:
-                raise UserError(f"{where}: {path}: no object there ends in {', '.join(suffixes)}; check the prefix")
-            root = _list_base(path)
-            return [_from_meta(root + m["path"], m["path"].removeprefix(key.rstrip("/") + "/"), m) for m in metas]
-        return [_from_meta(path, name or PurePosixPath(key).name, obstore.head(store, key))]
-    except (OSError, obstore.exceptions.BaseError) as error:
-        check_limits(path, error)
-        cause = " ".join(str(error).split())[:300]
-        raise UserError(
-            f"{where}: {path}: cannot be reached: {cause}; check the address and your credentials"
-        ) from None
+        objects = [found for found in s3_object.list_objects(path) if found[0].endswith(suffixes)]
+    except RemoteError as error:
+        raise UserError(f"{where}: {path}: {error}") from None
+    if not objects:
+        raise UserError(f"{where}: {path}: no object there ends in {', '.join(suffixes)}; check the prefix")
+    prefix = path.rstrip("/") + "/"
+    return [InputFile(url, url.removeprefix(prefix), num_bytes, etag) for url, num_bytes, etag in objects]
 
 
-def _from_meta(path: str, name: str, meta: Any) -> InputFile:
-    return InputFile(path, name, meta["size"], (meta.get("e_tag") or "").strip('"'))
+def _sized(files: Sequence[InputFile | _Remote], where: str) -> list[InputFile]:
+    """The files in their order. Servers are asked for the sizes of many at the same time."""
 
-
-class _RemoteRaw(io.RawIOBase):
-    """Ranged reads of one remote object; the store retries each request."""
-
-    def __init__(self, file: InputFile) -> None:
-        self._file, self._at = file, 0
-        self._store, self._key = _split(file.path)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.num_bytes}[whence]
-        self._at = base + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        import obstore
-
-        length = min(len(buffer), self._file.num_bytes - self._at)
-        if length <= 0:
-            return 0
+    def sized(file: InputFile | _Remote) -> InputFile:
+        if isinstance(file, InputFile):
+            return file
         try:
-            data = obstore.get_range(self._store, self._key, start=self._at, length=length)
-        except obstore.exceptions.BaseError as error:
-            cause = " ".join(str(error).split())[:300]
-            raise RunError(
-                f"{self._file.path}: offset {self._at}: reading failed after all retries: {cause}; run again to resume"
-            ) from error
-        buffer[: len(data)] = memoryview(data)
-        self._at += len(data)
-        return len(data)
+            stat = http_file.stat if is_http(file.path) else s3_object.stat
+            return InputFile(file.path, file.name, *stat(file.path))
+        except RemoteError as error:
+            raise UserError(f"{where}: {shown(file.path)}: {error}") from None
+
+    if sum(isinstance(file, _Remote) for file in files) < 2:
+        return [*map(sized, files)]
+    pool = ThreadPoolExecutor(CONNECTIONS)
+    try:
+        return [*pool.map(sized, files)]
+    finally:
+        pool.shutdown(cancel_futures=True)

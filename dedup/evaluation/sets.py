@@ -58,10 +58,10 @@ def read_set(name: str, path: str, fields: tuple[str, ...], where: str) -> Evalu
         records = _records(file, data, where)
         known = {key for record in records for key in record}
         if not records:
-            raise UserError(f"{where}: {file.path}: holds no record; name the evaluation set's own file")
+            raise UserError(f"{where}: {file}: holds no record; name the evaluation set's own file")
         if fields and not known & set(fields):
             names = ", ".join(sorted(map(repr, known)))
-            raise UserError(f"{where}: {file.path}: has no field {' or '.join(fields)}; it has {names}")
+            raise UserError(f"{where}: {file}: has no field {' or '.join(fields)}; it has {names}")
         for number, record in enumerate(records):
             passages += (
                 Passage(len(items), field, text)
@@ -97,8 +97,8 @@ def _records(file: InputFile, data: bytes, where: str) -> list[Record]:
             return records
     except (OSError, EOFError, zlib.error, ValueError, csv.Error, pa.ArrowException) as error:
         cause = " ".join(str(error).split())
-        raise UserError(f"{where}: {file.path}: is not of the format that its name says: {cause}; repair it") from None
-    raise UserError(f"{where}: {file.path}: of an unknown format; give {', '.join(SUFFIXES)}, or a folder of them")
+        raise UserError(f"{where}: {file}: is not of the format that its name says: {cause}; repair it") from None
+    raise UserError(f"{where}: {file}: of an unknown format; give {', '.join(SUFFIXES)}, or a folder of them")
 
 
 def _json_lines(text: str) -> list[Record]:

@@ -71,9 +71,9 @@ def stored_records_at(file: InputFile, at: int) -> Iterator[Drawn]:
     begin = next_record(file, at)
     with open_input(file) as stream:
         for record in read_records(file, begin, _pass_over) if begin is not None else ():
-            if record.length < 0 or file.path.endswith((".zst", ".lz4")):
+            if record.length < 0 or file.name.endswith((".zst", ".lz4")):
                 raise UserError(
-                    f"{file.path}: not stored so that one record can be read without those before it, which an "
+                    f"{file}: not stored so that one record can be read without those before it, which an "
                     "estimate needs; compress each record by itself, with gzip"
                 )
             stream.seek(record.offset)

@@ -117,7 +117,7 @@ def draw_part(
     config: SourceConfig, name: str, files: Sequence[InputFile], number: int, source: random.Random, folder: Path
 ) -> int:
     """Write about `number` documents from many positions of `files` into `folder`. Returns their stored size."""
-    suffix_of = {file.path: next(s for s in (*config.suffixes, "") if file.path.endswith(s)) for file in files}
+    suffix_of = {file.path: next(s for s in (*config.suffixes, "") if file.name.endswith(s)) for file in files}
     if not config.is_crawl and {*suffix_of.values()} != {".jsonl"}:
         raise UserError(
             f"source.{name}: no estimate for files of kind {config.kind}, compressed JSON lines among them; plan draws "

@@ -104,5 +104,5 @@ def recorded_inputs(made_of: MadeOf) -> dict[str, list[InputFile]]:
     inputs: dict[str, list[InputFile]] = {}
     for name, (num_bytes, digest) in made_of.inputs.items():
         source, _, file = name.split("/", 2)
-        inputs.setdefault(source, []).append(InputFile("", file, num_bytes, etag=digest))
+        inputs.setdefault(source, []).append(InputFile("", file, num_bytes, version=digest))
     return inputs

@@ -1,7 +1,8 @@
 """The fingerprint of a run: everything that its bytes depend on. Runs with equal fingerprints make equal files.
 
 Paths, workers, memory and the output folder are not in it; of an index its content counts. An input is identified by
-its name relative to its source, its size, and its etag, or on disk a digest of its first and last MiB.
+its name relative to its source, its size, and on a server its ETag, else Last-Modified, on disk a digest of its first
+and last MiB.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from typing import Any
 
 from cleaners.assets.listfile import facts_of
 from pipelines.recipe import Recipe
+from shards.address import is_remote
 from shards.stage import StageConfig
 from shards.storage import InputFile
 
@@ -40,7 +42,7 @@ def fingerprint(recipe: Recipe, inputs: Mapping[str, Sequence[InputFile]]) -> di
         "library": {name: version(name) for name in _LIBRARIES} | {name: _version(name) for name in _OPTIONAL},
         "unicode": unicodedata.unidata_version,
         "input": {
-            f"{name}/{i:05d}/{file.name}": [file.num_bytes, file.etag or _sample_digest(file)]
+            f"{name}/{i:05d}/{file.name}": [file.num_bytes, _version_of(file)]
             for name, files in inputs.items()
             for i, file in enumerate(files)
         },
@@ -73,6 +75,12 @@ def differences(found: Any, wanted: Any, path: str = "") -> list[str]:
         keys = [k for k in {**found, **wanted} if k != "digest"]
         return [d for k in keys for d in differences(found.get(k), wanted.get(k), f"{path}.{k}" if path else str(k))]
     return [] if found == wanted else [f"{path} ({_short(found)} there, {_short(wanted)} here)"]
+
+
+def _version_of(file: InputFile) -> str:
+    """What tells the versions of a file apart; it has no path where only the record of another run is left of it."""
+    on_disk = file.path and not is_remote(file.path)
+    return _sample_digest(file) if on_disk and not file.version else file.version
 
 
 def _sample_digest(file: InputFile) -> str:

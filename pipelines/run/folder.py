@@ -83,7 +83,7 @@ class MadeOf:
 
     @property
     def inputs(self) -> dict[str, tuple[int, str]]:
-        """(bytes, etag or digest) of each input, by `<source>/<index>/<name>`."""
+        """(bytes, version or digest) of each input, by `<source>/<index>/<name>`."""
         return {name: (size, digest) for name, (size, digest) in self.parts["input"].items()}
 
     def files(self) -> dict[tuple[str, int], str]:

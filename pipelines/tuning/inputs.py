@@ -28,9 +28,9 @@ def read_texts(paths: Iterable[str], where: str) -> Iterator[Batch]:
     sources = {kind: SourceConfig.parse({"kind": kind}, where) for kind in _KINDS}
     suffixes = {suffix: config for config in sources.values() for suffix in config.suffixes}
     for file in find_inputs(paths, tuple(suffixes), where):
-        config = next((config for suffix, config in suffixes.items() if file.path.endswith(suffix)), None)
+        config = next((config for suffix, config in suffixes.items() if file.name.endswith(suffix)), None)
         if config is None:
-            raise UserError(f"{where}: {file.path}: expected a file that ends in {', '.join(suffixes)}")
+            raise UserError(f"{where}: {file}: expected a file that ends in {', '.join(suffixes)}")
         yield from _rows(config, file)
 
 
@@ -47,8 +47,8 @@ def check_output(path: Path) -> None:
 def _rows(config: SourceConfig, file: InputFile) -> Iterator[Batch]:
     start: int | None = 0
     while start is not None:
-        reader = RowReader(config, Path(file.path).name, file, start)
+        reader = RowReader(config, Path(file.name).name, file, start)
         yield from reader
         if reader.damage:
-            raise only_error([Damage(file.path, reader.damage[0].offset, reader.damage[0].cause), *reader.damage[1:]])
+            raise only_error([Damage(str(file), reader.damage[0].offset, reader.damage[0].cause), *reader.damage[1:]])
         start = reader.next_start

@@ -141,7 +141,7 @@ def _read(ledger: Ledger, number: int, facts: Facts) -> Batch:
         row = pc.index(batch["id"], facts["id"]).as_py()
         if row >= 0:
             return batch.take(pa.array([row]))
-    raise RunError(f"{file.path}: offset {facts['warc_offset']:,}: another record is there now; the file was changed")
+    raise RunError(f"{file}: offset {facts['warc_offset']:,}: another record is there now; the file was changed")
 
 
 def _saved(ledger: Ledger, number: int) -> tuple[Batch | None, str]:

@@ -4,16 +4,15 @@ import gzip
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from http_server import serving
 
-from shards.errors import UserError
+from shards.errors import RunError, UserError
 from shards.storage import find_inputs, open_input
 
 WARC = (".warc.gz", ".warc")
@@ -68,44 +67,56 @@ def test_no_path_is_the_users_mistake() -> None:
         names([])
 
 
-class RangeHandler(SimpleHTTPRequestHandler):
-    """A static server with ranges, as the hosts of dumps are; answers 503 to every third request, as they do too."""
-
-    requests = 0
-
-    def do_GET(self) -> None:
-        RangeHandler.requests += 1
-        if RangeHandler.requests % 3 == 0:
-            self.send_error(503)
-            return
-        wanted = self.headers.get("Range")
-        data = Path(self.translate_path(self.path)).read_bytes()
-        assert wanted is not None
-        first, _, last = wanted.removeprefix("bytes=").partition("-")
-        part = data[int(first) : int(last) + 1]
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("Last-Modified", self.date_time_string(0))
-        self.end_headers()
-        self.wfile.write(part)
-
-    def log_message(self, *_: object) -> None: ...
+def test_a_path_list_of_a_server_names_files_of_its_host_and_all_are_asked_for_by_turns_of_sixteen() -> None:
+    crawl = {f"/data/{i:03d} #м.warc.gz": b"x" * i for i in range(100)}
+    lines = [*(name.lstrip("/") for name in crawl), "", "  data/001 #м.warc.gz\r", "/data/002 #м.warc.gz?sig=1"]
+    with serving(crawl) as site, serving({"/y.warc.gz": b"y"}) as other:
+        site.files["/lists/warc.paths.gz"] = gzip.compress("\n".join([*lines, f"{other.url}y.warc.gz?a"]).encode())
+        files = find_inputs([f"{site.url}lists/warc.paths.gz?download=1"], WARC, "x")
+        assert [file.num_bytes for file in files] == [*range(100), 1, 2, 1]
+        assert [file.name for file in files[98:]] == [
+            "data/098 #м.warc.gz",
+            "data/099 #м.warc.gz",
+            "data/001 #м.warc.gz",
+            "/data/002 #м.warc.gz",
+            "y.warc.gz",
+        ]
+        with open_input(files[99]) as stream:
+            assert stream.read() == b"x" * 99
+        assert len(site.requests) == 2 + 102 + 1
 
 
-def test_http_inputs_are_read_in_ranges_and_retried_on_503(crawl_folder: Path) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(RangeHandler, directory=str(crawl_folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        url = f"http://127.0.0.1:{server.server_port}/a.warc.gz"
-        (file,) = find_inputs([url], WARC, "x")
-        assert (file.name, file.num_bytes) == ("a.warc.gz", 9000)
-        for offset in (0, 10, 8999, 9000):
-            with open_input(file, offset) as stream:
-                assert stream.read() == (b"a.warc.gz" * 1000)[offset:]
-        assert RangeHandler.requests >= 3
-    finally:
-        server.shutdown()
+def test_the_first_file_of_a_path_list_that_is_not_there_is_named() -> None:
+    says = r"x: http://.*/gone\.warc\.gz: the server answers 404, not found; check the address"
+    files = {"/a.warc.gz": b"a", "/warc.paths": b"a.warc.gz\ngone.warc.gz\nb.warc.gz"}
+    with serving(files) as site, pytest.raises(UserError, match=says):
+        find_inputs([f"{site.url}warc.paths"], WARC, "x")
+
+
+def test_a_list_that_is_no_gzip_is_the_users_mistake() -> None:
+    says = r"warc\.paths\.gz: expected a list of paths, one a line: Not a gzipped file"
+    with serving({"/warc.paths.gz": b"a.warc.gz"}) as site, pytest.raises(UserError, match=says):
+        find_inputs([f"{site.url}warc.paths.gz"], WARC, "x")
+
+
+def test_a_glob_of_path_lists_gives_the_files_of_all(crawl_folder: Path) -> None:
+    for name in ("a", "b"):
+        (crawl_folder / f"{name}.paths").write_text(f"{name}.warc.gz\n")
+    assert names([str(crawl_folder / "*.paths")]) == ["a.warc.gz", "b.warc.gz"]
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("gs://bucket/a.warc.gz", "of URLs only https://, http:// and s3:// are read; download it first"),
+        ("hf://datasets/x/a.warc.gz", "of URLs only https://, http:// and s3:// are read; download it first"),
+        ("ftp://host/crawl/", "of URLs only https://, http:// and s3:// are read; download it first"),
+        ("file:///crawl/a.warc.gz", "of URLs only https://, http:// and s3:// are read; give the path itself"),
+    ],
+)
+def test_a_url_of_another_kind_is_the_users_mistake(path: str, says: str) -> None:
+    with pytest.raises(UserError, match=f"source.web.paths: {path}: {says}"):
+        names([path])
 
 
 @pytest.fixture(scope="module")
@@ -144,11 +155,16 @@ def test_s3_objects_and_prefixes_are_read(s3: str, monkeypatch: pytest.MonkeyPat
         obstore.put(store, name, name.encode() * 1000)
     files = find_inputs(["s3://dumps/crawl"], WARC, "x")
     assert [f.name for f in files] == ["a.warc.gz", "b.warc.gz"]
-    assert files[0].etag
+    assert files[0].version
     with open_input(files[0], 15) as stream:
         assert stream.read(15) == b"crawl/a.warc.gz"
-    with pytest.raises(UserError, match=r"s3://dumps/crawl/missing\.warc\.gz: cannot be reached"):
+    with pytest.raises(UserError, match=r"s3://dumps/crawl/missing\.warc\.gz: no such bucket or object; check"):
         find_inputs(["s3://dumps/crawl/missing.warc.gz"], WARC, "x")
+    obstore.put(store, "crawl/a.warc.gz", b"y" * 15_000)
+    with pytest.raises(RunError) as error:
+        open_input(replace(files[0], num_bytes=15_001)).read()  # of another size: nothing of it was fetched yet
+    says = "was changed on the server: its ETag is another; begin a new run of it"
+    assert str(error.value) == f"s3://dumps/crawl/a.warc.gz: offset 0: {says}"
 
 
 def test_a_file_name_that_is_not_utf8_is_refused_in_a_line_that_can_be_printed(tmp_path: Path) -> None:

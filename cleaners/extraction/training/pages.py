@@ -94,7 +94,7 @@ def crawl_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]], tell: Tel
             start = reader.next_start
         if damage:
             more = f" (and {len(damage) - 1:,} more)" if len(damage) > 1 else ""
-            tell(f"damaged: {file.path}: offset {damage[0].offset}: {damage[0].cause}{more}")
+            tell(f"damaged: {file}: offset {damage[0].offset}: {damage[0].cause}{more}")
 
 
 def num_pages(truth: Sequence[dict[str, Any]]) -> int:

@@ -104,8 +104,8 @@ def test_of_a_large_input_the_ends_are_read_and_of_a_remote_one_the_etag(tmp_pat
     assert digest() == digest(5 << 19)
     assert digest() != digest(0)
     assert digest() != digest(-1)
-    assert digest(etag="x") == digest(0, etag="x")
-    assert digest(etag="x") != digest(etag="y")
+    assert digest(version="x") == digest(0, version="x")
+    assert digest(version="x") != digest(version="y")
 
 
 def test_the_path_of_an_index_does_not_change_it_and_its_content_does(tmp_path: Path) -> None:
