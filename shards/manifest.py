@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from shards.atomic import write_json
 from shards.errors import RunError, UserError
+from shards.folders import files_below
 from shards.limits import raise_unless_damage
 from shards.sink import ArrowSink
 from shards.unit_key import UnitKey
@@ -110,7 +111,7 @@ def check_shards(paths: Sequence[str], where: str) -> None:
     Otherwise a source would silently have fewer documents. `where` begins the message; URLs and files are not checked.
     """
     for path in paths:
-        for json_file in sorted(Path(path).rglob("*.json")) if "://" not in path and Path(path).is_dir() else ():
+        for json_file in files_below(Path(path), (".json",)) if Path(path).is_dir() else ():
             try:
                 manifest = read_manifest(json_file)
             except RunError:

@@ -46,6 +46,20 @@ class Reader(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
 
+class FaultyFile:
+    """The unit of a file that cannot be read: no row, and its fault as damage."""
+
+    schema = ROWS
+    next_start: int | None = None
+
+    def __init__(self, name: str, fault: str) -> None:
+        self.stats = Stats({"records/damaged": 1})
+        self.damage = [Damage(name, 0, fault)]
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(())
+
+
 def row_id(name: str, url: str, date: str, body: bytes | memoryview) -> str:
     """32 hex digits: xxh3-128 of the record's own id, or where it has none of URL, date and body as stored."""
     if name:

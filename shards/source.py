@@ -16,7 +16,7 @@ class SourceConfig(Config):
     kind: Literal["warc", "wet", "shards", "jsonl", "parquet", "text"]
 
     paths: tuple[str, ...] = ()
-    """Files, folders, globs, URLs and path lists, as `shards.storage.find_inputs` takes them."""
+    """Files, folders, globs, URLs and path lists, as `shards.storage.find_inputs` takes them, without hidden files."""
 
     snapshot: str = Field("", pattern=r"^[A-Za-z0-9_-]*$")
     """Name of the crawl that all files belong to. Without one it is read from their names."""

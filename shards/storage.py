@@ -6,7 +6,6 @@ into a fixed, ordered list, and `open_input` opens a seekable stream.
 """
 
 import errno
-import glob
 import gzip
 import io
 import zlib
@@ -19,6 +18,7 @@ from typing import BinaryIO, cast
 from shards import http_file, s3_object
 from shards.address import file_name, host_root, is_http, is_remote, is_s3, scheme, shown
 from shards.errors import RunError, UserError
+from shards.folders import fault, files_below, files_matching, first_magic
 from shards.limits import check_limits
 from shards.read_ahead import open_remote
 from shards.remote import CONNECTIONS, RemoteError
@@ -34,6 +34,7 @@ class InputFile:
     name: str  # its path relative to what the recipe named, the same on every machine, without the query of a URL
     num_bytes: int
     version: str = ""  # ETag, else Last-Modified, of a remote file; "" on disk and where a server states neither
+    fault: str = ""  # why it cannot be read; "" where nothing is known against it
 
     def __str__(self) -> str:
         return shown(self.path)
@@ -48,10 +49,11 @@ class _Remote:
 
 
 def find_inputs(paths: Iterable[str], suffixes: tuple[str, ...], where: str) -> list[InputFile]:
-    """Every file that `paths` name; the files of a folder or glob in order of name.
+    """Every file that `paths` name; the files of a folder or glob in order of name, each once.
 
-    From folders only files that end in one of `suffixes` are taken. UserError, beginning with `where`, for a path that
-    does not exist, a folder without such a file, and an unreachable host.
+    From folders only files that end in one of `suffixes` are taken. A link to nothing in a folder is an input with a
+    `fault`. UserError, beginning with `where`, for a path that does not exist, a folder without such a file, and an
+    unreachable host.
     """
     found: list[InputFile | _Remote] = []
     for path in paths:
@@ -73,6 +75,8 @@ def find_inputs(paths: Iterable[str], suffixes: tuple[str, ...], where: str) -> 
 
 def open_input(file: InputFile, offset: int = 0) -> BinaryIO:
     """A buffered, seekable binary stream of `file` from byte `offset` on; RunError where it cannot be opened."""
+    if file.fault:
+        raise RunError(f"{file}: {file.fault}")
     try:
         remote = is_remote(file.path)
         stream = open_remote(file.path, file.num_bytes, file.version) if remote else _open_local(file.path)
@@ -91,22 +95,25 @@ def _open_local(path: str) -> io.BufferedReader:
 
 def _local(path: str, suffixes: tuple[str, ...], where: str) -> list[InputFile]:
     root = Path(path).expanduser()
-    if root.is_dir():
-        files = sorted(f for f in root.rglob("*") if f.is_file() and f.name.endswith(suffixes))
-        if not files:
-            raise UserError(f"{where}: {path}: no file in this folder ends in {', '.join(suffixes)}")
-        return [_on_disk(f, f.relative_to(root).as_posix(), where) for f in files]
-    if root.exists():
-        return [_on_disk(root, root.name, where)]
-    matches = sorted(Path(f) for f in glob.glob(str(root), recursive=True) if Path(f).is_file())  # noqa: PTH207
+    try:
+        if root.is_dir():
+            files = files_below(root, suffixes)
+            if not files:
+                raise UserError(
+                    f"{where}: {path}: no file in this folder ends in {', '.join(suffixes)} (hidden ones aside)"
+                )
+            return [_on_disk(f, f.relative_to(root).as_posix(), where) for f in files]
+        if root.exists() or root.is_symlink():
+            if why := fault(root):
+                raise UserError(f"{where}: {path}: {why}")
+            return [_on_disk(root, root.name, where)]
+        matches = files_matching(root, suffixes)
+    except OSError as error:
+        raise _unreadable(Path(error.filename or path), error, where) from None
     if not matches:
         raise UserError(f"{where}: {path}: no such file or folder (relative paths start at {Path.cwd()})")
-    fixed = Path(*root.parts[: _first_magic(root)])
+    fixed = Path(*root.parts[: first_magic(root)])
     return [_on_disk(f, f.relative_to(fixed).as_posix() if f.is_relative_to(fixed) else f.name, where) for f in matches]
-
-
-def _first_magic(pattern: Path) -> int:
-    return next((i for i, part in enumerate(pattern.parts) if glob.has_magic(part)), len(pattern.parts) - 1)
 
 
 def _on_disk(path: Path, name: str, where: str) -> InputFile:
@@ -114,13 +121,19 @@ def _on_disk(path: Path, name: str, where: str) -> InputFile:
         name.encode()
     except UnicodeEncodeError:
         raise UserError(f"{where}: {str(path)!a}: the file's name is not UTF-8; rename it") from None
+    if why := fault(path):
+        return InputFile(str(path), name, 0, fault=why)
     try:
         path.open("rb").close()
         return InputFile(str(path), name, path.stat().st_size)
     except OSError as error:
         check_limits(path, error)
-        hint = "give yourself the right to read it" if error.errno == errno.EACCES else "check the disk"
-        raise UserError(f"{where}: {path}: cannot be read: {error.strerror}; {hint}") from None
+        raise _unreadable(path, error, where) from None
+
+
+def _unreadable(path: Path, error: OSError, where: str) -> UserError:
+    hint = "give yourself the right to read it" if error.errno == errno.EACCES else "check the disk"
+    return UserError(f"{where}: {path}: cannot be read: {error.strerror}; {hint}")
 
 
 def _listed(path: str, where: str) -> Iterator[InputFile | _Remote]:

@@ -79,7 +79,7 @@ def differences(found: Any, wanted: Any, path: str = "") -> list[str]:
 
 def _version_of(file: InputFile) -> str:
     """What tells the versions of a file apart; it has no path where only the record of another run is left of it."""
-    on_disk = file.path and not is_remote(file.path)
+    on_disk = file.path and not is_remote(file.path) and not file.fault
     return _sample_digest(file) if on_disk and not file.version else file.version
 
 

@@ -27,7 +27,7 @@ from pipelines.run.folder import RunFolder
 from pipelines.run.unit_files import DROPPED, facts_schema, text_schema
 from shards.exchange import ExchangeUnit
 from shards.manifest import Manifest, WrittenFile, write_manifest
-from shards.reader import Damage, Reader
+from shards.reader import Damage, FaultyFile, Reader
 from shards.row_reader import RowReader
 from shards.source import SourceConfig
 from shards.stage import Batch, Stage, StageConfig, with_columns
@@ -144,6 +144,8 @@ class _Rows:
 
 
 def _reader(task: UnitTask) -> Reader:
+    if task.file.fault:
+        return FaultyFile(task.file.name, task.file.fault)
     if task.source.is_crawl:
         return WarcReader(task.key.source, task.file, task.start, task.source.kind)
     return RowReader(task.source, task.key.source, task.file, task.start)

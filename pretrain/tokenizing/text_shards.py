@@ -11,6 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from shards.errors import RunError, UserError
+from shards.folders import fault, files_below
 from shards.limits import check_limits
 from shards.sink import open_arrow, read_batches
 
@@ -26,13 +27,23 @@ def find_shards(paths: Sequence[Path]) -> list[Path]:
     files = []
     for path in paths:
         folder = path / "shards" if (path / "shards").is_dir() else path
-        shards = [path] if path.is_file() else sorted(folder.rglob("*.arrow"))
+        shards = [path] if path.is_file() else _below(folder)
         if not shards:
             raise UserError(f"{path}: no *.arrow shards there; name a run folder, its shards/ or some of its files")
         files += shards
     for file in files:
         _check_columns(file)
     return files
+
+
+def _below(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    shards = files_below(folder, (".arrow",))
+    for shard in shards:
+        if why := fault(shard):
+            raise UserError(f"{shard}: {why}")
+    return shards
 
 
 def read_documents(file: Path, columns: list[str], nullable: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:

@@ -17,6 +17,15 @@ def test_runs_shard_folders_and_files_name_their_shards(tmp_path: Path) -> None:
     assert find_shards(files) == files
 
 
+def test_linked_folders_are_entered_and_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
+    files = [write_shard(tmp_path / folder / "a.arrow", ["text"]) for folder in ("run", "elsewhere")]
+    (tmp_path / "run" / "more").symlink_to("../elsewhere")
+    assert find_shards([tmp_path / "run"]) == [files[0], tmp_path / "run" / "more" / "a.arrow"]
+    (tmp_path / "run" / "gone").symlink_to("nowhere")
+    with pytest.raises(UserError, match="run/gone: a link to nowhere, which is not there; mend or remove it"):
+        find_shards([tmp_path / "run"])
+
+
 def test_a_file_without_the_columns_of_a_text_shard_is_refused(tmp_path: Path) -> None:
     with ArrowSink(tmp_path / "a.arrow", pa.schema([("id", pa.string()), ("text", pa.string())])) as sink:
         sink.write(pa.record_batch({"id": ["a"], "text": ["b"]}))
