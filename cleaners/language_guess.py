@@ -36,7 +36,7 @@ _LEAST_BYTES = 200  # of crude text that a guess needs
 class LanguageGuessConfig(StageConfig):
     """Kind `language_guess`, between `page` and `extract`."""
 
-    version: ClassVar[int] = 2  # 2: the model is asked of the line of `language_line`
+    version: ClassVar[int] = 2  # 2: the model is asked of the line of `language_line`; charsets are read anew
     stops: ClassVar[bool] = True
     reads_pages: ClassVar[bool] = True
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
 
-# Media types that browsers render as HTML. A page of another type is HTML where its type says nothing and its first bytes
-# hold a tag of HTML. XML is HTML only where they hold an <html> element, since feeds use the names of HTML elements too.
+# Media types that browsers render as HTML. A page of another type is HTML where its type says nothing and its first
+# bytes hold a tag of HTML. XML is HTML only where they hold an <html> element, since feeds use the names of HTML
+# elements too.
 _HTML = {"text/html", "application/xhtml+xml"}
 _XML = {"text/xml", "application/xml"}
 # Types whose resources browsers sniff (https://mimesniff.spec.whatwg.org/#mime-type-sniffing-algorithm) …

@@ -1,21 +1,26 @@
 """Decodes the bytes of a page, and states the charset, its source and the number of bytes that were not of it.
 
-    byte-order mark ─▶ HTTP header ─▶ <meta> or <?xml?> in the first 4,096 bytes ─▶ UTF-8 if valid ─▶ detector
+    byte-order mark ─▶ zeros of UTF-16 or 32 ─▶ HTTP header ─▶ <meta> or <?xml?> in the first 4,096 bytes
+        ─▶ UTF-8 if valid, or almost ─▶ detector
 
 Labels follow the Encoding Standard (https://encoding.spec.whatwg.org): "gb2312" is read as gb18030, "iso-8859-1" as
-windows-1252. Two rules differ from a browser's, since nobody repairs a crawled page by hand:
+windows-1252. These rules differ from a browser's, since nobody repairs a crawled page by hand:
 
 * Valid UTF-8 that is not plain ASCII wins over a declared single-byte charset, and over any charset with errors.
+  UTF-8 with a few bytes of windows-1252 does so, too; they are read as such (`cleaners.crawl.patched_utf8`).
 * A declared charset that fits badly (more than 1 character in 100 replaced) is compared with the detected one.
+* UTF-16 and UTF-32 are recognized without a mark. U+0000 in any other text is left out, as by a parser of HTML.
 """
 
 import codecs
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
 from resiliparse.parse.encoding import detect_encoding
+
+from cleaners.crawl import patched_utf8
 
 Source = Literal["bom", "http", "meta", "utf8", "detector"]
 
@@ -24,7 +29,7 @@ Source = Literal["bom", "http", "meta", "utf8", "detector"]
 class Decoded:
     text: str
     charset: str  # name of the Python codec that was used
-    source: Source  # what named the charset; "utf8": the bytes are valid UTF-8
+    source: Source  # what named the charset; "utf8": the bytes are UTF-8
     num_replaced: int  # U+FFFD in place of bytes that are not of the charset
 
 
@@ -105,32 +110,48 @@ _LATIN = {"cp1250", "cp1252", "cp1254", "cp1257", "iso8859-2", "iso8859-3", "iso
 _META = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([^\s"'/>;]+)""", re.IGNORECASE)
 _XML = re.compile(rb"""^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']\s*([^\s"'>]+)""", re.IGNORECASE)
 _COMMENT = re.compile(rb"<!--.*?(?:-->|$)", re.DOTALL)
+_BEGINS_NARROW = re.compile(rb"\s*<[!?/a-zA-Z]")  # markup in a charset in which ASCII takes a byte
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
+_SAMPLE = 4096
 _APOSTROPHE = re.compile(rb"[a-z]\xd5[a-z]")  # in MacRoman
 _ASCII_BYTES = re.compile(rb"[\0-\x7f]+")
 _ASCII = re.compile("[\0-\x7f]+")
 
 
 def decode(payload: bytes, http_charset: str | None = None) -> Decoded:
-    """The text of `payload`; never raises. `http_charset` is the label of the Content-Type header."""
+    """The text of `payload`, without U+0000; never raises. `http_charset` is the label of the Content-Type header."""
+    decoded = _decode(payload, http_charset)
+    return replace(decoded, text=decoded.text.replace("\0", "")) if 0 in payload else decoded
+
+
+def _decode(payload: bytes, http_charset: str | None) -> Decoded:
     for mark, charset in _BOMS:
         if payload.startswith(mark):
-            return _decoded(payload[len(mark) :], charset, "bom")
+            content = payload[len(mark) :]
+            decoded = _decoded(content, charset, "bom")
+            is_patchable = charset == "utf-8" and decoded.num_replaced > 0
+            return (_patched(content, "bom") if is_patchable else None) or decoded
     if (wide := _wide(payload)) is not None:
-        return _decoded(payload, wide, "detector")
+        return wide
 
     valid = _utf8(payload)
     declared = _declared(payload, http_charset)
     if declared is None:
         if valid is not None and not _is_iso2022(payload):
             return Decoded(valid, "utf-8", "utf8", 0)
-        return _decoded(payload, _detect(payload), "detector")
+        return _patched(payload, "utf8") or _decoded(payload, _detect(payload), "detector")
 
     charset, source = declared
-    if valid is not None and charset == "utf-8":
+    if charset == "utf-8" and valid is not None:
         return Decoded(valid, charset, source, 0)
+    if charset == "utf-8" and (patched := _patched(payload, source)) is not None:
+        return patched
     decoded = _decoded(payload, charset, source)
-    if valid is not None and (charset in _WIDE or (not payload.isascii() and _is_doubtful(decoded))):
-        return Decoded(valid, "utf-8", "utf8", 0)
+    if not payload.isascii() and _is_doubtful(decoded):
+        if valid is not None:
+            return Decoded(valid, "utf-8", "utf8", 0)
+        if (patched := _patched(payload, "utf8")) is not None:
+            return patched
     if decoded.num_replaced * 100 > len(decoded.text):
         detected = _decoded(payload, _detect(payload), "detector")
         if detected.num_replaced < decoded.num_replaced:
@@ -139,8 +160,8 @@ def decode(payload: bytes, http_charset: str | None = None) -> Decoded:
 
 
 def _is_doubtful(decoded: Decoded) -> bool:
-    """Whether valid UTF-8 is more likely: a single-byte charset accepts all bytes, so that it fits is no evidence."""
-    return decoded.num_replaced > 0 or decoded.charset not in _MULTI_BYTE
+    """Whether UTF-8 is more likely: a single-byte charset accepts all bytes, so that it fits is no evidence."""
+    return decoded.num_replaced > 0 or decoded.charset not in _MULTI_BYTE | _WIDE
 
 
 @lru_cache(1024)
@@ -162,7 +183,10 @@ def codec_of(label: str) -> str | None:
 
 def _declared(payload: bytes, http_charset: str | None) -> tuple[str, Source] | None:
     if http_charset and (charset := codec_of(http_charset)):
-        return charset, "http"
+        # Text of UTF-16 that is valid UTF-8 has control characters: the upper bytes of its letters.
+        is_untrue = charset in _WIDE and (_BEGINS_NARROW.match(payload) or not _CONTROL.search(payload))
+        if not is_untrue:
+            return charset, "http"
     head = _COMMENT.sub(b"", payload[:4096])
     match = _META.search(head) or _XML.search(head)
     if match and (charset := codec_of(match[1].decode("latin-1"))):
@@ -172,10 +196,20 @@ def _declared(payload: bytes, http_charset: str | None) -> tuple[str, Source] | 
 
 
 def _decoded(payload: bytes, charset: str, source: Source) -> Decoded:
-    text = payload.decode(charset, "replace")
+    text = payload.decode(charset, "gb18030_euro" if charset == "gb18030" else "replace")
     # U+FFFD that the page itself contains is not counted; only Unicode charsets can encode it.
     own = payload.count("\ufffd".encode(charset)) if charset.startswith(("utf", "gb18030")) else 0
     return Decoded(text, charset, source, max(0, text.count("\ufffd") - own))
+
+
+def _euro(error: UnicodeError) -> tuple[str, int]:
+    """The byte 80, which is the euro sign in the Encoding Standard's GBK, and an error in Python's."""
+    assert isinstance(error, UnicodeDecodeError)
+    first = error.object[error.start]
+    return ("€" if first == 0x80 else "\ufffd", error.start + 1 if first == 0x80 else error.end)
+
+
+codecs.register_error("gb18030_euro", _euro)
 
 
 def _utf8(payload: bytes) -> str | None:
@@ -185,14 +219,29 @@ def _utf8(payload: bytes) -> str | None:
         return None
 
 
-def _wide(payload: bytes) -> str | None:
+def _patched(payload: bytes, source: Source) -> Decoded | None:
+    patched = patched_utf8.decode(payload)
+    return None if patched is None else Decoded(patched[0], "utf-8", source, patched[1])
+
+
+def _wide(payload: bytes) -> Decoded | None:
     """UTF-16 or UTF-32 without a mark, recognized by the positions of the zero bytes of ASCII characters."""
-    head = payload[:512]
-    if 0 not in head[:4]:  # a page begins with "<" or white space
+    head = payload[:_SAMPLE]
+    if 0 not in head or _BEGINS_NARROW.match(head):
         return None
-    # "z" for each of four neighbouring positions whose bytes are zero more often than not.
-    zeros = "".join("z" if 8 * head[i::4].count(0) > len(head) else "." for i in range(4))
-    return {".zzz": "utf-32-le", "zzz.": "utf-32-be", ".z.z": "utf-16-le", "z.z.": "utf-16-be"}.get(zeros)
+    zeros, quarter = [head[i::4].count(0) for i in range(4)], len(head) // 4
+    for charset, first, second in (("utf-32-le", 3, 2), ("utf-32-be", 0, 1)):
+        if zeros[first] >= quarter > 0 and 10 * zeros[second] >= 9 * quarter:
+            return _decoded(payload, charset, "detector")
+    even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
+    for charset, upper, lower, first in (("utf-16-le", odd, even, head[1:4:2]), ("utf-16-be", even, odd, head[0:4:2])):
+        # At least a fiftieth of the characters of a page is ASCII, the first two most often. The lower byte is zero in
+        # "一" and a few others.
+        if 100 * upper >= len(head) and (upper >= 3 * lower or first == b"\0\0"):
+            decoded = _decoded(payload, charset, "detector")
+            if decoded.num_replaced * 100 <= len(decoded.text):
+                return decoded
+    return None
 
 
 def _is_iso2022(payload: bytes) -> bool:

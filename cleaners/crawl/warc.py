@@ -22,6 +22,7 @@ from fastwarc.warc import HeaderMap, WarcRecord
 
 from cleaners.crawl import heads, media_type
 from cleaners.crawl.bodies import undo_encodings
+from cleaners.crawl.charset import codec_of, decode
 from cleaners.crawl.framing import Record
 from cleaners.crawl.records import read_records
 from shards.reader import BATCH_BYTES, BATCH_ROWS, ROWS, UNIT_BYTES, UNIT_RECORDS, Damage, row_id
@@ -135,7 +136,7 @@ class WarcReader:
             "warc_file": self._file.name,
             "warc_offset": record.offset,
             "warc_length": record.length,
-            "text": bytes(body).decode("utf-8", "replace") if is_text else None,
+            "text": _text(bytes(body), charset) if is_text else None,
             "payload": None if is_text else body,
             "http_status": status,
             "content_type": content_type,
@@ -165,6 +166,12 @@ class WarcReader:
     def _damaged(self, offset: int, cause: str) -> None:
         self.damage.append(Damage(self._file.name, offset, cause))
         self.stats.add("records/damaged")
+
+
+def _text(body: bytes, charset: str | None) -> str:
+    """The text of a conversion record: UTF-8, as that of Common Crawl is, unless it says or shows another charset."""
+    is_utf8 = charset is None or codec_of(charset) == "utf-8"
+    return body.decode("utf-8", "replace") if is_utf8 and 0 not in body else decode(body, charset).text
 
 
 def _batch(rows: list[dict[str, Any]]) -> Batch:

@@ -150,6 +150,89 @@ def _is_same_text(found: str, wanted: str) -> bool:
     return (a & b).total() >= 0.98 * max(a.total(), b.total())
 
 
+TEXTS = {
+    "Russian": RUSSIAN * 5,
+    "Chinese": "河边的老磨坊建于桥梁完工的那一年，磨坊主仔细记录了每一袋粮食。" * 5,
+    "Arabic": "بنيت الطاحونة القديمة على ضفة النهر في السنة التي اكتمل فيها الجسر. " * 5,
+    "Greek": "Ο παλιός μύλος δίπλα στο ποτάμι χτίστηκε τη χρονιά που τελείωσε η γέφυρα. " * 5,
+    "English": "The old mill by the river was built when the bridge was finished. " * 5,
+    "Japanese": "川のそばの古い水車小屋は、橋が完成した年に建てられました。" * 5,
+    "Korean": "강가의 오래된 방앗간은 다리가 완공된 해에 지어졌습니다. " * 5,
+    "Hebrew": "הטחנה הישנה ליד הנהר נבנתה בשנה שבה הושלם הגשר. " * 5,
+    "Hindi": "नदी के किनारे पुरानी चक्की उस वर्ष बनाई गई थी जब पुल पूरा हुआ था। " * 5,
+    "Thai": "โรงสีเก่าริมแม่น้ำสร้างขึ้นในปีที่สะพานเสร็จสมบูรณ์ " * 5,
+}
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_utf_16_and_32_are_read_with_and_without_mark_and_declaration(charset: str, language: str) -> None:
+    text = TEXTS[language]
+    mark = "\ufeff".encode(charset)
+    family = charset[:6]
+    for content in (f"<html><head><meta charset={family}></head><p>{text}", f"<p>{text}</p>"):
+        for payload in (content.encode(charset), mark + content.encode(charset)):
+            for http in (None, "utf-8", family, charset[:6] + charset[7:]):
+                assert decode(payload, http).text == content
+                assert decode(payload[:-1], http).text in (content[:-1], content[:-1] + "\ufffd")  # cut
+    if family == "utf-16":  # text without markup is read as declared
+        declared = "utf-16le" if charset == "utf-16-le" else "utf-16be"
+        assert decode(text.encode(charset), declared).text == text
+
+
+def test_a_charset_of_two_bytes_that_is_not_true_is_not_believed() -> None:
+    for label in ("utf-16", "utf-16be", "utf-32"):
+        assert decode(page("utf-8", RUSSIAN, ""), label).charset == "utf-8"
+        assert decode(page("gbk", CHINESE * 5, "<meta charset=gbk>"), label).charset == "gb18030"
+        assert decode(b"plain words", label).text == "plain words"
+
+
+@pytest.mark.parametrize(
+    "payload", [b"\0\0<p>a\0b</p>\0", b"<p>a\0b</p>", b"\xef\xbb\xbf<p>a\0b</p>", b"<p>a\0b</p>\x93"]
+)
+def test_a_zero_is_never_kept_as_text(payload: bytes) -> None:
+    assert decode(payload).text.startswith("<p>ab</p>")
+    assert "\0" not in decode(payload, "windows-1252").text
+
+
+@pytest.mark.parametrize("label", ["gbk", "gb2312", "gb18030", None])
+def test_the_euro_sign_of_gbk_is_the_byte_80(label: str | None) -> None:
+    payload = page("gbk", CHINESE * 5 + "@ 100", "").replace(b"@", b"\x80") + b"\xff"
+    decoded = decode(payload, label)
+    assert (decoded.charset, decoded.num_replaced) == ("gb18030", 1)
+    assert CHINESE + "€ 100</p>" in decoded.text
+
+
+@pytest.mark.parametrize(
+    ("charset", "text"),
+    [
+        ("gb18030", CHINESE),
+        ("big5hkscs", "河邊的老磨坊建於橋樑完工的那一年，"),
+        ("cp932", "川のそばの古い水車小屋は、橋が完成した年に建てられました。"),
+        ("euc_jp", "川のそばの古い水車小屋は、橋が完成した年に建てられました。"),
+        ("cp949", "강가의 오래된 방앗간은 다리가 완공된 해에 지어졌습니다."),
+    ],
+)
+@pytest.mark.parametrize("bad", [b"\xff", b"\x81<i>", b"\x80 "])
+def test_a_few_bad_bytes_cost_no_other_character(charset: str, text: str, bad: bytes) -> None:
+    payload = page(charset, text * 6 + "\n" + text, "").replace(b"\n", b" " + bad + b" ")
+    for label in (charset.replace("hkscs", ""), None):
+        decoded = decode(payload, label)
+        assert decoded.charset == charset
+        assert decoded.text.count(text) == 7
+        assert ("<i>" in decoded.text) is (b"<i>" in bad)
+
+
+@pytest.mark.parametrize("label", [None, "utf-8", "iso-8859-1", "windows-1251", "gbk"])
+@pytest.mark.parametrize("language", TEXTS)
+def test_bytes_of_windows_1252_in_utf_8_are_read_as_such(language: str, label: str | None) -> None:
+    text = TEXTS[language] + "© déjà ’vu’"
+    payload = page("utf-8", text + "@", "").replace(b"@", b" na\xefve, \x93so\x94 \x96 10 \x80")
+    decoded = decode(payload, label)
+    assert (decoded.charset, decoded.num_replaced) == ("utf-8", 0)
+    assert decoded.text == page("utf-8", text + " naïve, “so” – 10 €", "").decode()
+
+
 def test_zero_bytes_in_the_text_do_not_make_a_wide_charset() -> None:
     page = b"<html><body>" + b"".join(bytes([c, 0]) for c in b"some text" * 50)
     assert decode(page, "utf-8").charset == "utf-8"

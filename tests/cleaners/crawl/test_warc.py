@@ -346,6 +346,24 @@ def test_a_conversion_record_of_plain_text_is_a_text(tmp_path: Path, content_typ
     assert [(row["text"], row["payload"]) for row in rows] == [("The text of a page.", None)]
 
 
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("text/plain", "Мельница у реки"),
+        ("text/plain; charset=windows-1251", "Мельница у реки".encode("cp1251")),
+        ("text/plain; charset=utf-16le", "Мельница у реки".encode("utf-16-le")),
+        ("text/plain", "Мельница у реки".encode("utf-16")),
+        ("text/plain; charset=utf-8", "Мельница\0 у реки\0".encode()),
+    ],
+)
+def test_the_text_of_a_conversion_record_is_in_the_charset_that_it_has(
+    tmp_path: Path, content_type: str, body: bytes | str
+) -> None:
+    data = body if isinstance(body, bytes) else body.encode()
+    rows, _ = read_kind(tmp_path / "a.wet", "wet", conversion(0, content_type, data))
+    assert [row["text"] for row in rows] == ["Мельница у реки"]
+
+
 @pytest.mark.real
 def test_every_record_of_other_projects_files_is_accounted_for(real_data: Path) -> None:
     """170 files of other test suites: each record that warcio reads whole is read here, too, or reported as damage."""
