@@ -15,7 +15,7 @@ import orjson
 from cleaners.extraction.html import attributes
 from cleaners.extraction.html.nodes import Tree, attribute_of
 from cleaners.extraction.html.tags import SCRIPT, TAGS
-from cleaners.extraction.prose import MIN_LINE_WORDS, joined, num_words, plain_lines, plain_text, unescape
+from cleaners.extraction.prose import MIN_LINE_WORDS, distinct, num_words, plain_lines, plain_text, unescape
 
 MAX_DEPTH = 60
 _LD_TYPES = {"application/ld+json", "application/json+ld"}
@@ -99,20 +99,20 @@ def ld_values(data: np.ndarray, tree: Tree) -> list[Any]:
     return [parse_json(unescape(text) if '"' not in text else text) for text in texts]
 
 
-def ld_text(values: list[Any]) -> str:
-    """The text in JSON-LD: bodies of articles, else recipes, how-tos, questions and posts, else descriptions."""
+def ld_texts(values: list[Any]) -> list[str]:
+    """The texts in JSON-LD: bodies of articles, else recipes, how-tos, questions and posts, else descriptions."""
     things = list(objects(values))
     described = (thing for thing in things if types_of(thing) & _DESCRIBED)
     return (
-        joined(filter(None, (_text(thing.get("articleBody")) for thing in things)))
-        or joined(filter(None, map(_lines, _outermost(values, _POSTS | _INSTRUCTIONS))))
-        or joined(filter(None, (_text(thing.get("description")) for thing in described)))
+        distinct(_text(thing.get("articleBody")) for thing in things)
+        or distinct(map(_lines, _outermost(values, _POSTS | _INSTRUCTIONS)))
+        or distinct(_text(thing.get("description")) for thing in described)
     )
 
 
-def meta_text(data: np.ndarray, tree: Tree) -> str:
+def meta_texts(data: np.ndarray, tree: Tree) -> list[str]:
     """The texts that microdata keeps out of sight, in the `content` of <meta itemprop=articleBody> and similar ones."""
-    return joined(
+    return distinct(
         plain_text(value_of(data, tree, node, attributes.CONTENT))
         for node in np.flatnonzero(tree.nodes["tag"] == _META).tolist()
         if value_of(data, tree, node, attributes.ITEMPROP).strip().lower() in _META_BODIES

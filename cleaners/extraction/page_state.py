@@ -12,7 +12,7 @@ import orjson
 from cleaners.extraction.flight import FLIGHT_NAMES, flight_page
 from cleaners.extraction.html.nodes import Tree
 from cleaners.extraction.json_ld import MAX_DEPTH, parse_json, scripts
-from cleaners.extraction.prose import MIN_PROSE_WORDS, is_prose, joined, plain_lines, unescape
+from cleaners.extraction.prose import MIN_PROSE_WORDS, distinct, is_prose, plain_lines, unescape
 from cleaners.extraction.script_literals import read_literal
 
 _MAX_JSON = 100  # values a script; an error of `json` counts the lines before it, so that each costs the whole script
@@ -59,10 +59,10 @@ def state_of(data: np.ndarray, tree: Tree) -> tuple[list[Any], str]:
     return values + page.data, page.html
 
 
-def state_text(values: Iterable[Any]) -> str:
-    """The prose in the state: that under keys for texts, else all, else ""."""
+def state_texts(values: Iterable[Any]) -> list[str]:
+    """The texts of prose in the state: those under keys for texts, else all."""
     prose = [piece for value in values for piece in _prose(value)]
-    return joined([text for is_named, text in prose if is_named] or [text for _, text in prose])
+    return distinct([text for is_named, text in prose if is_named] or [text for _, text in prose])
 
 
 def _is_wanted(kind: str) -> bool:

@@ -65,18 +65,18 @@ def is_prose(text: str) -> bool:
     )
 
 
-def joined(texts: Iterable[str]) -> str:
-    """Join the texts, each once, without those that stand in the text before.
+def distinct(texts: Iterable[str]) -> list[str]:
+    """The texts in order, each once, without empty ones and those that stand in the text before.
 
     These are looked for in order, each after the one before, so that a text is searched once.
     """
     kept: list[str] = []
     size = at = 0
-    for text in dict.fromkeys(texts):
+    for text in dict.fromkeys(filter(None, texts)):
         if size + len(text) > MAX_BODY_CHARS:
             break
         at = kept[-1].find(text, at) if kept else -1
         if at < 0:
             kept.append(text)
             size, at = size + len(text), 0
-    return "\n".join(kept)
+    return kept

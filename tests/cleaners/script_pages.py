@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cleaners.extraction.engine import _from_scripts
+from cleaners.extraction.engine import script_texts
 from cleaners.extraction.model import load_model, model_path
 
 PROSE = "The mill stands by the river, and it has ground the corn of the valley for three hundred years. " * 4
@@ -11,7 +11,7 @@ PROSE = "The mill stands by the river, and it has ground the corn of the valley 
 
 def body(html: str) -> str:
     """The text in the scripts of a page, as the engine looks for it."""
-    return _from_scripts(html.encode(), load_model(model_path()))
+    return "\n".join(script_texts(html.encode(), load_model(model_path())))
 
 
 def ld(value: Any) -> str:

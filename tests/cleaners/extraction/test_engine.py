@@ -1,5 +1,6 @@
 """The engine on whole pages, with the shipped model."""
 
+import json
 import random
 import re
 from pathlib import Path
@@ -139,3 +140,24 @@ def test_soup_is_the_same_in_any_batch(pages: list[str], comments: bool) -> None
     assert found == extract(utf8[::-1], options)[::-1]
     assert all(0 <= page.share_kept <= 1 and 0 <= page.expected_f1 <= 1 for page in found)
     assert [page.num_blocks for page in found] == [len(sample_page(page).page.blocks) for page in utf8]
+
+
+NOTICE = (
+    "<nav><a href=/>Home</a></nav><main><p>"
+    + "Please wait while the story is being loaded for you, which can take long. " * 3
+)
+STORY = "<p>" + "The mill stands by the river, and it has ground the corn of the valley for long. " * 30
+
+
+def test_a_notice_gives_way_to_one_text_of_paragraphs() -> None:
+    def page(value: object) -> Extracted:
+        return one(f"{NOTICE}</main><script type=application/json>{json.dumps(value)}</script>")
+
+    assert page({"body": STORY}).from_scripts
+    for other in (
+        {"body": STORY[:700]},  # not four times as long
+        {"items": [{"body": f"{n}. {STORY[n : n + 600]}"} for n in range(20)]},  # many texts
+        {"body": "".join(f"<p>{n} is one of many short lines" for n in range(200))},
+    ):
+        assert not page(other).from_scripts
+    assert not one(NOTICE + "".join(f"<p>{STORY[n:200]}" for n in range(9)) + json.dumps({"body": STORY})).from_scripts
