@@ -5,7 +5,10 @@ function that works for long takes a `Watch` beside its task: it asks the watch 
 is. Progress is for people only; results never depend on it.
 
     InProcess     signal handler ──flag──▶ watch ──▶ function
-    ProcessPool   signal handler ──flag──▶ parent's loop ──event──▶ watch of each worker ──▶ function
+    ProcessPool   signal handler ──flag──▶ parent's loop ──shared flag──▶ watch of each worker ──▶ function
+
+A second Ctrl-C kills the workers of a pool. What parent and workers share to stop has no lock: whoever holds one may be
+killed, or interrupted by a handler.
 """
 
 import multiprocessing
@@ -13,18 +16,18 @@ import os
 import re
 import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Protocol, Self
 
 from shards.errors import Interrupted, RunError, UserError
 from shards.exchange import Executor as TaskExecutor
+from shards.stop_signal import Stop, stop_on_signal
 
 Counters = Sequence[int]  # documents read, documents kept, bytes read, of all open units together
 Tick = Callable[[Counters], None]
@@ -66,35 +69,6 @@ class Executor(TaskExecutor, Protocol):
         ...
 
 
-@dataclass
-class _Stop:
-    """Whether the user wants to stop. A signal handler sets it, so it is a plain attribute: a lock could deadlock."""
-
-    is_set: bool = False
-
-
-@contextmanager
-def _ctrl_c_sets(stop: _Stop) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM sets `stop`; a second one ends the process at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def handle(*_: object) -> None:
-        stop.is_set = True
-        for number in before:
-            signal.signal(number, signal.default_int_handler)
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def machine_memory() -> int:
     """Bytes of main memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -110,7 +84,7 @@ def _unwatched(fn: Callable[[Any], Any], task: Any, _: Watch) -> Any:
 
 @dataclass
 class _LocalWatch:
-    stop: _Stop
+    stop: Stop
     tick: Tick | None
     counters: list[int] = field(default_factory=lambda: [0, 0, 0])
 
@@ -148,10 +122,9 @@ class InProcess:
         then: Then = lambda _: (),
         tick: Tick | None = None,
     ) -> Iterator[Any]:
-        stop = _Stop()
-        watch = self._watch or _LocalWatch(stop, tick)
         todo = deque(tasks)
-        with _ctrl_c_sets(stop) if self._watch is None else nullcontext():
+        with stop_on_signal() if self._watch is None else nullcontext(Stop()) as stop:
+            watch = self._watch or _LocalWatch(stop, tick)
             while todo:
                 watch.check_stop()
                 result = fn(todo.popleft(), watch)
@@ -176,8 +149,9 @@ class ProcessPool:
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
-            self._event.set()  # whatever ends this early, the workers' open units end too
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._flag.value = 1  # whatever ends this early, the workers' open units end too
+            with stop_on_signal(self._kill_workers):
+                self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
     def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Then = lambda _: ()) -> Iterator[Any]:
@@ -193,19 +167,20 @@ class ProcessPool:
         pool = self._pool or self._start()
         waiting: set[Future[Any]] = set()
         todo = deque(tasks)
-        stop = _Stop()
+        stop = Stop()
         try:
-            with _ctrl_c_sets(stop):
+            with stop_on_signal(self._kill_workers) as stop:
                 while todo or waiting:
                     if stop.is_set:
-                        self._event.set()
+                        self._flag.value = 1
                     while todo and len(waiting) < 2 * self._workers and not stop.is_set:
-                        waiting.add(pool.submit(_Worker.run, fn, todo.popleft()))
+                        with _without_ctrl_c():
+                            waiting.add(pool.submit(_Worker.run, fn, todo.popleft()))
                     if not waiting:
                         raise Interrupted("interrupted")
                     done, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
                     if tick is not None and not done:
-                        tick(self._counters[:])
+                        tick(self._counters.get_obj()[:])  # a worker may have been killed with the lock
                     for future in done:
                         result = future.result()
                         todo.extendleft(then(result))
@@ -220,23 +195,40 @@ class ProcessPool:
 
     def _start(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        self._event, self._counters = context.Event(), context.Array("q", 3)
-        watch = _SharedWatch(self._event, self._counters)
+        self._flag, self._counters = context.RawValue("b", 0), context.Array("q", 3)
+        watch = _SharedWatch(self._flag, self._counters)
         self._pool = ProcessPoolExecutor(
             self._workers, context, initializer=_Worker.start, initargs=(watch, os.getpid())
         )
         return self._pool
 
+    def _kill_workers(self) -> None:
+        """End the workers at once. A signal handler calls it, so it takes no lock."""
+        processes = getattr(self._pool, "_processes", None) or {}
+        for process in list(processes):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Hold SIGINT back: a process that starts meanwhile never gets it, not even before it can ignore it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
 
 @dataclass(frozen=True)
 class _SharedWatch:
-    """The watch of a worker. Event and array are inherited when the worker starts, and cannot come with a task."""
+    """The watch of a worker. Flag and array are inherited when the worker starts, and cannot come with a task."""
 
-    event: Any
+    flag: Any
     counters: Any
 
     def check_stop(self) -> None:
-        if self.event.is_set():
+        if self.flag.value:
             raise Interrupted("interrupted")
 
     def advance(self, documents: int, kept: int, num_bytes: int) -> None:

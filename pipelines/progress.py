@@ -38,7 +38,7 @@ class ProgressDisplay:
     """
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()  # None where the caller has closed it
         self._began = self._last = time.monotonic()
         self._phase = ""
         self._earlier = 0  # documents that an interrupted run made in this phase: they do not count for the rate

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Literal
 
 import tomli_w
@@ -34,10 +33,10 @@ from pretrain.order.loader import Loader
 from pretrain.order.plan import SETTINGS, Plan, differing_keys, held_out_documents, make_plan
 from pretrain.state import CHECKPOINTS, TrainState, recorded_identity
 from pretrain.step import StepResult, train_step
-from pretrain.stop_signal import stop_on_signal
 from shards.atomic import write_bytes
 from shards.errors import Interrupted, UserError
 from shards.lock import locked
+from shards.stop_signal import Stop, stop_on_signal
 from shards.token_manifest import verify_tokens
 
 log = logging.getLogger(__name__)
@@ -85,7 +84,7 @@ def train_model(config_path: Path, *, overrides: Mapping[str, str], progress: Ca
 
 
 def _train(
-    plan: Plan, model: Model, optimizer: torch.optim.Optimizer, progress: Callable[[Record], None], stop: Event
+    plan: Plan, model: Model, optimizer: torch.optim.Optimizer, progress: Callable[[Record], None], stop: Stop
 ) -> TrainSummary:
     """Train the initial model from the newest checkpoint to the last step, evaluating and saving on the way."""
     config, out = plan.config, Path(plan.config.out)
@@ -119,7 +118,7 @@ def _train(
                 evaluations[step] = bits_per_byte(model, held_out, num_rows)
                 evaluation_metrics.append(_evaluation_record(step, evaluations[step]))
 
-            is_stopped = is_new and stop.is_set()
+            is_stopped = is_new and stop.is_set
             if is_new and (is_last or is_stopped or step % config.checkpoint_every == 0):
                 metrics.sync()
                 evaluation_metrics.sync()

@@ -7,16 +7,19 @@ Exit codes: 0 done, 1 the run failed or something is wrong with it, 2 the user's
 """
 
 import io
-import signal
+import os
 import sys
 from collections.abc import Callable
 
 import typer
 
 from pipelines.cli import classifier, extractor, index, ledger, run, setup, training
-from pipelines.cli.printing import say, this_command
-from shards.errors import GristmillError, Interrupted, UserError
+from pipelines.cli.printing import say, this_command, visible
+from shards.errors import GristmillError, Interrupted, RunError, UserError
 from shards.limits import limit_error
+from shards.stop_signal import command_signals, ignore_signals
+
+_INTERRUPTED = "gristmill: interrupted; to resume: {}"
 
 # In the order of the help.
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -62,7 +65,8 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
 def main() -> None:
     """Run the command that the user gave. Our errors are one line and an exit code; any other is a bug and keeps its
     traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as schedulers end a job: like Ctrl-C
+    _open_closed_streams()
+    command_signals(_INTERRUPTED.format(visible(this_command())))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a page's letters
@@ -70,24 +74,46 @@ def main() -> None:
         code = app(standalone_mode=False) or 0
         if code == Interrupted.exit_code:  # a Ctrl-C that no command caught, as typer reports it
             raise KeyboardInterrupt
-        sys.exit(code)
+        sys.stdout.flush()
     except GristmillError as error:
+        if isinstance(error, Interrupted):
+            ignore_signals()
         say(f"gristmill: {error}")
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write(f"gristmill: interrupted; to resume: {this_command()}\n")
+        ignore_signals()
+        say(_INTERRUPTED.format(this_command()))
         sys.exit(Interrupted.exit_code)
-    except BrokenPipeError:
-        sys.exit(1)
-    except OSError as error:
-        if (limit := limit_error(error.filename or "a file", error)) is None:
-            raise
-        say(f"gristmill: {limit}")
-        sys.exit(limit.exit_code)
     except typer.TyperException as error:  # words that no command can parse
         if message := error.format_message():  # empty where no word was given: the help is printed already
             say(f"gristmill: {message} See gristmill --help")
         sys.exit(UserError.exit_code)
+    except OSError as error:
+        sys.exit(_os_error(error))
+    sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Open the standard streams that the caller has closed, as some daemons do; what is written to them is lost.
+
+    Otherwise the next file that is opened would take their place.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
+
+
+def _os_error(error: OSError) -> int:
+    """Say an error of the operating system that no command expects; its exit code. Others than these are bugs."""
+    if isinstance(error, BrokenPipeError):  # whoever read the output has read enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    elif (limit := limit_error(error.filename or "a file", error)) is not None:
+        say(f"gristmill: {limit}")
+    else:
+        raise error
+    return RunError.exit_code
 
 
 def _made_app() -> typer.Typer:

@@ -203,3 +203,78 @@ def test_a_signal_ends_the_open_task_and_the_handlers_are_put_back(
         printed, _ = process.communicate(timeout=30)
     assert printed.split() == ["interrupted", "before"]
     assert process.returncode == 0
+
+
+PAIRS = """
+import os, random, signal, sys, time
+from pipelines import cli
+from pipelines.executors import InProcess, ProcessPool
+
+def step(task, watch):
+    watch.check_stop()
+    time.sleep(0.001)
+    return task
+
+def child(began, said):
+    def run(**_):
+        with {executor} as executor:
+            for result in executor.map_watched(step, range(100_000)):
+                if result == 0:
+                    os.write(began, b"x")
+
+    os.dup2(said, 2)
+    sys.argv = ["gristmill", "run"]
+    cli.app = run
+    cli.main()
+
+def trial(gap, signals):
+    "(exit code, what was said) of a command that gets two signals."
+    (was_begun, began), (hear, said) = os.pipe(), os.pipe()
+    process = os.fork()
+    if not process:
+        child(began, said)
+    os.close(began), os.close(said)
+    os.read(was_begun, 1)
+    os.kill(process, signals[0])
+    until = time.perf_counter() + gap
+    while time.perf_counter() < until:
+        pass
+    try:
+        os.kill(process, signals[1])
+    except ProcessLookupError:
+        pass
+    late = time.monotonic() + 30
+    while (ended := os.waitpid(process, os.WNOHANG))[0] == 0:
+        if time.monotonic() > late:
+            os.kill(process, signal.SIGKILL)
+        time.sleep(0.001)
+    text = b""
+    while part := os.read(hear, 1 << 12):
+        text += part
+    os.close(hear), os.close(was_begun)
+    return os.waitstatus_to_exitcode(ended[1]), text.decode()
+
+if __name__ == "__main__":
+    draw = random.Random(1)
+    for _ in range({trials}):
+        signals = draw.choices((signal.SIGINT, signal.SIGTERM), k=2)
+        code, text = trial(draw.uniform(0, {longest_gap}), signals)
+        if code != 130 or text.count("\\n") != 1 or not text.startswith("gristmill: interrupted"):
+            print(signals, code, repr(text))
+"""
+
+
+def failed_pairs(tmp_path: Path, **settings: object) -> str:
+    command = script(tmp_path, PAIRS.format(**settings))
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment()).stdout
+
+
+def test_two_signals_in_quick_succession_end_a_command_with_one_line_and_exit_code_130(tmp_path: Path) -> None:
+    """200 pairs, 0 to 100 µs apart."""
+    assert failed_pairs(tmp_path, executor="InProcess()", trials=200, longest_gap=1e-4) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("longest_gap", [1e-4, 0.1])  # the second signal often comes while the pool is being closed
+def test_so_does_a_pool(tmp_path: Path, longest_gap: float) -> None:
+    assert failed_pairs(tmp_path, executor="ProcessPool(1)", trials=5, longest_gap=longest_gap) == ""
