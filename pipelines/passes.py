@@ -272,7 +272,10 @@ class _Seconds:
 
 
 class _Meter:
-    """Adds up finished units and the batches of open ones, for progress."""
+    """Adds up finished units and the batches of open ones, for progress, which never goes back.
+
+    A unit that ends takes its part back a moment before its manifest counts.
+    """
 
     def __init__(self, run: Run, pass_: Pass, report: Report) -> None:
         self._sizes = {(source, f.name): f.num_bytes for source, files in run.inputs.items() for f in files}
@@ -280,10 +283,13 @@ class _Meter:
         self._total = sum(self._sizes.values())
         self._read: dict[tuple[str, str], int] = {}  # bytes by source and file
         self._units = self._documents = self._kept = 0
+        self._shown = (0, 0, 0)
 
     def add(self, manifest: Manifest) -> None:
         name = (manifest.source, manifest.file)
-        end = self._sizes[name] if manifest.next_start is None else manifest.next_start
+        end = self._sizes[name]
+        if manifest.next_start is not None:  # in inflated bytes, where the file is compressed JSON lines
+            end = min(end, manifest.next_start)
         rows = {file.rsplit(".", 2)[1]: written.rows for file, written in manifest.files.items()}
         self._read[name] = max(self._read.get(name, 0), end)
         self._units += 1
@@ -293,7 +299,8 @@ class _Meter:
 
     def show(self, open_units: Counters) -> None:
         documents, kept, num_bytes = open_units
-        done = min(sum(self._read.values()) + num_bytes, self._total)
-        self._report(
-            Progress(self._phase, self._units, self._documents + documents, self._kept + kept, done, self._total)
-        )
+        finished = sum(self._read.values())
+        done = max(finished, min(finished + num_bytes, self._total - 1))  # an open unit is not the end
+        now = (self._documents + documents, self._kept + kept, done)
+        self._shown = documents, kept, done = tuple(map(max, self._shown, now))
+        self._report(Progress(self._phase, self._units, documents, kept, done, self._total))

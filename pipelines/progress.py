@@ -41,6 +41,7 @@ class ProgressDisplay:
         self._terminal = sys.stderr is not None and sys.stderr.isatty()  # None where the caller has closed it
         self._began = self._last = time.monotonic()
         self._phase = ""
+        self._is_at_end = False  # the phase has read all its bytes, and a line has said so
         self._earlier = 0  # documents that an interrupted run made in this phase: they do not count for the rate
         self._bar: Bar | None = None
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -65,6 +66,7 @@ class ProgressDisplay:
         is_new_phase = progress.phase != self._phase
         if is_new_phase:
             self._phase, self._began, self._earlier = progress.phase, now, progress.documents
+            self._is_at_end = False
         rate = (progress.documents - self._earlier) / max(now - self._began, 1e-9)
         line = f"{counted(progress.documents, 'page')} in, {progress.kept:,} kept" if progress.documents else ""
         line += f", {rate:,.1f} pages/s" if rate else ""
@@ -73,7 +75,9 @@ class ProgressDisplay:
                 self._task, description=progress.phase, completed=progress.bytes_done,
                 total=progress.bytes_total or None, line=line,
             )  # fmt: skip
-        elif is_new_phase or now - self._last >= _SECONDS_A_LINE or progress.bytes_done == progress.bytes_total > 0:
+            return
+        was_at_end, self._is_at_end = self._is_at_end, progress.bytes_done == progress.bytes_total > 0
+        if is_new_phase or now - self._last >= _SECONDS_A_LINE or self._is_at_end > was_at_end:
             self._last = now
             self._console.print(_plain_line(progress, line, rate, now - self._began), soft_wrap=True)
 

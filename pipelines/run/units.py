@@ -93,7 +93,7 @@ def run_unit(task: UnitTask, watch: Watch) -> tuple[Manifest, dict[str, float]]:
                 for part in measured.dropped:
                     dropped_sink.write(_conform(part.filter(pc.is_valid(part["text"])), DROPPED))
             seconds["write"] += perf_counter() - began
-            amounts = (batch.num_rows, measured.kept.num_rows, pc.sum(batch["warc_length"]).as_py() or 0)
+            amounts = (batch.num_rows, measured.kept.num_rows, _stored_bytes(batch))
             watch.advance(*amounts)
             advanced += amounts
             began = perf_counter()
@@ -114,6 +114,11 @@ def run_unit(task: UnitTask, watch: Watch) -> tuple[Manifest, dict[str, float]]:
     write_manifest(task.manifest_path, manifest)
     watch.advance(*(-int(amount) for amount in advanced))
     return manifest, seconds
+
+
+def _stored_bytes(batch: Batch) -> int:
+    """The bytes of the batch in its WARC file; 0 for rows of other files, whose `warc_length` is -1."""
+    return pc.sum(pc.max_element_wise(batch["warc_length"], 0)).as_py() or 0
 
 
 class _Rows:

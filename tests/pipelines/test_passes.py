@@ -194,6 +194,27 @@ def test_a_pass_ends_with_all_units_documents_and_bytes_reported(root: Path) -> 
     assert first[-1].bytes_total == sum(path.stat().st_size for path in (root / "crawl").iterdir())
 
 
+def test_progress_never_goes_back_and_never_leaves_0_to_100_per_cent(root: Path) -> None:
+    rows = root / "crawl" / "rows.jsonl"  # whose rows have no length in a WARC file
+    rows.write_text("".join(json.dumps({"text": " ".join(sentences(i)), "id": f"{i}"}) + "\n" for i in range(600)))
+    recipe = TWO_PASSES.replace(
+        "[source.web]", '[source.rows]\nkind = "jsonl"\npaths = ["crawl/rows.jsonl"]\n[source.web]'
+    )
+    (root / "recipe.toml").write_text(recipe)
+    seen: list[Progress] = []
+    settings = [f'source.web.paths="{root}/crawl/*.warc.gz"', f'source.rows.paths="{rows}"']
+    execute(open_run(load_recipe(str(root / "recipe.toml"), settings), root / "run"), InProcess(), seen.append)
+    for phase in ("pass 0", "pass 1"):
+        of_phase = [progress for progress in seen if progress.phase == phase]
+        for quantity in ("units_done", "documents", "kept", "bytes_done"):
+            values = [getattr(progress, quantity) for progress in of_phase]
+            assert values == sorted(values), quantity
+            assert values[0] >= 0
+        assert [p.bytes_done == p.bytes_total for p in of_phase].count(True) >= 1
+        assert all(p.bytes_done < p.bytes_total for p in of_phase if p.units_done < 3), "an open unit is not the end"
+        assert of_phase[-1].bytes_done == of_phase[-1].bytes_total
+
+
 def test_inputs_without_a_document_end_the_run_before_any_global_stage(root: Path) -> None:
     for path in (root / "crawl").iterdir():
         Crawl().other("request").write(path)

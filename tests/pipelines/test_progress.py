@@ -80,3 +80,22 @@ def test_documents_of_an_interrupted_run_do_not_count_for_the_rate(
         clock[0] += 10
         display(Progress("pass 0", 6, 1100, 550, 3000, 4000))
     assert capsys.readouterr().err.splitlines()[-1].endswith("1,100 pages in, 550 kept, 10.0 pages/s, 3 s left")
+
+
+def test_the_end_of_a_phase_is_said_once(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressDisplay() as display:
+        for _ in range(3):
+            display(Progress("pass 0", 2, 8, 6, 4000, 4000))
+        display(Progress("pass 1", 2, 6, 6, 4000, 4000))
+    assert capsys.readouterr().err.splitlines() == [
+        "pass 0: 100% of 4.0 kB, 8 pages in, 6 kept",
+        "pass 1: 100% of 4.0 kB, 6 pages in, 6 kept",
+    ]
+
+
+@pytest.mark.parametrize("closing", ["2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_progress_without_a_standard_error_is_none(closing: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {closing}', "sh", sys.executable, "-c", _SHOW], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
