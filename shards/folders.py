@@ -21,7 +21,10 @@ from pathlib import Path
 
 
 def files_below(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The files below `root` that end in one of `suffixes`, and links to nothing. OSError for an unreadable folder."""
+    """The files below `root` that end in one of `suffixes`, in either case, and links to nothing.
+
+    Raises OSError for an unreadable folder.
+    """
     found: dict[str, Path] = {}  # by real path
     entered: set[str] = set()
     folders, links = deque([root]), deque[Path]()  # links last: a folder goes by its own name, not by that of a link
@@ -39,7 +42,7 @@ def files_below(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
             if path.is_dir() if is_link else entry.is_dir():
                 if not Path(real).is_relative_to(target):
                     (links if is_link else folders).append(path)
-            elif entry.name.endswith(suffixes) or (is_link and not path.exists()):
+            elif entry.name.lower().endswith(suffixes) or (is_link and not path.exists()):
                 found[target] = found.get(target, path) if is_link else path
     return sorted(found.values())
 
@@ -68,7 +71,7 @@ def fault(path: Path) -> str:
         if error.errno == errno.ENOENT and path.is_symlink():
             return f"a link to {path.readlink()}, which is not there; mend or remove it"
         return ""  # opening it says what is wrong
-    return "" if stat.S_ISREG(mode) else "neither a file nor a folder; remove it, or name what is to be read"
+    return "" if stat.S_ISREG(mode) else "a pipe or a device, which can be read only once; write it into a file first"
 
 
 def first_magic(pattern: Path) -> int:

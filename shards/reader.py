@@ -7,8 +7,9 @@ A unit's batches depend on the file and on `start` alone, never on who reads it.
 `cleaners.crawl.warc`, files of rows in `shards.row_reader`.
 """
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pyarrow as pa
@@ -26,13 +27,35 @@ BATCH_BYTES = 8 << 20  # … or at this many bytes, which bounds the memory of a
 ROWS = pa.unify_schemas([PROVENANCE, pa.schema([TEXT])])  # the columns of a row that is text
 
 
+EXAMPLES = 3  # places of one kind of damage that are listed of a file; the others are counted
+_DETAILS = re.compile(r"[:;(\d]")  # what follows the first of these in a cause differs from place to place
+
+
 @dataclass(frozen=True)
 class Damage:
     """A place in a file that could not be read. Reading continues after it where it can."""
 
     file: str  # relative to its source
-    offset: int  # bytes; row groups or record batches in a damaged file of tables
+    offset: int  # bytes, inflated ones of a compressed file; row groups or record batches of a file of tables
     cause: str
+    places: int = 1  # places of this kind that it stands for, of which it is the first
+
+    @property
+    def kind(self) -> str:
+        """The cause without what differs from place to place."""
+        return _DETAILS.split(self.cause, maxsplit=1)[0]
+
+
+def add_damage(damage: list[Damage], place: Damage) -> None:
+    """Append `place` to the damage of its file, or count it where `EXAMPLES` of its kind are listed.
+
+    So a file of 100 million broken lines has a short list.
+    """
+    same = [i for i, other in enumerate(damage) if other.kind == place.kind]
+    if len(same) < EXAMPLES:
+        damage.append(place)
+    else:
+        damage[same[-1]] = replace(damage[same[-1]], places=damage[same[-1]].places + place.places)
 
 
 class Reader(Protocol):
@@ -69,8 +92,18 @@ def row_id(name: str, url: str, date: str, body: bytes | memoryview) -> str:
     return digest.hexdigest()
 
 
+def own_row_id(name: str, text: str) -> str:
+    """32 hex digits: xxh3-128 of the id that a row of a file has, and of its text.
+
+    Ids of rows are often numbers that begin again in each part of a file, so an id alone names no record.
+    """
+    digest = xxhash.xxh3_128(f"{name}\0".encode())
+    digest.update(text.encode())
+    return digest.hexdigest()
+
+
 def only_error(damage: list[Damage]) -> RunError:
     """The error to raise when nothing at all could be read; `damage` is not empty."""
-    first = damage[0]
-    more = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
+    first, num_more = damage[0], sum(place.places for place in damage) - 1
+    more = f" (and {num_more:,} more)" if num_more else ""
     return RunError(f"{first.file}: offset {first.offset}: {first.cause}{more}; no document could be read")

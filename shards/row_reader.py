@@ -1,189 +1,264 @@
-"""The reader of files of rows: Arrow shards, Parquet, JSON lines and plain text."""
+"""The reader of files of rows: Arrow shards, Parquet, JSON lines and plain text.
 
-import gzip
-import json
+tables ──named columns──▶ `table_columns` ─┐
+lines ──────────────────▶ `json_lines` ────┴─▶ values of a row ──where──▶ id, url, date, place, text ──▶ batches
+"""
+
 import re
-from collections.abc import Iterator
-from typing import Any, BinaryIO, TypeAlias
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeAlias
 
-import orjson
 import pyarrow as pa
 
-from shards.errors import UserError
+from shards import json_lines
 from shards.limits import check_limits
-from shards.reader import BATCH_BYTES, BATCH_ROWS, ROWS, UNIT_BYTES, UNIT_RECORDS, Damage, row_id
+from shards.reader import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    ROWS,
+    UNIT_BYTES,
+    UNIT_RECORDS,
+    Damage,
+    add_damage,
+    own_row_id,
+    row_id,
+)
+from shards.row_lines import UNREADABLE, cause_of, open_lines
+from shards.schema import NO_COLUMNS, ORIGINAL_ID
 from shards.source import SourceConfig
 from shards.stage import Batch
 from shards.stats import Stats
 from shards.storage import InputFile, open_input
+from shards.table_columns import NoSuchColumn, find_column, is_text, plain, stored_name, texts, values
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_PLACE = ("warc_file", "warc_offset", "warc_length")
+_ARROW_FILE = b"ARROW1"  # begins the file format; all else is the stream format
 
-# (start of a unit that begins with this row, None where none can; the row, None where `where` excludes it)
-_StartAndRow: TypeAlias = tuple[int | None, dict[str, Any] | None]
+_Rows: TypeAlias = Iterator[dict[str, Any] | None]  # None for a row that is not kept
 
 
 class RowReader:
     """Reads one unit of a file of shards, Parquet, JSON lines or text.
 
     `start` is a record batch of a shard, a row group of a Parquet file, or a byte of the (inflated) JSON lines. A text
-    file is one document. A null text in a table is an empty text. A compressed JSON lines file has larger units, since
-    each unit must inflate everything before it.
+    file is one document. A null text is an empty text. A compressed JSON lines file has larger units, since each unit
+    must inflate everything before it. `carried` are the columns of a shard that rows have besides those of `ROWS`.
 
-    Iterating raises UserError where a column is missing or of another type. Rows that cannot be read are `damage`.
+    What cannot be read is `damage`: a row, a row group, or a file that lacks the columns that the source names.
     """
 
-    schema = ROWS
-
-    def __init__(self, config: SourceConfig, name: str, file: InputFile, start: int) -> None:
-        self._config, self._name, self._file, self._start = config, name, file, start
-        self._compressed = file.name.endswith((".gz", ".zst"))
+    def __init__(
+        self, config: SourceConfig, name: str, file: InputFile, start: int, carried: pa.Schema = NO_COLUMNS
+    ) -> None:
+        self._config, self._name, self._file, self._start, self._carried = config, name, file, start, carried
+        self.schema = pa.schema([*ROWS, *carried])
+        self._is_stored = True  # False: offsets are bytes of what the file inflates to
+        self._at = start  # what is read next
+        self._num_records = self._num_bytes = 0
         self.next_start: int | None = None
         self.stats = Stats()
         self.damage: list[Damage] = []
 
     def __iter__(self) -> Iterator[Batch]:
         read = {"shards": self._arrow, "parquet": self._parquet, "jsonl": self._jsonl, "text": self._text}
-        unit_scale = 20 if self._compressed else 1
         rows: list[dict[str, Any]] = []
-        records = unit_bytes = batch_bytes = 0
+        batch_bytes = 0
         try:
-            for start, row in read[self._config.kind]():
-                full = records >= unit_scale * UNIT_RECORDS or unit_bytes >= unit_scale * UNIT_BYTES
-                if full and start is not None:
-                    self.next_start = start
-                    break
-                records += 1
+            for row in read[self._config.kind]():
+                self._num_records += 1
                 if row is None:
                     continue
                 rows.append(row)
-                unit_bytes += len(row["text"])
+                self._num_bytes += len(row["text"])
                 batch_bytes += len(row["text"])
                 if len(rows) == BATCH_ROWS or batch_bytes >= BATCH_BYTES:
-                    batch, rows, batch_bytes = pa.RecordBatch.from_pylist(rows, ROWS), [], 0
+                    batch, rows, batch_bytes = pa.RecordBatch.from_pylist(rows, self.schema), [], 0
                     yield batch
-        except (pa.ArrowInvalid, OSError, EOFError) as error:
+        except NoSuchColumn as error:
+            self._damaged(self._at, str(error))
+        except UNREADABLE as error:
             check_limits(self._file.path, error)
-            cause = " ".join(str(error).split())[:200]
-            self._damaged(self._start, f"not a whole {self._config.kind} file: {cause}")
+            self._damaged(self._at, cause_of(error, self._config.kind, is_stored=self._is_stored))
         if rows:
-            yield pa.RecordBatch.from_pylist(rows, ROWS)
+            yield pa.RecordBatch.from_pylist(rows, self.schema)
 
-    def _arrow(self) -> Iterator[_StartAndRow]:
+    def _ends_before(self, start: int) -> bool:
+        """Whether the unit is full, so that the next one begins at `start`."""
+        unit_scale = 1 if self._is_stored else 20
+        if self._num_records < unit_scale * UNIT_RECORDS and self._num_bytes < unit_scale * UNIT_BYTES:
+            return False
+        self.next_start = start
+        return True
+
+    def _arrow(self) -> _Rows:
         with open_input(self._file) as stream:
+            is_file = stream.read(len(_ARROW_FILE)) == _ARROW_FILE
+            stream.seek(0)
+            if not is_file:  # as `datasets` saves them
+                batches = pa.ipc.open_stream(pa.PythonFile(stream))
+                for number, batch in enumerate(islice(batches, self._start, None), self._start):
+                    if self._ends_before(number):
+                        return
+                    yield from self._table_rows(number, [batch])
+                    self._at = number + 1
+                return
             reader = pa.ipc.open_file(pa.PythonFile(stream))
-            for i in range(self._start, reader.num_record_batches):
-                yield from self._table_rows(i, reader.get_batch(i))
+            for number in range(self._start, reader.num_record_batches):
+                if self._ends_before(number):
+                    return
+                yield from self._table_rows(number, map(reader.get_batch, [number]))
 
-    def _parquet(self) -> Iterator[_StartAndRow]:
+    def _parquet(self) -> _Rows:
         import pyarrow.parquet as pq
 
         with open_input(self._file) as stream:
             file = pq.ParquetFile(stream)
-            for i in range(self._start, file.num_row_groups):
-                start: int | None = i
-                for batch in file.iter_batches(BATCH_ROWS, row_groups=[i]):
-                    yield from self._table_rows(start, batch)
-                    start = None
+            self._require_columns(file.schema_arrow)
+            for number in range(self._start, file.num_row_groups):
+                if self._ends_before(number):
+                    return
+                batches = file.iter_batches(BATCH_ROWS, row_groups=[number], columns=self._columns())
+                yield from self._table_rows(number, batches)
 
-    def _table_rows(self, start: int | None, batch: pa.RecordBatch) -> Iterator[_StartAndRow]:
+    def _columns(self) -> list[str]:
+        """The columns that are read of a table."""
+        c = self._config
+        place = _PLACE if c.kind == "shards" else ()
+        return list(dict.fromkeys([c.text, c.id, c.url, c.date, *c.where, ORIGINAL_ID.name, *place]))
+
+    def _require_columns(self, schema: pa.Schema) -> None:
+        """NoSuchColumn where a column that must be there is not."""
         for column in (self._config.text, *self._config.where):
-            if column not in batch.schema.names:
-                columns = ", ".join(batch.schema.names)
-                raise UserError(f"{self._file}: source.{self._name}: no column {column!r}; there are {columns}")
-        texts = batch[self._config.text]
-        if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
-            raise UserError(
-                f"{self._file}: source.{self._name}: column {self._config.text!r} holds {texts.type}, not text; "
-                f"set source.{self._name}.text"
-            )
-        for row in batch.to_pylist():
-            yield start, self._selected(row | {self._config.text: row[self._config.text] or ""})
-            start = None
+            if stored_name(schema, column) is None:
+                raise NoSuchColumn(f"no column {column!r}; there are {', '.join(schema.names)}")
 
-    def _jsonl(self) -> Iterator[_StartAndRow]:
-        next_offset = 0 if self._compressed else self._start
-        with open_input(self._file, next_offset) as raw:
-            for line in _inflate(raw, self._file.name) if self._compressed else raw:
-                offset, next_offset = next_offset, next_offset + len(line)
+    def _table_rows(self, number: int, batches: Iterable[pa.RecordBatch]) -> _Rows:
+        """The rows of the record batch or row group with this number."""
+        row = 0
+        try:
+            for batch in batches:
+                for found in self._batch_rows(batch):
+                    yield self._table_row(found, number, row)
+                    row += 1
+        except NoSuchColumn:
+            raise
+        except UNREADABLE as error:
+            part = "record batch" if self._config.kind == "shards" else "row group"
+            cause = " ".join(str(error).split())[:200]
+            self._damaged(number, f"a {part} that cannot be read from its row {row:,} on: {cause}")
+            yield None
+
+    def _batch_rows(self, batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+        """The values of each row, by the names of columns."""
+        self._require_columns(batch.schema)
+        columns: dict[str, list[Any]] = {}
+        for name in self._columns():
+            column = find_column(batch, name)
+            if name == self._config.text:
+                if column is None or not is_text(column.type):
+                    kind = "nothing" if column is None else column.type
+                    raise NoSuchColumn(f"column {name!r} holds {kind}, not text; set source.{self._name}.text")
+                columns[name] = texts(column)
+            elif column is not None:
+                columns[name] = values(column)
+        for field in self._carried:
+            if field.name in batch.schema.names:
+                columns[field.name] = list(plain(batch[field.name]).cast(field.type))
+        return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+
+    def _table_row(self, found: dict[str, Any], part: int, number: int) -> dict[str, Any] | None:
+        text = found[self._config.text]
+        if isinstance(text, bytes):
+            self._damaged(part, f"a text that is not UTF-8 (row {number:,} of its part)")
+            return None
+        row = self._selected(found)
+        return None if row is None else row | {name: found[name] for name in self._carried.names if name in found}
+
+    def _jsonl(self) -> _Rows:
+        with open_lines(self._file) as lines:
+            self._is_stored = lines.is_stored
+            self._at = self._start if lines.is_stored else 0
+            if lines.is_stored:
+                lines.seek(self._start)
+            opens = self._start == 0  # no object has been read
+            for line in lines:
+                offset, self._at = self._at, self._at + len(line)
                 if offset < self._start or not line.strip():
                     continue
+                if self._ends_before(offset):
+                    return
+                if opens and json_lines.is_spread(line):
+                    self._damaged(offset, json_lines.SPREAD)
+                    return
+                if json_lines.is_bracket(line):
+                    continue
+                opens = False
                 try:
-                    yield offset, self._selected(self._parsed(line), offset)
-                except (ValueError, TypeError, AttributeError, RecursionError) as error:
-                    self._damaged(offset, f"a line that is not a document: {error}")
+                    yield self._selected(json_lines.parse(line, self._config.id), offset)
+                except (ValueError, RecursionError) as error:
+                    self._damaged(offset, str(error) or "a line that is not JSON")
+                    yield None
 
-    def _parsed(self, line: bytes) -> Any:
-        """The value of the line. `json.loads` parses what orjson refuses (NaN, a byte order mark) or would round."""
+    def _text(self) -> _Rows:
+        with open_lines(self._file) as lines:
+            self._is_stored = lines.is_stored
+            data = b"".join(lines)
         try:
-            values = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            return json.loads(line)
-        return json.loads(line) if isinstance(values.get(self._config.id), float) else values
-
-    def _text(self) -> Iterator[_StartAndRow]:
-        with open_input(self._file) as raw:
-            data = b"".join(_inflate(raw, self._file.name)) if self._compressed else raw.read()
-        try:
-            yield None, self._row({self._config.text: data.decode()})
+            yield self._row({self._config.text: data.decode("utf-8-sig")})
         except UnicodeDecodeError as error:
             self._damaged(error.start, "not UTF-8; convert the file, for example with iconv")
 
-    def _selected(self, values: dict[str, Any], offset: int = 0) -> dict[str, Any] | None:
-        """The row of `values`, or None, counted, where `where` excludes it."""
-        if all(_same(values.get(column), wanted) for column, wanted in self._config.where.items()):
-            return self._row(values, offset)
+    def _selected(self, found: dict[str, Any], offset: int = 0) -> dict[str, Any] | None:
+        """The row of the values `found`, or None, counted, where `where` excludes it."""
+        where = self._config.where
+        if all(_same(json_lines.value(found, column), wanted) for column, wanted in where.items()):
+            return self._row(found, offset)
         self.stats.add("records/not_selected")
         return None
 
-    def _row(self, values: dict[str, Any], offset: int = 0) -> dict[str, Any]:
-        """The row of one document. TypeError for a text that is no string; UnicodeEncodeError for lone surrogates,
-        which JSON allows."""
+    def _row(self, found: dict[str, Any], offset: int = 0) -> dict[str, Any]:
+        """The row of one document. ValueError for a text that is no string, and for lone surrogates, which JSON
+        allows."""
         c = self._config
-        text = values.get(c.text)
-        if not isinstance(text, str):
-            raise TypeError(f"{c.text!r} is not text but {type(text).__name__}")
-        own_id, url, date = str(values.get(c.id) or ""), str(values.get(c.url) or ""), str(values.get(c.date) or "")
-        (own_id + url + date).encode()
-        from_crawl = c.kind == "shards" and isinstance(values.get("warc_offset"), int)
-        if own_id and not _UUID.search(own_id):
-            own_id = (
-                f"{self._name}/{self._file.name}/{own_id}"  # a row number, for example, names a row of its file only
-            )
+        text = json_lines.text(found, c.text)
+        own_id, url, date = (
+            json_lines.name(found, c.id),
+            json_lines.address(found, c.url),
+            json_lines.date(found, c.date),
+        )
+        is_ours = _is_row_id(own_id)
+        try:
+            name = own_id
+            if own_id and not _UUID.search(own_id):  # a row number, for example, names a row of its file only
+                name = f"{self._name}/{self._file.name}/{own_id}"
+            (url + date).encode()
+            made_id = own_row_id(name, text) if name else row_id("", url, date, text.encode())
+        except UnicodeEncodeError:
+            raise ValueError("text with lone surrogates, which are no characters") from None
+        from_crawl = c.kind == "shards" and isinstance(found.get("warc_offset"), int)
         return {
-            "id": values[c.id] if _is_row_id(values.get(c.id)) else row_id(own_id, url, date, text.encode()),
+            "id": own_id if is_ours else made_id,
             "url": url,
             "date": date,
             "source": self._name,
-            "warc_file": str(values.get("warc_file", "")) if from_crawl else self._file.name,
-            "warc_offset": values["warc_offset"] if from_crawl else offset,
-            "warc_length": values.get("warc_length", -1) if from_crawl else -1,
+            "warc_file": str(found.get("warc_file", "")) if from_crawl else self._file.name,
+            "warc_offset": found["warc_offset"] if from_crawl else offset,
+            "warc_length": found.get("warc_length", -1) if from_crawl else -1,
+            ORIGINAL_ID.name: (json_lines.name(found, ORIGINAL_ID.name) if is_ours else own_id) or None,
             "text": text,
         }
 
     def _damaged(self, offset: int, cause: str) -> None:
-        self.damage.append(Damage(self._file.name, offset, cause))
+        add_damage(self.damage, Damage(self._file.name, offset, cause))
         self.stats.add("records/damaged")
 
 
-def _is_row_id(value: Any) -> bool:
-    return isinstance(value, str) and len(value) == 32 and re.fullmatch("[0-9a-f]{32}", value) is not None
+def _is_row_id(value: str) -> bool:
+    return len(value) == 32 and re.fullmatch("[0-9a-f]{32}", value) is not None
 
 
 def _same(value: Any, wanted: str | int | float | bool) -> bool:
     """Whether the two are equal, where true is not 1."""
     return bool(value == wanted) and isinstance(value, bool) == isinstance(wanted, bool)
-
-
-def _inflate(raw: BinaryIO, path: str) -> Iterator[bytes]:
-    """The lines of a .gz or .zst file."""
-    if path.endswith(".gz"):
-        yield from gzip.GzipFile(fileobj=raw)
-        return
-    with pa.CompressedInputStream(pa.PythonFile(raw), "zstd") as stream:
-        rest = b""
-        while chunk := stream.read(1 << 20):
-            *lines, rest = (rest + chunk).splitlines(keepends=True) or [b""]
-            yield from lines
-        if rest:
-            yield rest

@@ -5,16 +5,22 @@ All types are ones that `datasets.load_dataset` opens: string, large_string, int
 
 import pyarrow as pa
 
+# The `id` that the row of a file had, as text; null where it had none, and for records of a crawl.
+ORIGINAL_ID = pa.field("original_id", pa.string())
+
 # The identity of a row and the place of its record; set by the source, never changed after.
 PROVENANCE = pa.schema(
     [
-        pa.field("id", pa.string()),  # 32 hex digits: xxh3-128 of the WARC-Record-ID, else of URL, date and body
+        pa.field(
+            "id", pa.string()
+        ),  # 32 hex digits: xxh3-128 of the WARC-Record-ID, or of a row's id and text; else of URL, date and body
         pa.field("url", pa.string()),
         pa.field("date", pa.string()),  # ISO 8601 as the record gives it; "" where it gives none
         pa.field("source", pa.string()),  # name of the recipe's [source.<name>]
         pa.field("warc_file", pa.string()),  # relative to the source's path
         pa.field("warc_offset", pa.int64()),  # byte of the file at which the record (its gzip member) begins
         pa.field("warc_length", pa.int64()),  # bytes in the file up to the next record; -1 where not applicable
+        ORIGINAL_ID,
     ]
 )
 TEXT = pa.field("text", pa.large_string())
@@ -31,6 +37,7 @@ VERDICT = pa.schema(
     ]
 )
 
+NO_COLUMNS = pa.schema([])
 KEPT = "kept"  # the fate of a document that stays, where fates are shown as text
 
 # The columns of a crawl record until extraction has read it.

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from shards.config import Config
 
+_PACKED = ("", ".gz", ".zst", ".zstd", ".xz", ".bz2", ".lz4")
 _SNAPSHOT = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 
 
@@ -38,14 +39,14 @@ class SourceConfig(Config):
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Endings of the files that are taken from a folder."""
+        """Endings, in lower case, of the files that are taken from a folder."""
         return {
             "warc": (".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz"),
             "wet": (".wet", ".wet.gz"),
             "shards": (".arrow",),
-            "jsonl": (".jsonl", ".jsonl.gz", ".json.gz", ".jsonl.zst"),
+            "jsonl": (*(f".jsonl{packed}" for packed in _PACKED), ".json.gz"),
             "parquet": (".parquet",),
-            "text": (".txt", ".txt.gz"),
+            "text": tuple(f".txt{packed}" for packed in _PACKED),
         }[self.kind]
 
     def snapshot_of(self, source: str, file: str) -> str:

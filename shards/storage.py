@@ -51,9 +51,9 @@ class _Remote:
 def find_inputs(paths: Iterable[str], suffixes: tuple[str, ...], where: str) -> list[InputFile]:
     """Every file that `paths` name; the files of a folder or glob in order of name, each once.
 
-    From folders only files that end in one of `suffixes` are taken. A link to nothing in a folder is an input with a
-    `fault`. UserError, beginning with `where`, for a path that does not exist, a folder without such a file, and an
-    unreachable host.
+    From folders only files that end in one of `suffixes`, in either case, are taken. A link to nothing in a folder is
+    an input with a `fault`. UserError, beginning with `where`, for a path that does not exist, a pipe, a folder without
+    such a file, and an unreachable host.
     """
     found: list[InputFile | _Remote] = []
     for path in paths:
@@ -168,10 +168,10 @@ def _beside(root: str, line: str) -> _Remote:
 
 def _remote(path: str, suffixes: tuple[str, ...], where: str) -> list[InputFile | _Remote]:
     """The file of a URL, or the objects below an `s3://` prefix."""
-    if not is_s3(path) or not suffixes or path.endswith(suffixes):
+    if not is_s3(path) or not suffixes or path.lower().endswith(suffixes):
         return [_Remote(path, file_name(path))]
     try:
-        objects = [found for found in s3_object.list_objects(path) if found[0].endswith(suffixes)]
+        objects = [found for found in s3_object.list_objects(path) if found[0].lower().endswith(suffixes)]
     except RemoteError as error:
         raise UserError(f"{where}: {path}: {error}") from None
     if not objects:

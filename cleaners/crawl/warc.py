@@ -25,7 +25,7 @@ from cleaners.crawl.bodies import undo_encodings
 from cleaners.crawl.charset import codec_of, decode
 from cleaners.crawl.framing import Record
 from cleaners.crawl.records import read_records
-from shards.reader import BATCH_BYTES, BATCH_ROWS, ROWS, UNIT_BYTES, UNIT_RECORDS, Damage, row_id
+from shards.reader import BATCH_BYTES, BATCH_ROWS, ROWS, UNIT_BYTES, UNIT_RECORDS, Damage, add_damage, row_id
 from shards.schema import PAYLOAD
 from shards.stage import Batch, with_columns
 from shards.stats import Stats
@@ -164,7 +164,7 @@ class WarcReader:
         return fields, body
 
     def _damaged(self, offset: int, cause: str) -> None:
-        self.damage.append(Damage(self._file.name, offset, cause))
+        add_damage(self.damage, Damage(self._file.name, offset, cause))
         self.stats.add("records/damaged")
 
 

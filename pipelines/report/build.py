@@ -9,8 +9,9 @@ The page is one file without script, pictures or requests. It prints, and follow
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, fields, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,11 @@ from pipelines.report.model import (
 from pipelines.report.published import beside_paper
 from pipelines.run.folder import RunFolder
 from shards.errors import RunError
-from shards.manifest import Chains, file_sha256, read_manifest
+from shards.manifest import Chains, Manifest, file_sha256, read_manifest
+from shards.reader import Damage, add_damage
 from shards.stage import Rule
 from shards.stats import Stats
+from shards.unit_key import UnitKey
 
 _DOMAINS_SHOWN = 20
 _ENTRIES_SHOWN = 5  # of a setting that is a list
@@ -102,10 +105,19 @@ def summary(path: Path) -> Summary:
         failed=stats.below("failed"),
         records=stats.below("records"),
         bodies=stats.below("bodies"),
-        damage=tuple(DamagedPlace(**place) for manifest in manifests for place in manifest.damage),
+        damage=tuple(DamagedPlace(**asdict(place)) for place in _damage(manifests)),
         funnel=_funnel(run.recipe(), stats),
         units=len(manifests),
     )
+
+
+def _damage(manifests: Iterable[Manifest]) -> Iterator[Damage]:
+    """The damage of each file, with a few places of each kind however many units the file has."""
+    for _, units in groupby(manifests, lambda manifest: (manifest.source, UnitKey.parse(manifest.key).file)):
+        of_file: list[Damage] = []
+        for place in (Damage(**place) for manifest in units for place in manifest.damage):
+            add_damage(of_file, place)
+        yield from of_file
 
 
 def _write_json(run: RunFolder, recipe: Recipe) -> tuple[Report, Aggregates]:

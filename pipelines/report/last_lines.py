@@ -7,6 +7,7 @@ from pipelines.lines import Line, Table
 from pipelines.numbers import counted, percent_of
 from pipelines.report.audit import audits, sentence
 from pipelines.report.build import alarm_lines, summary
+from pipelines.report.model import num_places
 from pipelines.run.folder import RunFolder
 
 _DAMAGE_SHOWN = 5
@@ -28,8 +29,9 @@ def lines(run: Path, *, next_step: bool = True) -> Iterator[Line]:
         yield sentence(audit)
     yield from alarm_lines(run)
     for damage in sums.damage[:_DAMAGE_SHOWN]:
-        yield f"damaged: {damage.file}: offset {damage.offset}: {damage.cause}"
-    if (more := len(sums.damage) - _DAMAGE_SHOWN) > 0:
+        like_it = f" (and {damage.places - 1:,} more like it)" if damage.places > 1 else ""
+        yield f"damaged: {damage.file}: offset {damage.offset}: {damage.cause}{like_it}"
+    if (more := num_places(sums.damage[_DAMAGE_SHOWN:])) > 0:
         yield f"damaged: {counted(more, 'more place')}, see {run}/report.json"
     if next_step:
         yield f"next: gristmill report {run}"

@@ -11,6 +11,7 @@ under its own name unless an alias says otherwise. Its comment is its descriptio
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, ClassVar, Literal, TypeAlias
@@ -50,6 +51,7 @@ class DamagedPlace(Part):
     file: str  # input file, relative to its source
     offset: int  # byte of the file
     cause: str  # what is wrong there
+    places: int = 1  # places of the file with damage of this kind that the entry stands for, the first of which it is
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Summary(Part):
     failed: dict[str, int]  # documents by each rule that they fail
     records: dict[str, int]  # records of the input that are no documents, by WARC type
     bodies: dict[str, int]  # records by what was odd about their bodies
-    damage: tuple[DamagedPlace, ...]  # in the order of source, file and part
+    damage: tuple[DamagedPlace, ...]  # in the order of source, file and part; a few of each kind in a file
     funnel: tuple[FunnelStage, ...]  # in the order in which stages ran
     units: int  # units of work
 
@@ -411,6 +413,11 @@ class Report(Summary):
     alarms: tuple[Alarm, ...]  # what to look at before using the shards
     published: Published | None  # beside the paper; null for a recipe without one
     contamination: tuple[ReportedContamination, ...] = ()  # a stage that searches each; absent where there is none
+
+
+def num_places(damage: Iterable[DamagedPlace]) -> int:
+    """The places of the input that these entries stand for."""
+    return sum(entry.places for entry in damage)
 
 
 def rounded_share(part: float, whole: float) -> float | None:

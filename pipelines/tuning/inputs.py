@@ -28,7 +28,7 @@ def read_texts(paths: Iterable[str], where: str) -> Iterator[Batch]:
     sources = {kind: SourceConfig.parse({"kind": kind}, where) for kind in _KINDS}
     suffixes = {suffix: config for config in sources.values() for suffix in config.suffixes}
     for file in find_inputs(paths, tuple(suffixes), where):
-        config = next((config for suffix, config in suffixes.items() if file.name.endswith(suffix)), None)
+        config = next((config for suffix, config in suffixes.items() if file.name.lower().endswith(suffix)), None)
         if config is None:
             raise UserError(f"{where}: {file}: expected a file that ends in {', '.join(suffixes)}")
         yield from _rows(config, file)

@@ -12,7 +12,9 @@ def test_one_of_each_pair_that_looks_the_same_is_kept(tmp_path: Path, monkeypatc
     run = run_case(tmp_path)
     assert run.dropped() == {"dedup.near": 8}
     assert sorted(row["source"] for row in run.rows()) == sorted({row["source"] for row in run.rows()})
-    given = [json.loads(line).get("text") for file in Path("in").glob("*.jsonl") for line in file.open(encoding="utf-8")]
+    given = [
+        json.loads(line).get("text") for file in Path("in").glob("*.jsonl") for line in file.open(encoding="utf-8")
+    ]
     assert all(row["text"] in given for row in run.rows())  # texts stay as they are
 
 

@@ -109,7 +109,7 @@ def test_a_link_to_nothing_that_is_named_itself_is_the_users_mistake() -> None:
 
 def test_a_pipe_among_the_files_is_an_input_with_its_fault() -> None:
     os.mkfifo("crawl/pipe.warc.gz")
-    assert [file.fault[:26] for file in find_inputs(["crawl"], WARC, "x")] == ["", "", "neither a file nor a folde"]
+    assert [file.fault[:26] for file in find_inputs(["crawl"], WARC, "x")] == ["", "", "a pipe or a device, which "]
     assert fault(Path("crawl/a.warc.gz")) == ""
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shards import row_reader
-from shards.errors import UserError
+from shards import json_lines, row_reader
 from shards.row_reader import RowReader
 from shards.source import SourceConfig
 from shards.storage import InputFile
@@ -118,18 +118,148 @@ def test_lines_that_are_not_documents_are_damage_with_their_offset(tmp_path: Pat
     assert [d.offset for d in reader.damage] == [16, 25, 37, 52, 71]
 
 
-def test_a_missing_column_is_the_users_mistake(tmp_path: Path) -> None:
+def damage_of(path: Path, kind: str, **settings: Any) -> list[tuple[int, str, int]]:
+    return [(d.offset, d.cause, d.places) for d in read(path, kind, **settings)[1].damage]
+
+
+def test_a_file_without_the_named_column_is_damage_and_tells_which_there_are(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet")
-    with pytest.raises(UserError, match="no column 'content'; there are text, url, lang"):
-        read(tmp_path / "a.parquet", "parquet", text="content")
+    write_arrow(tmp_path / "a.arrow")
+    for name, kind in (("a.parquet", "parquet"), ("a.arrow", "shards")):
+        told = "no column 'content'; there are text, url, lang"
+        assert damage_of(tmp_path / name, kind, text="content") == [(0, told, 1)]
+        assert damage_of(tmp_path / name, kind, where={"content": 1}) == [(0, told, 1)]
 
 
-def test_a_column_of_another_type_is_the_users_mistake_and_null_is_empty_text(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "a.parquet")
-    with pytest.raises(UserError, match=r"column 'text' holds int64, not text; set source\.web\.text"):
-        read(tmp_path / "a.parquet", "parquet")
+@pytest.mark.parametrize(
+    "column", [pa.array([1, 2]), pa.array([["a"], ["b"]]), pa.array([{"text": "a"}, {"text": "b"}])], ids=str
+)
+def test_a_column_that_holds_no_text_is_damage_of_the_file(tmp_path: Path, column: pa.Array) -> None:
+    pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet", row_group_size=1)
+    ((_, cause, _),) = damage_of(tmp_path / "a.parquet", "parquet")
+    kind = str(column.type).partition("<")[0]
+    assert re.fullmatch(rf"column 'text' holds {kind}\S*( string>)?, not text; set source\.web\.text", cause)
+
+
+def test_two_columns_of_one_name_are_damage_where_they_are_named(tmp_path: Path) -> None:
+    columns = [pa.array(["x"]), pa.array(["y"]), pa.array(["z"])]
+    pq.write_table(pa.table(columns, names=["text", "text", "body"]), tmp_path / "a.parquet")
+    told = "several columns are named 'text'; rename all but one"
+    assert damage_of(tmp_path / "a.parquet", "parquet") == [(0, told, 1)]
+    assert [row["text"] for row in read(tmp_path / "a.parquet", "parquet", text="body")[0]] == ["z"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "shards"])
+def test_a_text_that_is_not_utf8_is_damage_and_the_rows_beside_it_are_kept(tmp_path: Path, kind: str) -> None:
+    texts = pa.array([b"one", b"\xff\xfe", b"three", b"\xe4", None]).cast(pa.binary()).view(pa.string())
+    path = tmp_path / "a"
+    if kind == "parquet":
+        pq.write_table(pa.table({"text": texts}), path)
+    else:
+        with pa.ipc.new_file(str(path), pa.schema([("text", pa.string())])) as writer:
+            writer.write_table(pa.table({"text": texts}))
+    assert [row["text"] for row in read(path, kind)[0]] == ["one", "three", ""]
+    assert [cause for _, cause, _ in damage_of(path, kind)] == [
+        f"a text that is not UTF-8 (row {row} of its part)" for row in (1, 3)
+    ]
+
+
+def test_a_broken_row_group_is_damage_and_the_others_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    texts = [f"text {i} " + "of some length " * 50 for i in range(40)]
+    pq.write_table(pa.table({"text": texts}), path, row_group_size=10, compression="gzip", use_dictionary=False)
+    column = pq.ParquetFile(path).metadata.row_group(1).column(0)
+    data = bytearray(path.read_bytes())
+    for at in range(column.data_page_offset + 40, column.data_page_offset + column.total_compressed_size):
+        data[at] ^= 0x55
+    path.write_bytes(data)
+    assert [row["text"] for row in read(path, "parquet")[0]] == texts[:10] + texts[20:]
+    ((offset, cause, _),) = damage_of(path, "parquet")
+    assert offset == 1
+    assert cause.startswith("a row group that cannot be read from its row 0 on: ")
+
+
+def test_arrow_streams_are_read_as_shards_and_their_units_begin_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pa.Table.from_pylist(ROWS)
+    with pa.ipc.new_stream(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table, max_chunksize=4)
+    assert [row["text"] for row in read(tmp_path / "a.arrow", "shards")[0]] == [row["text"] for row in ROWS]
+    monkeypatch.setattr(row_reader, "UNIT_RECORDS", 8)
+    rows, reader = read(tmp_path / "a.arrow", "shards", start=2)
+    assert [row["text"] for row in rows] == [row["text"] for row in ROWS[8:16]]
+    assert reader.next_start == 4
+
+
+def test_repeated_damage_is_listed_three_times_and_counted(tmp_path: Path) -> None:
+    lines = ["{}", '{"body": 1}', "no json", *['{"id": 1}'] * 500, '{"text": "kept"}', "[]"]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    rows, reader = read(tmp_path / "a.jsonl", "jsonl")
+    assert [row["text"] for row in rows] == ["kept"]
+    assert reader.stats["records/damaged"] == 504
+    assert [(d.offset, d.cause.partition(":")[0], d.places) for d in reader.damage] == [
+        (0, "no key 'text'; the object is empty", 1),
+        (3, "no key 'text'; there are body", 1),
+        (15, "a line that is not JSON", 1),
+        (23, "no key 'text'; there are id", 500),
+        (5040, "a JSON array on one line; write an object a line, for example with", 1),
+    ]
+
+
+def test_broken_lines_end_a_unit_as_documents_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_reader, "UNIT_RECORDS", 10)
+    (tmp_path / "a.jsonl").write_text("no json\n" * 25)
+    readers = [read(tmp_path / "a.jsonl", "jsonl", start)[1] for start in (0, 80, 160)]
+    assert [reader.next_start for reader in readers] == [80, 160, None]
+    assert [sum(place.places for place in reader.damage) for reader in readers] == [10, 10, 5]
+
+
+@pytest.mark.parametrize("indent", [0, 2])
+def test_json_spread_over_lines_is_told_once(tmp_path: Path, indent: int) -> None:
+    for value in (ROWS[0], ROWS):
+        (tmp_path / "a.jsonl").write_text(json.dumps(value, indent=indent))
+        rows, reader = read(tmp_path / "a.jsonl", "jsonl")
+        assert not rows
+        assert [damage.cause for damage in reader.damage] == [json_lines.SPREAD]
+
+
+def test_an_array_of_an_object_a_line_is_read_from_any_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_reader, "UNIT_RECORDS", 7)
+    (tmp_path / "a.jsonl").write_text("[\n" + ",\n".join(map(json.dumps, ROWS)) + "\n]\n")
+    texts, start = [], 0
+    while start is not None:
+        rows, reader = read(tmp_path / "a.jsonl", "jsonl", start)
+        texts, start = texts + [row["text"] for row in rows], reader.next_start  # type: ignore[assignment]
+        assert not reader.damage
+    assert texts == [row["text"] for row in ROWS]
+
+
+def test_a_null_text_is_an_empty_text(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": null}\n{"text": "x"}\n')
+    assert [row["text"] for row in read(tmp_path / "a.jsonl", "jsonl")[0]] == ["", "x"]
     pq.write_table(pa.table({"text": ["x", None]}), tmp_path / "b.parquet")
     assert [row["text"] for row in read(tmp_path / "b.parquet", "parquet")[0]] == ["x", ""]
+    pq.write_table(pa.table({"text": pa.nulls(2)}), tmp_path / "c.parquet")
+    assert [row["text"] for row in read(tmp_path / "c.parquet", "parquet")[0]] == ["", ""]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "shards"])
+def test_a_dot_names_what_an_object_or_a_struct_holds(tmp_path: Path, kind: str) -> None:
+    row = {"doc": {"text": "inner", "meta": {"lang": "ru", "no": 7}}, "doc.url": "flat"}
+    path, table = tmp_path / "a", pa.Table.from_pylist([row])
+    if kind == "jsonl":
+        path.write_text(json.dumps(row))
+    elif kind == "parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table)
+    settings = {"text": "doc.text", "id": "doc.meta.no", "url": "doc.url", "where": {"doc.meta.lang": "ru"}}
+    ((found,), reader) = read(path, kind, **settings)
+    assert (found["text"], found["original_id"], found["url"]) == ("inner", "7", "flat")
+    assert read(path, kind, **settings | {"where": {"doc.meta.lang": "zh"}})[0] == []
+    assert not reader.damage
 
 
 def test_a_text_file_is_one_document_and_must_be_utf8(tmp_path: Path) -> None:
@@ -154,17 +284,54 @@ def test_another_runs_shards_keep_their_identity_and_place(tmp_path: Path) -> No
     table = pa.Table.from_pylist([row])
     with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
         writer.write_table(table)
-    assert read(tmp_path / "a.arrow", "shards")[0] == [row | {"source": "web"}]
+    assert read(tmp_path / "a.arrow", "shards")[0] == [row | {"source": "web", "original_id": None}]
+    carried = pa.schema([("language", pa.string()), ("tags", pa.list_(pa.string()))])
+    table = table.append_column("tags", pa.array([["x", None]])).append_column("original_id", pa.array(["7"]))
+    with pa.ipc.new_file(str(tmp_path / "b.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    reader = RowReader(SourceConfig(kind="shards"), "web", InputFile(str(tmp_path / "b.arrow"), "b", 1), 0, carried)
+    ((found,),) = (batch.to_pylist() for batch in reader)
+    assert found == row | {"source": "web", "original_id": "7", "language": None, "tags": ["x", None]}
 
 
-def test_row_numbers_as_ids_name_rows_of_their_file_and_uuids_name_records(tmp_path: Path) -> None:
-    uuid = "<urn:uuid:12345678-1234-1234-1234-123456789abc>"
-    for name in ("a.jsonl", "b.jsonl"):
-        lines = [{"id": 1, "text": f"of {name}"}, {"id": uuid, "text": f"of {name}"}]
-        (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
-    first, second = ([row["id"] for row in read(tmp_path / name, "jsonl")[0]] for name in ("a.jsonl", "b.jsonl"))
-    assert first[0] != second[0]
-    assert first[1] == second[1]
+def ids_of(path: Path, *rows: dict[str, Any], source: str = "web") -> list[str]:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reader = RowReader(SourceConfig(kind="jsonl"), source, InputFile(str(path), path.name, 1), 0)
+    return [row["id"] for batch in reader for row in batch.to_pylist()]
+
+
+def test_a_row_is_known_by_its_id_and_its_text(tmp_path: Path) -> None:
+    """Ids are often numbers that begin again in each part of a file."""
+    one, other = {"id": 1, "text": "one"}, {"id": 1, "text": "other"}
+    first, second, again = ids_of(tmp_path / "a.jsonl", one, other, one)
+    assert first == again != second
+    assert ids_of(tmp_path / "2024" / "a.jsonl", one, other) == [first, second]
+    assert ids_of(tmp_path / "b.jsonl", one)[0] not in (first, second)  # a row number names a row of its file only
+
+
+def test_a_uuid_names_a_record_in_every_file(tmp_path: Path) -> None:
+    row = {"id": "<urn:uuid:12345678-1234-1234-1234-123456789abc>", "text": "one"}
+    assert ids_of(tmp_path / "a.jsonl", row) == ids_of(tmp_path / "b.jsonl", row, source="books")
+    assert ids_of(tmp_path / "a.jsonl", row) != ids_of(tmp_path / "a.jsonl", row | {"text": "other"})
+
+
+@pytest.mark.parametrize(
+    ("value", "original"),
+    [
+        (None, None), (float("nan"), None), ("", None), (0, "0"), (False, "False"), (7, "7"), (7.5, "7.5"),
+        (12345678901234567890123, "12345678901234567890123"), ("a/b", "a/b"), ({"$oid": "5f"}, '{"$oid": "5f"}'),
+    ],
+)  # fmt: skip
+def test_ids_of_any_type_are_kept_as_text_and_missing_ones_name_nothing(
+    tmp_path: Path, value: Any, original: str | None
+) -> None:
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"id": value, "text": text}) + "\n" for text in "ab"))
+    rows = read(tmp_path / "a.jsonl", "jsonl")[0]
+    assert [row["original_id"] for row in rows] == [original, original]
+    assert rows[0]["id"] != rows[1]["id"]
+    (tmp_path / "b.jsonl").write_text(json.dumps({"text": "a"}) + "\n")
+    assert (read(tmp_path / "b.jsonl", "jsonl")[0][0]["id"] == rows[0]["id"]) == (original is None)
 
 
 def test_what_the_fast_parser_refuses_or_rounds_is_read_as_json_does(tmp_path: Path) -> None:

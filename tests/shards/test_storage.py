@@ -35,6 +35,18 @@ def test_a_folder_gives_its_files_in_name_order_relative_to_it(crawl_folder: Pat
     assert names([str(crawl_folder)]) == ["a.warc.gz", "b.warc.gz", "deep/c.warc"]
 
 
+def test_endings_count_in_either_case(crawl_folder: Path) -> None:
+    (crawl_folder / "D.WARC.GZ").write_bytes(b"d")
+    assert names([str(crawl_folder)]) == ["D.WARC.GZ", "a.warc.gz", "b.warc.gz", "deep/c.warc"]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    for path in (tmp_path / "pipe.jsonl", "/dev/null"):
+        with pytest.raises(UserError, match="a pipe or a device, which can be read only once; write it into a file"):
+            names([str(path)])
+
+
 def test_a_glob_and_a_file_are_taken_as_named(crawl_folder: Path) -> None:
     assert names([str(crawl_folder / "*.warc.gz")]) == ["a.warc.gz", "b.warc.gz"]
     assert names([str(crawl_folder / "notes.txt")]) == ["notes.txt"]

@@ -93,7 +93,8 @@ def crawl_pages(warcs: Sequence[str], truth: Sequence[dict[str, Any]], tell: Tel
             damage += reader.damage
             start = reader.next_start
         if damage:
-            more = f" (and {len(damage) - 1:,} more)" if len(damage) > 1 else ""
+            num_more = sum(place.places for place in damage) - 1
+            more = f" (and {num_more:,} more)" if num_more else ""
             tell(f"damaged: {file}: offset {damage[0].offset}: {damage[0].cause}{more}")
 
 

@@ -11,7 +11,7 @@ from pipelines.numbers import counted, number, share
 from pipelines.recipe import Recipe
 from pipelines.report.aggregate import Aggregates, Failure, Sample
 from pipelines.report.audit import sentence
-from pipelines.report.model import Histogram, LargeCluster, Metric, Report, RuleRow
+from pipelines.report.model import Histogram, LargeCluster, Metric, Report, RuleRow, num_places
 from pipelines.report.page.drop_reasons import drop_reasons
 from pipelines.report.page.environment import page_environment, unbroken_percent
 from pipelines.report.page.svg import histogram_svg
@@ -75,6 +75,7 @@ def render(run: RunFolder, recipe: Recipe, report: Report, aggregates: Aggregate
         dropped_samples=_dropped_samples(report, aggregates, texts),
         seconds=_seconds(run, report),
         damage=report.damage[:_DAMAGE_SHOWN],
+        num_damaged=num_places(report.damage),
     )
 
 
@@ -118,7 +119,7 @@ def findings(report: Report, recipe: Recipe) -> list[str]:
         lines.append(f"The run raised {alarms}: look at them before using the shards.")
     lines += [sentence(audit) + "." for audit in report.guesses]
     if report.damage:
-        lines.append(f"{counted(len(report.damage), 'place')} of the input could not be read.")
+        lines.append(f"{counted(num_places(report.damage), 'place')} of the input could not be read.")
     return lines
 
 

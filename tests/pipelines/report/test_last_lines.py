@@ -1,5 +1,6 @@
 """The last lines of a run."""
 
+import gzip
 import shutil
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,18 @@ def test_the_next_step_names_shards_and_the_report(run: Path) -> None:
     lines = list(last_lines.lines(run))
     assert str(lines[1]).endswith(f", in {run}/shards")
     assert lines[-1] == f"next: gristmill report {run}"
+
+
+def test_damage_of_one_kind_in_a_file_is_named_three_times_and_counted(tmp_path: Path) -> None:
+    page = Crawl().page("https://a.example/", article("Page", sentences(1))).write(tmp_path / "page.warc.gz")
+    whole = gzip.decompress(page.read_bytes())
+    broken = whole.replace(b"Content-Length: ", b"Content-Length: x", 1)
+    (tmp_path / "crawl").mkdir()
+    (tmp_path / "crawl" / "a.warc").write_bytes(b"".join([whole, *[broken] * 7]))
+    run = make_run(tmp_path / "run", tmp_path / "crawl")
+    damaged = [str(line) for line in last_lines.lines(run) if str(line).startswith("damaged: ")]
+    assert len(damaged) == 3
+    assert damaged[2].endswith(" (and 4 more like it)")
 
 
 def test_damage_is_named_up_to_five_files(tmp_path: Path) -> None:
