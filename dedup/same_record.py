@@ -1,36 +1,39 @@
-"""Duplicates by `id`: one record read twice, from overlapping inputs or a file listed in two sources.
+"""Duplicates by `id` and text: one record read twice, from overlapping inputs or a file listed in two sources.
 
-If records with one id have different texts, the source's ids do not identify records: an alarm says so.
+    ids ──equal keys──▶ shared ids ──▶ texts of their rows ──equal keys──▶ verdicts
+                                                            └─▶ an alarm where texts under one id differ
 
-The first in the order of source, WARC file and offset is kept, which is the order of row addresses. Only the id column
-is read, and Python objects are made only for rows with a shared id.
+Different texts under one id prove that the source's ids do not identify records: all of them are kept, and an alarm
+says so. Where no id is shared, which is the rule, only the id column is read.
+
+The first in the order of source, WARC file and offset is kept, which is the order of row addresses.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 
-from dedup.equal_keys import remove_equal
-from dedup.files.documents import parse_ids
+from dedup.equal_keys import KEYED, fingerprint_unit, remove_equal
+from dedup.files.buckets import buckets
+from dedup.files.documents import UnitFiles, format_ids, load_npy, parse_ids, save_npy
 from dedup.keep import KeepBy
 from dedup.replay import groups_of_keys, recorded_groups, remove_equal_rows, remove_for_others
 from shards.atomic import write_json
 from shards.exchange import ALARMS_FILE, Cost, ExchangeUnit, Executor, GlobalStageConfig
 from shards.replay import FinishedRun
-from shards.sink import read_table
 
-_MAX_IDS = 100_000
+_FIRST = KeepBy("first")
 
 
 class SameRecordConfig(GlobalStageConfig):
     """The stage that every run has, without a kind of its own in a recipe."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reason: ClassVar[str] = "dedup.same_record"
 
     @property
@@ -38,9 +41,14 @@ class SameRecordConfig(GlobalStageConfig):
         return Cost(seconds_per_document=0.5e-6)
 
     def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
-        remove_equal(units, folder, executor, column="id", fingerprint=_ids, keep=KeepBy("first"), copies=False)
-        if alarms := _differing_texts(units, folder):
-            write_json(folder / ALARMS_FILE, alarms)
+        task = partial(fingerprint_unit, folder=folder / "ids", column="id", fingerprint=_ids, keep=_FIRST)
+        for _ in executor.map(task, units):
+            pass  # results are files
+        if shared := _write_shared(folder, units):
+            texts = partial(_ids_with_texts, shared=shared)
+            remove_equal(units, folder, executor, column="text", fingerprint=texts, keep=_FIRST, copies=False)
+            if alarms := _differing_texts(UnitFiles.open(folder / "keys", units, KEYED)):
+                write_json(folder / ALARMS_FILE, alarms)
 
     def replay(self, run: FinishedRun, *, changed: bool) -> None:
         new = run.possible & ~run.entered
@@ -50,34 +58,77 @@ class SameRecordConfig(GlobalStageConfig):
             asked = new | run.removed
             rows = np.concatenate([rows[asked[rows]], rows[~asked[rows]]])
             rows, groups = groups_of_keys(run, rows, run.column("id").take(pa.array(rows)), asked)
+            rows, groups = _doubt_other_texts(run, rows, groups, asked)
         else:
             groups = recorded_groups(run, rows)
-        remove_equal_rows(run, rows, groups, KeepBy("first"))
+        remove_equal_rows(run, rows, groups, _FIRST)
 
 
 SAME_RECORD = SameRecordConfig(name="same_record")  # every run has it, after its first pass
 
 
-def _differing_texts(units: Sequence[ExchangeUnit], folder: Path) -> list[dict[str, Any]]:
-    """An alarm if one of the shared ids, of which up to `_MAX_IDS` are checked, has more than one text."""
-    verdicts = [path for unit in units if (path := folder / f"{unit.key}.arrow").exists()]
-    twins = [pc.unique(read_table(path, ["twin"])["twin"]) for path in verdicts]  # copies: no file stays open
-    ids = pc.unique(pa.chunked_array(twins, pa.string()))
-    ids = ids.take(pc.sort_indices(ids)[:_MAX_IDS])
-    texts: dict[str, int] = {}
-    differing: set[str] = set()
-    for unit in units if len(ids) else ():
-        for _, batch in unit.batches(["id", "text"]):
-            shared = batch.filter(pc.is_in(batch["id"], value_set=ids))
-            for id_, text in zip(shared["id"].to_pylist(), shared["text"].to_pylist(), strict=True):
-                digest = xxhash.xxh3_64_intdigest((text or "").encode())
-                if texts.setdefault(id_, digest) != digest:
-                    differing.add(id_)
-    if not differing:
-        return []
-    return [{"alarm": "records of one id with different texts", "ids": len(differing), "example": min(differing)}]
+def _doubt_other_texts(
+    run: FinishedRun, rows: np.ndarray, groups: np.ndarray, asked: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, groups) without the groups of an id under which texts may differ; their rows that were asked for are
+    doubtful.
+
+    One text has one fate up to this stage: a row that passed differs from other rows that passed, and from new ones.
+    """
+    number = groups.max(initial=-1) + 1
+    passed = np.bincount(groups, run.passed[rows], number)
+    new = np.bincount(groups, ~run.entered[rows], number)
+    differs = ((passed > 1) | ((passed > 0) & (new > 0)))[groups]
+    run.doubt(rows[differs & asked[rows]], "uncompared")
+    return rows[~differs], groups[~differs]
+
+
+def _write_shared(folder: Path, units: Sequence[ExchangeUnit]) -> Path | None:
+    """The file of u64, ascending: upper halves of the ids that several rows have. None where there is no such id."""
+    path = folder / "shared.npy"
+    if not path.exists():
+        files = UnitFiles.open(folder / "ids", units, KEYED)
+        upper = files.values(np.dtype(np.uint64), partial(_upper, field="key"))
+        save_npy(path, np.unique(upper[buckets(upper)[0]]))
+    return path if len(load_npy(path)) else None
 
 
 def _ids(batch: pa.RecordBatch) -> pa.Array:
-    raw = parse_ids(batch["id"]).astype(">u8").tobytes()
-    return pa.Array.from_buffers(pa.binary(16), len(batch), [None, pa.py_buffer(raw)])
+    return _keys(parse_ids(batch["id"]))
+
+
+def _ids_with_texts(batch: pa.RecordBatch, *, shared: Path) -> pa.Array:
+    """A key of id and text for the rows whose id is among the shared ones."""
+    ids, upper = parse_ids(batch["id"]), load_npy(shared)
+    places = np.minimum(np.searchsorted(upper, ids[:, 0]), len(upper) - 1)
+    is_shared = upper[places] == ids[:, 0]
+    digests = np.zeros((len(batch), 2), np.uint64)
+    for row in np.flatnonzero(is_shared):
+        digest = xxhash.xxh3_128(ids[row].tobytes())
+        digest.update((batch["text"][row].as_py() or "").encode())
+        digests[row] = np.frombuffer(digest.digest(), ">u8")
+    return _keys(digests, ~is_shared)
+
+
+def _keys(keys: np.ndarray, without: np.ndarray | None = None) -> pa.Array:
+    """u64[rows, 2] as values of 16 bytes, null in the rows of bool `without`."""
+    validity = None if without is None else pa.array(~without).buffers()[1]
+    return pa.Array.from_buffers(pa.binary(16), len(keys), [validity, pa.py_buffer(keys.astype(">u8").tobytes())])
+
+
+def _differing_texts(files: UnitFiles) -> list[dict[str, Any]]:
+    """An alarm if rows of one id have several keys. `files` hold the rows of shared ids."""
+    upper, keys = (files.values(np.dtype(np.uint64), partial(_upper, field=field)) for field in ("id", "key"))
+    order = np.lexsort((keys, upper))
+    in_order, keys = upper[order], keys[order]
+    differing = np.unique(in_order[1:][(in_order[1:] == in_order[:-1]) & (keys[1:] != keys[:-1])])
+    if not len(differing):
+        return []
+    first = files.documents(np.flatnonzero(upper == differing[0])[:1], KEYED)
+    example = format_ids(first["id"])[0].as_py()
+    return [{"alarm": "records of one id with different texts, all kept", "ids": len(differing), "example": example}]
+
+
+def _upper(documents: np.ndarray, *, field: str) -> np.ndarray:
+    half: np.ndarray = documents[field][:, 0]
+    return half

@@ -171,7 +171,8 @@ class Clusters:
             if fate not in self._fates:
                 self._fates.append(fate)
             self._fate[position], self._chars[position] = self._fates.index(fate), chars[i]
-            self._copies[position] = copies[i]
+            # Several rows have one id where the source's ids do not identify records.
+            self._copies[position] = max(self._copies[position], 0) + copies[i] if copies[i] >= 0 else copies[i]
             # A representative is removed for its own twin by a later stage than its members: chains have no rings.
             if fate in self.reasons and twins[i] >= 0 and self.reasons.index(fate) > last[position]:
                 self._root[position] = twins[i]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cleaners.assets.listfile import facts_of
+from dedup.same_record import SAME_RECORD
 from pipelines.recipe import Recipe
 from shards.address import is_remote
 from shards.stage import StageConfig
@@ -35,7 +36,7 @@ def fingerprint(recipe: Recipe, inputs: Mapping[str, Sequence[InputFile]]) -> di
         "source order": list(resolved["source"]),
         "stage": {s["name"]: s for s in resolved["stage"]},
         "stage order": [s["name"] for s in resolved["stage"]],
-        "stage version": {s.name: s.version for s in stages},
+        "stage version": {s.name: s.version for s in (*stages, SAME_RECORD)},
         "output": resolved["output"],
         "digest of": {k: v for s in stages for k, v in s.digests().items()},
         "list": {k: v for s in stages for k, v in facts_of(s.lists()).items()},

@@ -32,7 +32,7 @@ from shards.errors import GristmillError, RunError, UserError
 from shards.manifest import read_manifest
 from shards.reader import Reader
 from shards.row_reader import RowReader
-from shards.schema import LANGUAGE, MASKED, PROVENANCE
+from shards.schema import LANGUAGE, MASKED, ORIGINAL_ID, PROVENANCE
 from shards.sink import read_table
 from shards.stage import Batch, Rule, StageConfig
 from shards.storage import find_inputs
@@ -47,9 +47,11 @@ Facts = dict[str, Any]
 
 
 def explain(run: Path, wanted: str) -> Iterator[str]:
-    """Every record whose URL or id is `wanted`, a line each fact; UserError where there is none."""
+    """Every record whose URL, id or original id is `wanted`, a line each fact; UserError where there is none."""
     ledger = Ledger.open(run)
     numbers = _rows_where(pc.or_(pc.equal(ledger.column("url"), wanted), pc.equal(ledger.column("id"), wanted.lower())))
+    if not numbers and ORIGINAL_ID.name in ledger.schema.names:
+        numbers = _rows_where(pc.equal(ledger.column(ORIGINAL_ID.name), wanted))
     if not numbers:
         numbers = _rows_where(pc.equal(_bare(ledger.column("url")), _bare(pa.scalar(wanted))))
         if not numbers or not wanted.strip("/"):
@@ -85,7 +87,8 @@ def _near_matches(ledger: Ledger, wanted: str) -> str:
 
 def _life(ledger: Ledger, number: int, facts: Facts) -> Iterator[str]:
     yield facts["url"] or "(no URL)"
-    yield _line("id", facts["id"])
+    original = facts.get(ORIGINAL_ID.name)
+    yield _line("id", facts["id"] if original is None else f"{facts['id']}, in its file {original}")
     place = f"{facts['source']}: {facts['warc_file']}, offset {facts['warc_offset']:,}"
     if facts["warc_length"] >= 0:
         place += f", {facts['warc_length']:,} bytes"

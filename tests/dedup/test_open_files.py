@@ -59,6 +59,7 @@ def units(make_units: Callable[..., list[ExchangeUnit]]) -> list[ExchangeUnit]:
     rng = random.Random(3)
     pages = [random_words(rng, 40) for _ in range(30)]
     texts = [" ".join(edited(rng, rng.choice(pages), rng.choice((0, 0, 1)))) for _ in range(300)]
+    texts[280:] = texts[:20]  # twenty records are read twice
     return [with_scores(unit) for unit in make_units([make_row(k % 280, text) for k, text in enumerate(texts)], 1)]
 
 

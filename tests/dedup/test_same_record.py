@@ -28,9 +28,18 @@ def test_different_records_are_kept(make_units: Make, resolve: Resolve) -> None:
     assert resolve(SAME_RECORD, [], "none") == {}
 
 
-def test_different_texts_under_one_id_raise_an_alarm(make_units: Make, resolve: Resolve, tmp_path: Path) -> None:
-    resolve(SAME_RECORD, make_units([make_row(1, "a"), make_row(1, "a"), make_row(2, "a"), make_row(2, "b")], 3))
+def test_different_texts_under_one_id_are_kept_and_raise_an_alarm(
+    make_units: Make, resolve: Resolve, tmp_path: Path
+) -> None:
+    rows = [make_row(1, "a"), make_row(1, "a"), make_row(2, "a"), make_row(2, "b"), make_row(2, "b"), make_row(3, "a")]
+    assert resolve(SAME_RECORD, make_units(rows, 2)) == {make_id(1): (make_id(1), 1.0), make_id(2): (make_id(2), 1.0)}
+    removed = {p.stem: open_arrow(p).read_all()["row"].to_pylist() for p in (tmp_path / "out").glob("*.arrow")}
+    assert removed == {"web-00000-000": [1], "web-00002-000": [0]}
     (alarm,) = json.loads((tmp_path / "out" / "alarms.json").read_text())
     assert (alarm["ids"], alarm["example"]) == (1, make_id(2))
     resolve(SAME_RECORD, make_units([make_row(1, "a"), make_row(1, "a")], name="equal"), "equal")
     assert not (tmp_path / "equal" / "alarms.json").exists()
+
+
+def test_no_text_is_an_empty_text(make_units: Make, resolve: Resolve) -> None:
+    assert resolve(SAME_RECORD, make_units([make_row(1, None), make_row(1, "")])) == {make_id(1): (make_id(1), 1.0)}
