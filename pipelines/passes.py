@@ -33,6 +33,7 @@ from shards.exchange import ALARMS_FILE, EDGES_FILE, VERDICTS, ExchangeUnit, Glo
 from shards.lock import locked
 from shards.manifest import Manifest, read_manifest
 from shards.reader import Damage, only_error
+from shards.schema import NO_COLUMNS
 from shards.sink import open_arrow, read_batches
 from shards.stats import Stats
 from shards.unit_key import UnitKey
@@ -102,6 +103,7 @@ class _PassRun:
 
     def _task(self, key: UnitKey, start: int = 0, previous: ExchangeUnit | None = None) -> UnitTask:
         run = self._run
+        brought = run.brought.get(key.source, NO_COLUMNS)
         return UnitTask(
             run=run.folder,
             key=key,
@@ -109,11 +111,12 @@ class _PassRun:
             source=run.recipe.sources[key.source],
             file=run.inputs[key.source][key.file],
             start=start,
-            carried=self._carried,
+            carried=pa.schema([*brought, *self._carried]),
             fingerprint=run.digest,
             keep_dropped=run.recipe.output.dropped_per_rule != 0,
             keep_texts=run.recipe.output.texts,
             previous=previous,
+            brought=brought,
             saved=run.saved if self._pass.number == 0 else None,
         )
 

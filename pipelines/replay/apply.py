@@ -20,6 +20,7 @@ from pipelines.run.extracted_texts import early_stages
 from pipelines.run.fingerprint import early_differences
 from pipelines.run.folder import MadeOf, RunFolder
 from pipelines.run.opening import Run, open_folder
+from pipelines.run.source_columns import saved_columns
 from shards.errors import RunError, UserError
 from shards.manifest import Chains
 from shards.stage import StageConfig
@@ -42,7 +43,8 @@ def open_apply(run: Path, settings: Sequence[str], folder: Path, *, overwrite: b
             f"{run}: {number:,} documents were never extracted, and come back with these settings; "
             f"to read the crawl again: {rerun}"
         )
-    opened = Run(RunFolder(folder), recipe, recorded_inputs(made_of), saved=ledger.run)
+    brought = saved_columns(recipe, ledger.run)
+    opened = Run(RunFolder(folder), recipe, recorded_inputs(made_of), brought, saved=ledger.run)
     open_folder(opened, overwrite=overwrite)
     return opened
 

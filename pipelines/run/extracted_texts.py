@@ -3,8 +3,8 @@
     run:    source ──▶ url page … extract ──▶ texts/<key>.arrow     a row for every row of the unit
     apply:  ledger + texts ──▶ the same batches, with the recorded columns of these stages, and the text
 
-A row has what the ledger lacks: the text after extraction, the length of the body that the funnel counts before it, and
-the number of its batch, since some files are cut by the bytes of batches.
+A row has what the ledger lacks: the text after extraction, the length of the body that the funnel counts before it,
+the number of its batch, since some files are cut by the bytes of batches, and the columns that shards bring along.
 """
 
 from collections.abc import Iterator
@@ -49,8 +49,8 @@ def early_stages(pass_: Pass) -> tuple[StageConfig, ...]:
 class Keeper:
     """Wraps the stage that extracts, and holds its texts until the batch is written."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, stage: Stage, brought: pa.Schema) -> None:
+        self._stage, self._brought = stage, brought
 
     def __call__(self, batch: Batch) -> Batch:
         done = self._stage(batch)
@@ -58,7 +58,8 @@ class Keeper:
         return done
 
     def kept(self, read: Batch, number: int) -> Batch:
-        """TEXTS of the batch that was read as number `number` and went through the stages."""
+        """TEXTS, and the columns that a source's rows bring along, of the batch that was read as number `number` and
+        went through the stages."""
         positions = np.full(read.num_rows, -1, np.int64)
         positions[self._rows - read["row"][0].as_py()] = np.arange(len(self._rows))
         texts = self._texts.take(pa.array(positions, mask=positions < 0))
@@ -69,7 +70,9 @@ class Keeper:
         if given.null_count < len(given):
             given = null_where(pc.fill_null(pc.equal(given, texts), False).to_numpy(zero_copy_only=False), given)
         numbers = pa.array(np.full(read.num_rows, number))
-        return pa.RecordBatch.from_arrays([numbers, body_bytes, given, texts], schema=TEXTS)
+        brought = [read[name] for name in self._brought.names]
+        schema = pa.schema([*TEXTS, *self._brought])
+        return pa.RecordBatch.from_arrays([numbers, body_bytes, given, texts, *brought], schema=schema)
 
 
 class SavedReader:
@@ -96,6 +99,7 @@ class SavedReader:
         for texts in _whole_batches(self._run.path(RunFolder.texts(self._key))):
             rows = ledger.slice(first, texts.num_rows).combine_chunks()
             columns = {name: _array(rows[name]) for name in PROVENANCE.names}
+            columns |= {name: texts[name] for name in texts.schema.names if name not in TEXTS.names}
             columns |= _as_given(texts) | {"row": pa.array(np.arange(first, first + texts.num_rows))}
             columns |= {_SAVED + name: _array(rows[name]) for name in measured} | {_SAVED + "text": texts["text"]}
             yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
@@ -103,9 +107,9 @@ class SavedReader:
 
 
 def _whole_batches(path: Path) -> Iterator[Batch]:
-    """The rows of a file of TEXTS, cut as the unit's reader had cut them."""
+    """The rows of a file of texts, cut as the unit's reader had cut them."""
     rest: list[Batch] = []
-    for part in read_batches(path, TEXTS.names):
+    for part in read_batches(path):
         numbers = part["batch"].to_numpy()
         begins = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), part.num_rows]
         for begin, end in pairwise(begins):

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from pipelines.recipe import Recipe
 from pipelines.run.fingerprint import differences, fingerprint
 from pipelines.run.folder import RunFolder
+from pipelines.run.source_columns import source_columns
 from shards.atomic import disk_error
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
@@ -32,6 +35,7 @@ class Run:
     folder: RunFolder
     recipe: Recipe
     inputs: dict[str, list[InputFile]]  # by source
+    brought: dict[str, pa.Schema] = field(default_factory=dict)  # by source: columns that its rows bring along
     saved: RunFolder | None = None  # a run of the same inputs: extraction is taken from it instead of from the inputs
     fingerprint: dict[str, Any] = field(init=False)
 
@@ -52,7 +56,7 @@ def open_run(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
     for name, source in recipe.sources.items():
         if source.kind == "shards":
             check_shards(source.paths, f"source.{name}.paths")
-    run = Run(RunFolder(folder), recipe, inputs)
+    run = Run(RunFolder(folder), recipe, inputs, source_columns(recipe, inputs))
     open_folder(run, overwrite=overwrite)
     return run
 

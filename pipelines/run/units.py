@@ -29,6 +29,7 @@ from shards.exchange import ExchangeUnit
 from shards.manifest import Manifest, WrittenFile, write_manifest
 from shards.reader import Damage, FaultyFile, Reader
 from shards.row_reader import RowReader
+from shards.schema import NO_COLUMNS
 from shards.source import SourceConfig
 from shards.stage import Batch, Stage, StageConfig, with_columns
 from shards.stats import Stats
@@ -46,11 +47,14 @@ class UnitTask:
     source: SourceConfig
     file: InputFile
     start: int
-    carried: pa.Schema  # columns of the text file beside row, provenance and text: those that stages added so far
+    carried: (
+        pa.Schema
+    )  # columns of the text file beside row, provenance and text: `brought`, and what stages added so far
     fingerprint: str
     keep_dropped: bool
     keep_texts: bool
     previous: ExchangeUnit | None = None  # the unit as the previous pass left it, with its verdicts
+    brought: pa.Schema = NO_COLUMNS  # columns that the rows of a source of shards have besides
     saved: RunFolder | None = None  # a finished run: the stages up to extraction come from its ledger and texts
 
     @property
@@ -70,7 +74,7 @@ def run_unit(task: UnitTask, watch: Watch) -> tuple[Manifest, dict[str, float]]:
         text_sink = files.enter_context(run.sink(run.pass_file(number, task.key, "text"), text))
         dropped_sink = files.enter_context(run.sink(run.pass_file(number, task.key, "dropped"), DROPPED))
         if keeper is not None:
-            texts_sink = files.enter_context(run.sink(texts, TEXTS))
+            texts_sink = files.enter_context(run.sink(texts, pa.schema([*TEXTS, *task.brought])))
         began = perf_counter()
         advanced = np.zeros(3, np.int64)
         for batch_number, batch in enumerate(rows):
@@ -153,7 +157,7 @@ def _reader(task: UnitTask) -> Reader:
         return FaultyFile(task.file.name, task.file.fault)
     if task.source.is_crawl:
         return WarcReader(task.key.source, task.file, task.start, task.source.kind)
-    return RowReader(task.source, task.key.source, task.file, task.start)
+    return RowReader(task.source, task.key.source, task.file, task.start, task.brought)
 
 
 def _stages(task: UnitTask) -> tuple[list[tuple[StageConfig, Stage]], Keeper | None]:
@@ -167,7 +171,7 @@ def _stages(task: UnitTask) -> tuple[list[tuple[StageConfig, Stage]], Keeper | N
     if not (task.keep_texts and early):
         return stages, None
     config, stage = stages[len(early) - 1]
-    keeper = Keeper(stage)
+    keeper = Keeper(stage, task.brought)
     stages[len(early) - 1] = (config, keeper)
     return stages, keeper
 
