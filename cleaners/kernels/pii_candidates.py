@@ -1,14 +1,16 @@
 """Candidates for personal data: the few regions of a text in which `cleaners.pii` searches its patterns.
 
-A candidate is a maximal run of the characters that a pattern and its conditions on both sides look at. It contains the
-clue that every match has:
+A candidate is a maximal run of the bytes that a pattern and its conditions on both sides look at. It contains the clue
+that every match has:
 
-    bit        run of                                                clue
-    EMAILS     letters, digits, "." and !#$%&'*+/=?^_`{|}~-@         an "@"
-    ADDRESSES  letters, digits, "." and ":"                          1.1.1 or 2abc:
-    NUMBERS    digits and +() .-, with 1 byte before and 2 after it  a digit and eight of 0-9() -
+    bit        run of                                                       clue
+    EMAILS     letters, digits, "." and !#$%&'*+/=?^_`{|}~-@, beyond ASCII  "@" or "＠"
+               every byte
+    ADDRESSES  letters, digits, "." and ":"                                 1.1.1 or 2abc:
+    NUMBERS    digits and +() .-, also full-width, no-break space and       a digit and eight bytes of 0-9() -,
+               hyphens, with a character before it and two after it         also full-width
 
-All of these are ASCII, so no candidate begins or ends within a character that matters.
+A run may begin or end within a character, which no pattern matches.
 """
 
 import numpy as np
@@ -26,11 +28,17 @@ def _table(characters: bytes) -> np.ndarray:
 
 _DIGITS = b"0123456789"
 _ALNUM = _DIGITS + bytes(range(65, 91)) + bytes(range(97, 123))
-_IN_EMAIL = _table(_ALNUM + b"!#$%&'*+/=?^_`{|}~-.@")
+_BEYOND_ASCII = bytes(range(128, 256))
+# The bytes of U+00A0, U+3000, U+2010 to U+2013 and of full-width ()+-.0123456789; other characters have some, too.
+_WIDE = bytes(
+    {byte for char in "\u00a0\u3000\u2010\u2011\u2012\u2013（）＋－．０１２３４５６７８９" for byte in char.encode()}
+)
+_IN_EMAIL = _table(_ALNUM + b"!#$%&'*+/=?^_`{|}~-.@" + _BEYOND_ASCII)
 _IN_ADDRESS = _table(_ALNUM + b".:")
-_IN_NUMBER = _table(_DIGITS + b"+() .-")
-_IN_GROUP = _table(_DIGITS + b"() -")
+_IN_NUMBER = _table(_DIGITS + b"+() .-" + _WIDE)
+_IN_GROUP = _table(_DIGITS + b"() -" + _WIDE)
 _HEX = _table(_DIGITS + b"abcdefABCDEF")
+_FULL_WIDTH = 0xEF  # first byte of these letters: EF BC 90 is ０, EF BC A0 is ＠
 _BIT_OF_CLUE = EMAILS * _table(b"@") + ADDRESSES * _table(b".:") + NUMBERS * _table(_DIGITS)
 
 
@@ -44,7 +52,7 @@ def candidates(data, offsets, wanted):
         begin, end = offsets[row], offsets[row + 1]
         seen[:] = begin
         for i in range(begin, end):
-            bit = _BIT_OF_CLUE[data[i]] & wanted
+            bit = (_BIT_OF_CLUE[data[i]] if data[i] != _FULL_WIDTH else _bit_of_full_width(data, i)) & wanted
             if bit == 0 or i < seen[bit] or not _is_clue(data, i, begin, end, bit):
                 continue
             run_start, run_end = i, i + 1
@@ -54,7 +62,7 @@ def candidates(data, offsets, wanted):
                 run_end += 1
             seen[bit] = run_end
             if bit == NUMBERS:
-                run_start, run_end = max(run_start - 1, begin), min(run_end + 2, end)
+                run_start, run_end = max(run_start - 3, begin), min(run_end + 6, end)
             if n == out.shape[1]:
                 grown = np.empty((4, 2 * n), np.int64)
                 grown[:, :n] = out
@@ -78,7 +86,7 @@ def _is_clue(data, i, begin, end, bit):
     """Whether data[i] is an "@", the first dot of 1.1.1, the colon of 2abc:, or a digit before eight of a number."""
     b = data[i]
     if bit == EMAILS:
-        return b == 0x40
+        return True
     if bit == ADDRESSES:
         if b == 0x3A:
             return i - begin >= 4 and (data[i - 4] == 0x32 or data[i - 4] == 0x33) and _all(data, i - 3, 3, end, _HEX)
@@ -88,7 +96,15 @@ def _is_clue(data, i, begin, end, bit):
                 j += 1
             return j > i + 1 and j + 1 < end and data[j] == 0x2E and _is_digit(data[j + 1])
         return False
-    return _is_digit(b) and _all(data, i + 1, 8, end, _IN_GROUP)
+    return _all(data, i + 1, 8, end, _IN_GROUP)
+
+
+@kernel(inline="always")
+def _bit_of_full_width(data, i):
+    """The bit of the full-width character at `i`, which has three bytes."""
+    if data[i + 1] != 0xBC:
+        return 0
+    return EMAILS if data[i + 2] == 0xA0 else NUMBERS if 0x90 <= data[i + 2] <= 0x99 else 0
 
 
 @kernel(inline="always")

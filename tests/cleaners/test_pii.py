@@ -23,7 +23,7 @@ def replaced(text: str, config: PiiConfig = CONFIG) -> str:
         ("Почта: ivan@mail.ru!", "Почта: email@example.com!"),
         ("mail：a..b@c.de", "mail：email@example.com"),
         ("<a.b@c.de>", "<email@example.com>"),
-        ("a@b.cd, e@f.gh; i@j.kl", "email@example.com, firstname.lastname@example.org; email@example.com"),
+        ("a@b.cd, e@f.gh; i@j.nl", "email@example.com, firstname.lastname@example.org; email@example.com"),
         ("an @handle and a@b are none", "an @handle and a@b are none"),
         ("me@localhost or you@shop.example.com", "me@localhost or you@shop.example.com"),
     ],
@@ -169,9 +169,9 @@ def test_an_address_directly_after_another_is_found() -> None:
 
 
 def test_time_is_linear_in_the_number_of_addresses() -> None:
-    addresses = "write to a@b.cd or 8.8.8.8 or 13800138000\n" * 20_000
+    addresses = "write to a@b.cd or 8.8.8.8 or 13800138000\n" * 5_000
     row = ALL.build()(texts(addresses)).to_pylist()[0]
-    assert [row["pii.emails"], row["pii.ip_addresses"], row["pii.phones"]] == [20_000] * 3
+    assert [row["pii.emails"], row["pii.ip_addresses"], row["pii.phones"]] == [5_000] * 3
 
 
 @given(any_text.filter(lambda text: not any(c.isascii() and c.isalnum() for c in text)))
