@@ -26,6 +26,7 @@ from dedup.equal_keys import KEYED
 from dedup.files.documents import UnitFiles, format_ids, load_npy, npy_path, save_npy
 from dedup.lsh.signing import SIGNED
 from dedup.normal_form import VERSION as VERSION_OF_FORM
+from shards.address import require_local
 from shards.atomic import write_json
 from shards.errors import RunError, UserError
 from shards.limits import raise_unless_damage
@@ -69,6 +70,7 @@ _PART = TypeAdapter(IndexPart)
 
 def read_parts(folder: Path) -> dict[Path, IndexPart]:
     """The finished parts of an index by their folders; UserError where there is no index."""
+    require_local(folder)
     manifests = sorted(folder.glob("*/index.json"))
     if not manifests:
         raise UserError(f"{folder}: no index; `gristmill index add {folder} RUN` makes one of a finished run")

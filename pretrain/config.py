@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from shards.address import require_local
 from shards.config import Config, load_toml
 from shards.errors import UserError
 
@@ -225,6 +226,7 @@ def _make_paths_absolute(values: dict[str, Any], folder: Path) -> None:
     tables = list(sources.values()) if isinstance(sources, dict) else []
     for table, key in [(values, "out"), *((table, "tokens") for table in tables)]:
         if isinstance(table, dict) and isinstance(table.get(key), str):
+            require_local(table[key])
             table[key] = str((folder / table[key]).resolve())
 
 

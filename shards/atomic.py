@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from shards.address import require_local
 from shards.errors import RunError, UserError
 from shards.limits import check_limits
 
@@ -23,6 +24,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
     Folders are made as needed. UserError or RunError, with the remedy, where writing fails.
     """
+    require_local(path)
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +67,7 @@ def append_synced(path: Path, line: bytes) -> None:
 
 def try_folder(folder: Path) -> None:
     """Make a folder and write to it, so that an OSError comes before long work and not after it."""
+    require_local(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as probe:
         probe.write(b"probe")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shards.address import require_local
 from shards.atomic import disk_error
 from shards.errors import UserError
 
@@ -16,6 +17,7 @@ def locked(folder: Path, *, elsewhere: str = "--out") -> Iterator[None]:
     The lock ends with the block or the process, however that ends. UserError where another process holds it, or the
     folder cannot be written; `elsewhere` names the setting of the folder in the message.
     """
+    require_local(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / ".lock").open("w")

@@ -6,15 +6,19 @@ that needs them, so that `gristmill --help` loads neither pyarrow nor torch.
 Exit codes: 0 done, 1 the run failed or something is wrong with it, 2 the user's mistake, 130 Ctrl-C or SIGTERM.
 """
 
+import functools
 import io
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import typer
 
 from pipelines.cli import classifier, extractor, index, ledger, run, setup, training
 from pipelines.cli.printing import say, this_command, visible
+from shards.address import require_local
 from shards.errors import GristmillError, Interrupted, RunError, UserError
 from shards.limits import limit_error
 from shards.stop_signal import command_signals, ignore_signals
@@ -124,13 +128,27 @@ def _made_app() -> typer.Typer:
         add_completion=False,
     )
     for name, command in COMMANDS.items():
-        made.command(name)(command)
+        made.command(name)(_on_this_disk(command))
     for name, (about, commands) in GROUPS.items():
         group = typer.Typer(help=about, no_args_is_help=True)
         for command_name, command in commands.items():
-            group.command(command_name)(command)
+            group.command(command_name)(_on_this_disk(command))
         made.add_typer(group, name=name)
     return made
+
+
+def _on_this_disk(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, which refuses URLs for its paths: `Path` would make a folder `s3:` of `s3://bucket`."""
+
+    @functools.wraps(command)
+    def checked(**values: Any) -> None:
+        for value in values.values():
+            for path in value if isinstance(value, list) else [value]:
+                if isinstance(path, Path):
+                    require_local(path)
+        command(**values)
+
+    return checked
 
 
 app = _made_app()

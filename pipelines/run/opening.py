@@ -15,6 +15,7 @@ from pipelines.recipe import Recipe
 from pipelines.run.fingerprint import differences, fingerprint
 from pipelines.run.folder import RunFolder
 from pipelines.run.source_columns import source_columns
+from shards.address import require_local
 from shards.atomic import disk_error
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
@@ -65,6 +66,7 @@ def open_folder(run: Run, *, overwrite: bool) -> None:
     """Make the folder of a new run, or check that it holds this one."""
     _require_segmenter(run.recipe)
     folder, root = run.folder, run.folder.root
+    require_local(root)
     if root.exists() and not root.is_dir():
         raise UserError(f"{folder}: is a file; choose a folder for --out")
     if folder.is_run():

@@ -32,6 +32,8 @@ from shards.errors import UserError
         ({}, {"model.rope_theta": "0.0"}, "train.toml.model.rope_theta: .*greater than 0"),
         ({}, {"seed": "1" + "0" * 23}, "train.toml.seed: "),
         ({"model": {"preset": [1]}}, {}, r"model.preset: expected one of .* found \[1\]"),
+        ({"out": "s3://bucket/model"}, {}, "s3://bucket/model: is a URL, where a path on this disk is needed"),
+        ({}, {"source.en.tokens": "hf://a/b"}, "hf://a/b: is a URL, where a path on this disk is needed"),
         ({}, {"sequence_length": "1" + "0" * 12}, "train.toml.sequence_length: .*less than or equal"),
     ],
 )

@@ -1,11 +1,14 @@
 """Addresses as people, browsers and lists write them."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from shards.address import file_name, host_root, is_remote, requested_url, require_local, scheme, shown
+from shards.atomic import try_folder, write_bytes
 from shards.errors import UserError
+from shards.lock import locked
 
 
 @pytest.mark.parametrize(
@@ -96,3 +99,12 @@ def test_a_url_is_refused_where_a_local_path_is_needed(path: str, kind: type) ->
 def test_a_path_on_this_disk_is_accepted() -> None:
     for path in ("runs/x", "/a:b/c", "./s3/x", "~/x", "C:", "a:/b"):
         require_local(Path(path))
+
+
+def test_nothing_is_written_to_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = Path("s3://bucket/x")
+    for write in (partial(write_bytes, url, b""), partial(try_folder, url), locked(url).__enter__):
+        with pytest.raises(UserError, match=r"^s3://bucket/x: is a URL"):
+            write()
+    assert [*tmp_path.iterdir()] == []

@@ -1,5 +1,6 @@
 """Exit codes and messages: one line for each mistake, never a traceback, and a traceback for a bug."""
 
+import inspect
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from command import gristmill
 from crawl import RECIPE, Crawl, article, sentences
 
@@ -172,3 +174,58 @@ def test_sigterm_before_the_first_unit_is_a_line_too(folder: Path) -> None:
     assert done.returncode == 130
     assert "interrupted; to resume: gristmill run recipe.toml" in done.stderr
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def paths_of_commands() -> list[tuple[str, ...]]:
+    """(name of a parameter that is a path, words that call its command with a URL for it)."""
+    groups = {(group, name): command for group, (_, of) in cli.GROUPS.items() for name, command in of.items()}
+    commands = {(name,): command for name, command in cli.COMMANDS.items()} | groups
+    found = []
+    for words, command in commands.items():
+        parameters = inspect.signature(command).parameters.values()
+        for asked in parameters:
+            if "Path" in str(asked.annotation.__origin__):
+                given = [word for parameter in parameters for word in words_for(parameter, parameter is asked)]
+                found.append((f"{' '.join(words)} {asked.name}", *words, *given))
+    return found
+
+
+def words_for(parameter: inspect.Parameter, is_asked: bool) -> list[str]:
+    if not is_asked and parameter.default is not parameter.empty:
+        return []
+    (about,) = parameter.annotation.__metadata__
+    value = "s3://bucket/folder" if is_asked else "1"
+    if not isinstance(about, typer.models.OptionInfo):
+        return [value]
+    return [about.default if isinstance(about.default, str) else f"--{parameter.name}", value]
+
+
+@pytest.mark.parametrize("words", paths_of_commands(), ids=lambda words: words[0])
+def test_a_url_is_refused_wherever_a_command_takes_a_path(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = exit_code_of_main(monkeypatch, *words[1:])
+    says = "gristmill: s3://bucket/folder: is a URL, where a path on this disk is needed; name one, and copy to or from"
+    assert (code, capsys.readouterr().err.replace("\n", " ")[: len(says)]) == (2, says)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_every_command_that_writes_a_folder_or_file_is_among_them() -> None:
+    asked = {words[0] for words in paths_of_commands()}
+    written = {
+        "run folder",
+        "apply to",
+        "pairs to",
+        "demo folder",
+        "calibrate to",
+        "tokenize to",
+        "pretrain config",
+        "tokenizer train to",
+        "classifier train to",
+        "classifier apply to",
+        "extractor train to",
+        "index add index",
+        "index remove index",
+    }
+    assert written <= asked

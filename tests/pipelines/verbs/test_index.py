@@ -320,3 +320,8 @@ def test_a_stored_array_with_a_broken_header_is_damage(tmp_path: Path) -> None:
             (tmp_path / "a.npy").write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
             with suppress(RunError):  # and nothing else
                 load_npy(tmp_path / "a.npy")
+
+
+def test_an_index_at_a_url_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^s3://bucket/index: is a URL, where a path on this disk is needed"):
+        read_parts(Path("s3://bucket/index"))
