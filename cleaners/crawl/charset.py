@@ -230,8 +230,8 @@ def _wide(payload: bytes) -> Decoded | None:
     if 0 not in head or _BEGINS_NARROW.match(head):
         return None
     zeros, quarter = [head[i::4].count(0) for i in range(4)], len(head) // 4
-    for charset, first, second in (("utf-32-le", 3, 2), ("utf-32-be", 0, 1)):
-        if zeros[first] >= quarter > 0 and 10 * zeros[second] >= 9 * quarter:
+    for charset, highest, second in (("utf-32-le", 3, 2), ("utf-32-be", 0, 1)):
+        if zeros[highest] >= quarter > 0 and 10 * zeros[second] >= 9 * quarter:
             return _decoded(payload, charset, "detector")
     even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
     for charset, upper, lower, first in (("utf-16-le", odd, even, head[1:4:2]), ("utf-16-be", even, odd, head[0:4:2])):

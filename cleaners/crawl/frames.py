@@ -5,10 +5,11 @@ The frames of the two formats are told apart by the first that is not skippable:
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from fastwarc.stream_io import Lz4Reader
+import zstandard
+from fastwarc.stream_io import Lz4Reader, Lz4Writer
 
 from shards import zstd
 
@@ -30,6 +31,11 @@ def inflate(stream: BinaryIO) -> Iterator[bytes]:
     Reading it raises OSError where the bytes do not inflate, and EOFError where a frame is cut.
     """
     return zstd.inflate(stream) if _first_magic(stream) == zstd.MAGIC else _inflate_lz4(stream)
+
+
+def compressor(stream: BinaryIO) -> Callable[[bytes], bytes] | None:
+    """What makes a frame as those of the file that `stream` is at the start of; None for a file without frames."""
+    return {zstd.MAGIC: zstandard.compress, _LZ4: _compress_lz4}.get(_first_magic(stream))
 
 
 def _first_magic(stream: BinaryIO) -> bytes:
@@ -59,6 +65,13 @@ def _inflate_lz4(stream: BinaryIO) -> Iterator[bytes]:
         errors.append(OSError(f"lz4 data that do not inflate: {error}"))
     if errors:
         raise errors[0]
+
+
+def _compress_lz4(data: bytes) -> bytes:
+    frame = io.BytesIO()
+    with Lz4Writer(frame) as writer:
+        writer.write(data)
+    return frame.getvalue()
 
 
 def _without_skippable(stream: BinaryIO) -> Iterator[bytes]:

@@ -1,16 +1,14 @@
 """Reads WARC, ARC and WET files as batches of rows, and accounts for every record.
 
-    file ──records──▶ response, resource, revisit, conversion ──▶ a row each: a page, or of kind `wet` a text
+    file ──records──▶ response, resource, revisit, conversion ──▶ a row each: a page or, of kind `wet`, a text
                   ├─▶ request, metadata, warcinfo, …          ──▶ counted by type
                   └─▶ bytes that are not a whole record       ──▶ `Damage`: offset, cause; reading goes on after them
 
 A conversion record of plain text is a text. Any other (an image, a PDF, a rendered page) is a page, as a resource is.
+A file whose first page or text is not of its source's kind is read no further; where it is, others are counted.
 
 A unit ends at `UNIT_RECORDS` records or `UNIT_BYTES` of content. The next unit begins at the offset of the next record,
 so one huge WARC file is many units, and a rerun seeks.
-
-A file whose first document is not of its source's kind is read no further; where others follow that are not, they are
-counted.
 """
 
 from collections.abc import Iterator
@@ -44,16 +42,21 @@ _WAT = "holds metadata (WAT) and no page; give the WARC or WET file of the same 
 
 
 def is_document(record: Record, kind: str) -> bool:
-    """Whether the record is a row of a source of this kind, "warc" or "wet"."""
-    record_type = record.headers.get("warc-type", "").lower()
-    if record_type != "conversion":
-        return kind == "warc" and record_type in _PAGES
-    return kind == "warc" or _is_text(record)
+    """Whether the record is a row of a source of this kind: a page of "warc", a text of "wet"."""
+    return (is_text if kind == "wet" else is_page)(record)
 
 
-def _is_text(record: Record) -> bool:
-    """Whether a conversion record is plain text, as one without a media type is taken to be."""
-    return _media_type(record) in (None, "text/plain")
+def is_page(record: Record) -> bool:
+    return _type(record) in _PAGES or (_type(record) == "conversion" and not is_text(record))
+
+
+def is_text(record: Record) -> bool:
+    """Whether it is a conversion record of plain text, as one without a media type is taken to be."""
+    return _type(record) == "conversion" and _media_type(record) in (None, "text/plain")
+
+
+def _type(record: Record) -> str:
+    return record.headers.get("warc-type", "").lower()
 
 
 def _media_type(record: Record) -> str | None:
@@ -97,18 +100,16 @@ class WarcReader:
                 break
             records += 1
             num_bytes += len(record.content)
-            record_type = record.headers.get("warc-type", "").lower()
-            is_text = record_type == "conversion" and _is_text(record)
-            if is_first and (is_text or record_type in _PAGES):
-                if is_text != (self._kind == "wet"):
-                    self._damaged(record.offset, _WRONG_KIND[self._kind])
-                    return
-                is_first = False
             if is_document(record, self._kind):
-                yield self._row(record, record_type, is_text)
-            else:
-                self.stats.add(f"records/{record_type if record_type in _OTHERS else 'unknown'}")
-                is_wat = is_wat or (record_type == "metadata" and _media_type(record) == "application/json")
+                is_first = False
+                yield self._row(record)
+                continue
+            if is_first and (_type(record) in _PAGES or is_text(record)):
+                self._damaged(record.offset, _WRONG_KIND[self._kind])
+                return
+            record_type = _type(record)
+            self.stats.add(f"records/{record_type if record_type in _OTHERS else 'unknown'}")
+            is_wat = is_wat or (record_type == "metadata" and _media_type(record) == "application/json")
         if self.damage or not is_first or self.next_start is not None:
             return
         if is_wat:
@@ -116,7 +117,8 @@ class WarcReader:
         elif records == 0:
             self._damaged(0, "not a WARC file: it holds no record")
 
-    def _row(self, record: Record, record_type: str, is_text: bool) -> dict[str, Any]:
+    def _row(self, record: Record) -> dict[str, Any]:
+        record_type = _type(record)
         url = record.headers.get("warc-target-uri", "").removeprefix("<").removesuffix(">")
         date = record.headers.get("warc-date", "")
         content_type, charset = media_type.extract(record.headers.get("content-type", ""))
@@ -136,8 +138,8 @@ class WarcReader:
             "warc_file": self._file.name,
             "warc_offset": record.offset,
             "warc_length": record.length,
-            "text": _text(bytes(body), charset) if is_text else None,
-            "payload": None if is_text else body,
+            "text": _text(bytes(body), charset) if self._kind == "wet" else None,
+            "payload": None if self._kind == "wet" else body,
             "http_status": status,
             "content_type": content_type,
             "http_charset": charset,

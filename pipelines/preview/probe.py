@@ -2,7 +2,8 @@
 
     positions in the inputs, drawn by bytes ──records as stored──▶ a small crawl ──recipe──▶ seconds, memory, disk
 
-Records keep their compression, so the bytes of the part are to those of the whole as their costs are. As many workers
+Records keep their compression, so the bytes of the part are to those of the whole as their costs are (nearly so where
+all records of a file are compressed together: each is then compressed by itself). As many workers
 run a probe as the run will have, each on records of its own, so they share cores, caches and memory bandwidth as they
 will then. Each runs a first, smaller part before: the difference is the time that models and kernels take to load.
 """
@@ -17,11 +18,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pipelines.executors import InProcess, ProcessPool, Watch
 from pipelines.passes import execute
-from pipelines.preview.draw import draw, lines_at, stored_records_at
+from pipelines.preview.draw import draw, lines_from, nothing_drawn, stored_records_from
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
 from pipelines.report.model import Summary, read_report_file
@@ -123,13 +125,19 @@ def draw_part(
             f"source.{name}: no estimate for files of kind {config.kind}, compressed JSON lines among them; plan draws "
             "from WARC, WET and plain JSON lines"
         )
-    records_at = lines_at if config.kind == "jsonl" else stored_records_at
+    records_from = lines_from if config.kind == "jsonl" else partial(stored_records_from, kind=config.kind)
     num_documents = num_bytes = 0
-    for file, record in draw(files, number, _POSITIONS, source, records_at):
-        with (folder / f"part{suffix_of[file.path]}").open("ab") as out:
+    for file, record in draw(files, number, _POSITIONS, source, records_from):
+        # A file without one of the endings may be compressed or not, and is not mixed with others.
+        name_of_part = (
+            f"part{suffix_of[file.path]}" if suffix_of[file.path] else f"{files.index(file)}{config.suffixes[0]}"
+        )
+        with (folder / name_of_part).open("ab") as out:
             out.write(record.data)
         num_bytes += len(record.data)
         num_documents += record.is_document
+    if not num_documents and config.is_crawl:
+        raise nothing_drawn(name, config.kind, files)
     if not num_documents:
         raise RunError(f"source.{name}: no record was found in {len(files)} files; is `kind` that of the files?")
     return num_bytes

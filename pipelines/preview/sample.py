@@ -4,12 +4,13 @@ import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from pipelines.executors import InProcess
 from pipelines.lines import Line, Titled
 from pipelines.passes import execute
-from pipelines.preview.draw import documents_at, draw
+from pipelines.preview.draw import documents_from, draw, nothing_drawn
 from pipelines.progress import ProgressDisplay
 from pipelines.recipe import load_recipe
 from pipelines.report import last_lines
@@ -36,9 +37,12 @@ def sample_run(
     files = find_inputs(inputs, source.suffixes, "sample")
     with tempfile.TemporaryDirectory(prefix="gristmill-sample-") as temporary:
         part = Path(temporary) / f"sample{source.suffixes[0]}"
+        records_from = partial(documents_from, kind=source.kind)
         with part.open("wb") as out:
-            for _, record in draw(files, number, _POSITIONS, random.Random(seed), documents_at):
+            for _, record in draw(files, number, _POSITIONS, random.Random(seed), records_from):
                 out.write(record.data)
+        if not part.stat().st_size:
+            raise nothing_drawn(name, source.kind, files)
         settings = [*settings, f'source.{name}.paths=["{part}"]']
         run = open_run(load_recipe(recipe_name, settings), Path(temporary) / "run")
         with ProgressDisplay() as progress:

@@ -323,6 +323,9 @@ def test_pages_among_texts_are_counted(tmp_path: Path) -> None:
     assert [row["url"] for row in rows] == ["https://a.example/0", "https://a.example/2"]
     assert reader.damage == []
     assert reader.stats.to_json() == {"records/resource": 1}
+    rows, reader = read_kind(tmp_path / "a.warc", "warc", plain_record(0), conversion(1))
+    assert [row["url"] for row in rows] == ["https://a.example/0"]
+    assert reader.stats.to_json() == {"records/conversion": 1}
 
 
 def test_requests_and_metadata_alone_are_no_damage(tmp_path: Path) -> None:
@@ -332,7 +335,7 @@ def test_requests_and_metadata_alone_are_no_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content_type", ["image/png", "application/pdf", "text/html; charset=utf-8", "TEXT/HTML"])
 def test_a_conversion_record_that_is_no_plain_text_is_no_text(tmp_path: Path, content_type: str) -> None:
-    rows, reader = read_kind(tmp_path / "a.wet", "wet", conversion(0), conversion(1, content_type, b"\x89PNG"))
+    rows, reader = read_kind(tmp_path / "a.wet", "wet", conversion(1, content_type, b"\x89PNG"), conversion(0))
     assert [row["text"] for row in rows] == ["The text of a page."]
     assert reader.stats.to_json() == {"records/conversion": 1}
     rows, _ = read_kind(tmp_path / "a.warc", "warc", plain_record(0), conversion(1, content_type, b"<p>x"))
