@@ -16,6 +16,7 @@ import orjson
 
 _ARRAY = "a JSON array on one line; write an object a line, for example with: jq -c '.[]'"
 SPREAD = "JSON that is spread over several lines; write an object a line, for example with: jq -c ."
+CRAWL = 'records of a crawl (WARC, ARC), and no JSON lines; set kind = "warc", or "wet" where they are texts'
 _BETWEEN = b", \t\r\n"  # bytes around the objects of an array
 _KEYS_SHOWN = 10
 _MISSING = object()
@@ -24,6 +25,11 @@ _MISSING = object()
 def is_spread(line: bytes) -> bool:
     """Whether the first line of a file opens an object that goes on in the next line."""
     return line.split() in ([b"{"], [b"[{"], [b"[", b"{"])
+
+
+def is_crawl(line: bytes) -> bool:
+    """Whether the first line of a file begins a WARC record, or the one that an ARC file has about itself."""
+    return line.startswith((b"WARC/1.", b"WARC/0.", b"filedesc://"))
 
 
 def is_bracket(line: bytes) -> bool:

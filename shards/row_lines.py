@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
+from shards import zstd
 from shards.storage import InputFile, open_input
 
 # What reading a broken file raises.
@@ -24,7 +25,6 @@ UNREADABLE = (pa.ArrowException, OSError, EOFError, ValueError, OverflowError, z
 
 _READ_BYTES = 64 << 10  # inflated at once: of a broken file at most so much is lost before the break
 _LONGEST = 6  # bytes of the longest magic number
-_LONG_WINDOW = "Frame requires too much memory"  # libzstd's words for a window above 128 MB, its limit
 
 
 class RowLines:
@@ -64,8 +64,6 @@ def open_lines(file: InputFile) -> Iterator[RowLines]:
 def cause_of(error: BaseException, kind: str, *, is_stored: bool = True) -> str:
     """Why a file of `kind` cannot be read to its end, in one line. `is_stored` as in `RowLines`."""
     text = " ".join(str(error).split())[:200] or type(error).__name__
-    if _LONG_WINDOW in text:
-        return "a zstd window above 128 MB, the most that is read; inflate the file: zstd -d --long=31"
     remedy = "" if is_stored else "; texts that were read from it may be altered, fetch it again"
     return f"not a whole {kind} file: {text}{remedy}"
 
@@ -83,9 +81,8 @@ def _inflater(magic: bytes) -> Callable[[BinaryIO], Any] | None:
         return lambda stream: lzma.LZMAFile(stream).read1
     if magic.startswith(b"BZh"):
         return lambda stream: bz2.BZ2File(stream).read1
-    is_skippable = len(magic) >= 4 and 0x50 <= magic[0] <= 0x5F and magic[1:4] == b"\x2a\x4d\x18"
-    if magic.startswith(b"\x28\xb5\x2f\xfd") or is_skippable:
-        return lambda stream: pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd").read
+    if magic.startswith(zstd.MAGIC) or zstd.is_skippable(magic[:4]):
+        return lambda stream: zstd.Pieces(zstd.inflate(stream)).read
     if magic.startswith(b"\x04\x22\x4d\x18"):
         return lambda stream: pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "lz4").read
     return None

@@ -189,8 +189,8 @@ class RowReader:
                     continue
                 if self._ends_before(offset):
                     return
-                if opens and json_lines.is_spread(line):
-                    self._damaged(offset, json_lines.SPREAD)
+                if opens and (json_lines.is_spread(line) or json_lines.is_crawl(line)):
+                    self._damaged(offset, json_lines.CRAWL if json_lines.is_crawl(line) else json_lines.SPREAD)
                     return
                 if json_lines.is_bracket(line):
                     continue

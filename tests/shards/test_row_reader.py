@@ -215,6 +215,17 @@ def test_broken_lines_end_a_unit_as_documents_do(tmp_path: Path, monkeypatch: py
     assert [sum(place.places for place in reader.damage) for reader in readers] == [10, 10, 5]
 
 
+@pytest.mark.parametrize(
+    "opening", ["WARC/1.0\r\nWARC-Type: response\r\n\r\n", "filedesc://a.arc 0.0.0.0 2001 text/plain 77\n"]
+)
+def test_a_crawl_given_as_json_lines_is_told_once(tmp_path: Path, opening: str) -> None:
+    for name, data in (("a.jsonl", opening.encode()), ("a.jsonl.gz", gzip.compress(opening.encode()))):
+        (tmp_path / name).write_bytes(data * 3)
+        rows, reader = read(tmp_path / name, "jsonl")
+        assert not rows
+        assert [(damage.offset, damage.cause) for damage in reader.damage] == [(0, json_lines.CRAWL)]
+
+
 @pytest.mark.parametrize("indent", [0, 2])
 def test_json_spread_over_lines_is_told_once(tmp_path: Path, indent: int) -> None:
     for value in (ROWS[0], ROWS):
