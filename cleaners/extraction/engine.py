@@ -6,7 +6,7 @@ No child process guards it. Time is linear in the bytes of a page, memory is bou
 makes it loop. Pages are independent: a text is the same in any batch and any order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from cleaners.extraction.features.context import NUM_CONTEXT, context_of
 from cleaners.extraction.features.page import containers_of, read_page
 from cleaners.extraction.features.template_counts import signatures_with_parents
 from cleaners.extraction.forest import predict
+from cleaners.extraction.frames import frameless_page
 from cleaners.extraction.html.tree import parse
 from cleaners.extraction.json_ld import ld_texts, ld_values, meta_texts
 from cleaners.extraction.markdown import formatted_text
@@ -66,22 +67,46 @@ def extract(pages: Sequence[bytes], options: Options, model: Model | None = None
     if not pages:
         return []
     model = model or load_model(model_path())
+    found = _from_blocks(pages, options, model)
+    return [_completed(page, blocks, options, model) for page, blocks in zip(pages, found, strict=True)]
+
+
+class _Blocks(NamedTuple):
+    """The chosen blocks of a page."""
+
+    text: str
+    num_blocks: float
+    chosen_words: float
+    words: float
+    f1: float
+
+
+def _from_blocks(pages: Sequence[bytes], options: Options, model: Model) -> Iterator[_Blocks]:
     offsets = np.cumsum([0, *map(len, pages)])
     data = np.frombuffer(b"".join(pages), np.uint8)
     text, ends, counts = extract_batch(data, offsets, model, options.comments)
     utf8 = text.tobytes()
-    out = []
-    for row, (page, begin, end) in enumerate(zip(pages, [0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
-        num_blocks, chosen_words, words, f1 = counts[row].tolist()
-        page_text, from_scripts = utf8[begin:end].decode(), False
-        body = _from_scripts(page, model, chosen_words, words)
-        if len(body) > _TIMES_LONGER * len(page_text):
-            page_text, from_scripts = body, True
-        elif options.markdown or options.links:
-            page_text = _formatted(page, model, options)
-        share = chosen_words / words if words else 0.0
-        out.append(Extracted(page_text, int(num_blocks), share, f1, from_scripts))
-    return out
+    for begin, end, row in zip([0, *ends[:-1].tolist()], ends.tolist(), counts.tolist(), strict=True):
+        yield _Blocks(utf8[begin:end].decode(), *row)
+
+
+def _completed(page: bytes, blocks: _Blocks, options: Options, model: Model) -> Extracted:
+    """The text of a page by its blocks, or of what it holds beside them."""
+    if blocks.chosen_words < MIN_WORDS and (inner := _frameless(page)):
+        (inner_blocks,) = _from_blocks([inner], options, model)
+        if inner_blocks.chosen_words >= MIN_WORDS:
+            page, blocks = inner, inner_blocks
+    text = _from_scripts(page, model, blocks.chosen_words, blocks.words)
+    from_scripts = len(text) > _TIMES_LONGER * len(blocks.text)
+    if not from_scripts:
+        text = _formatted(page, model, options) if options.markdown or options.links else blocks.text
+    share = blocks.chosen_words / blocks.words if blocks.words else 0.0
+    return Extracted(text, int(blocks.num_blocks), share, blocks.f1, from_scripts)
+
+
+def _frameless(page: bytes) -> bytes:
+    data = np.frombuffer(page, np.uint8)
+    return frameless_page(data, parse(data))
 
 
 def declared(page: bytes, url: str, max_date: str) -> PageMetadata:

@@ -12,8 +12,10 @@ import numpy as np
 
 from cleaners.extraction.html.nesting import is_foreign
 from cleaners.extraction.html.nodes import ARIA_HIDDEN, BREAK, FOREIGN, HIDDEN
-from cleaners.extraction.html.tags import NOT_SHOWN, RULES, TEXT, VERBATIM
+from cleaners.extraction.html.tags import NOT_SHOWN, PLAINTEXT, RULES, TAGS, TEXT, VERBATIM
 from shards.compiled import kernel
+
+_RAW_SHOWN = (TAGS["xmp"], PLAINTEXT)  # elements whose raw text is shown
 
 BLOCK = np.dtype(
     [
@@ -52,7 +54,7 @@ def blocks_of(nodes):
                 broken = broken or (nodes[k].tag == TEXT and nodes[k].flags & BREAK)
             i = nodes[i].after
             continue
-        if tag == TEXT or (tag == VERBATIM and nodes[i].flags & FOREIGN):
+        if tag == TEXT or (tag == VERBATIM and (nodes[i].flags & FOREIGN or nodes[nodes[i].parent].tag in _RAW_SHOWN)):
             if broken or nodes[i].flags & BREAK or blocks[num_blocks - 1].element != nodes[i].block:
                 blocks[num_blocks].element = nodes[i].block
                 blocks[num_blocks].first = num_texts

@@ -161,3 +161,27 @@ def test_a_notice_gives_way_to_one_text_of_paragraphs() -> None:
     ):
         assert not page(other).from_scripts
     assert not one(NOTICE + "".join(f"<p>{STORY[n:200]}" for n in range(9)) + json.dumps({"body": STORY})).from_scripts
+
+
+FRAMES = "<frameset cols='20%,80%'><frame src=a><noframes>{}</noframes></frameset>"
+
+
+def test_a_page_of_frames_has_the_text_of_its_noframes() -> None:
+    told = one(FRAMES.format(f"<body><h1>Mill</h1>{STORY}</body>"))
+    assert told.text == f"Mill\n{STORY[3:].strip()}"
+    assert not told.from_scripts
+    assert one(FRAMES.format(f"<h1>Mill</h1>{STORY}"), markdown=True).text.startswith("# Mill\n\nThe mill")
+    assert one(FRAMES.format("Your browser shows no frames.")).text == ""
+    assert one(f"<p>Mill</p><noframes>{STORY}</noframes>").text == "Mill"
+    assert one(FRAMES.format("<frameset><noframes>") * 50_000).text == ""
+
+
+def test_raw_text_is_shown_where_browsers_show_it() -> None:
+    listing = "if a < b:\n    print('&amp;')"
+    for tag, shown in {"xmp": listing, "plaintext": listing, "pre": listing.replace("&amp;", "&")}.items():
+        page = f"<main>{STORY[:200]}<{tag}>{listing}" + (f"</{tag}>{STORY[:300]}</main>" if tag != "plaintext" else "")
+        assert f"\n{shown}" in one(page).text
+    assert (
+        "hidden"
+        not in one(f"<main>{STORY}<noembed>hidden</noembed><noframes>hidden</noframes><iframe>hidden</iframe>").text
+    )

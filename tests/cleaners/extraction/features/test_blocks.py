@@ -45,6 +45,7 @@ def blocks_in(page: str) -> list[tuple[str, str]]:
         ("<p>1<math hidden><mi>2</mi></math>3<i aria-hidden=true>4</i>", [("p", "1|2|3")]),
         ("<math><mi>1</mi><annotation>2</annotation></math><ruby>3<rp>(<rt>4<rp>)</ruby>5", [("body", "1|3|5")]),
         ("<table><tr><td>1<td>2<tr>3", [("td", "1"), ("td", "2"), ("tr", "3")]),
+        ("<xmp><b>2</xmp>3<noembed>4</noembed><plaintext>5", [("xmp", "<b>2"), ("body", "3"), ("plaintext", "5")]),
         ("<p>1<hr>2<select><option>3<option>4</select>", [("p", "1"), ("body", "2"), ("option", "3"), ("option", "4")]),
     ],
 )  # fmt: skip
@@ -61,7 +62,8 @@ def plain_blocks(nodes: Any) -> list[tuple[int, list[int]]]:
         while above > 0 and not tags.RULES[nodes["tag"][above]] & tags.NOT_SHOWN:
             above = nodes["parent"][above]
         is_text = node["tag"] == tags.TEXT
-        if not is_text and not (node["tag"] == tags.VERBATIM and node["flags"] & FOREIGN):
+        is_shown = node["flags"] & FOREIGN or nodes["tag"][node["parent"]] in (tags.TAGS["xmp"], tags.PLAINTEXT)
+        if not is_text and not (node["tag"] == tags.VERBATIM and is_shown):
             continue
         if is_text or above == 0:
             broken = broken or bool(node["flags"] & BREAK)
