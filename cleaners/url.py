@@ -11,7 +11,7 @@ The built-in lists are short; a real run names larger ones. `blocked_domains = "
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import unquote
@@ -19,7 +19,8 @@ from urllib.parse import unquote
 import numpy as np
 import pyarrow as pa
 
-from cleaners.assets.domains import Domains, host_of
+from cleaners.assets.domain_lines import host_of
+from cleaners.assets.domains import Domains
 from cleaners.assets.listfile import open_list
 from cleaners.assets.wordlist import entries
 from cleaners.thresholds import Threshold, ThresholdConfig
@@ -34,10 +35,12 @@ _WORD = re.compile(r"[^\W_]+")
 class UrlConfig(ThresholdConfig):
     """Kind `url`."""
 
+    version: ClassVar[int] = 2  # 2: block lists are read in all formats of `assets.domain_lines`
     stops: ClassVar[bool] = True
 
     # Lists by the references of `assets.listfile`: a path, a file of an archive or a package, or `ut1`. They hold one
-    # entry a line, and `#` begins a comment. None is the built-in list.
+    # entry a line, and `#` begins a comment. `assets.domain_lines` has the formats of block lists. None is the
+    # built-in list.
     blocked_domains: str | None = None
     strict_words: str | None = None
     hard_words: str | None = None
@@ -91,12 +94,22 @@ class UrlConfig(ThresholdConfig):
     def lists(self) -> dict[str, str | Path]:
         return {f"{self.name}.{name}": self._list(name) for name in _LISTS}
 
+    def notes(self) -> Iterator[str]:
+        if self.blocked_domains is None:
+            return
+        blocked = self._blocked()
+        where = f"{self.name}.blocked_domains: {self.blocked_domains}"
+        if blocked.lines.first_odd is not None:
+            number, line = blocked.lines.first_odd
+            yield (
+                f"{where}: lines that name no host and block nothing: {blocked.lines.num_odd:,}, the first is line "
+                f"{number:,}: {line[:60]!r}; hosts that it blocks: {blocked.num_hosts:,}"
+            )
+        elif not blocked.num_hosts and not blocked.lines.paths:
+            yield f"{where}: names no host, and blocks nothing"
+
     def build(self) -> Stage:
-        with open_list(self._list("blocked_domains")) as stream:
-            try:
-                blocked = Domains(stream)
-            except UnicodeDecodeError as error:
-                raise UserError(f"{self.blocked_domains}: the list is not UTF-8 text: {error}") from None
+        blocked = self._blocked()
         curated = frozenset(self.curated_sources)
         strict = tuple(entries(self._list("strict_words")))
         hard = frozenset(entries(self._list("hard_words")))
@@ -104,16 +117,17 @@ class UrlConfig(ThresholdConfig):
 
         def measure(batch: Batch) -> Batch:
             hosts, strict_hits, hard_hits, soft_hits = [], [], [], []
-            for url in batch["url"].to_pylist():
-                lowered = unquote(url or "").lower()
+            urls = [url or "" for url in batch["url"].to_pylist()]
+            for url in urls:
+                lowered = unquote(url).lower()
                 squeezed = lowered.replace("-", "").replace(".", "")
                 words = _WORD.findall(lowered)
-                hosts.append(host_of(url or ""))
+                hosts.append(host_of(url))
                 strict_hits.append(sum(word in squeezed for word in strict))
                 hard_hits.append(sum(word in hard for word in words))
                 soft_hits.append(sum(word in soft for word in words))
             columns = {
-                "blocked_domain": blocked.cover(hosts).astype(np.int64),
+                "blocked_domain": blocked.cover_urls(urls, hosts).astype(np.int64),
                 "curated_domain": np.array([host.removeprefix("www.") in curated for host in hosts], np.int64),
                 "strict_words": np.array(strict_hits, np.int64),
                 "hard_words": np.array(hard_hits, np.int64),
@@ -122,6 +136,13 @@ class UrlConfig(ThresholdConfig):
             return with_columns(batch, {f"{self.name}.{m}": pa.array(values) for m, values in columns.items()})
 
         return measure
+
+    def _blocked(self) -> Domains:
+        with open_list(self._list("blocked_domains")) as stream:
+            try:
+                return Domains(stream)
+            except UnicodeDecodeError as error:
+                raise UserError(f"{self.blocked_domains}: the list is not UTF-8 text: {error}") from None
 
     def _list(self, setting: str) -> str | Path:
         reference: str | None = getattr(self, setting)

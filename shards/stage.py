@@ -10,7 +10,7 @@ place that removes rows. Metrics are kept in the ledger, so the same rules can b
 stage that does nothing special. A new kind is one file with a config class, and one line in `pipelines.recipe.KINDS`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeAlias
@@ -139,6 +139,10 @@ class AnyStageConfig(Config):
         """References of the word and domain lists that the stage reads, by name; their facts are in the fingerprint."""
         return {}
 
+    def notes(self) -> Iterator[str]:
+        """Lines for people before a run starts: what is passed over in files that the stage reads."""
+        yield from ()
+
     def refusal(self, before: Before) -> str | None:
         """Why the stage cannot stand where it stands, beginning with the setting at fault; None if it can."""
         return None
@@ -221,6 +225,10 @@ class StageConfig(AnyStageConfig):
 
     def searches(self) -> Searches | None:
         return None
+
+    def notes(self) -> Iterator[str]:
+        """Lines for people before a run starts: what is passed over in files that the stage reads."""
+        yield from ()
 
     def refusal(self, before: Before) -> str | None:
         if self.only_languages and "language" not in before.columns:

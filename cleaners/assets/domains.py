@@ -1,5 +1,8 @@
 """A large set of domains: reads millions of lines in a second, takes 8 bytes each, and makes no Python strings of them.
 
+`cleaners.assets.domain_lines` defines the lines. Those of a host alone, or after the 0.0.0.0 or 127.0.0.1 of a hosts
+file, are read by a kernel, and the others by Python. Entries with a path are kept as strings.
+
     list ──4 MiB──▶ kernel: a line, from its end ──▶ u64 ──▶ buckets by its upper bits, about 16 in each
     host "a.b.example" ──kernel, from its end──▶ u64 of "example", "b.example", "a.b.example" ──▶ in its bucket?
 
@@ -7,42 +10,67 @@ Hashes run from the end, so one pass over a host gives the hash of each domain a
 10^12 is wrongly found in a set of 5 million.
 """
 
-import re
+from dataclasses import dataclass, field
 from typing import BinaryIO
-from urllib.parse import unquote
 
 import numpy as np
 
+from cleaners.assets.domain_lines import entries_of_line, path_of
 from shards.compiled import kernel
 
-_HOST = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?[/\\]{2}(?:[^/?#\\]*@)?(\[[^\]]*\]|[^/?#\\:]*)", re.IGNORECASE)
 _PIECE = 4 << 20
 
-# What a byte is to the kernel: part of a plain name, a line end, "#", a blank, or one that Python must read: "%",
-# letters beyond ASCII, and control characters, which may end lines ("\r" does, except in "\r\n").
+# What a byte is to the kernel: part of a plain name, a line end, "#", a blank, or one that Python must read, as control
+# characters, which may end lines ("\r" does, except in "\r\n").
 _PLAIN, _LINE_END, _COMMENT, _BLANK, _OTHER = range(5)
-_KINDS = np.full(256, _PLAIN, np.uint8)
-_KINDS[[*range(32), 37, *range(127, 256)]] = _OTHER
+_KINDS = np.full(256, _OTHER, np.uint8)
+_KINDS[[*b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"]] = _PLAIN
 _KINDS[10], _KINDS[35], _KINDS[[9, 32]] = _LINE_END, _COMMENT, _BLANK
 
 _SEED = np.uint64(0xCBF29CE484222325)  # FNV-1a, 64 bits
 _PRIME = np.uint64(0x100000001B3)
 
 
+@dataclass
+class Lines:
+    """What Python has read of a list."""
+
+    paths: dict[str, list[str]] = field(default_factory=dict)  # by host
+    num_odd: int = 0  # lines that name no host
+    first_odd: tuple[int, str] | None = None  # number from 1 and line
+
+
 class Domains:
-    """The set of a list's entries, one a line as `wordlist.entries` reads them, in ASCII form."""
+    """The set of a list's hosts, and the paths of some hosts."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        parts, rest = [np.zeros(0, np.uint64)], b""
+        self.lines = Lines()
+        parts, rest, number = [np.zeros(0, np.uint64)], b"", 1
         while piece := stream.read(_PIECE):
             whole, newline, last = (rest + piece).rpartition(b"\n")
             if newline:
-                parts.append(_hashes(whole))
+                parts.append(_hashes(whole, self.lines, number))
+                number += whole.count(b"\n") + 1
             rest = last
-        parts.append(_hashes(rest))
-        num_domains = sum(map(len, parts))
-        self._bits = np.uint64(max(1, num_domains.bit_length() - 4))
+        parts.append(_hashes(rest, self.lines, number))
+        self.num_hosts = sum(map(len, parts))
+        self._bits = np.uint64(max(1, self.num_hosts.bit_length() - 4))
         self._hashes, self._starts = _bucketed(np.concatenate(parts), self._bits)
+
+    def cover_urls(self, urls: list[str], hosts: list[str]) -> np.ndarray:
+        """bool[urls]: whether the URL's host is covered, or its path is one that the list names, or below it."""
+        covered = self.cover(hosts)
+        if self.lines.paths:
+            covered |= [self._names_path(url, host) for url, host in zip(urls, hosts, strict=True)]
+        return covered
+
+    def _names_path(self, url: str, host: str) -> bool:
+        while host:
+            if host in self.lines.paths:
+                path = path_of(url)
+                return any(_is_below(path, other) for other in self.lines.paths[host])
+            host = host.partition(".")[2]
+        return False
 
     def cover(self, hosts: list[str]) -> np.ndarray:
         """bool[hosts]: whether the host is in the set or below a member of it."""
@@ -51,58 +79,58 @@ class Domains:
         return _cover(np.frombuffer(b"".join(encoded), np.uint8), ends, self._hashes, self._starts, self._bits)
 
 
-def host_of(url: str) -> str:
-    """The host in lower case and ASCII form, without user, port and final dot; "" where there is none."""
-    match = _HOST.match(url)
-    return ascii_host(match[1]) if match else ""
+def _is_below(path: str, other: str) -> bool:
+    rest = path[len(other) :]
+    return path.startswith(other) and (other.endswith("/") or not rest or rest[0] in "/?#")
 
 
-def ascii_host(host: str) -> str:
-    """`host` in lower case and without its final dot; an international name in its ASCII form."""
-    if "%" in host:
-        host = unquote(host)
-    host = host.strip().lower().rstrip(".")
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode()
-        except UnicodeError:  # a label too long, empty or of forbidden characters: no such host can be listed
-            return host
-    return host
-
-
-def _hashes(lines: bytes) -> np.ndarray:
-    out = np.empty(lines.count(b"\n") + 1, np.uint64)
+def _hashes(text: bytes, lines: Lines, first_number: int) -> np.ndarray:
+    """The hashes of the hosts in `text`, whose first line has that number; the rest goes into `lines`."""
+    out = np.empty(text.count(b"\n") + 1, np.uint64)
     others = np.empty((len(out), 2), np.int64)
-    number, num_others = _hash_lines(np.frombuffer(lines, np.uint8), _KINDS, out, others)
-    hosts = (
-        ascii_host(line.partition("#")[0])
-        for begin, end in others[:num_others].tolist()
-        for line in lines[begin:end].decode().splitlines()
-    )
-    slow = [_hash_name(np.frombuffer(h, np.uint8)) for host in hosts if (h := host.encode())]
+    number, num_others = _hash_lines(np.frombuffer(text, np.uint8), _KINDS, out, others)
+    hosts = []
+    for begin, end in others[:num_others][::-1].tolist():
+        for line in text[begin:end].decode().splitlines():
+            entries = entries_of_line(line)
+            if entries is None:
+                lines.num_odd += 1
+                lines.first_odd = lines.first_odd or (first_number + text.count(b"\n", 0, begin), line.strip())
+            for host, path in entries or ():
+                if path:
+                    lines.paths.setdefault(host, []).append(path)
+                else:
+                    hosts.append(host)
+    slow = [_hash_name(np.frombuffer(host.encode(), np.uint8)) for host in hosts]
     return np.concatenate([out[:number], np.array(slow, np.uint64)])
 
 
 @kernel
 def _hash_lines(text: np.ndarray, kinds: np.ndarray, out: np.ndarray, others: np.ndarray) -> tuple[int, int]:
-    """Fill `out` with the hashes of plain lines, and `others` with (begin, end) of those that Python must read."""
+    """Fill `out` with the hashes of plain lines, and `others` with (begin, end) of those that Python must read.
+
+    Both are from the last line to the first.
+    """
     number = num_others = 0
     end = len(text)
     state = _SEED
-    has_name = has_blank = is_other = ends_in_dot = False
+    has_name = has_blank = has_more = is_other = ends_in_dot = after_sink = False
+    first = np.uint8(0)  # character of the name
     for i in range(len(text) - 1, -2, -1):
         kind = _LINE_END if i < 0 else kinds[text[i]]
         if i >= 0 and text[i] == 13 and i + 1 == end:
             kind = _BLANK
-        if kind == _PLAIN:
+        if kind == _PLAIN and not after_sink:
             if has_blank and has_name:
-                is_other = True
+                after_sink = not has_more and _is_sink(text, i, kinds)
+                has_more = not after_sink
+                continue
             if not has_name:
                 ends_in_dot = text[i] == 46
-            has_name, has_blank = True, False
+            has_name, has_blank, first = True, False, text[i]
             state = _step(state, text[i])
         elif kind == _LINE_END:
-            if is_other or (has_name and ends_in_dot):
+            if is_other or has_more or (has_name and (ends_in_dot or first == 45 or first == 46)):
                 others[num_others, 0], others[num_others, 1] = i + 1, end
                 num_others += 1
             elif has_name:
@@ -110,15 +138,34 @@ def _hash_lines(text: np.ndarray, kinds: np.ndarray, out: np.ndarray, others: np
                 number += 1
             end = i
             state = _SEED
-            has_name = has_blank = is_other = ends_in_dot = False
-        elif kind == _COMMENT:  # what was read so far is the comment
+            has_name = has_blank = has_more = is_other = ends_in_dot = after_sink = False
+        elif kind == _COMMENT:  # what was read so far is the comment, or an Adblock rule that hides elements
             state = _SEED
-            has_name = has_blank = ends_in_dot = False
+            has_name = has_blank = has_more = ends_in_dot = after_sink = False
+            is_other = is_other or (i > 0 and kinds[text[i - 1]] != _BLANK and kinds[text[i - 1]] != _LINE_END)
         elif kind == _BLANK:
             has_blank = True
-        else:
+        elif kind == _OTHER:
             is_other = True
     return number, num_others
+
+
+@kernel(inline="always")
+def _is_sink(text: np.ndarray, last: int, kinds: np.ndarray) -> bool:
+    """Whether the line up to `last` is 0.0.0.0 or 127.0.0.1, to which a hosts file sends what it blocks."""
+    begin = last
+    while begin > 0 and kinds[text[begin - 1]] == _PLAIN:
+        begin -= 1
+    before = begin - 1
+    while before >= 0 and kinds[text[before]] == _BLANK:
+        before -= 1
+    if before >= 0 and kinds[text[before]] != _LINE_END:
+        return False
+    sink = b"127.0.0.1" if last - begin == 8 else b"0.0.0.0"
+    same = last - begin == len(sink) - 1
+    for k in range(last - begin + 1):
+        same = same and text[begin + k] == sink[k]
+    return same
 
 
 @kernel(inline="always")

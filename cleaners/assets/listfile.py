@@ -5,9 +5,11 @@
     package:DISTRIBUTION/PATH/IN/IT      a file of an installed package; `!` as above
     ut1                                  4,558,939 domains, fetched once by `gristmill lists`
 
-A list states its licence in a comment at its head: `# licence: CC-BY-SA-4.0`.
+A list is UTF-8, or UTF-16; a byte order mark is no part of it. It states its licence in a comment at its head:
+`# licence: CC-BY-SA-4.0`.
 """
 
+import codecs
 import hashlib
 import re
 import tarfile
@@ -38,6 +40,7 @@ _UT1_HEAD = b"""# Domains of the UT1 blacklists, https://dsi.ut-capitole.fr/blac
 
 _LICENCE = re.compile(rb"^#[ \t]*licen[cs]e:[ \t]*(\S[^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 _HEAD_BYTES = 4096
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _PIECE = 4 << 20
 _UNREADABLE = (OSError, EOFError, KeyError, zlib.error, isal_zlib.error, zipfile.BadZipFile, tarfile.TarError)
 
@@ -51,10 +54,10 @@ class ListFacts:
 
 @contextmanager
 def open_list(reference: str | Path) -> Iterator[BinaryIO]:
-    """The bytes of the list, uncompressed. UserError if it cannot be read."""
+    """The list in UTF-8, uncompressed. UserError if it cannot be read."""
     opened: list[BinaryIO] = []
     try:
-        yield _open(str(reference), opened)
+        yield cast(BinaryIO, _Utf8(_open(str(reference), opened)))
     except _UNREADABLE as error:  # type: ignore[misc]  # isal's stubs do not say that its error is a class
         raise UserError(f"{reference}: the list cannot be read: {error}") from None
     finally:
@@ -111,6 +114,28 @@ def _open(reference: str, opened: list[BinaryIO]) -> BinaryIO:
         stream = cast(BinaryIO, igzip.IGzipFile(fileobj=stream, mode="rb"))
         opened.append(stream)
     return stream
+
+
+class _Utf8:
+    """A stream without its byte order mark; UTF-16 becomes UTF-8."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._head = stream, stream.read(4)
+        charset = next((charset for mark, charset in _MARKS.items() if self._head.startswith(mark)), None)
+        if charset is None and len(self._head) == 4:  # ASCII in UTF-16 without a mark
+            zeros = [byte == 0 for byte in self._head]
+            charset = {(False, True) * 2: "utf-16-le", (True, False) * 2: "utf-16-be"}.get(tuple(zeros))  # type: ignore[arg-type]
+        self._decoder = codecs.getincrementaldecoder(charset)() if charset else None
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to about `size` bytes; b"" at the end."""
+        while True:
+            data, self._head = self._head + self._stream.read(size), b""
+            if self._decoder is None:
+                return data
+            text = self._decoder.decode(data, final=not data or size < 0)
+            if text or not data or size < 0:
+                return text.encode("utf-8", "surrogatepass")
 
 
 def _path(name: str) -> Path:

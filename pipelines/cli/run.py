@@ -68,6 +68,7 @@ def _execute(opened: "Run", executor: str, workers: int, memory: str | None) -> 
     if opened.folder.is_done():
         show(f"{opened.folder} is done already; nothing was changed (--overwrite redoes it)")
     else:
+        show_all(f"note: {note}" for _, stage in opened.recipe.stages for note in stage.notes())
         try:
             with ProgressDisplay() as progress:
                 execute(opened, make_executor(executor, workers, num_bytes), progress)

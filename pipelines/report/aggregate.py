@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleaners.assets.domains import host_of
+from cleaners.assets.domain_lines import host_of
 from pipelines.core import failing, languages_of, metric_of, outside
 from pipelines.ledger.clusters import Clusters, ShownCluster, cluster_reasons, first_reasons
 from pipelines.ledger.rules import joined, rules_of, stages_of

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleaners.assets.domains import host_of
+from cleaners.assets.domain_lines import host_of
 from cleaners.crawl.warc import WarcReader
 from cleaners.extract import METADATA
 from pipelines.core import failing, run_stage

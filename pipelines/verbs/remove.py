@@ -15,7 +15,6 @@ out again.
 
 import io
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,7 +25,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleaners.assets.domains import Domains, host_of
+from cleaners.assets.domain_lines import entries_of_line, host_of
+from cleaners.assets.domains import Domains
 from cleaners.assets.listfile import open_list
 from dedup.index import remove_documents
 from dedup.url_keys import hosts_of_keys, may_have_host, url_keys
@@ -42,8 +42,6 @@ from shards.stats import Stats
 from shards.unit_key import UnitKey
 
 REASON = "removed.request"
-_HOSTS_LINE = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+\S+$")  # of a hosts file
-_DOMAIN = re.compile(r"[^\s/,:@*]+\.[^\s/,:@*]+$")
 
 
 @dataclass(frozen=True)
@@ -93,30 +91,26 @@ class Requests:
 
 
 def _domains(name: str) -> Domains:
-    """A domain, or a list of them as people write opt-outs: a line may be an address, "*.host", or of a hosts file."""
+    """A domain, or a list of them in the formats of `cleaners.assets.domain_lines`."""
     if not Path(name).exists() and "." in name and not set("/!:") & set(name):
-        return Domains(io.BytesIO(_domain(name, f"--domains {name}").encode()))
+        return Domains(io.BytesIO("\n".join(_sites(name, f"--domains {name}")).encode()))
     with open_list(name) as stream:
         try:
             lines = stream.read().decode().splitlines()
         except UnicodeDecodeError as error:
             raise UserError(f"{name}: the list is not UTF-8 text: {error}") from None
-    numbered = ((number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1))
-    hosts = [_domain(line, f"{name}:{number}") for number, line in numbered if line]
+    hosts = [host for number, line in enumerate(lines, 1) for host in _sites(line, f"{name}:{number}")]
     return Domains(io.BytesIO("\n".join(hosts).encode()))
 
 
-def _domain(line: str, where: str) -> str:
-    """The domain that a line names, without "www.": whoever writes it means the whole site."""
-    address = line.split()[-1] if _HOSTS_LINE.match(line) else line
-    host = host_of(address if "://" in address else f"http://{address}")
-    host = host.removeprefix("*.").removeprefix(".").removeprefix("www.")
-    path = address.partition("://")[2] or address
-    if not _DOMAIN.match(host) or path.partition("/")[2]:
+def _sites(line: str, where: str) -> list[str]:
+    """The domains that a line names, without "www.": whoever writes it means the whole site."""
+    entries = entries_of_line(line)
+    if entries is None or any(path or "." not in host for host, path in entries):
         raise UserError(
-            f"{where}: {line!r} is no domain, and nothing was removed; to remove pages use --url, once for each"
+            f"{where}: {line.strip()!r} is no domain, and nothing was removed; to remove pages use --url, once for each"
         )
-    return host
+    return [host.removeprefix("www.") for host, _ in entries]
 
 
 @dataclass

@@ -84,7 +84,7 @@ def test_a_list_may_be_compressed_and_versions_have_different_digests(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "data", [None, b"not gzip", gzip.compress(b"x" * 100, mtime=0)[:20], gzip.compress(b"\xff\xfe", mtime=0)]
+    "data", [None, b"not gzip", gzip.compress(b"x" * 100, mtime=0)[:20], gzip.compress(b"\xe9t\xe9", mtime=0)]
 )
 def test_a_list_that_cannot_be_read_is_the_users_error(data: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "domains.gz"
@@ -92,6 +92,22 @@ def test_a_list_that_cannot_be_read_is_the_users_error(data: bytes | None, tmp_p
         path.write_bytes(data)
     with pytest.raises(UserError, match=r"domains\.gz: the list"):
         UrlConfig(name="url", blocked_domains=str(path)).build()
+
+
+def test_lines_of_a_block_list_that_name_no_host_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "blocked.txt"
+    path.write_text("a.example\n||b.example^\n@@||c.example^\n/ads/\n")
+    assert list(UrlConfig(name="url", blocked_domains=str(path)).notes()) == [
+        f"url.blocked_domains: {path}: lines that name no host and block nothing: 2, the first is line 3: "
+        "'@@||c.example^'; hosts that it blocks: 2"
+    ]
+    path.write_text("# nothing yet\n")
+    assert list(UrlConfig(name="url", blocked_domains=str(path)).notes()) == [
+        f"url.blocked_domains: {path}: names no host, and blocks nothing"
+    ]
+    path.write_text("a.example\n")
+    assert list(UrlConfig(name="url", blocked_domains=str(path)).notes()) == []
+    assert list(UrlConfig(name="url").notes()) == []
 
 
 @pytest.mark.real

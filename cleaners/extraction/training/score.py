@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cleaners.assets.domains import host_of
+from cleaners.assets.domain_lines import host_of
 
 _DRAWS = 1_000
 _NUM_WORST = 10

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cleaners.assets.domains import host_of
+from cleaners.assets.domain_lines import host_of
 from cleaners.extraction.choice import choose, drop_copies
 from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.features.context import CONTEXT

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleaners.assets import domains
-from cleaners.assets.domains import Domains, ascii_host, host_of
+from cleaners.assets.domain_lines import Entry, entries_of_line, host_of
+from cleaners.assets.domains import Domains
 
 PIECES = [
     "a",
@@ -24,22 +25,34 @@ PIECES = [
     "x" * 9,
     "\x7f",
     "\x00",
+    "0.0.0.0 ",
+    "127.0.0.1\t",
+    "||",
+    "^",
+    "##",
+    "*.",
+    "/x",
+    "! ",
 ]
 
 
-def plain_entries(text: str) -> set[str]:
-    """As `wordlist.entries` reads them, in ASCII form."""
-    lines = (line.partition("#")[0].strip().lower() for line in text.splitlines())
-    return {ascii_host(line) for line in lines if line} - {""}
+def plain_entries(text: str) -> list[tuple[Entry, ...] | None]:
+    return [entries_of_line(line) for part in text.split("\n") for line in part.splitlines()]
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(max_size=40))
 def test_the_kernel_reads_the_entries_that_plain_python_reads(text: str) -> None:
-    wanted = plain_entries(text)
-    domain_set = Domains(io.BytesIO(text.encode("utf-8", "replace")))
-    hosts = sorted(wanted) or ["a"]
-    assert domain_set.cover(hosts).tolist() == [host in wanted for host in hosts]
-    assert len(set(domain_set._hashes.tolist())) == len(wanted)
+    text = text.encode("utf-8", "replace").decode()
+    lines = plain_entries(text)
+    wanted = [entry for line in lines for entry in line or ()]
+    hosts = {host for host, path in wanted if not path}
+    domain_set = Domains(io.BytesIO(text.encode()))
+    assert domain_set.cover(sorted(hosts)).all()
+    assert len(set(domain_set._hashes.tolist())) == len(hosts)
+    assert domain_set.lines.num_odd == lines.count(None)
+    assert sorted(path for paths in domain_set.lines.paths.values() for path in paths) == sorted(
+        path for _, path in wanted if path
+    )
 
 
 @pytest.mark.parametrize("piece", [1, 5, 64])
@@ -99,3 +112,41 @@ def test_host_of(url: str, host: str) -> None:
 def test_domains_cover_the_hosts_that_a_set_of_suffixes_covers(domains: list[str], hosts: list[str]) -> None:
     expected = [any(host == domain or host.endswith(f".{domain}") for domain in domains) for host in hosts]
     assert Domains(io.BytesIO("\n".join(domains).encode())).cover(hosts).tolist() == expected
+
+
+def test_odd_lines_are_counted_and_the_first_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"a.example\n||b.example^\n@@||c.example^\n0.0.0.0 d.example\n\n/ad/\n# e\n"
+    for piece in (1, 7, 1 << 20):
+        monkeypatch.setattr(domains, "_PIECE", piece)
+        domain_set = Domains(io.BytesIO(text))
+        assert (domain_set.lines.num_odd, domain_set.lines.first_odd) == (2, (3, "@@||c.example^"))
+        assert domain_set.cover(["a.example", "b.example", "c.example", "d.example"]).tolist() == [True] * 2 + [
+            False,
+            True,
+        ]
+        assert domain_set.num_hosts == 3
+
+
+def test_a_path_blocks_the_pages_below_it() -> None:
+    domain_set = Domains(io.BytesIO(b"a.example/ads/\nb.example/x\nc.example\n"))
+    urls = {
+        "http://a.example/ads/1": True,
+        "http://www.a.example:80/ads/": True,
+        "http://a.example/ads": False,
+        "http://a.example/": False,
+        "http://b.example/x?y": True,
+        "http://b.example/x/y": True,
+        "http://b.example/xy": False,
+        "http://c.example/z": True,
+        "": False,
+    }
+    assert domain_set.cover_urls(list(urls), [host_of(url) for url in urls]).tolist() == list(urls.values())
+
+
+def test_plain_hosts_and_hosts_files_make_no_python_strings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(domains, "entries_of_line", None)
+    forms = (b"host%d.example\n", b"0.0.0.0 host%d.example # ads\r\n", b"127.0.0.1\thost%d.example\n")
+    text = b"# a list\n" + b"".join(forms[k % 3] % k for k in range(300))
+    domain_set = Domains(io.BytesIO(text))
+    assert domain_set.cover([f"a.host{k}.example" for k in range(300)]).all()
+    assert (domain_set.num_hosts, domain_set.lines.num_odd) == (300, 0)

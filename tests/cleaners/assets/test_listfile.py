@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cleaners.assets import listfile
+from cleaners.assets.domain_lines import ascii_host
 from cleaners.assets.domains import Domains
 from cleaners.assets.listfile import fetch_ut1, list_facts, open_list, ut1_target
 from cleaners.assets.wordlist import entries
@@ -91,6 +92,21 @@ def test_counted_entries_are_the_entries_that_are_read(tmp_path: Path, monkeypat
         path = tmp_path / f"{len(text)}.txt"
         path.write_text(text)
         assert list_facts(path).entries == len(entries(path)), text
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_list_is_read_in_utf_8_and_utf_16(tmp_path: Path, charset: str, end: str) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(end.join(["a.example", "# x", "плохой.рф", "слово", ""]).encode(charset))
+    assert entries(path) == ["a.example", "плохой.рф", "слово"]
+    assert list_facts(path).entries == 3
+    with open_list(path) as stream:
+        assert Domains(stream).cover(["a.example", f"x.{ascii_host('плохой.рф')}", "b.example"]).tolist() == [
+            True,
+            True,
+            False,
+        ]
 
 
 def test_built_in_lists_state_their_licence() -> None:

@@ -170,6 +170,8 @@ def test_an_unfinished_run_and_an_empty_request_are_the_users_mistake(run: Path)
         "https://near.example/",
         "http://www.near.example",
         "0.0.0.0 near.example",
+        "||near.example^",
+        "\ufeffnear.example",
         "near.example # they asked in May",
     ],
 )
