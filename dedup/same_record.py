@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from dedup.equal_keys import KEYED, fingerprint_unit, remove_equal
@@ -53,12 +54,11 @@ class SameRecordConfig(GlobalStageConfig):
     def replay(self, run: FinishedRun, *, changed: bool) -> None:
         new = run.possible & ~run.entered
         remove_for_others(run)
-        rows = np.flatnonzero(run.possible)
+        rows = _decide_differing(run, new)
         if new.any():
             asked = new | run.removed
             rows = np.concatenate([rows[asked[rows]], rows[~asked[rows]]])
             rows, groups = groups_of_keys(run, rows, run.column("id").take(pa.array(rows)), asked)
-            rows, groups = _doubt_other_texts(run, rows, groups, asked)
         else:
             groups = recorded_groups(run, rows)
         remove_equal_rows(run, rows, groups, _FIRST)
@@ -67,20 +67,25 @@ class SameRecordConfig(GlobalStageConfig):
 SAME_RECORD = SameRecordConfig(name="same_record")  # every run has it, after its first pass
 
 
-def _doubt_other_texts(
-    run: FinishedRun, rows: np.ndarray, groups: np.ndarray, asked: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, groups) without the groups of an id under which texts may differ; their rows that were asked for are
-    doubtful.
+def _decide_differing(run: FinishedRun, new: np.ndarray) -> np.ndarray:
+    """The possible rows, without those of ids under which texts differ, which are decided here.
 
-    One text has one fate up to this stage: a row that passed differs from other rows that passed, and from new ones.
+    Rows of one text have one fate up to this stage. So a row that passed differs from others that passed and from new
+    ones, and a row that was removed is removed again if it comes here, since the row that it equals comes too.
     """
-    number = groups.max(initial=-1) + 1
-    passed = np.bincount(groups, run.passed[rows], number)
-    new = np.bincount(groups, ~run.entered[rows], number)
-    differs = ((passed > 1) | ((passed > 0) & (new > 0)))[groups]
-    run.doubt(rows[differs & asked[rows]], "uncompared")
-    return rows[~differs], groups[~differs]
+    asked = run.possible & (new | run.removed)
+    if not asked.any():
+        return np.flatnonzero(run.possible)
+    rows = np.flatnonzero(run.possible | run.passed)
+    ids = run.column("id").take(pa.array(rows))
+    place = pc.index_in(ids, value_set=pc.unique(ids.filter(pa.array(asked[rows]))))
+    place = pc.fill_null(place, -1).to_numpy() + 1  # 0: ids that no row has which was asked for
+    passed, come = (np.bincount(place, mask[rows], place.max() + 1) for mask in (run.passed, new))
+    differs = (place > 0) & ((passed > 1) | ((passed > 0) & (come > 0)))[place]
+    decided = rows[differs]
+    run.drop(decided[run.possible[decided] & run.removed[decided]])
+    run.doubt(decided[new[decided]], "uncompared")
+    return rows[~differs & run.possible[rows]]
 
 
 def _write_shared(folder: Path, units: Sequence[ExchangeUnit]) -> Path | None:

@@ -39,6 +39,7 @@ from shards.storage import find_inputs
 
 _DIFF_LINES = 40
 _LINE_CHARS = 160
+_RECORDS = 20  # of one address or id that are shown: ids of rows may begin again in each file
 _COPIES = 5  # that are named
 _NEAR = 3  # addresses that are named when one is unknown
 _NEAR_AMONG = 10_000
@@ -47,7 +48,7 @@ Facts = dict[str, Any]
 
 
 def explain(run: Path, wanted: str) -> Iterator[str]:
-    """Every record whose URL, id or original id is `wanted`, a line each fact; UserError where there is none."""
+    """The records whose URL, id or original id is `wanted`, a line each fact; UserError where there is none."""
     ledger = Ledger.open(run)
     numbers = _rows_where(pc.or_(pc.equal(ledger.column("url"), wanted), pc.equal(ledger.column("id"), wanted.lower())))
     if not numbers and ORIGINAL_ID.name in ledger.schema.names:
@@ -57,10 +58,13 @@ def explain(run: Path, wanted: str) -> Iterator[str]:
         if not numbers or not wanted.strip("/"):
             raise UserError(f"{run}: no record of {wanted}; {_near_matches(ledger, wanted)}")
         yield visible(f"{wanted}: no record of just this address; of the same but for scheme or final slash there is")
-    for number, facts in zip(numbers, ledger.rows(numbers), strict=True):
+    shown = numbers[:_RECORDS]
+    for number, facts in zip(shown, ledger.rows(shown), strict=True):
         if number != numbers[0]:
             yield ""
         yield from map(visible, _life(ledger, number, facts))
+    if len(numbers) > _RECORDS:
+        yield f"… {len(numbers) - _RECORDS:,} more records of it"
 
 
 def _rows_where(mask: pa.Array) -> list[int]:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from crawl import sentences
 
 from pipelines.executors import InProcess
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
-from pipelines.report.build import alarm_lines
+from pipelines.replay.whatif import whatif
+from pipelines.report.build import alarm_lines, summary
 from pipelines.run.opening import open_run
 from pipelines.verbs.explain import explain
 from pipelines.verbs.verify import verify_run
@@ -43,23 +45,30 @@ def test_one_id_with_one_text_is_one_record(tmp_path: Path, second: str, kept: i
 
 def test_an_id_of_the_files_own_finds_its_rows(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    rows = [{"id": "doc-7", "text": "first"}, {"id": "doc-7", "text": "second"}, {"id": "doc-8", "text": "third"}]
+    rows = [{"id": f"doc-{7 + k % 2}", "text": f"text {k}"} for k in range(44)]
     (tmp_path / "in" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(RECIPE.format(folder=tmp_path / "in"))
     execute(open_run(load_recipe(str(recipe)), tmp_path / "run"), InProcess(), lambda _: None)
-    told = [line for line in explain(tmp_path / "run", "doc-7") if line.startswith("  id")]
-    assert len(told) == 2
-    assert all(line.endswith(", in its file doc-7") for line in told)
+    told = list(explain(tmp_path / "run", "doc-7"))
+    ids = [line for line in told if line.startswith("  id")]
+    assert len(ids) == 20
+    assert all(line.endswith(", in its file doc-7") for line in ids)
+    assert told[-1] == "… 2 more records of it"
+
+
+def write_shard(path: Path, texts: dict[str, str]) -> None:
+    """A shard as a run writes it, with these texts by the first digit of their ids."""
+    row = {"url": "u", "warc_file": "a", "warc_offset": 1, "warc_length": 2}
+    table = pa.Table.from_pylist([row | {"id": digit * 32, "text": text} for digit, text in texts.items()])
+    path.parent.mkdir(exist_ok=True)
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table)
 
 
 def test_one_record_with_two_texts_raises_an_alarm_and_both_are_kept(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    row = {"id": "0" * 32, "url": "u", "warc_file": "a", "warc_offset": 1, "warc_length": 2}
     for text in ("of one run", "of another run"):
-        table = pa.Table.from_pylist([row | {"text": text}, row | {"id": "1" * 32, "text": "of both"}])
-        with pa.ipc.new_file(str(tmp_path / "in" / f"{text}.arrow"), table.schema) as writer:
-            writer.write_table(table)
+        write_shard(tmp_path / "in" / f"{text}.arrow", {"0": text, "1": "of both"})
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(RECIPE.format(folder=tmp_path / "in").replace("jsonl", "shards"))
     run = tmp_path / "run"
@@ -69,3 +78,27 @@ def test_one_record_with_two_texts_raises_an_alarm_and_both_are_kept(tmp_path: P
     (line,) = [line for line in alarm_lines(run) if "records of one id with different texts, all kept" in line]
     assert f"explain {run} {'0' * 32}" in line
     assert verify_run(run)[1] == []
+
+
+def test_whatif_knows_that_texts_of_one_record_may_differ(tmp_path: Path) -> None:
+    short, long = " ".join(sentences(1)), " ".join([*sentences(1), *sentences(2)])
+    write_shard(tmp_path / "in" / "a.arrow", {"0": short, "1": long})
+    write_shard(tmp_path / "in" / "b.arrow", {"0": long, "1": long})
+    write_shard(tmp_path / "in" / "c.arrow", {"0": short, "1": long})
+    recipe = RECIPE.format(folder=tmp_path / "in").replace("jsonl", "shards").partition("[[stage]]")[0]
+    recipe += '[[stage]]\nkind = "gopher_quality"\nmax_words = {}'
+    middle = len(short.split()) + 1
+
+    def kept_by(max_words: int) -> tuple[Path, int]:
+        (tmp_path / "recipe.toml").write_text(recipe.format(max_words))
+        run = tmp_path / f"run-{max_words}"
+        execute(open_run(load_recipe(str(tmp_path / "recipe.toml")), run), InProcess(), lambda _: None)
+        return run, summary(run).documents.kept
+
+    (loose, all_kept), (tight, few_kept) = kept_by(100_000), kept_by(middle)
+    assert (all_kept, few_kept) == (3, 1)
+    forecast = whatif(loose, [f"gopher_quality.max_words={middle}"])
+    assert (forecast.least.documents, forecast.most.documents) == (few_kept, few_kept)
+    forecast = whatif(tight, ["gopher_quality.max_words=100000"])
+    assert forecast.least.documents <= all_kept <= forecast.most.documents
+    assert forecast.uncompared == 1  # the long text of the record whose short one is kept; of equal rows one is kept
