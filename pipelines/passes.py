@@ -142,10 +142,13 @@ class _PassRun:
 
 
 def _require_documents(manifests: list[Manifest]) -> None:
-    if any(Stats.from_json(m.stats)["documents/input"] for m in manifests):
+    stats = Stats.sum(Stats.from_json(m.stats) for m in manifests)
+    if stats["documents/input"]:
         return
     if damage := [Damage(**d) for m in manifests for d in m.damage]:
         raise only_error(damage)
+    if num_excluded := stats["records/not_selected"]:
+        raise RunError(f"the source's `where` excludes all {num_excluded:,} rows; check its columns and values")
     raise RunError("the inputs hold no record that could become a document; is the source's `kind` that of the files?")
 
 

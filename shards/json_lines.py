@@ -55,7 +55,7 @@ def _parse_slowly(line: bytes) -> dict[str, Any]:
     try:
         return _object(json.loads(line))
     except UnicodeDecodeError as error:
-        raise ValueError(f"a line that is not UTF-8: byte {error.start}") from None
+        raise ValueError(f"a line that is not UTF-8: byte {error.start}; convert the file: iconv -t UTF-8") from None
     except json.JSONDecodeError as error:
         element = line.removeprefix(BOM_UTF8).strip(_BETWEEN).removeprefix(b"[").removesuffix(b"]").strip(_BETWEEN)
         try:

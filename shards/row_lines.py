@@ -23,8 +23,13 @@ from shards.storage import InputFile, open_input
 # What reading a broken file raises.
 UNREADABLE = (pa.ArrowException, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
 
+_OTHERS = {b"PAR1": "a Parquet file", b"ARROW1": "an Arrow file"}  # by their first bytes
 _READ_BYTES = 64 << 10  # inflated at once: of a broken file at most so much is lost before the break
 _LONGEST = 6  # bytes of the longest magic number
+
+
+class NotLines(ValueError):
+    """A file of another kind, as its first bytes say."""
 
 
 class RowLines:
@@ -35,7 +40,10 @@ class RowLines:
 
     def __init__(self, stream: BinaryIO) -> None:
         """`stream` is one of `open_input`, at byte 0."""
-        inflate = _inflater(_opening(stream, _LONGEST))
+        magic = _opening(stream, _LONGEST)
+        if (other := next((name for opening, name in _OTHERS.items() if magic.startswith(opening)), None)) is not None:
+            raise NotLines(f"{other}, where lines were expected; set the source's kind")
+        inflate = _inflater(magic)
         self.is_stored = inflate is None
         self._stream = stream if inflate is None else _buffered(inflate(stream))
         self._encoding = json.detect_encoding(_opening(self._stream, 4))
@@ -64,6 +72,8 @@ def open_lines(file: InputFile) -> Iterator[RowLines]:
 def cause_of(error: BaseException, kind: str, *, is_stored: bool = True) -> str:
     """Why a file of `kind` cannot be read to its end, in one line. `is_stored` as in `RowLines`."""
     text = " ".join(str(error).split())[:200] or type(error).__name__
+    if isinstance(error, NotLines):
+        return text
     remedy = "" if is_stored else "; texts that were read from it may be altered, fetch it again"
     return f"not a whole {kind} file: {text}{remedy}"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from shards.row_lines import UNREADABLE, cause_of, open_lines
+from shards.row_lines import UNREADABLE, NotLines, cause_of, open_lines
 from shards.storage import InputFile
 
 TEXT = "".join(f'{{"text": "line {i} слово 文字"}}\n' for i in range(3_000))
@@ -71,6 +71,13 @@ def test_utf16_and_utf32_become_utf8(tmp_path: Path, encoding: str) -> None:
 def test_other_files_are_read_as_they_are_stored(tmp_path: Path, data: bytes) -> None:
     lines, is_stored = lines_of(tmp_path / "a.jsonl.gz", data)
     assert (lines, is_stored) == ((b"", False) if data == b"\xff\xfe" else (data, True))
+
+
+@pytest.mark.parametrize("opening", [b"PAR1", b"ARROW1\0\0"])
+def test_files_of_other_kinds_are_told_by_their_first_bytes(tmp_path: Path, opening: bytes) -> None:
+    with pytest.raises(NotLines) as caught:
+        lines_of(tmp_path / "a", opening + b"more")
+    assert "file, where lines were expected; set the source's kind" in cause_of(caught.value, "jsonl")
 
 
 def test_what_comes_after_a_compressed_stream_is_damage(tmp_path: Path) -> None:
