@@ -85,7 +85,8 @@ def _decide_differing(run: FinishedRun, new: np.ndarray) -> np.ndarray:
     decided = rows[differs]
     run.drop(decided[run.possible[decided] & run.removed[decided]])
     run.doubt(decided[new[decided]], "uncompared")
-    return rows[~differs & run.possible[rows]]
+    left: np.ndarray = rows[~differs & run.possible[rows]]
+    return left
 
 
 def _write_shared(folder: Path, units: Sequence[ExchangeUnit]) -> Path | None:

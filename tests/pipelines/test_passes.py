@@ -215,6 +215,15 @@ def test_progress_never_goes_back_and_never_leaves_0_to_100_per_cent(root: Path)
         assert of_phase[-1].bytes_done == of_phase[-1].bytes_total
 
 
+def test_a_where_that_no_row_meets_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "lang": "en"}\n' * 3)
+    source = f'[source.web]\nkind = "jsonl"\npaths = ["{tmp_path}/a.jsonl"]\nwhere = {{ language = "en" }}\n'
+    (tmp_path / "recipe.toml").write_text(source)
+    run = open_run(load_recipe(str(tmp_path / "recipe.toml")), tmp_path / "run")
+    with pytest.raises(RunError, match="`where` excludes all 3 rows; check its columns and values"):
+        execute(run, InProcess(), lambda _: None)
+
+
 def test_inputs_without_a_document_end_the_run_before_any_global_stage(root: Path) -> None:
     for path in (root / "crawl").iterdir():
         Crawl().other("request").write(path)
