@@ -13,7 +13,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -40,15 +40,17 @@ class RowLines:
 
     def __init__(self, stream: BinaryIO) -> None:
         """`stream` is one of `open_input`, at byte 0."""
-        magic = _opening(stream, _LONGEST)
-        if (other := next((name for opening, name in _OTHERS.items() if magic.startswith(opening)), None)) is not None:
+        opening = stream.read(_LONGEST)
+        stream.seek(0)
+        if (other := next((name for magic, name in _OTHERS.items() if opening.startswith(magic)), None)) is not None:
             raise NotLines(f"{other}, where lines were expected; set the source's kind")
-        inflate = _inflater(magic)
-        self.is_stored = inflate is None
-        self._stream = stream if inflate is None else _buffered(inflate(stream))
-        self._encoding = json.detect_encoding(_opening(self._stream, 4))
-        if not self._encoding.startswith("utf-8"):
-            self.is_stored = False
+        self._stream: BinaryIO = stream
+        inflate = _inflater(opening)
+        if inflate is not None:
+            inflated = io.BufferedReader(_Raw(inflate(stream)), _READ_BYTES)
+            self._stream, opening = inflated, inflated.peek(4)
+        self._encoding = json.detect_encoding(opening[:4])
+        self.is_stored = inflate is None and self._encoding.startswith("utf-8")
 
     def seek(self, offset: int) -> None:
         """Go to byte `offset` of a file that `is_stored`, which begins a line."""
@@ -78,11 +80,6 @@ def cause_of(error: BaseException, kind: str, *, is_stored: bool = True) -> str:
     return f"not a whole {kind} file: {text}{remedy}"
 
 
-def _opening(stream: BinaryIO, size: int) -> bytes:
-    """The next `size` bytes, which are read again afterwards; fewer at the end of the file."""
-    return cast(io.BufferedReader, stream).peek(size)[:size]
-
-
 def _inflater(magic: bytes) -> Callable[[BinaryIO], Any] | None:
     """What inflates a file that begins with `magic`, the numbers of RFC 1952, RFC 8878 and the formats' own pages."""
     if magic.startswith(b"\x1f\x8b"):
@@ -96,10 +93,6 @@ def _inflater(magic: bytes) -> Callable[[BinaryIO], Any] | None:
     if magic.startswith(b"\x04\x22\x4d\x18"):
         return lambda stream: pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "lz4").read
     return None
-
-
-def _buffered(read: Callable[[int], bytes]) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(_Raw(read), _READ_BYTES))
 
 
 class _Raw(io.RawIOBase):
