@@ -184,7 +184,7 @@ def recipe_text(name_or_path: str) -> tuple[str, str]:
         known = ", ".join(builtin_names())
         raise UserError(f"{name_or_path}: neither a recipe file nor a built-in recipe; built-in are {known}")
     load_toml(path)  # for its messages
-    return path.read_text(encoding="utf-8"), path.name
+    return path.read_text(encoding="utf-8-sig"), path.name
 
 
 def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:

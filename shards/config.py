@@ -57,7 +57,7 @@ def table_like(example: str) -> Callable[[object], dict[Any, Any]]:
 def load_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file; UserError where it cannot be read or parsed."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

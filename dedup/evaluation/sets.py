@@ -87,7 +87,7 @@ def _records(file: InputFile, data: bytes, where: str) -> list[Record]:
         if file.name.endswith(".gz"):
             data = gzip.decompress(data)
         if name.endswith(".jsonl"):
-            return _json_lines(data.decode())
+            return _json_lines(data.decode("utf-8-sig"))
         if name.endswith(".csv"):
             return _csv_rows(data.decode("utf-8-sig"))
         if file.name.endswith(".parquet"):

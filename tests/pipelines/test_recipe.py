@@ -24,6 +24,13 @@ def test_every_builtin_recipe_loads_resolves_and_survives_a_round_trip(tmp_path:
         assert load_recipe(str(path)) == recipe
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_byte_order_mark_is_no_part_of_a_recipe(recipe_file: Path, end: str) -> None:
+    recipe = load_recipe(str(recipe_file))
+    recipe_file.write_bytes(b"\xef\xbb\xbf" + RECIPE.replace("\n", end).encode())
+    assert load_recipe(str(recipe_file)) == recipe
+
+
 def test_every_kind_has_a_configuration_with_its_own_name() -> None:
     reasons = [getattr(kind, "reason", None) for kind in KINDS.values()]
     assert len({r for r in reasons if r}) == len([r for r in reasons if r])

@@ -57,6 +57,11 @@ def test_settings_are_picklable_and_cannot_be_changed() -> None:
         config.num_rows = 2
 
 
+def test_a_byte_order_mark_is_no_part_of_a_toml_file(tmp_path: Path) -> None:
+    (tmp_path / "train.toml").write_bytes(b"\xef\xbb\xbfa = 1\r\n")
+    assert load_toml(tmp_path / "train.toml") == {"a": 1}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(None, "no such file"), (b"a = ", "not valid TOML"), (b"a = '\xff'", "not valid TOML")],

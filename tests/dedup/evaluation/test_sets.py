@@ -20,7 +20,7 @@ def read(path: Path, fields: tuple[str, ...] = ()) -> EvaluationSet:
 
 def test_jsonl_csv_and_parquet_hold_the_same_items(tmp_path: Path) -> None:
     records = [{"id": str(k), "Question": f"Number {k},\nreally", "A": "x"} for k in range(3)]
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    (tmp_path / "a.jsonl").write_text("\ufeff" + "".join(json.dumps(record) + "\n" for record in records))
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, list(records[0]))
