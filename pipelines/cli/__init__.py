@@ -6,6 +6,7 @@ that needs them, so that `gristmill --help` loads neither pyarrow nor torch.
 Exit codes: 0 done, 1 the run failed or something is wrong with it, 2 the user's mistake, 130 Ctrl-C or SIGTERM.
 """
 
+import errno
 import functools
 import io
 import os
@@ -111,11 +112,14 @@ def _open_closed_streams() -> None:
 
 def _os_error(error: OSError) -> int:
     """Say an error of the operating system that no command expects; its exit code. Others than these are bugs."""
-    if isinstance(error, BrokenPipeError):  # whoever read the output has read enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None
+    if isinstance(error, BrokenPipeError) or is_full:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest is written when the process ends
+    if is_full:
+        say("gristmill: standard output: the disk is full; free some space and ask again")
     elif (limit := limit_error(error.filename or "a file", error)) is not None:
         say(f"gristmill: {limit}")
-    else:
+    elif not isinstance(error, BrokenPipeError):  # whose reader has read enough, as `head` does
         raise error
     return RunError.exit_code
 

@@ -39,3 +39,9 @@ def test_a_reader_that_has_read_enough_ends_a_command_quietly(tmp_path: Path) ->
         assert (done.returncode, done.stderr) == (0, ""), words
     done = shell(tmp_path, "{ gristmill status missing; } 2>&1 >/dev/null | true")
     assert done.stderr == ""
+
+
+def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path) -> None:
+    done = shell(tmp_path, "gristmill recipes >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "gristmill: standard output: the disk is full; free some space and ask again\n"
