@@ -20,6 +20,7 @@ from pipelines.cli.printing import show, show_all, show_json, this_command
 from shards.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
+    from pipelines.executors import Executor
     from pipelines.run.opening import Run
 
 
@@ -36,9 +37,10 @@ def run(
     from pipelines.recipe import load_recipe
     from pipelines.run.opening import open_run
 
+    made = _executor(executor, workers, memory)
     resolved = load_recipe(recipe, settings or [])
     folder = folder.expanduser() if folder else Path("runs") / resolved.name
-    _execute(open_run(resolved, folder, overwrite=overwrite), executor, workers, memory)
+    _execute(open_run(resolved, folder, overwrite=overwrite), made)
 
 
 def apply(
@@ -53,25 +55,30 @@ def apply(
     """Make the run that other settings give, from a run's ledger and texts: nothing is extracted again."""
     from pipelines.replay.apply import open_apply
 
-    opened = open_apply(folder, settings or [], to.expanduser(), overwrite=overwrite)
-    _execute(opened, executor, workers, memory)
+    made = _executor(executor, workers, memory)
+    _execute(open_apply(folder, settings or [], to.expanduser(), overwrite=overwrite), made)
 
 
-def _execute(opened: "Run", executor: str, workers: int, memory: str | None) -> None:
-    """Bring a run to its end and print what it kept and dropped."""
+def _executor(kind: str, workers: int, memory: str | None) -> "Executor":
+    """The executor of the options, which are refused here: before a run has a folder."""
     from pipelines.executors import make_executor, parse_memory
+
+    return make_executor(kind, workers, parse_memory(memory) if memory is not None else None)
+
+
+def _execute(opened: "Run", executor: "Executor") -> None:
+    """Bring a run to its end and print what it kept and dropped."""
     from pipelines.passes import execute
     from pipelines.progress import ProgressDisplay
     from pipelines.report import last_lines
 
-    num_bytes = parse_memory(memory) if memory is not None else None
     if opened.folder.is_done():
         show(f"{opened.folder} is done already; nothing was changed (--overwrite redoes it)")
     else:
         show_all(f"note: {note}" for _, stage in opened.recipe.stages for note in stage.notes())
         try:
             with ProgressDisplay() as progress:
-                execute(opened, make_executor(executor, workers, num_bytes), progress)
+                execute(opened, executor, progress)
         except Interrupted:
             raise Interrupted(f"interrupted; finished units are safe. To resume: {this_command()}") from None
     show_all(last_lines.lines(opened.folder.root))

@@ -169,6 +169,10 @@ class RunFolder:
     def is_done(self) -> bool:
         return self.has(self.REPORT)
 
+    def is_untouched(self) -> bool:
+        """Whether the run has been opened, and no unit of it made: nothing is lost where another takes its place."""
+        return not any(self.root.glob(f"{self.WORK}/*/*.json")) and not any(self.root.glob(f"{self.SHARDS}/*/*.json"))
+
     def require_done(self, then: str = "then ask again") -> None:
         """UserError where there is no run, or where it is not finished."""
         if not self.is_run():

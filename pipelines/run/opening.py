@@ -72,7 +72,7 @@ def open_folder(run: Run, *, overwrite: bool) -> None:
     if folder.is_run():
         there = folder.made_of()
         if there.digest != run.digest:
-            if not overwrite:
+            if not overwrite and not folder.is_untouched():
                 raise UserError(
                     f"{folder}: holds another run; different: {', '.join(differences(there.parts, run.fingerprint))}; "
                     "choose another --out, or --overwrite to redo it"
@@ -120,8 +120,7 @@ def _look_at_disk(run: Run) -> None:
     need = max(_DISK_LEAST, int(_DISK_SHARE * sum(f.num_bytes for files in run.inputs.values() for f in files)))
     root = run.folder.root
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(root).free
+        free = shutil.disk_usage(next(path for path in (root, *root.absolute().parents) if path.exists())).free
     except OSError as error:
         raise disk_error(root, error) from None
     if free < need and not run.folder.is_done():

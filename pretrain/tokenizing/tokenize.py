@@ -88,7 +88,9 @@ def tokenize_shards(
             stack.enter_context(locked(out / source))
         finished = {source: _finished(out / source) for source in sources}
         for source in sources:
-            _claim(out / source, tokenizer, finished[source], held_out_fraction)
+            _require_same(out / source, tokenizer, finished[source], held_out_fraction)
+        for source in sources:
+            _claim(out / source, tokenizer)
         for source, files in sources.items():
             for stem, shard in files.items():
                 manifest = _tokenize_shard(shard, stem, settings, out / source, finished[source].get(stem))
@@ -139,8 +141,10 @@ def _finished(folder: Path) -> dict[str, ShardManifest]:
     return manifests
 
 
-def _claim(folder: Path, tokenizer: Tokenizer, finished: dict[str, ShardManifest], held_out_fraction: float) -> None:
-    """Mark the folder as unfinished; UserError where it has another tokenizer or held-out fraction.
+def _require_same(
+    folder: Path, tokenizer: Tokenizer, finished: dict[str, ShardManifest], held_out_fraction: float
+) -> None:
+    """UserError where the folder has another tokenizer or held-out fraction.
 
     With two fractions, a document that stands in two shards could be trained on from one and measured from the other.
     """
@@ -157,8 +161,12 @@ def _claim(folder: Path, tokenizer: Tokenizer, finished: dict[str, ShardManifest
             f"{folder}: holds tokens of another tokenizer (sha256 {sha256[:12]}, this one {tokenizer.sha256[:12]}); "
             "choose another --out or delete the folder"
         )
+
+
+def _claim(folder: Path, tokenizer: Tokenizer) -> None:
+    """Mark the folder as unfinished."""
     (folder / MANIFEST).unlink(missing_ok=True)
-    write_bytes(copy, tokenizer.json)
+    write_bytes(folder / TOKENIZER, tokenizer.json)
 
 
 def _tokenize_shard(

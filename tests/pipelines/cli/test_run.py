@@ -39,6 +39,36 @@ def test_a_folder_without_right_to_write_is_one_line(tmp_path: Path, crawl_file:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--memory", "1MB"], "too little for a process to start"),
+        (["--memory", "two"], "expected a size as 2GB or 500MB"),
+        (["--workers", "0"], "greater than or equal to 1"),
+        (["--executor", "ray"], "'ray' is not one of"),
+        (["--set", "source.paths=missing"], "no such file or folder"),
+        (["--set", "exact.normalise=none"], "normalise"),
+    ],
+)
+def test_a_start_that_is_refused_leaves_no_folder(
+    tmp_path: Path, crawl_file: Path, recipe_file: Path, words: list[str], says: str
+) -> None:
+    out = tmp_path / "runs" / "mine"
+    done = gristmill("run", recipe_file, "--set", f"source.paths={crawl_file}", "--out", out, *words, columns=200)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert not out.parent.exists()
+
+
+def test_apply_that_is_refused_leaves_no_folder(tmp_path: Path, crawl_file: Path, recipe_file: Path) -> None:
+    run = tmp_path / "run"
+    gristmill("run", recipe_file, "--set", f"source.paths={crawl_file}", "--out", run, "--executor", "in-process")
+    done = gristmill("apply", run, "--set", "exact.normalize=none", "--out", tmp_path / "new", "--memory", "1MB")
+    assert done.returncode == 2
+    assert "too little for a process to start" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
 def test_sample_runs_a_random_part_and_leaves_nothing(tmp_path: Path, crawl_file: Path, recipe_file: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     done = gristmill("sample", crawl_file.parent, recipe_file, "-n", "3")

@@ -385,3 +385,14 @@ def test_japanese_words_without_their_segmenter_are_refused_at_the_start(
     with pytest.raises(UserError, match=r"pip install 'gristmill\[japanese\]'"):
         open_run(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_which_nothing_is_made_gives_way_to_another(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    first = open_run(load_recipe(str(recipe_file), [f'source.paths="{crawl}"']), out)
+    other = open_run(load_recipe(str(recipe_file), [f'source.paths="{crawl}"', "near.rows=7"]), out)
+    assert first.digest != other.digest == other.folder.made_of().digest
+    assert "rows = 7" in (out / "recipe.toml").read_text()
+    execute(other, InProcess(), lambda _: None)
+    with pytest.raises(UserError, match="holds another run; different:"):
+        open_run(load_recipe(str(recipe_file), [f'source.paths="{crawl}"']), out)
