@@ -12,7 +12,10 @@ def train(
     positive: Annotated[list[str], typer.Option(help="Texts like those to keep: files or folders; may be repeated.")],
     negative: Annotated[list[str], typer.Option(help="Texts of the web as it is.")],
     to: Annotated[Path, typer.Option("--out", help="The model file.")] = Path("classifier.bin"),
-    buckets: Annotated[int, typer.Option(help="Distinct word bigrams; 400 bytes each in the model.")] = 2_000_000,
+    buckets: Annotated[
+        int | None,
+        typer.Option(help="Distinct word bigrams, 400 bytes each in the model; by the texts if not given."),
+    ] = None,
 ) -> None:
     """Train a fastText classifier as DCLM does, on shards, Parquet, JSON lines or text files."""
     from pipelines.tuning.classifier import train_classifier, training_lines

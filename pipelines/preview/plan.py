@@ -20,6 +20,7 @@ from pipelines.preview.probe import Probe, run_probes
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
 from pipelines.run.folder import RunFolder
+from shards.cores import usable_cores
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
 from shards.storage import InputFile, find_inputs
@@ -70,7 +71,11 @@ def curves(recipe: Recipe) -> tuple[StageCurve, ...]:
 
 
 def estimate(recipe: Recipe, workers: int, memory: int | None, report: Callable[[Progress], None]) -> Estimate | None:
-    """Of the run of `recipe` on its sources' paths; None where they have none."""
+    """Of the run of `recipe` on its sources' paths; None where they have none.
+
+    No more workers are measured than there are cores. Where `workers` are more, the estimate is of a machine with a
+    core for each, at the rates of this one.
+    """
     if not any(source.paths for source in recipe.sources.values()):
         return None
     inputs = {
@@ -80,7 +85,7 @@ def estimate(recipe: Recipe, workers: int, memory: int | None, report: Callable[
     if not any(file.num_bytes for files in inputs.values() for file in files):
         raise UserError("source.paths: all files are empty; give others")
     began = time.time()
-    probes = run_probes(recipe, inputs, workers, report)
+    probes = run_probes(recipe, inputs, min(workers, usable_cores()), report)
     ready = sum(probe.started - began for probe in probes) / len(probes)
     return reckon(recipe, inputs, probes, workers, memory or machine_memory() // 2, ready)
 
@@ -141,6 +146,8 @@ def _duration(seconds: float) -> str:
 
 def _time(whole: "_Whole", busy: int, ready: float) -> tuple[EstimatedPart, ...]:
     sample = f"{whole.drawn / whole.total:.1%} of the inputs took {{:.1f}} s on one core; {busy} at once"
+    if busy > len(whole.probes):
+        sample += f" on that many cores, at the rate of {len(whole.probes)} here"
     parts = [EstimatedPart("start-up", 2 * ready + whole.loading, "this machine: command, workers, models and kernels")]
     for name, stages in whole.groups.items():
         spent = sum(whole.seconds(stage) for stage in stages)

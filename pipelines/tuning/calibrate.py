@@ -69,7 +69,10 @@ class Value:
 
 
 def derive_thresholds(paths: Sequence[str], language: str) -> list[Value]:
-    """Thresholds for `language` from all texts of the files `paths`. Blank texts are skipped."""
+    """Thresholds for `language` from the texts in it of the files `paths`. Blank texts are skipped.
+
+    The language model decides which texts are in it. UserError where these are too few.
+    """
     if not language.strip():
         raise UserError("--language: empty; name the language of the texts as the language model does, like en")
     check_known(load_model(language_model_path()), [language], "--language")
@@ -154,7 +157,7 @@ class Moments:
 
 
 class Calibration:
-    """Measurements of clean texts in one language, batch after batch, in constant memory."""
+    """Measurements of the texts in one language, batch after batch, in constant memory; others are left out."""
 
     def __init__(self, language: str) -> None:
         self.language = language
@@ -168,16 +171,21 @@ class Calibration:
         self._stages: list[tuple[StageConfig, Stage]] = [(config, config.build()) for config in configs]
         self._moments: dict[str, Moments] = {}
         self._words, self._num_words, self._lengths = TopCounter(), 0, Moments()
+        self._num_documents = self._num_left_out = 0
 
     def add(self, batch: Batch) -> None:
-        for _, stage in self._stages:
+        for config, stage in self._stages:
             batch = stage(batch)
+            if config.name == "language":
+                own = batch.filter(pc.equal(batch["language"], self.language))
+                self._num_left_out += batch.num_rows - own.num_rows
+                batch = own
+        self._num_documents += batch.num_rows
         for config, _ in self._stages:
             for field in config.columns():
                 if field.name.startswith(f"{config.name}."):
                     self._moment(field.name).add(batch[field.name].to_numpy(zero_copy_only=False).astype(np.float64))
-        own = batch["language"].to_numpy(zero_copy_only=False) == self.language
-        self._moment("language_score").add(batch["language_score"].to_numpy(zero_copy_only=False)[own])
+        self._moment("language_score").add(batch["language_score"].to_numpy(zero_copy_only=False))
         for line in word_lines(batch["text"], segmented=self._segmented):
             words = line.split(" ") if line else []
             self._lengths.add(np.array([*map(len, words)], np.float64))
@@ -188,7 +196,12 @@ class Calibration:
         return self._moments.setdefault(metric, Moments())
 
     def values(self) -> list[Value]:
-        """All settings that depend on the language, in the order of the fragment."""
+        """All settings that depend on the language, in the order of the fragment. UserError for too few documents."""
+        if self._num_documents < _MIN_DOCUMENTS:
+            raise UserError(
+                f"--language {self.language}: the language model takes {counted(self._num_documents, 'document')} for "
+                f"it, and {self._num_left_out:,} for others; a σ needs at least {_MIN_DOCUMENTS}"
+            )
         segmented = [
             Value(config.name, "segmented", True, False, "words are a segmenter's, as in FineWeb2")
             for config, _ in self._stages
@@ -199,11 +212,11 @@ class Calibration:
 
     def _score(self) -> Value:
         scores = self._moment("language_score")
-        if not scores.n:
-            raise UserError(f"--language {self.language}: the language model takes none of the texts for it")
         median = scores.sketch.quantile(0.5)
         value = round(min(0.9, max(0.3, median - scores.sigma)), 3)
         reason = f"clip(median - σ, .3, .9): n {scores.n:,}, median {median:.4f}, σ {scores.sigma:.4f}"
+        if self._num_left_out:
+            reason += f"; {counted(self._num_left_out, 'document')} of other languages left out"
         return Value("language", "min_score", value, LanguageConfig(name="language").min_score, reason)
 
     def _loosened(self, kind: str) -> Iterator[Value]:

@@ -5,19 +5,21 @@
 
 Training uses one thread, a fixed seed and an order that follows from the texts. So the same texts give the same bytes,
 however they are spread over files. The settings are those of DCLM's `baselines/train_fasttext_classifier.py` with the
-word bigrams of its paper (arXiv 2406.11794, section 4.4). Buckets are fastText's own 2,000,000, which make a model of
-800 MB.
+word bigrams of its paper (arXiv 2406.11794, section 4.4). There are twice as many buckets as different bigrams, up to
+fastText's own 2,000,000: a model has 400 bytes for each, so 800 MB at most.
 
 During training, `<model>.examples.part` lies beside the model. A kill leaves it there, and the next training of this
 model replaces it.
 """
 
+import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,7 +39,9 @@ from shards.sink import ArrowSink
 
 _SETTINGS = {"lr": 0.1, "dim": 100, "ws": 5, "epoch": 5, "minCount": 1, "wordNgrams": 2}
 _MAX_BUCKETS = (1 << 31) - 1  # an int32 in fastText
-_MIN_EXAMPLES = 100  # of a class; a tenth of them is held out
+_USUAL_BUCKETS = 2_000_000  # fastText's default
+_MIN_EXAMPLES = 100  # of a class
+_HELD_OUT = 10  # one of so many examples of a class is held out
 _LINE = np.dtype([("hash", "S16"), ("positive", "?"), ("offset", "<i8"), ("num_bytes", "<i8")])
 _SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)  # of the held-out texts, for which precision is reported
 _QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -54,6 +58,12 @@ class Trained:
     auc: float  # the chance that a positive has a better score than a negative
     precision: dict[float, float]  # by share: the fraction of positives among the best of the held-out texts
 
+    @property
+    def auc_error(self) -> float:
+        """The standard deviation of the AUC of a model that guesses (Mann and Whitney 1947)."""
+        positive, negative = (math.ceil(number / _HELD_OUT) for number in (self.num_positive, self.num_negative))
+        return math.sqrt((positive + negative + 1) / (12 * positive * negative))
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -67,18 +77,25 @@ class Scored:
 
 
 def train_classifier(
-    positives: Sequence[str], negatives: Sequence[str], to: Path, *, buckets: int = 2_000_000
+    positives: Sequence[str], negatives: Sequence[str], to: Path, *, buckets: int | None = None
 ) -> Trained:
-    """Write the model to `to`. `buckets` is the number of different bigrams that it can tell apart."""
+    """Write the model to `to`. `buckets` is the number of different bigrams that it can tell apart; None: by the texts.
+
+    UserError where the buckets do not fit into memory, and RunError where the disk is full.
+    """
     import fasttext
 
     check_output(to)
-    _check_memory(buckets)
+    if buckets is not None:
+        _check_memory(buckets)
     with _scratch(to) as (store, file):
         examples = _distinct(
             np.concatenate([_store(positives, store, positive=True), _store(negatives, store, positive=False)])
         )
         held_out = _held_out(examples)
+        if buckets is None:
+            buckets = num_buckets(line for _, line in _lines(store, examples[~held_out]))
+            _check_memory(buckets)
         for example, line in _lines(store, examples[~held_out]):
             label = POSITIVE if example["positive"] else NEGATIVE
             file.write(f"{LABEL}{label} ".encode() + line + b"\n")
@@ -106,6 +123,11 @@ def training_lines(model: Path, trained: Trained) -> Iterator[str]:
     yield f"wrote {model}: {trained.num_positive:,} positive and {trained.num_negative:,} negative texts"
     held_out = counted(trained.num_held_out, "held-out text")
     yield f"of {held_out}: accuracy {trained.accuracy:.4f}, AUC {trained.auc:.4f}"
+    if trained.auc < 0.5 + 2 * trained.auc_error:
+        yield (
+            f"warning: AUC {trained.auc:.4f} of {held_out} may be chance (.5): the model does not tell the classes "
+            "apart; give more texts, or classes that differ"
+        )
     for share, precision in trained.precision.items():
         yield f"of the best {share:.0%}: {precision:.1%} are positive"
 
@@ -172,6 +194,20 @@ def auc(positive: np.ndarray, negative: np.ndarray) -> float:
     ordered = np.sort(negative)
     below, up_to = (np.searchsorted(ordered, positive, side=side) for side in ("left", "right"))
     return float((below + up_to).sum() / (2 * len(positive) * len(negative)))
+
+
+def num_buckets(lines: Iterable[bytes]) -> int:
+    """Twice the number of different bigrams of these lines of words, so that four in five have a bucket to themselves.
+
+    From 1 to fastText's default, which is not counted past.
+    """
+    bigrams: set[int] = set()
+    for line in lines:
+        words = line.split(b" ")
+        bigrams.update(xxhash.xxh3_64_intdigest(b" ".join(pair)) for pair in pairwise(words))
+        if 2 * len(bigrams) >= _USUAL_BUCKETS:
+            return _USUAL_BUCKETS
+    return max(1, 2 * len(bigrams))
 
 
 def _check_memory(buckets: int) -> None:
@@ -257,7 +293,7 @@ def _held_out(examples: np.ndarray) -> np.ndarray:
     """bool[examples]: every tenth of each class, in the order of hashes."""
     held_out = np.zeros(len(examples), np.bool_)
     for positive in (True, False):
-        held_out[np.flatnonzero(examples["positive"] == positive)[::10]] = True
+        held_out[np.flatnonzero(examples["positive"] == positive)[::_HELD_OUT]] = True
     return held_out
 
 

@@ -15,6 +15,7 @@ import pytest
 from crawl import RECIPE, Crawl, article, sentences
 
 from cleaners.crawl.records import read_records
+from pipelines.preview import plan
 from pipelines.preview.plan import curves, estimate, reckon
 from pipelines.preview.probe import Probe, ProbeRun, draw_part
 from pipelines.recipe import load_recipe
@@ -136,6 +137,29 @@ def reckoned(
     recipe = load_recipe(str(tmp_path / "r.toml"), settings)
     inputs = {"web": [InputFile(str(i), str(i), total // files) for i in range(files)]}
     return reckon(recipe, inputs, probes, workers, 10**12, 1.0)
+
+
+def test_more_workers_than_cores_are_reckoned_and_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    def one_probe(recipe: Any, inputs: Any, workers: int, report: Any) -> list[Probe]:
+        started.append(workers)
+        return [probe(1_000_000, 2.0, {}) for _ in range(workers)]
+
+    monkeypatch.setattr(plan, "run_probes", one_probe)
+    monkeypatch.setattr(plan, "usable_cores", lambda: 2)
+    (tmp_path / "r.toml").write_text(RECIPE)
+    for number in range(64):
+        (tmp_path / f"{number}.warc.gz").write_bytes(bytes(1_000_000))
+    recipe = load_recipe(str(tmp_path / "r.toml"), [f'source.web.paths="{tmp_path}"'])
+    few, many = (estimate(recipe, workers, None, lambda _: None) for workers in (2, 64))
+    assert started == [2, 2]
+    assert few is not None
+    assert many is not None
+    extraction = [next(part for part in e.parts if part.name == "reading and extraction") for e in (few, many)]
+    assert extraction[0].seconds == pytest.approx(32 * extraction[1].seconds)
+    assert extraction[0].assumption.endswith("2 at once")
+    assert extraction[1].assumption.endswith("64 at once on that many cores, at the rate of 2 here")
 
 
 def test_an_estimate_follows_from_the_bytes_that_were_tried(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_too_few_documents_are_refused(tmp_path: Path) -> None:
 
 def test_texts_of_another_language_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "Мельница мелет медленно, но мука мелкая."}\n' * 100)
-    with pytest.raises(UserError, match="takes none of the texts"):
+    with pytest.raises(UserError, match="takes 0 documents for it, and 100 for others; a σ needs at least 100"):
         derive_thresholds([str(tmp_path)], "zh")
 
 
@@ -142,6 +142,17 @@ def test_blank_texts_change_no_value(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     (tmp_path / "b.jsonl").write_text("\n".join([*lines, *['{"text": " "}'] * 200]))
     assert derive_thresholds([str(tmp_path / "a.jsonl")], "ru") == derive_thresholds([str(tmp_path / "b.jsonl")], "ru")
+
+
+def test_texts_of_other_languages_change_no_value_but_are_counted(tmp_path: Path) -> None:
+    russian = [json.dumps({"text": f"Мельница номер {i} мелет медленно, но мука мелкая."}) for i in range(120)]
+    english = [json.dumps({"text": f"The mill of the village number {i} grinds slowly and well."}) for i in range(90)]
+    (tmp_path / "a.jsonl").write_text("\n".join(russian))
+    (tmp_path / "b.jsonl").write_text("\n".join([*english, *russian]))
+    alone, mixed = (derive_thresholds([str(tmp_path / name)], "ru") for name in ("a.jsonl", "b.jsonl"))
+    assert [value.value for value in mixed] == [value.value for value in alone]
+    assert "left out" not in alone[0].reason
+    assert mixed[0].reason == alone[0].reason + "; 90 documents of other languages left out"
 
 
 def test_too_few_documents_are_refused_before_anything_is_measured(

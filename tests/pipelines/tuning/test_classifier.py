@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -26,8 +27,10 @@ from pipelines.run.opening import open_run
 from pipelines.tuning import classifier
 from pipelines.tuning.classifier import (
     Scored,
+    Trained,
     apply_classifier,
     auc,
+    num_buckets,
     score_lines,
     train_classifier,
     training_lines,
@@ -110,8 +113,29 @@ def test_buckets_beyond_the_memory_are_refused_with_what_they_need(
     good, bad = map(str, examples)
     monkeypatch.setattr(classifier, "_available_bytes", lambda: 400_000)
     with pytest.raises(UserError, match=r"4 bytes each make 0\.8 GB, and 0\.0 GB .* give at most 1000$"):
-        train_classifier([good], [bad], tmp_path / "model.bin")
+        train_classifier([good], [bad], tmp_path / "model.bin", buckets=2_000_000)
     train_classifier([good], [bad], tmp_path / "model.bin", buckets=1000)
+    monkeypatch.setattr(classifier, "_available_bytes", lambda: 100_000)
+    with pytest.raises(UserError, match=r"of 4 bytes each make"):
+        train_classifier([good], [bad], tmp_path / "model.bin")
+
+
+def test_buckets_follow_the_texts(examples: tuple[Path, Path], tmp_path: Path) -> None:
+    assert num_buckets([]) == num_buckets([b"mill"]) == 1
+    assert num_buckets([b"the mill stands", b"the mill turns", b"mill stands"]) == 6
+    assert num_buckets(b"w%d a w%d b" % (i, i) for i in range(600_000)) == 2_000_000
+    train_classifier([str(examples[0])], [str(examples[1])], tmp_path / "model.bin")
+    assert (tmp_path / "model.bin").stat().st_size < 2_000_000  # 24 words have 576 bigrams at most
+
+
+def test_a_model_that_guesses_is_said(tmp_path: Path) -> None:
+    trained = Trained(num_positive=354, num_negative=354, num_held_out=72, accuracy=0.5, auc=0.485, precision={})
+    assert trained.auc_error == pytest.approx(0.068, abs=0.001)
+    said = [*training_lines(tmp_path / "m.bin", trained)]
+    assert said[-1].startswith("warning: AUC 0.4850 of 72 held-out texts may be chance (.5): the model does not tell")
+    for of_model, warns in ((0.63, True), (0.64, False), (0.99, False)):
+        said = [*training_lines(tmp_path / "m.bin", replace(trained, auc=of_model))]
+        assert any(line.startswith("warning") for line in said) == warns
 
 
 def test_the_available_memory_is_less_than_all() -> None:
@@ -248,9 +272,9 @@ def test_lines_agree_in_number_and_name_texts_without_a_score(tmp_path: Path) ->
         "min_score 0.5 keeps 1 of 4 (25.0%)",
         "texts without words, which get no score: 1",
     ]
-    trained = classifier.Trained(2, 3, num_held_out=1, accuracy=1.0, auc=0.5, precision={0.1: 1.0})
+    trained = classifier.Trained(200, 300, num_held_out=1, accuracy=1.0, auc=0.75, precision={0.1: 1.0})
     assert list(training_lines(tmp_path, trained)) == [
-        f"wrote {tmp_path}: 2 positive and 3 negative texts",
-        "of 1 held-out text: accuracy 1.0000, AUC 0.5000",
+        f"wrote {tmp_path}: 200 positive and 300 negative texts",
+        "of 1 held-out text: accuracy 1.0000, AUC 0.7500",
         "of the best 10%: 100.0% are positive",
     ]
