@@ -117,7 +117,8 @@ class _PassRun:
             keep_texts=run.recipe.output.texts,
             previous=previous,
             brought=brought,
-            saved=run.saved if self._pass.number == 0 else None,
+            saved=run.saved,
+            recalled=run.recalled,
         )
 
     def _open(self, task: UnitTask | None) -> list[UnitTask]:

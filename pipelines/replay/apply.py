@@ -1,6 +1,6 @@
 """`gristmill apply`: make the run that other settings would have made, without the crawl and without extracting again.
 
-    ledger + texts of RUN ──▶ rules up to extraction decide again ──▶ everything after is measured again ──▶ NEW
+    ledger + texts of RUN ──▶ rules up to extraction decide again ──▶ later stages, measured where they must ──▶ NEW
 
 NEW is an ordinary run: its bytes and its fingerprint are those of `gristmill run RUN/recipe.toml --set …`. Where
 that cannot be, the settings are refused before anything is written.
@@ -16,6 +16,7 @@ from pipelines.core import failing, languages_of, metric_of
 from pipelines.ledger.table import Ledger
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.replay.changes import changes_of, command
+from pipelines.replay.recall import recalled_stages
 from pipelines.run.extracted_texts import early_stages
 from pipelines.run.fingerprint import early_differences
 from pipelines.run.folder import MadeOf, RunFolder
@@ -44,7 +45,8 @@ def open_apply(run: Path, settings: Sequence[str], folder: Path, *, overwrite: b
             f"to read the crawl again: {rerun}"
         )
     brought = saved_columns(recipe, ledger.run)
-    opened = Run(RunFolder(folder), recipe, recorded_inputs(made_of), brought, saved=ledger.run)
+    recalled = recalled_stages(ledger, recipe, early, made_of.parts)
+    opened = Run(RunFolder(folder), recipe, recorded_inputs(made_of), brought, saved=ledger.run, recalled=recalled)
     open_folder(opened, overwrite=overwrite)
     return opened
 

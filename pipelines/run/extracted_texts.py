@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from pipelines.recipe import Pass
 from pipelines.run.folder import RunFolder
+from pipelines.run.recalled import SAVED, saved_names
 from shards.errors import RunError
 from shards.manifest import file_sha256, read_manifest
 from shards.reader import Damage
@@ -36,7 +37,6 @@ TEXTS = pa.schema(
     ]
 )
 _OF_RUNNER = ("documents", "failed", "dropped", "funnel", "cut")  # other counts are the reader's
-_SAVED = "saved "  # prefix of the recorded column that a stage up to extraction is about to add
 
 
 def early_stages(pass_: Pass) -> tuple[StageConfig, ...]:
@@ -93,7 +93,7 @@ class SavedReader:
         self.stats = Stats({k: n for k, n in manifest.stats.items() if k.partition("/")[0] not in _OF_RUNNER})
 
     def __iter__(self) -> Iterator[Batch]:
-        measured = [name for config in self._early for name in config.columns().names if name != "text"]
+        measured = saved_names(self._early)
         ledger = read_table(self._run.path(RunFolder.ledger(self._key)), [*PROVENANCE.names, *measured])
         first = 0
         for texts in _whole_batches(self._run.path(RunFolder.texts(self._key))):
@@ -101,7 +101,7 @@ class SavedReader:
             columns = {name: _array(rows[name]) for name in PROVENANCE.names}
             columns |= {name: texts[name] for name in texts.schema.names if name not in TEXTS.names}
             columns |= _as_given(texts) | {"row": pa.array(np.arange(first, first + texts.num_rows))}
-            columns |= {_SAVED + name: _array(rows[name]) for name in measured} | {_SAVED + "text": texts["text"]}
+            columns |= {SAVED + name: _array(rows[name]) for name in measured} | {SAVED + "text": texts["text"]}
             yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
             first += texts.num_rows
 
@@ -148,5 +148,5 @@ class Recorded:
     config: StageConfig
 
     def __call__(self, batch: Batch) -> Batch:
-        columns = {name: batch[_SAVED + name] for name in self.config.columns().names}
+        columns = {name: batch[SAVED + name] for name in self.config.columns().names}
         return with_columns(batch, self.config.recorded(columns))

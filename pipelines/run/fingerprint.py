@@ -40,7 +40,7 @@ def fingerprint(recipe: Recipe, inputs: Mapping[str, Sequence[InputFile]]) -> di
         "output": resolved["output"],
         "digest of": {k: v for s in stages for k, v in s.digests().items()},
         "list": {k: v for s in stages for k, v in facts_of(s.lists()).items()},
-        "library": {name: version(name) for name in _LIBRARIES} | {name: _version(name) for name in _OPTIONAL},
+        "library": _libraries(),
         "unicode": unicodedata.unidata_version,
         "input": {
             f"{name}/{i:05d}/{file.name}": [file.num_bytes, _version_of(file)]
@@ -63,11 +63,28 @@ def early_differences(found: Mapping[str, Any], early: Sequence[StageConfig]) ->
         "list": {key: value for stage in early for key, value in facts_of(stage.lists()).items()},
         "unicode": unicodedata.unidata_version,
     }
-    same = {
+    return differences(_same_keys(found, wanted), wanted)
+
+
+def stage_differences(found: Mapping[str, Any], stage: StageConfig) -> list[str]:
+    """What differs between the run with fingerprint `found` and today for a stage that reads texts, a line each."""
+    wanted = {
+        "version": version("gristmill"),
+        "stage version": {stage.name: stage.version},
+        "digest of": stage.digests(),
+        "list": facts_of(stage.lists()),
+        "library": _libraries(),
+        "unicode": unicodedata.unidata_version,
+    }
+    return differences(_same_keys(found, wanted), wanted)
+
+
+def _same_keys(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of `found` that `wanted` has."""
+    return {
         part: {name: found.get(part, {}).get(name) for name in now} if isinstance(now, dict) else found.get(part)
         for part, now in wanted.items()
     }
-    return differences(same, wanted)
 
 
 def differences(found: Any, wanted: Any, path: str = "") -> list[str]:
@@ -98,6 +115,10 @@ def _sample_digest(file: InputFile) -> str:
 def _short(value: Any) -> str:
     text = "none" if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _libraries() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES} | {name: _version(name) for name in _OPTIONAL}
 
 
 def _version(name: str) -> str:

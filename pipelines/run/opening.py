@@ -38,6 +38,7 @@ class Run:
     inputs: dict[str, list[InputFile]]  # by source
     brought: dict[str, pa.Schema] = field(default_factory=dict)  # by source: columns that its rows bring along
     saved: RunFolder | None = None  # a run of the same inputs: extraction is taken from it instead of from the inputs
+    recalled: frozenset[str] = frozenset()  # names of later stages whose metrics are taken from it too
     fingerprint: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:

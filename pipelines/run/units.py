@@ -10,7 +10,7 @@ A unit exists when its manifest does. Other files of it are left by a killed att
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from time import perf_counter
 
@@ -24,6 +24,7 @@ from pipelines.executors import Watch
 from pipelines.recipe import Pass
 from pipelines.run.extracted_texts import TEXTS, Keeper, Recorded, SavedReader, early_stages
 from pipelines.run.folder import RunFolder
+from pipelines.run.recalled import Recalled, with_saved
 from pipelines.run.unit_files import DROPPED, facts_schema, text_schema
 from shards.exchange import ExchangeUnit
 from shards.manifest import Manifest, WrittenFile, write_manifest
@@ -35,6 +36,8 @@ from shards.stage import Batch, Stage, StageConfig, with_columns
 from shards.stats import Stats
 from shards.storage import InputFile
 from shards.unit_key import UnitKey
+
+_STAGES = 64  # that a worker holds, with their models; more than a recipe has
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,15 @@ class UnitTask:
     previous: ExchangeUnit | None = None  # the unit as the previous pass left it, with its verdicts
     brought: pa.Schema = NO_COLUMNS  # columns that the rows of a source of shards have besides
     saved: RunFolder | None = None  # a finished run: the stages up to extraction come from its ledger and texts
+    recalled: frozenset[str] = frozenset()  # names of later stages that come from its ledger
 
     @property
     def manifest_path(self) -> Path:
         return self.run.path(self.run.pass_manifest(self.pass_.number, self.key))
+
+    @property
+    def recalled_stages(self) -> list[StageConfig]:
+        return [config for config in self.pass_.local if config.name in self.recalled]
 
 
 def run_unit(task: UnitTask, watch: Watch) -> tuple[Manifest, dict[str, float]]:
@@ -135,6 +143,13 @@ class _Rows:
 
     def __iter__(self) -> Iterator[Batch]:
         task = self._task
+        if task.saved is None:
+            yield from self._batches()
+        else:
+            yield from with_saved(self._batches(), task.saved, task.key, task.recalled_stages)
+
+    def _batches(self) -> Iterator[Batch]:
+        task = self._task
         if task.previous is not None:
             for _, batch in task.previous.batches(task.previous.columns()):
                 yield batch
@@ -162,12 +177,16 @@ def _reader(task: UnitTask) -> Reader:
 
 def _stages(task: UnitTask) -> tuple[list[tuple[StageConfig, Stage]], Keeper | None]:
     """The pass's stages, and the one among them that holds the texts to be kept."""
-    early = early_stages(task.pass_)
-    if task.saved is None:
-        stages = [*_build(task.pass_.local, task.run)]
-    else:
-        stages = [(config, Recorded(config)) for config in early]
-        stages += _build(task.pass_.local[len(early) :], task.run)
+    early, recalled = early_stages(task.pass_), task.recalled_stages
+    stages: list[tuple[StageConfig, Stage]] = []
+    for config in task.pass_.local:
+        build = partial(_built, config, task.run)
+        if task.saved is not None and config in early:
+            stages.append((config, Recorded(config)))
+            continue
+        if config not in recalled or config.journal() is not None:
+            build()  # a journal is written where its stage is built
+        stages.append((config, Recalled(config, build) if config in recalled else build()))
     if not (task.keep_texts and early):
         return stages, None
     config, stage = stages[len(early) - 1]
@@ -176,11 +195,11 @@ def _stages(task: UnitTask) -> tuple[list[tuple[StageConfig, Stage]], Keeper | N
     return stages, keeper
 
 
-@lru_cache(maxsize=1)
-def _build(configs: tuple[StageConfig, ...], run: RunFolder) -> list[tuple[StageConfig, Stage]]:
+@lru_cache(maxsize=_STAGES)
+def _built(config: StageConfig, run: RunFolder) -> Stage:
     """Models load once a worker, not once a unit."""
-    named = [(config, config.journal()) for config in configs]
-    return [(config, config.build_in(None if name is None else run.path(name))) for config, name in named]
+    name = config.journal()
+    return config.build_in(None if name is None else run.path(name))
 
 
 def _with_sizes(batch: Batch) -> Batch:
