@@ -73,7 +73,8 @@ def shown(path: str) -> str:
         return path
     root, rest = host_root(path), path[len(host_root(path)) :]
     host = root.split("/")[2].rpartition("@")[2]
-    return f"{root.split('/')[0]}//{host}/{rest}".partition("?")[0].partition("#")[0]
+    url = f"{root.split('/')[0]}//{host}/{rest}".partition("?")[0].partition("#")[0]
+    return "".join(filter(str.isprintable, url))
 
 
 def require_local(path: Path | str) -> None:

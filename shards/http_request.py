@@ -6,6 +6,7 @@ are worth another try, and a `Location` of other than ASCII letters goes wrong. 
 """
 
 from functools import cache
+from http.client import responses
 from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -13,7 +14,7 @@ import urllib3
 from urllib3 import exceptions
 from urllib3.response import BaseHTTPResponse
 
-from shards.address import host_root, is_http, requested_url, shown
+from shards.address import host_root, requested_url, scheme, shown
 from shards.remote import CONNECTIONS, DOWNLOAD, Passing, RemoteError
 
 _TIMEOUT = urllib3.Timeout(connect=20, read=60)  # seconds
@@ -44,10 +45,10 @@ def answer(url: str, byte_range: str, *, known: bool) -> BaseHTTPResponse:
     there a moment ago.
     """
     headers = {"Accept-Encoding": "identity", "User-Agent": "gristmill"} | ({"Range": byte_range} if byte_range else {})
-    login, root = "", ""
+    target, location, login, root = "", url, "", ""
     for _ in range(_MOST_REDIRECTS + 1):
         try:
-            target, given = requested_url(url)
+            target, given = requested_url(urljoin(target, location))
             if given or host_root(target) != root:  # a password is for its own host only
                 login, root = given, host_root(target)
             response = _pool(_proxy(target)).request(
@@ -65,24 +66,23 @@ def answer(url: str, byte_range: str, *, known: bool) -> BaseHTTPResponse:
             if known or not isinstance(error, _NO_HOST):
                 raise Passing(_cause(error)) from None
             raise RemoteError(_cause(error), "check the address and the network") from None
-        location = response.headers.get("Location")
-        if response.status not in _REDIRECTS or location is None:
-            return _accepted(response)
+        location = _utf8(response.headers.get("Location", ""))
+        if response.status not in _REDIRECTS or not location:
+            return _accepted(response, byte_range)
         response.drain_conn()
-        url = urljoin(target, _utf8(location))
-        if not is_http(url):
-            raise RemoteError(f"leads to {shown(url)}", DOWNLOAD)
+        if scheme(location) not in ("", "http", "https"):
+            raise RemoteError(f"leads to {shown(location)}", DOWNLOAD)
     raise RemoteError(f"leads through more than {_MOST_REDIRECTS} redirects", "check the address in a browser")
 
 
-def _accepted(response: BaseHTTPResponse) -> BaseHTTPResponse:
+def _accepted(response: BaseHTTPResponse, byte_range: str) -> BaseHTTPResponse:
     status = response.status
-    if status in (200, 206, 416):
+    if status == 200 or (byte_range and status in (206, 416)):
         return response
     response.close()
     if status in _PASSING:
         raise Passing(f"the server answers {status}, {_PASSING[status]}", _asked_wait_s(response))
-    cause, remedy = _REFUSED.get(status, ((response.reason or "no file")[:60], "check the address"))
+    cause, remedy = _REFUSED.get(status, (responses.get(status, "no file"), "check the address"))
     raise RemoteError(f"the server answers {status}, {cause}", remedy)
 
 

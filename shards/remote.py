@@ -12,7 +12,8 @@ from typing import Protocol
 
 CONNECTIONS = 16  # to one host at a time, from one process
 DOWNLOAD = "download the file first, and name it there"  # the remedy for a server that cannot be read from
-TRIES = 10  # in a row without a byte, which take about 45 seconds
+TRIES = 10  # in a row without a byte, whose waits take about 40 seconds
+_LONGEST_S = 180.0  # of such tries: a server that is silent takes a minute for each
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 15.0
 _LONGEST_ASKED_S = 120.0  # the longest wait that a server can ask for with Retry-After
 
@@ -43,16 +44,18 @@ class Patience:
     """Waits between tries: twice as long each time, up to a limit, or as long as the server asks."""
 
     def __init__(self) -> None:
-        self._tries = 0
+        self._tries, self._began = 0, time.monotonic()
 
     def renew(self) -> None:
-        self._tries = 0
+        self._tries, self._began = 0, time.monotonic()
 
     def wait(self, error: Passing) -> None:
         """Sleep before the next try. RemoteError where there have been enough."""
         self._tries += 1
-        if self._tries == TRIES:
-            raise RemoteError(f"{error}, {TRIES} times in a row", "run the same command again later") from None
+        if self._tries == TRIES or time.monotonic() - self._began > _LONGEST_S:
+            raise RemoteError(
+                f"{error}, {self._tries} times in a row", "check the address, or run the same command again later"
+            ) from None
         if error.wait_s > _LONGEST_ASKED_S:
             raise RemoteError(
                 f"{error}, and asks to wait {error.wait_s:,.0f} s", "run the same command again then"

@@ -2,9 +2,10 @@
 
 import base64
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -54,6 +55,7 @@ def serving(files: dict[str, bytes], **about: object) -> Iterator[Site]:
 def _handler(site: Site) -> Callable[..., BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # a head and a body of one byte would take 40 ms
 
         def log_message(self, *_: object) -> None: ...
 
@@ -119,3 +121,23 @@ def _handler(site: Site) -> Callable[..., BaseHTTPRequestHandler]:
                 site.num_bytes += len(body[at : at + (1 << 16)])
 
     return Handler
+
+
+@contextmanager
+def replying(reply: bytes) -> Iterator[str]:
+    """The URL of a server that sends these bytes to whatever it is asked, and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):  # the server is closed
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(1 << 16)
+                        connection.sendall(reply)
+
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/one.warc.gz"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)

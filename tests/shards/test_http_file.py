@@ -6,10 +6,10 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 import pytest
-from http_server import Site, serving
+from http_server import Site, replying, serving
 
 from shards import remote
-from shards.errors import RunError, UserError
+from shards.errors import GristmillError, RunError, UserError
 from shards.storage import InputFile, find_inputs, open_input
 
 DATA = random.Random(7).randbytes(700_000)
@@ -231,7 +231,7 @@ def test_a_server_that_never_sends_the_body_is_given_up_with_a_line(monkeypatch:
         site.cuts = [0] * 10
         with pytest.raises(RunError) as error:
             content(file)
-        says = "the connection broke, 3 times in a row; run the same command again later"
+        says = "the connection broke, 3 times in a row; check the address, or run the same command again later"
         assert str(error.value) == f"{site.url}{NAME}: offset 0: {says}"
 
 
@@ -266,3 +266,41 @@ class Now(dict[str, str]):
 
     def __ror__(self, other: dict[str, str]) -> dict[str, str]:  # type: ignore[override]
         return other | {"Last-Modified": formatdate(time.time(), usegmt=True)}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\nabcde",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \xff\xfe\r\nno header\r\n\r\nabcde",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nabcde",
+    ],
+)
+def test_an_odd_answer_with_the_file_in_it_is_read(reply: bytes) -> None:
+    with replying(reply) as url:
+        assert content(find(url)) == b"abcde"
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nd", "the connection broke, 2 times"),
+        (b"SSH-2.0-OpenSSH\r\n", "the connection broke, 2 times in a row; check the address, or run"),
+        (b"", "the connection broke, 2 times in a row; check the address, or run the same command again later"),
+        (b"HTTP/1.1 206 Part\r\nContent-Length: 1\r\n\r\na", "the server answers 206, Partial Content; check"),
+        (
+            b"HTTP/1.1 206 Part\r\nContent-Range: bytes 1-1/2\r\n\r\na",
+            "byte 1 was sent where 0 was asked for; download",
+        ),
+        (b"HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n", "the server answers 416, Requested Range Not Satisfiable"),
+        (b"HTTP/1.1 204 No\r\n\r\n", "the server answers 204, No Content; check the address"),
+        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", "the server answers 302, Found; check the address"),
+        (b"HTTP/1.1 302 \r\nLocation: http://[::x\r\n\r\n", r"no address that can be asked for \(Invalid IPv6 URL\)"),
+        (b"HTTP/1.1 499 \x1b[31m\r\nContent-Length: 0\r\n\r\n", "the server answers 499, no file; check the address"),
+    ],
+)
+def test_an_answer_without_the_file_is_a_line(reply: bytes, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "TRIES", 2)
+    with replying(reply) as url, pytest.raises(GristmillError, match=rf"{url}: (offset 0: )?{says}"):
+        content(find(url))

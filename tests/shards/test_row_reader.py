@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from http_server import serving
 
 from shards import json_lines, row_reader
+from shards.errors import RunError
 from shards.row_reader import RowReader
 from shards.source import SourceConfig
-from shards.storage import InputFile
+from shards.storage import InputFile, find_inputs
 
 ROWS = [
     {"text": f"text {i} слово 文字", "url": f"https://a.example/{i}", "lang": "ru" if i % 3 else "zh"}
@@ -78,6 +80,32 @@ def test_units_cover_the_file_and_hold_every_row_once(
         rows, start, units = rows + part, reader.next_start, units + 1  # type: ignore[assignment]
     assert rows == whole
     assert units > 1
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_behind_an_address_with_a_query_has_the_same_rows(tmp_path: Path, name: str, ranges: bool) -> None:
+    kind, write = FORMATS[name]
+    write(tmp_path / name)
+    rows, _ = read(tmp_path / name, kind)
+    with serving({f"/{name}": (tmp_path / name).read_bytes()}, ranges=ranges) as site:
+        config = SourceConfig(kind=kind)  # type: ignore[arg-type]
+        (file,) = find_inputs([f"{site.url}{name}?download=true&sig=a/b.txt"], config.suffixes, "x")
+        reader = RowReader(config, "web", file, 0)
+        assert [row for batch in reader for row in batch.to_pylist()] == rows
+        assert reader.damage == []
+
+
+def test_a_server_that_fails_is_no_damage(tmp_path: Path) -> None:
+    for name in FORMATS:
+        kind, write = FORMATS[name]
+        write(tmp_path / name)
+        with serving({f"/{name}": (tmp_path / name).read_bytes()}) as site:
+            config = SourceConfig(kind=kind)  # type: ignore[arg-type]
+            (file,) = find_inputs([f"{site.url}{name}"], config.suffixes, "x")
+            site.files.clear()
+            with pytest.raises(RunError, match=rf"{site.url}{name}: offset \d+: the server answers 404, not found"):
+                list(RowReader(config, "web", file, 0))
 
 
 @pytest.mark.parametrize("name", FORMATS)
