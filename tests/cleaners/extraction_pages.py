@@ -32,3 +32,13 @@ def html5lib_tokenizer_cases(folder: Path) -> list[tuple[str, dict[str, Any]]]:
             case["input"] = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda m: chr(int(m[1], 16)), case["input"])
             case["output"] = json.loads(re.sub(r"\\\\u", r"\\u", json.dumps(case["output"])))
     return cases
+
+
+# Wide characters of real pages as a class of a pattern, and a line end between two of them, which is no space.
+WIDE = (
+    "\u2e80-\u303e\u3041-\u312f\u3190-\u31ff\u3220-\u325f\u3280-\u4dbf\u4e00-\ua4cf"
+    "\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff9f\uffe0-\uffe6\U00020000-\U0003ffff"
+)
+_SHARED = "\u2014\u2015\u2018-\u201d\u2026"
+_BREAK = r"[ \t\f]*[\r\n][ \t\r\n\f]*"
+WIDE_LINE_END = re.compile(f"(?<=[{WIDE}]){_BREAK}(?=[{WIDE}{_SHARED}])|(?<=[{_SHARED}]){_BREAK}(?=[{WIDE}])")

@@ -2,8 +2,8 @@
 
     <p>Fish &amp;\n chips</p><pre>a\n  b</pre>      ──▶   Fish & chips ⏎ a ⏎   b ⏎
 
-White space collapses to one space, except in `pre` and similar elements. Lines end at <br> and where a block begins or
-ends. No-break spaces stay.
+White space collapses to one space, except in `pre` and similar elements, and to none where it ends a line between wide
+characters (`wide`). Lines end at <br> and where a block begins or ends. No-break spaces stay.
 """
 
 from cleaners.extraction.html import tags
@@ -11,6 +11,7 @@ from cleaners.extraction.html.entities import AMPERSAND, write_reference
 from cleaners.extraction.html.nodes import BREAK, PREFORMATTED, SPACE
 from cleaners.extraction.html.tags import EATS_NEWLINE, NOT_SHOWN, RULES, TEXT, VERBATIM
 from cleaners.extraction.html.tokenizer import is_space
+from cleaners.extraction.html.wide import line_end_is_dropped
 from shards.compiled import kernel
 
 _NEWLINE, _RETURN, _SPACE = 10, 13, 32
@@ -54,7 +55,10 @@ def write_text(data, nodes, node, without, out, at):
 
 @kernel
 def write_node(data, nodes, i, out, begin, at):
-    """Write text node `i` after out[begin:at], the text before it; return the new `at`."""
+    """Write text node `i` after out[begin:at], the text before it; return the new `at`.
+
+    Line ends are dropped between wide characters of the node itself. `rewriting` drops those between two nodes.
+    """
     flags = nodes[i].flags
     start, end = nodes[i].start, nodes[i].end
     if flags & PREFORMATTED:
@@ -64,12 +68,16 @@ def write_node(data, nodes, i, out, begin, at):
         return write_raw(data, start, end, nodes[i].tag == TEXT, False, out, at)
     if flags & SPACE:
         at = _space(out, begin, at)
-    k = start
+    first, k = at, start
     while k < end:
         c = data[k]
         if is_space(c):
-            at = _space(out, begin, at)
-            k += 1
+            ends_line = False
+            while k < end and is_space(data[k]):
+                ends_line |= data[k] == _NEWLINE or data[k] == _RETURN
+                k += 1
+            if not (ends_line and at > first and k < end and line_end_is_dropped(out, at, data, k)):
+                at = _space(out, begin, at)
         elif c == AMPERSAND and nodes[i].tag == TEXT:
             k, after = write_reference(data, k, end, False, out, at)
             at = _space(out, begin, at) if after == at + 1 and is_space(out[at]) else after  # "&#10;" collapses too

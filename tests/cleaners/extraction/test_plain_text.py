@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from extraction_pages import real_pages
+from extraction_pages import WIDE_LINE_END, real_pages
 from extraction_soup import SamplePage, around, large_soup, sample_page, soup
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,6 +137,8 @@ def node_text(page: SamplePage, i: int) -> str:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         if node["parent"] == i - 1 and RULES[page.page.tree.nodes[i - 1]["tag"]] & EATS_NEWLINE:
             text = text.removeprefix("\n")
+    else:
+        text = WIDE_LINE_END.sub("", text)
     if node["tag"] == TEXT:
         text = unescape(text)
     text = text.replace("\0", "")

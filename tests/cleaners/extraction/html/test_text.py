@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from extraction_pages import html5lib_tokenizer_cases, real_pages
+from extraction_pages import WIDE_LINE_END, html5lib_tokenizer_cases, real_pages
 from resiliparse.parse.html import HTMLTree, NodeType
 
 from cleaners.extraction.html import nodes, tags
@@ -38,6 +38,7 @@ def text_of(page: bytes, node: int = 0, without: int = 0) -> str:
         ("a\0b", "ab\n"),
         ("<p> </p>a < b <3", "a < b <3\n"),
         ("a&#10;&#32;\n&Tab;b&NewLine;", "a b\n"),
+        ("中\n文 文\na\n한\n국", "中文 文 a 한 국\n"),
     ],
 )
 def test_page_has_the_text(page: str, expected: str) -> None:
@@ -88,7 +89,7 @@ def their_words(page: bytes) -> list[str]:
     while True:
         child = None
         if node.type == NodeType.TEXT:
-            parts.append(node.value)
+            parts.append(node.value if is_preformatted(node) else WIDE_LINE_END.sub("", node.value))
         elif node.type != NodeType.COMMENT:
             rules = rules_of(node)
             parts.append("\n" * bool(rules & tags.BLOCK or node.tag == "br"))
@@ -101,6 +102,12 @@ def their_words(page: bytes) -> list[str]:
         if child is None:
             return "".join(parts).split()
         node = child
+
+
+def is_preformatted(node: Any) -> bool:
+    while node is not None and not rules_of(node) & tags.PREFORMATTED_TAG:
+        node = node.parent
+    return node is not None
 
 
 def rules_of(node: Any) -> int:
