@@ -34,6 +34,7 @@ IMAGE, IMG, INPUT, LI, OL, UL, OPTGROUP, OPTION, P = map(
 PLAINTEXT, SCRIPT, SVG, MATH, TABLE, TR, TEMPLATE, NOSCRIPT = map(
     TAGS.__getitem__, "plaintext script svg math table tr template noscript".split()
 )
+ANNOTATION, SUP, SUB, PRE, CODE, TD, TH = map(TAGS.__getitem__, "annotation sup sub pre code td th".split())
 DD, DT, ADDRESS, DIV, TITLE, SELECT, RB, RP, RT, RTC = map(
     TAGS.__getitem__, "dd dt address div title select rb rp rt rtc".split()
 )
