@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cleaners.extraction.html.nesting import is_foreign
-from cleaners.extraction.html.nodes import ARIA_HIDDEN, BREAK, FOREIGN, HIDDEN
+from cleaners.extraction.html.nodes import ARIA_HIDDEN, BREAK, FOREIGN, FORMULA, HIDDEN
 from cleaners.extraction.html.tags import NOT_SHOWN, PLAINTEXT, RULES, TAGS, TEXT, VERBATIM
 from shards.compiled import kernel
 
@@ -49,12 +49,13 @@ def blocks_of(nodes):
     i = 0
     while i < len(nodes):
         tag = nodes[i].tag
-        if RULES[tag] & NOT_SHOWN:
+        if RULES[tag] & NOT_SHOWN and not (nodes[i].after > i + 1 and nodes[i + 1].flags & FORMULA):
             for k in range(i, nodes[i].after):
                 broken = broken or (nodes[k].tag == TEXT and nodes[k].flags & BREAK)
             i = nodes[i].after
             continue
-        if tag == TEXT or (tag == VERBATIM and (nodes[i].flags & FOREIGN or nodes[nodes[i].parent].tag in _RAW_SHOWN)):
+        is_shown = nodes[i].flags & (FOREIGN | FORMULA) or nodes[nodes[i].parent].tag in _RAW_SHOWN
+        if tag == TEXT or (tag == VERBATIM and is_shown):
             if broken or nodes[i].flags & BREAK or blocks[num_blocks - 1].element != nodes[i].block:
                 blocks[num_blocks].element = nodes[i].block
                 blocks[num_blocks].first = num_texts

@@ -8,7 +8,7 @@ from shards.compiled import kernel
 NAMES = (
     "alt aria-hidden aria-label cite class colspan content data-lazy-src data-original data-src datetime dir hidden "
     "href http-equiv id itemprop itemscope itemtype lang name open property rel role rowspan src srcset start style "
-    "title type value shadowrootmode"
+    "title type value shadowrootmode data-latex data-tex data-formula"
 ).split()
 ATTRIBUTES = {name: number for number, name in enumerate(NAMES, 1)}
 ATTRIBUTE_TABLE = table_of(NAMES, 1)
@@ -20,6 +20,7 @@ ALT, ARIA_HIDDEN, ARIA_LABEL, CITE, CLASS, CONTENT, DATETIME, HIDDEN, HREF, ID =
 ITEMPROP, ITEMTYPE, LANG, NAME, PROPERTY, REL, ROLE, SRC, START, STYLE, TYPE = map(
     ATTRIBUTES.__getitem__, "itemprop itemtype lang name property rel role src start style type".split()
 )
+DATA_LATEX, DATA_TEX, DATA_FORMULA = map(ATTRIBUTES.__getitem__, "data-latex data-tex data-formula".split())
 COLSPAN, ROWSPAN, OPEN, TITLE, VALUE, DIR, SHADOWROOTMODE = map(
     ATTRIBUTES.__getitem__, "colspan rowspan open title value dir shadowrootmode".split()
 )

@@ -33,6 +33,7 @@ INHERITED = 63
 BREAK = 64  # a block began or ended since the last text; a run of text nodes without it is a block of text
 SPACE = 128  # white space stood before it that has no node of its own
 BOLD, ITALIC, CODE = 256, 512, 1024
+FORMULA = 2048  # TeX of a script or an attribute (`formulas`)
 
 
 NODE = np.dtype(

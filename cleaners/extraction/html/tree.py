@@ -16,6 +16,7 @@ import numpy as np
 
 from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.attributes import ATTRIBUTE_TABLE, is_hidden_word, is_open_or_closed, is_true, style_hides
+from cleaners.extraction.html.formulas import DISPLAY, NONE, formula_of, is_mathjax, kind_of_script
 from cleaners.extraction.html.names import look_up, pack
 from cleaners.extraction.html.nesting import (
     ATTRIBUTES,
@@ -41,9 +42,11 @@ from cleaners.extraction.html.nodes import (
     ATTRIBUTE,
     BREAK,
     FOREIGN,
+    FORMULA,
     HIDDEN,
     IN_NOSCRIPT,
     IN_TEMPLATE,
+    INHERITED,
     NODE,
     PREFORMATTED,
     SPACE,
@@ -71,14 +74,14 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 def parse(data):
     """The `Tree` of `data`, the bytes of a page in valid UTF-8: read-only, as `np.frombuffer(page, np.uint8)` gives.
 
-    Memory: 36 bytes a node, of which a "<" brings two at most, and 12 an attribute.
+    Memory: 36 bytes a node, of which a "<" brings three at most, and 12 an attribute.
     """
     n = len(data)
     assert n < 1 << 31
     num_less = 0
     for k in range(n):
         num_less += data[k] == LESS
-    nodes, kept = np.empty(2 * num_less + 8, NODE), np.empty(n // 2 + 8, ATTRIBUTE)
+    nodes, kept = np.empty(3 * num_less + 8, NODE), np.empty(n // 2 + 8, ATTRIBUTE)
     stack = new_stack()
     state = stack.state
     push(nodes, stack, add(nodes, stack, tags.HTML, 0, 0), np.uint64(0))
@@ -160,6 +163,8 @@ def parse(data):
             in_body = _begin_body(nodes, stack, here)
         make_way(nodes, stack, tag, here)
         node = _add_element(nodes, stack, tag, here, i, own, num_attributes)
+        if own & FORMULA or tag == tags.IMG:
+            _add_formula(data, nodes, stack, kept, node)
         if rules & tags.VOID:
             continue
         if tag == tags.SVG or tag == tags.MATH:
@@ -171,6 +176,8 @@ def parse(data):
             end = n if tag == tags.PLAINTEXT else raw_text_end(data, i, name[0], name[1])
             if end > i:
                 _add_text(nodes, stack, TEXT if rules & tags.RCDATA else VERBATIM, i, end)
+                if tag == tags.SCRIPT:
+                    _join_formula(data, nodes, state, kept, node)
             i = end
             if end < n:
                 _, _, _, i = _read_attributes(data, kept, state[ATTRIBUTES], name_end(data, end + 2), tag)
@@ -207,8 +214,72 @@ def _add_text(nodes, stack, tag, start, end):
     if tag == VERBATIM:  # a script is no part of the line of text around it
         nodes[node].flags |= BREAK
         return
+    _join_line(nodes, state, node)
+
+
+@kernel
+def _join_line(nodes, state, node):
+    """Make a text node part of the line that is open, if there is one."""
     nodes[node].flags |= marks(state) | BREAK * (state[BROKEN] != 0) | SPACE * (state[SPACED] != 0)
     state[BROKEN] = state[SPACED] = 0
+
+
+@kernel
+def _add_formula(data, nodes, stack, kept, element):
+    """Add the formula that an attribute of an element holds as its first text. What else stands in it is hidden."""
+    tag = nodes[element].tag
+    k = formula_of(data, kept, nodes[element].first_attribute, nodes[element].end_attribute, tag)
+    if k < 0:
+        return
+    node = add(nodes, stack, TEXT, kept[k].start, kept[k].end)
+    nodes[node].parent, nodes[node].block = element, nodes[element].block
+    nodes[node].flags = (nodes[element].flags & INHERITED) | FORMULA
+    _join_line(nodes, stack.state, node)
+    if not RULES[tag] & tags.VOID:
+        nodes[element].flags |= HIDDEN
+
+
+@kernel
+def _join_formula(data, nodes, state, kept, script):
+    """Make the text of a script that is a formula part of the line around it, and hide what shows it before."""
+    kind = NONE
+    for k in range(nodes[script].first_attribute, nodes[script].end_attribute):
+        if kept[k].name == attributes.TYPE:
+            kind = kind_of_script(data, kept[k].start, kept[k].end, nodes[script + 1].start, nodes[script + 1].end)
+    if kind == NONE:
+        return
+    text = script + 1
+    nodes[text].flags = (nodes[text].flags & INHERITED) | FORMULA
+    before = script
+    while _is_shown_by_mathjax(data, nodes, kept, before - 1, nodes[script].parent):
+        shown = _child_of(nodes, before - 1, nodes[script].parent)
+        for k in range(shown, before):
+            nodes[k].flags |= HIDDEN
+        before = shown
+    if kind == DISPLAY:
+        state[BROKEN] = 1
+    _join_line(nodes, state, text)
+    if kind == DISPLAY:
+        state[BROKEN] = 1
+
+
+@kernel
+def _child_of(nodes, node, parent):
+    """The child of `parent` that holds `node`, or -1."""
+    while node > parent and nodes[node].parent != parent:
+        node = nodes[node].parent
+    return node if node > parent else -1
+
+
+@kernel
+def _is_shown_by_mathjax(data, nodes, kept, node, parent):
+    child = _child_of(nodes, node, parent)
+    if child < 0 or nodes[child].tag in (TEXT, VERBATIM):
+        return False
+    for k in range(nodes[child].first_attribute, nodes[child].end_attribute):
+        if kept[k].name == attributes.CLASS:
+            return is_mathjax(data, kept[k].start, kept[k].end)
+    return False
 
 
 @kernel
@@ -220,7 +291,7 @@ def _add_element(nodes, stack, tag, start, end, own, num_attributes):
         own |= IN_NOSCRIPT
     elif RULES[tag] & tags.PREFORMATTED_TAG:
         own |= PREFORMATTED
-    nodes[node].flags |= own
+    nodes[node].flags |= own & ~FORMULA
     _give_attributes(nodes, stack.state, node, num_attributes)
     return node
 
@@ -265,6 +336,8 @@ def _read_attributes(data, kept, first, i, tag):
             own |= ARIA_HIDDEN * is_true(data, value_start, value_end)
         elif number == attributes.STYLE:
             own |= HIDDEN * style_hides(data, value_start, value_end)
+        elif number >= attributes.DATA_LATEX:
+            own |= FORMULA
         elif number == attributes.TYPE and tag == tags.INPUT:
             own |= HIDDEN * is_hidden_word(data, value_start, value_end)
         elif number == attributes.SHADOWROOTMODE and tag == tags.TEMPLATE:
