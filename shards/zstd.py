@@ -53,6 +53,9 @@ def inflate(stream: BinaryIO) -> Iterator[bytes]:
         if "too much memory" in str(error):  # the library's words for a longer window
             cause = f"a zstd window of more than {MAX_WINDOW:,} bytes; compress the file again with `zstd --long=31`"
             raise OSError(cause) from error
+        if "not enough memory" in str(error):
+            cause = "a zstd window for which there is no memory; inflate the file with `zstd -d --long=31`"
+            raise OSError(cause) from error
         raise OSError(f"zstd data that do not inflate: {error}") from error
 
 

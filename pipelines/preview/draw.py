@@ -24,8 +24,9 @@ from cleaners.crawl import frames
 from cleaners.crawl.framing import Record
 from cleaners.crawl.records import next_record, read_records
 from cleaners.crawl.warc import WarcReader, is_document
-from shards.errors import RunError
+from shards.errors import RunError, UserError
 from shards.reader import only_error
+from shards.row_lines import open_lines
 from shards.storage import InputFile, open_input
 
 
@@ -92,7 +93,13 @@ def stored_records_from(file: InputFile, at: int, kind: str) -> Iterator[Drawn]:
 
 
 def lines_from(file: InputFile, at: int) -> Iterator[Drawn]:
-    """The lines of a file as a ring from byte `at` on."""
+    """The lines of a file as a ring from byte `at` on; UserError where its bytes are not those of its lines."""
+    with open_lines(file) as lines:
+        if not lines.is_stored:
+            raise UserError(
+                f"{file}: no estimate for JSON lines that are compressed or in UTF-16; plan draws from WARC, WET and "
+                "plain JSON lines"
+            )
     with open_input(file, max(0, at - 1)) as stream:
         begin = max(0, at - 1) + len(stream.readline()) if at else 0
         yield from _lines(stream, begin)

@@ -120,10 +120,10 @@ def draw_part(
 ) -> int:
     """Write about `number` documents from many positions of `files` into `folder`. Returns their stored size."""
     suffix_of = {file.path: next(s for s in (*config.suffixes, "") if file.name.endswith(s)) for file in files}
-    if not config.is_crawl and {*suffix_of.values()} != {".jsonl"}:
+    if not config.is_crawl and config.kind != "jsonl":
         raise UserError(
-            f"source.{name}: no estimate for files of kind {config.kind}, compressed JSON lines among them; plan draws "
-            "from WARC, WET and plain JSON lines"
+            f"source.{name}: no estimate for files of kind {config.kind}; plan draws from WARC, WET and plain JSON "
+            "lines"
         )
     records_from = lines_from if config.kind == "jsonl" else partial(stored_records_from, kind=config.kind)
     num_documents = num_bytes = 0

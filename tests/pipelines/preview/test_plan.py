@@ -90,7 +90,8 @@ def test_json_lines_are_drawn_as_whole_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("jsonl", "a.jsonl.gz", "source.web: no estimate for files of kind jsonl, compressed JSON lines among them"),
+        ("jsonl", "a.jsonl", r"a\.jsonl: no estimate for JSON lines that are compressed"),
+        ("jsonl", "a.jsonl.gz", r"a\.jsonl\.gz: no estimate for JSON lines that are compressed"),
         ("text", "a.txt", "source.web: no estimate for files of kind text"),
     ],
 )
