@@ -82,8 +82,9 @@ class Stream:
         """
         if self._start == 0 and self._skip_blank() and not self._is_at_head() and not self._source.error:
             opening = self._buffer[self._next :]
-            known = next((f" but {what}" for magic, what in _OTHER_FILES.items() if opening.startswith(magic)), "")
-            self._damaged(0, f"not {self._form.name} file{known}: it does not begin with a record")
+            known = (f" but {what}" for magic, what in _OTHER_FILES.items() if opening.startswith(magic))
+            unknown = ": it does not begin with a record; fetch it again, or leave it out"
+            self._damaged(0, f"not {self._form.name} file{next(known, unknown)}")
             return
         alone: Record | None = None
         first = True

@@ -257,7 +257,9 @@ def test_mutated_files_never_crash_and_every_lost_record_is_reported(tmp_path: P
         urls = [row["url"] for row in rows]
         if not gzipped and hit == 0 and part and not re.match(rb"WARC/1\.0\r?\n", part):
             assert rows == []
-            assert [d.cause for d in reader.damage] == ["not a WARC file: it does not begin with a record"]
+            assert [d.cause for d in reader.damage] == [
+                "not a WARC file: it does not begin with a record; fetch it again, or leave it out"
+            ]
             continue
         untouched = [f"https://a.example/{i}" for i in range(12) if i != hit]
         swallowed = set() if gzipped else {f"https://a.example/{hit + 1}"}  # a plain length may reach into the next
