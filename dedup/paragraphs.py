@@ -2,7 +2,8 @@
 
 CCNet (Wenzek et al. 2020, arXiv 1911.00359, section 3) splits at line ends and removes every copy. Its code keeps the
 first of a line that only one document repeats; `keep = "none"` does not. C4's code (TFDS
-`c4_utils.remove_duplicate_text`) keeps one, as `keep = "first"` does. Pieces are compared after this normalisation:
+`c4_utils.remove_duplicate_text`) keeps one, as `keep = "first"` does. Pieces are compared after this normalisation, and
+with `ccnet` and `c4` in their normal form (`dedup.normal_form`):
 
     ccnet   strip white space, lower case, digits to 0; drop control characters and the marks of
             `normalize_for_dedup` in CCNet's code, all beyond ASCII; accents stay, unlike in the paper
@@ -23,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from dedup.normal_form import changed_rows, comparable
 from dedup.repeats.engine import HashSet, Marks, Pieces
 from dedup.repeats.passages import FIELDS, PassagesConfig
 from dedup.word_hashes import CHECK, CHECK_STEP, START, STEP, mixed_once
@@ -42,7 +44,7 @@ _NEWLINE, _RETURN = 10, 13
 class ParagraphsConfig(PassagesConfig):
     """Kind `paragraphs`."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: normal forms are compared
     reason: ClassVar[str] = "dedup.paragraphs"
 
     split: Split = "line"
@@ -82,8 +84,28 @@ class Paragraphs:
         return Pieces(*(values[is_repeated] for values in pieces))
 
     def _pieces(self, text: pa.LargeStringArray, chosen: np.ndarray) -> Pieces:
-        settings = (characters(self.normalize), self.normalize != "none", self.split == "paragraph", self.min_chars)
-        return Pieces(*hash_pieces(*text_buffers(text), classes(), *settings, chosen))
+        table, strip, paragraphs = characters(self.normalize), self.normalize != "none", self.split == "paragraph"
+        changed = np.zeros(len(text), np.bool_)
+        if self.normalize != "none":
+            changed[changed_rows(text)] = True
+        settings = (classes(), table, strip, paragraphs, self.min_chars)
+        plain = Pieces(*hash_pieces(*text_buffers(text), *settings, chosen & ~changed))
+        changed &= chosen
+        if not changed.any():
+            return plain
+        both = [np.concatenate(parts) for parts in zip(plain, self._normal_pieces(text, changed), strict=True)]
+        order = np.lexsort((both[1], both[0]))
+        return Pieces(*(values[order] for values in both))
+
+    def _normal_pieces(self, text: pa.LargeStringArray, chosen: np.ndarray) -> Pieces:
+        """The pieces of rows that change: they begin where they do in the text, and are hashed in their normal form."""
+        data, offsets = text_buffers(text)
+        rows, begins, ends = piece_spans(data, offsets, classes(), self.split == "paragraph", chosen)
+        texts = [data[begin:end].tobytes() for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+        forms = comparable(pa.array(texts, pa.large_binary()).cast(pa.large_string()))
+        hashes, checks, chars = hash_wholes(*text_buffers(forms), classes(), characters(self.normalize))
+        counts = chars >= self.min_chars
+        return Pieces(rows[counts], (begins - offsets[rows])[counts], hashes[counts], checks[counts])
 
 
 @cache
@@ -118,19 +140,53 @@ def hash_pieces(data, offsets, classes, characters, strip, paragraphs, min_chars
             start = begin
             if strip:
                 begin, stop = _strip(data, begin, stop, classes)
-            word, check, chars = START, CHECK, 0
-            while begin < stop:
-                code, begin = decode(data, begin)
-                character = characters[code]
-                if character != _DROPPED:
-                    word = (word ^ np.uint64(character)) * STEP
-                    check = (check + np.uint64(character)) * CHECK_STEP
-                    chars += 1
+            hashes[count], checks[count], chars = _hashes_of(data, begin, stop, characters)
             if chars >= min_chars:
                 rows[count], starts[count] = row, start - offsets[row]
-                hashes[count], checks[count] = mixed_once(word), check ^ (check >> _32)
                 count += 1
     return rows[:count], starts[:count], hashes[:count], checks[:count]
+
+
+@kernel(inline="always")
+def _hashes_of(data, begin, stop, characters):
+    """(hash, second hash, number of characters) of a piece without white space at its ends."""
+    word, check, chars = START, CHECK, 0
+    while begin < stop:
+        code, begin = decode(data, begin)
+        character = characters[code]
+        if character != _DROPPED:
+            word = (word ^ np.uint64(character)) * STEP
+            check = (check + np.uint64(character)) * CHECK_STEP
+            chars += 1
+    return mixed_once(word), check ^ (check >> _32), chars
+
+
+@kernel
+def piece_spans(data, offsets, classes, paragraphs, chosen):
+    """(rows, begins, ends) of the pieces of `chosen` rows, in bytes of `data`."""
+    out = np.empty((3, 64), np.int64)
+    n = 0
+    for row in range(len(offsets) - 1):
+        i, end = offsets[row], offsets[row + 1]
+        while chosen[row] and i < end:
+            begin, stop, i = _next_piece(data, i, end, classes, paragraphs)
+            if begin < end:
+                if n == out.shape[1]:
+                    out = np.concatenate((out, out), axis=1)
+                out[0, n], out[1, n], out[2, n] = row, begin, stop
+                n += 1
+    return out[0, :n].copy(), out[1, :n].copy(), out[2, :n].copy()
+
+
+@kernel
+def hash_wholes(data, offsets, classes, characters):
+    """(hashes, second hashes, numbers of characters) of whole rows without white space at their ends."""
+    size = len(offsets) - 1
+    hashes, checks, chars = np.empty(size, np.uint64), np.empty(size, np.uint64), np.empty(size, np.int64)
+    for row in range(size):
+        begin, stop = _strip(data, offsets[row], offsets[row + 1], classes)
+        hashes[row], checks[row], chars[row] = _hashes_of(data, begin, stop, characters)
+    return hashes, checks, chars
 
 
 @kernel(inline="always")

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from dedup.normal_form import normal_form
 from dedup.paragraphs import Paragraphs, ParagraphsConfig, characters
 from dedup.repeats.engine import HashSet
 from shards.exchange import ExchangeUnit, columns_path, spans_path
@@ -27,7 +28,23 @@ Make = Callable[..., list[ExchangeUnit]]
 Left = tuple[dict[str, str | None], Fates, list[dict[str, Any]]]
 
 LINES = st.sampled_from(
-    [*"aAbé🌾…\0\r ", "", " a\r", "a.", "b，1", "B7", "e\u0301", "ΟΔΟΣ", "οδος", "中文", "中文。"],
+    [
+        *"aAbé🌾…\0\r ",
+        "",
+        " a\r",
+        "a.",
+        "b，1",
+        "B7",
+        "é",
+        "e\u0301",
+        "ΟΔΟΣ",
+        "οδος",
+        "中文",
+        "中文。",
+        "\u200b",
+        "\u200b a\u00ad",
+        "Ａ",
+    ],
 )
 TEXTS = st.lists(st.lists(LINES, max_size=8).map("\n".join), max_size=6)
 SETTINGS = st.builds(
@@ -48,6 +65,11 @@ class Piece(NamedTuple):
 
 
 def normal(text: str, normalize: str) -> str:
+    """The piece as it is compared."""
+    return text if normalize == "none" else normal_in_sources(normal_form(text), normalize)
+
+
+def normal_in_sources(text: str, normalize: str) -> str:
     """The normalised piece; `ccnet` is `normalize_for_dedup` of CCNet's code."""
     if normalize == "none":
         return text
@@ -155,8 +177,20 @@ def test_every_character_is_normalised_as_in_the_sources(normalize: Any) -> None
     table = characters(normalize)
     for code in {*range(0xD800), *range(0xE000, 0x2_0000)} - {ord("İ")}:
         taken = "" if table[code] == 0xFFFFFFFF else chr(table[code])
-        assert f"x{taken}x" == normal(f"x{chr(code)}x", normalize), hex(code)
+        assert f"x{taken}x" == normal_in_sources(f"x{chr(code)}x", normalize), hex(code)
     assert (table[0x2_0000:] == np.arange(0x2_0000, 0x11_0000)).all()
+
+
+@pytest.mark.parametrize("normalize", ["ccnet", "c4"])
+@pytest.mark.parametrize("split", ["line", "paragraph"])
+def test_lines_that_look_the_same_are_equal_and_begin_where_they_do(split: Any, normalize: Any) -> None:
+    lines = ["Café a", "Cafe\u0301\u200b a", "\u200b Ｃaf\u00adé a\ufeff"]
+    array = pa.array(["x", "\n\n".join(lines), "plain"], pa.large_string())[1:]
+    pieces = Paragraphs(split, normalize)._pieces(array, np.ones(2, np.bool_))
+    assert pieces.rows.tolist() == [0, 0, 0, 1]
+    assert pieces.starts.tolist() == [0, *np.cumsum([len(f"{line}\n\n".encode()) for line in lines[:2]]).tolist(), 0]
+    assert len(set(pieces.hashes[:3].tolist())) == 1
+    assert len(set(Paragraphs(split, "none")._pieces(array, np.ones(2, np.bool_)).hashes.tolist())) == 4
 
 
 def test_ccnets_own_example_is_normalised_as_in_its_code() -> None:
