@@ -1,6 +1,5 @@
 """Commands of an index, and the removal of documents: index add, query, remove, and remove."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,7 @@ from pipelines.cli.options import (
     UrlsOption,
     WorkersOption,
 )
-from pipelines.cli.printing import show, show_all
+from pipelines.cli.printing import show, show_all, show_json
 from pipelines.numbers import counted
 from shards.errors import UserError
 
@@ -59,7 +58,10 @@ def query(
         raise UserError("index query: give files or --url")
     executor = make_executor("in-process", 1, parse_memory(memory) if memory is not None else None)
     for match in verb.query(index, inputs or [], urls or [], executor, min_similarity):
-        show(json.dumps(asdict(match), ensure_ascii=False) if as_json else verb.line(match))
+        if as_json:
+            show_json(asdict(match), indent=None)
+        else:
+            show(verb.line(match))
 
 
 def remove_from_index(

@@ -41,9 +41,14 @@ def show_all(lines: Iterable[Line]) -> None:
         show(line)
 
 
-def show_json(value: Any) -> None:
-    """Print one JSON document, indented, to standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+def show_json(value: Any, *, indent: int | None = 1) -> None:
+    """Print one JSON document to standard output, indented or, with None, on one line.
+
+    Characters that would steer the terminal are JSON's escapes, so that a parser reads the value itself.
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    safe = _UNSAFE.sub(lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text)
+    sys.stdout.write(safe + "\n")
 
 
 def say(line: str) -> None:

@@ -1,11 +1,12 @@
 """What is printed is what is meant: no markup in paths, no control characters of pages, a line at every end."""
 
+import json
 from pathlib import Path
 
 import pytest
 from command import gristmill
 
-from pipelines.cli.printing import show, show_all, visible
+from pipelines.cli.printing import show, show_all, show_json, visible
 from pipelines.lines import Table, Titled
 
 
@@ -48,3 +49,14 @@ def test_titles_and_cells_of_tables_are_made_visible_too(capsys: pytest.CaptureF
         "c\\u202e      12",
         "[d]           3",
     ]
+
+
+@pytest.mark.parametrize("indent", [1, None])
+def test_json_steers_no_terminal_and_keeps_its_values(capsys: pytest.CaptureFixture[str], indent: int | None) -> None:
+    value = {"url": "a\x1b\x85\u2028\u202e\n\\x ü", "list": ["\x00", "мельница"]}
+    show_json(value, indent=indent)
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == value
+    assert not [character for character in "\x1b\x85\u2028\u202e\x00" if character in printed]
+    assert "мельница" in printed
+    assert len(printed.splitlines()) == (1 if indent is None else 7)
