@@ -25,26 +25,7 @@ def files_below(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
     Raises OSError for an unreadable folder.
     """
-    found: dict[str, Path] = {}  # by real path
-    entered: set[str] = set()
-    folders, links = deque([root]), deque[Path]()  # links last: a folder goes by its own name, not by that of a link
-    while folders or links:
-        folder = (folders or links).popleft()
-        real = os.path.realpath(folder)
-        if real in entered:
-            continue
-        entered.add(real)
-        with os.scandir(folder) as entries:
-            shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-        for entry in shown:
-            path, is_link = folder / entry.name, entry.is_symlink()
-            target = os.path.realpath(path) if is_link else f"{real}/{entry.name}"
-            if path.is_dir() if is_link else entry.is_dir():
-                if not Path(real).is_relative_to(target):
-                    (links if is_link else folders).append(path)
-            elif entry.name.lower().endswith(suffixes) or (is_link and not path.exists()):
-                found[target] = found.get(target, path) if is_link else path
-    return sorted(found.values())
+    return sorted(_below(root, suffixes).values())
 
 
 def files_matching(pattern: Path, suffixes: tuple[str, ...]) -> list[Path]:
@@ -52,10 +33,14 @@ def files_matching(pattern: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
     `**` stands for any number of folders. OSError for an unreadable folder.
     """
+    if "**" in pattern.parts:
+        every = _recursively(pattern)
+    else:
+        named = sorted(map(Path, glob.glob(str(pattern))))  # noqa: PTH207
+        every = [_below(path, suffixes) if path.is_dir() else {os.path.realpath(path): path} for path in named]
     found: dict[str, Path] = {}
-    for path in _recursively(pattern) if "**" in pattern.parts else sorted(map(Path, glob.glob(str(pattern)))):  # noqa: PTH207
-        for file in files_below(path, suffixes) if path.is_dir() else [path]:
-            target = os.path.realpath(file)
+    for files in every:
+        for target, file in files.items():
             if target not in found or found[target].is_symlink():
                 found[target] = file
     return sorted(found.values())
@@ -79,12 +64,43 @@ def first_magic(pattern: Path) -> int:
     return next((i for i, part in enumerate(pattern.parts) if glob.has_magic(part)), len(pattern.parts) - 1)
 
 
-def _recursively(pattern: Path) -> list[Path]:
-    """What `glob` finds, which would follow links in a circle."""
+def _below(root: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """The files of `files_below` by their real paths."""
+    found: dict[str, Path] = {}
+    entered: set[str] = set()
+    folders, links = deque([root]), deque[Path]()  # links last: a folder goes by its own name, not by that of a link
+    while folders or links:
+        folder = (folders or links).popleft()
+        real = os.path.realpath(folder)
+        if real in entered:
+            continue
+        entered.add(real)
+        with os.scandir(folder) as entries:
+            shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        for entry in shown:
+            path, is_link = folder / entry.name, entry.is_symlink()
+            target = os.path.realpath(path) if is_link else f"{real}/{entry.name}"
+            if path.is_dir() if is_link else entry.is_dir():
+                if not Path(real).is_relative_to(target):
+                    (links if is_link else folders).append(path)
+            elif entry.name.lower().endswith(suffixes) or (is_link and not path.exists()):
+                found[target] = found.get(target, path) if is_link else path
+    return found
+
+
+def _recursively(pattern: Path) -> list[dict[str, Path]]:
+    """The files that `glob` finds, which would follow links in a circle, by their real paths."""
     at = pattern.parts.index("**")
     folders = sorted(map(Path, glob.glob(str(Path(*pattern.parts[:at])))))  # noqa: PTH207
-    below = ((file, file.relative_to(folder)) for folder in folders for file in files_below(folder, ("",)))
-    return [file for file, inner in below if _matches(inner.parts, pattern.parts[at:])]
+    return [
+        {
+            target: file
+            for target, file in _below(folder, ("",)).items()
+            if _matches(file.relative_to(folder).parts, pattern.parts[at:])
+        }
+        for folder in folders
+        if folder.is_dir()
+    ]
 
 
 def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:

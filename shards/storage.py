@@ -8,6 +8,7 @@ into a fixed, ordered list, and `open_input` opens a seekable stream.
 import errno
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -124,8 +125,8 @@ def _on_disk(path: Path, name: str, where: str) -> InputFile:
     if why := fault(path):
         return InputFile(str(path), name, 0, fault=why)
     try:
-        path.open("rb").close()
-        return InputFile(str(path), name, path.stat().st_size)
+        with path.open("rb") as file:
+            return InputFile(str(path), name, os.fstat(file.fileno()).st_size)
     except OSError as error:
         check_limits(path, error)
         raise _unreadable(path, error, where) from None

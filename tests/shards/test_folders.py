@@ -141,6 +141,7 @@ def test_a_folder_of_hidden_files_alone_is_refused_with_the_reason() -> None:
         ("crawl/**", [*OWN, "crawl/dump/c.warc.gz", "crawl/dump/notes.txt"]),
         ("crawl/**/*.warc*", [*OWN, "crawl/dump/c.warc.gz"]),
         ("**/*.warc.gz", [OWN[0], "elsewhere/c.warc.gz"]),
+        ("crawl/*/**/c*", ["crawl/dump/c.warc.gz"]),
         ("c*/**/d*/**/*.[wt]*", [OWN[1], "crawl/dump/c.warc.gz", "crawl/dump/notes.txt"]),
         ("crawl/?.warc.gz", [OWN[0]]),
         ("*.warc.gz", []),
