@@ -1,6 +1,6 @@
 """The engine `gristmill`: the main text of pages, a batch at a time.
 
-    bytes ──read_page──▶ blocks ──features──▶ first forest ──context──▶ second forest ──choose──▶ blocks ──▶ text
+    bytes ─read_page─▶ blocks ─features─▶ first forest ─context─▶ second forest ─choose─▶ blocks ─rewritten─▶ text
 
 No child process guards it. Time is linear in the bytes of a page, memory is bounded by them, and nothing in a page
 makes it loop. Pages are independent: a text is the same in any batch and any order.
@@ -29,6 +29,7 @@ from cleaners.extraction.page_metadata import PageMetadata, page_metadata
 from cleaners.extraction.page_state import state_of, state_texts
 from cleaners.extraction.plain_text import max_plain_text_bytes, write_plain_text
 from cleaners.extraction.prose import num_words
+from cleaners.extraction.rewriting import rewritten
 from shards.compiled import kernel
 
 MIN_WORDS = 25.0  # of the chosen blocks; with fewer, the scripts of the page are searched for text
@@ -121,6 +122,7 @@ def _formatted(page: bytes, model: Model, options: Options) -> str:
     chosen, _ = chosen_blocks(data, read, model)
     if options.comments:
         chosen |= comment_blocks(read, containers_of(read))
+    data, read, chosen = rewritten(data, read, chosen)
     return formatted_text(data, read, chosen, markdown=options.markdown, links=options.links)
 
 
@@ -171,6 +173,7 @@ def extract_batch(data, offsets, model, comments):
         for b in range(len(chosen)):
             counts[row, CHOSEN_WORDS] += measures[b].words * chosen[b]
             counts[row, WORDS] += measures[b].words
+        html, page, chosen = rewritten(html, page, chosen)
         room = max_plain_text_bytes(page, chosen)
         if at + room > len(out):
             wider = np.empty(2 * len(out) + room, np.uint8)

@@ -29,7 +29,7 @@ from cleaners.extraction.html.nodes import BOLD, CODE, ITALIC, SPACE
 from cleaners.extraction.html.tags import HEADING, RULES, TAGS, TEXT
 from cleaners.extraction.html.text import max_text_bytes, write_node
 from cleaners.extraction.json_ld import value_of
-from cleaners.extraction.plain_text import write_block
+from cleaners.extraction.plain_text import max_block_bytes, write_block
 from cleaners.extraction.structure import layout_of
 from shards.compiled import kernel
 
@@ -260,8 +260,7 @@ class _Writer:
         return [run for run in out if run.text]
 
     def _verbatim(self, b: int) -> str:
-        first, last = (self._page.texts[self._page.blocks[b][name] - k] for name, k in (("first", 0), ("end", 1)))
-        out = np.empty(max_text_bytes(int(self._nodes[last]["end"] - self._nodes[first]["start"])) + 8, np.uint8)
+        out = np.empty(max_block_bytes(self._page, b), np.uint8)
         return out[: write_block(self._data, self._page, b, False, out, 0)].tobytes().decode()
 
     def _address(self, link: int) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from cleaners.extraction.html import tags
 from cleaners.extraction.html.nodes import SPACE
 from cleaners.extraction.html.tags import TEXT
-from cleaners.extraction.html.text import write_node
+from cleaners.extraction.html.text import max_text_bytes, write_node
 from cleaners.extraction.html.tokenizer import is_space
 from cleaners.extraction.structure import MAX_COLUMNS, layout_of
 from shards.compiled import kernel
@@ -29,8 +29,7 @@ _NEWLINE, _SPACE, _DASH, _PIPE = map(ord, "\n -|")
 def max_plain_text_bytes(page, chosen):
     """The greatest length of the text that `write_plain_text` writes.
 
-    Text grows by a fifth at most (`entities`). A block has 3 bytes before it, and a row two for each column. A <br> is
-    longer than the line end that it becomes.
+    A row has two bytes for each column.
     """
     nodes = page.tree.nodes
     room = np.int64(8)
@@ -38,10 +37,20 @@ def max_plain_text_bytes(page, chosen):
         room += 2 * (MAX_COLUMNS + 1) * (nodes[i].tag == tags.TR)
     for b in range(len(chosen)):
         if chosen[b]:
-            room += 8
-            first, last = page.texts[page.blocks[b].first], page.texts[page.blocks[b].end - 1]
-            span = nodes[last].end - nodes[first].start
-            room += span + span // 5 + 8
+            room += max_block_bytes(page, b)
+    return room
+
+
+@kernel
+def max_block_bytes(page, b):
+    """The greatest length of the text of a block and the marks before it.
+
+    Text grows by a fifth at most (`entities`). Between two text nodes are a space and a line end for each <br>.
+    """
+    nodes, first, end = page.tree.nodes, page.blocks[b].first, page.blocks[b].end
+    room = 8 + 2 * (page.texts[end - 1] - page.texts[first])
+    for node in page.texts[first:end]:
+        room += max_text_bytes(nodes[node].end - nodes[node].start)
     return room
 
 

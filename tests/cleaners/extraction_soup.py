@@ -13,6 +13,9 @@ from cleaners.extraction.features.linear import SLOTS
 from cleaners.extraction.features.page import Containers, ParsedPage, containers_of, read_page
 from cleaners.extraction.features.template_counts import signatures_with_parents
 from cleaners.extraction.html.tags import VERBATIM
+from cleaners.extraction.markdown import formatted_text
+from cleaners.extraction.plain_text import max_plain_text_bytes, write_plain_text
+from cleaners.extraction.rewriting import rewritten
 
 
 class SamplePage(NamedTuple):
@@ -99,3 +102,27 @@ soup = st.one_of(
     st.lists(st.sampled_from(TEXTS + MARKUP), max_size=30).map("".join),
     st.builds(large_soup, st.integers(0, 1 << 32), st.integers(0, 120)),
 )
+
+
+# Parts of pages with text in two dimensions; "_" stands for a blank.
+_PIECES = """
+    <p> <div> <b> </b> <a_href=#x> </a> <br> <sup> </sup> <sub> </sub> <math> </math> <mfrac> </mfrac> <msup> </msup>
+    <mn>1</mn> <mi>sin</mi> <mo>+</mo> <mtable> <mtr> <mtd> <mfenced> <mmultiscripts> <mprescripts/> <msqrt> <mroot>
+    <math_alttext='{\\displaystyle_x^2}'> <pre> </pre> <code> </code> <table> <tr> <td> <td_class=gutter> </table> <ul>
+    <li> <td_class=blob-code> <div_class=syntaxhighlighter> <span_class=lineno> </span> </div>
+    <div_style='font:monospace;white-space:pre'> 1 2 10 word 中文 中 &nbsp; &nGt; / + , $ € _ NEWLINE
+""".split()
+PIECES = [piece.replace("_", " ").replace("NEWLINE", "\n") for piece in _PIECES]
+
+
+def shown(html: str | bytes, chosen: np.ndarray | None = None, *, markdown: bool = False) -> str:
+    """The text of the chosen blocks, else of all, rewritten and written. Both writers agree on plain lines."""
+    sample = sample_page(html)
+    if chosen is None:
+        chosen = sample.page.measured.measures["chars"] > 0
+    data, page, chosen = rewritten(sample.data, sample.page, chosen)
+    room = max_plain_text_bytes(page, chosen)
+    out = np.empty(room, np.uint8)
+    text = out[: write_plain_text(data, page, chosen, out, 0)].tobytes().decode()
+    assert formatted_text(data, page, chosen, markdown=False, links=False) == text
+    return formatted_text(data, page, chosen, markdown=True, links=False) if markdown else text

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from extraction_pages import WIDE_LINE_END, real_pages
-from extraction_soup import SamplePage, around, large_soup, sample_page, soup
+from extraction_soup import PIECES, SamplePage, around, large_soup, sample_page, soup
+from extraction_soup import shown as shown_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
@@ -338,9 +339,11 @@ if __name__ == "__main__":
         njit(lambda array: array[len(array)])(np.zeros(1))  # bounds are checked
     pages = [large_soup(seed, 300).encode() for seed in range(300)]
     pages += ["".join(random.Random(seed).choices(GROWTH, k=500)).encode() for seed in range(100)]
+    pages += ["".join(random.Random(seed).choices([*PIECES, "&nGt;"], k=200)).encode() for seed in range(500)]
     pages += [html for part in range(8) for html in real_pages(Path(sys.argv[1]), part, 40)]
     for html in pages:
         whole = sample_page(html)
         for part in (every_block(whole), np.arange(len(whole.page.blocks)) % 2 == 0):
             plain(html, part)
+            shown_text(html, part)
             formatted_text(whole.data, whole.page, part, markdown=True, links=True)
