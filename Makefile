@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-shares bench-conformance clean
+.PHONY: setup demo test test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-shares bench-conformance bench-shared clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -59,6 +59,10 @@ bench-dedup: setup bench-peers
 
 bench-shares: setup
 	$(BIN)/python -m benchmarks.shares
+
+# The demo on a quiet machine, and beside busy programs.
+bench-shared: setup
+	$(BIN)/python -m benchmarks.shared
 
 bench-conformance: setup bench-peers
 	$(BIN)/python -m benchmarks.conformance

@@ -24,6 +24,7 @@ import torch
 
 from pretrain.checkpoint import load_newest, save_checkpoint
 from pretrain.config import TrainConfig, load_config
+from pretrain.cpu_threads import use_cores_at_hand
 from pretrain.evaluate import HeldOut, bits_per_byte, choose_held_out
 from pretrain.metrics import MetricsFile, Record, read_records
 from pretrain.model import Model
@@ -68,6 +69,7 @@ def train_model(config_path: Path, *, overrides: Mapping[str, str], progress: Ca
     """
     config = load_config(config_path, overrides)
     device = _choose_device(config.device)
+    use_cores_at_hand()
     _check_attention_mask(config, device)
     for source in config.source.values():
         verify_tokens(Path(source.tokens))
