@@ -49,7 +49,8 @@ def measure(batch: Batch, stages: Sequence[tuple[StageConfig, Stage]], stats: St
             dropped.append(removed)
             count_funnel(stats, config.name, batch)
         else:
-            count_funnel(stats, config.name, batch.filter(_live(batch)))
+            sized = batch.select([name for name in ("text", "payload") if name in batch.schema.names])
+            count_funnel(stats, config.name, sized.filter(_live(batch)))
         seconds[config.name] = perf_counter() - began
     kept, removed = split(batch)
     dropped = [part for part in (*dropped, removed) if part.num_rows]

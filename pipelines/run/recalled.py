@@ -59,4 +59,4 @@ class Recalled:
                 f.name: pa.concat_arrays([columns[f.name], measured[f.name].cast(f.type)]).take(pa.array(index))
                 for f in fields
             }
-        return with_columns(batch, columns)
+        return with_columns(batch.drop_columns([SAVED + name for name in fields.names]), columns)
