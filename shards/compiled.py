@@ -50,7 +50,7 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     try:
         compiled = njit(cache=True, **options)(function)
     except RuntimeError:  # Numba found none of its folders writable
-        config.CACHE_DIR = str(temporary_folder())
+        config.CACHE_DIR = str(temporary_folder())  # type: ignore[attr-defined]  # Numba sets it at import
         compiled = njit(cache=True, **options)(function)
     drop_stale(Path(function.__code__.co_filename), Path(compiled.stats.cache_path), _ROOT)
     return compiled
