@@ -196,7 +196,9 @@ def _declared(payload: bytes, http_charset: str | None) -> tuple[str, Source] | 
 
 
 def _decoded(payload: bytes, charset: str, source: Source) -> Decoded:
-    text = payload.decode(charset, "gb18030_euro" if charset == "gb18030" else "replace")
+    text = payload.decode(charset, "replace")
+    if charset == "gb18030" and 0x80 in payload and 0 < 20 * text.count("\ufffd") <= len(text):
+        text = payload.decode(charset, "gb18030_euro")  # slow where much is wrong, and the charset with it
     # U+FFFD that the page itself contains is not counted; only Unicode charsets can encode it.
     own = payload.count("\ufffd".encode(charset)) if charset.startswith(("utf", "gb18030")) else 0
     return Decoded(text, charset, source, max(0, text.count("\ufffd") - own))
