@@ -43,6 +43,8 @@ _FIRST = np.uint16(1024)  # composes with, or loses, a mark after it
 _SECOND = np.uint16(2048)  # is such a mark
 _CLASS = np.uint16(255)
 
+_LONGEST = 1024  # bytes of a piece: marks are sorted in quadratic time, and no writing has more than 30 on a letter
+
 
 def comparable(text: pa.LargeStringArray) -> pa.LargeStringArray:
     """`text` with each row in its normal form; the same array where no row changes."""
@@ -165,7 +167,7 @@ def _changed_pieces(data, offsets, traits):
             if begin == end:
                 break
             changes = _changes_after(before, trait)
-            while i < end:
+            while i < min(end, begin + _LONGEST):
                 code, after = decode(data, i)
                 before, trait = trait, traits[code]
                 if trait & _ALONE or not trait & (_CLASS | _SECOND | _CHANGES):

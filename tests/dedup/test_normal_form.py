@@ -76,6 +76,13 @@ def test_plain_text_of_any_script_is_not_touched(text: str) -> None:
     assert comparable(array) is array
 
 
+def test_a_long_run_of_marks_is_cut_into_pieces() -> None:
+    marks = "\u0301\u0323" * 50_000
+    (form,) = comparable(large([f"a{marks}\u00ad b\u00ad"])).to_pylist()
+    assert form.endswith("\u0301 b")
+    assert len(form) in range(len(marks), len(marks) + 10)
+
+
 def test_a_span_of_the_form_leads_to_the_bytes_it_comes_from() -> None:
     texts = ["x", "«１２» o\u00adn\u00ade the\u200b \u200btwo", "a", "re\u0301\u00ad, e\u0301te\u0301"]
     source = large(texts)
