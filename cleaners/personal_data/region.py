@@ -21,6 +21,7 @@ class Region:
 
     def __init__(self, data: np.ndarray, row: Span, span: Span, taken: Sequence[Span] = ()) -> None:
         self._data, self._row, self._start = data, row, span[0]
+        self._known = 0, span[0]  # the last place asked for: a long region is not read from its begin each time
         found = bytearray(data[span[0] : span[1]].tobytes())
         for start, end in taken:
             start, end = max(start, span[0]), min(end, span[1])
@@ -32,7 +33,11 @@ class Region:
         """The byte of the batch at which that character of `text` begins."""
         if self.text is self._given:
             return self._start + char
-        return self._start + len(self._given[:char].encode("utf-8", "surrogateescape"))
+        known, byte = self._known
+        first, last = sorted((known, char))
+        num_bytes = len(self._given[first:last].encode("utf-8", "surrogateescape"))
+        self._known = char, byte + (num_bytes if char > known else -num_bytes)
+        return self._known[1]
 
     def before(self, char: int) -> str:
         """The row before that character, narrow, as far as `_CONTEXT_BYTES` go."""
