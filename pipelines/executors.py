@@ -195,7 +195,8 @@ class ProcessPool:
 
     def _start(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        self._flag, self._counters = context.RawValue("b", 0), context.Array("q", 3)
+        self._flag = context.RawValue("b", 0)
+        self._counters: Any = context.Array("q", 3)
         watch = _SharedWatch(self._flag, self._counters)
         self._pool = ProcessPoolExecutor(
             self._workers, context, initializer=_Worker.start, initargs=(watch, os.getpid())
