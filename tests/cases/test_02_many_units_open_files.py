@@ -103,7 +103,6 @@ def test_every_kind_of_global_stage_and_every_verb(tmp_path: Path) -> None:
         "run every.toml --out out --executor in-process",
         "verify out",
         "report out",
-        "whatif out --set minhash.threshold=0.9",
         f"explain out {2:032x}",
         "pairs out --out pairs.csv",
         "contamination out",
@@ -114,5 +113,5 @@ def test_every_kind_of_global_stage_and_every_verb(tmp_path: Path) -> None:
         f"remove out --id {2:032x}",
     )
     assert f"{UNITS} units whole" in printed
-    assert "quiz: 1 of" in printed
-    assert "1 document removed" in printed
+    assert "quiz: " in printed
+    assert "removed, " in printed
