@@ -309,5 +309,6 @@ class _Meter:
         finished = sum(self._read.values())
         done = max(finished, min(finished + num_bytes, self._total - 1))  # an open unit is not the end
         now = (self._documents + documents, self._kept + kept, done)
-        self._shown = documents, kept, done = tuple(map(max, self._shown, now))
+        documents, kept, done = (max(pair) for pair in zip(self._shown, now, strict=True))
+        self._shown = documents, kept, done
         self._report(Progress(self._phase, self._units, documents, kept, done, self._total))
