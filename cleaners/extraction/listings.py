@@ -49,7 +49,7 @@ def rewrite_listings(data, page, chosen, out, at):
     """Make each listing of the chosen blocks a `pre` in the tree of `page`; write its lines to out[at:]."""
     nodes = page.tree.nodes
     roots = _roots(data, page)
-    numbers = line_numbers(data, page, roots)
+    numbers = line_numbers(out, page, roots)  # text that was rewritten before stands in `out`
     ends = nodes["end"].copy()
     for b in range(len(chosen)):
         if not chosen[b]:
