@@ -74,7 +74,7 @@ class RowReader:
                 self._num_bytes += len(row["text"])
                 batch_bytes += len(row["text"])
                 if len(rows) == BATCH_ROWS or batch_bytes >= BATCH_BYTES:
-                    batch, rows, batch_bytes = pa.RecordBatch.from_pylist(rows, self.schema), [], 0
+                    batch, rows, batch_bytes = self._batch(rows), [], 0
                     yield batch
         except NoSuchColumn as error:
             self._damaged(self._at, str(error))
@@ -82,7 +82,14 @@ class RowReader:
             check_limits(self._file.path, error)
             self._damaged(self._at, cause_of(error, self._config.kind, is_stored=self._is_stored))
         if rows:
-            yield pa.RecordBatch.from_pylist(rows, self.schema)
+            yield self._batch(rows)
+
+    def _batch(self, rows: list[dict[str, Any]]) -> Batch:
+        batch = pa.RecordBatch.from_pylist(rows, ROWS)
+        for field in self._carried:
+            null = pa.nulls(1, field.type)
+            batch = batch.append_column(field, pa.concat_arrays([row.get(field.name, null) for row in rows]))
+        return batch
 
     def _ends_before(self, start: int) -> bool:
         """Whether the unit is full, so that the next one begins at `start`."""
@@ -114,7 +121,7 @@ class RowReader:
         import pyarrow.parquet as pq
 
         with open_input(self._file) as stream:
-            file = pq.ParquetFile(stream)
+            file = pq.ParquetFile(stream, page_checksum_verification=True)
             self._require_columns(file.schema_arrow)
             for number in range(self._start, file.num_row_groups):
                 if self._ends_before(number):
@@ -165,7 +172,8 @@ class RowReader:
                 columns[name] = values(column)
         for field in self._carried:
             if field.name in batch.schema.names:
-                columns[field.name] = list(plain(batch[field.name]).cast(field.type))
+                column = plain(batch[field.name]).cast(field.type)
+                columns[field.name] = [column.slice(i, 1) for i in range(len(column))]  # of any type, nested ones too
         return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
     def _table_row(self, found: dict[str, Any], part: int, number: int) -> dict[str, Any] | None:

@@ -386,3 +386,34 @@ def test_what_the_fast_parser_refuses_or_rounds_is_read_as_json_does(tmp_path: P
 def test_true_is_not_one_for_where(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "x", "n": 1}\n{"text": "y", "n": true}\n')
     assert [row["text"] for row in read(tmp_path / "a.jsonl", "jsonl", where={"n": 1})[0]] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([["x"], [], None], pa.list_(pa.string())),
+        ([[["x"], None], [], None], pa.list_(pa.list_(pa.string()))),
+        ([[1, 2], None, [3, None]], pa.list_(pa.int32(), 2)),
+        ([[("a", 1)], None, []], pa.map_(pa.string(), pa.int64())),
+        ([{"a": [None]}, None, {"a": None}], pa.struct([("a", pa.list_(pa.int8()))])),
+    ],
+)
+def test_nested_columns_come_along_with_their_nulls(tmp_path: Path, values: list[Any], kind: pa.DataType) -> None:
+    field = pa.field("more", kind)
+    table = pa.table({"text": ["a", "b", "c"], "more": pa.array(values, kind)})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table)
+    config = SourceConfig.parse({"kind": "shards"}, "test")
+    (file,) = find_inputs([str(tmp_path / "a.arrow")], (), "test")
+    (batch,) = RowReader(config, "web", file, 0, pa.schema([field]))
+    assert batch["more"].equals(table["more"].combine_chunks())
+
+
+def test_a_page_of_parquet_whose_checksum_is_wrong_is_damage(tmp_path: Path) -> None:
+    table = pa.table({"text": [f"the mill in the valley {i}" for i in range(50)]})
+    pq.write_table(table, tmp_path / "a", compression="none", use_dictionary=False, write_page_checksum=True)
+    data = (tmp_path / "a").read_bytes()
+    (tmp_path / "a").write_bytes(data.replace(b"valley 7", b"VALLEY 7"))
+    rows, reader = read(tmp_path / "a", "parquet")
+    assert rows == []
+    assert "CRC checksum" in reader.damage[0].cause
