@@ -162,8 +162,7 @@ class _Extract:
         if page.payload is None:
             return self._with_text({}, page.text), None
         decoded = decode(page.payload, page.http_charset)
-        is_utf8 = decoded.charset == "utf-8" and decoded.source != "bom" and decoded.num_replaced == 0
-        utf8 = page.payload if is_utf8 else decoded.text.encode("utf-8", "replace")
+        utf8 = page.payload if decoded.is_utf8 else decoded.text.encode("utf-8", "replace")
         num_elements, depth = count_tags(np.frombuffer(utf8, np.uint8))
         row: Row = {
             "num_elements": num_elements,

@@ -31,6 +31,7 @@ class Decoded:
     charset: str  # name of the Python codec that was used
     source: Source  # what named the charset; "utf8": the bytes are UTF-8
     num_replaced: int  # U+FFFD in place of bytes that are not of the charset
+    is_utf8: bool = False  # the payload is the text in UTF-8, byte for byte
 
 
 _BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -121,7 +122,7 @@ _ASCII = re.compile("[\0-\x7f]+")
 def decode(payload: bytes, http_charset: str | None = None) -> Decoded:
     """The text of `payload`, without U+0000; never raises. `http_charset` is the label of the Content-Type header."""
     decoded = _decode(payload, http_charset)
-    return replace(decoded, text=decoded.text.replace("\0", "")) if 0 in payload else decoded
+    return replace(decoded, text=decoded.text.replace("\0", ""), is_utf8=False) if 0 in payload else decoded
 
 
 def _decode(payload: bytes, http_charset: str | None) -> Decoded:
@@ -138,18 +139,18 @@ def _decode(payload: bytes, http_charset: str | None) -> Decoded:
     declared = _declared(payload, http_charset)
     if declared is None:
         if valid is not None and not _is_iso2022(payload):
-            return Decoded(valid, "utf-8", "utf8", 0)
+            return Decoded(valid, "utf-8", "utf8", 0, is_utf8=True)
         return _patched(payload, "utf8") or _decoded(payload, _detect(payload), "detector")
 
     charset, source = declared
     if charset == "utf-8" and valid is not None:
-        return Decoded(valid, charset, source, 0)
+        return Decoded(valid, charset, source, 0, is_utf8=True)
     if charset == "utf-8" and (patched := _patched(payload, source)) is not None:
         return patched
     decoded = _decoded(payload, charset, source)
     if not payload.isascii() and _is_doubtful(decoded):
         if valid is not None:
-            return Decoded(valid, "utf-8", "utf8", 0)
+            return Decoded(valid, "utf-8", "utf8", 0, is_utf8=True)
         if (patched := _patched(payload, "utf8")) is not None:
             return patched
     if decoded.num_replaced * 100 > len(decoded.text):

@@ -53,6 +53,13 @@ def test_bytes_that_are_not_text_do_no_harm() -> None:
     assert all(text.encode().decode() == text for text in done["text"].to_pylist())
 
 
+def test_pages_whose_bytes_are_not_their_text_in_utf8_are_read() -> None:
+    patched = article("Café naïve").encode().replace(b"</h1>", b" caf\xe9</h1>")
+    done = config().build()(batch(patched, article("One").replace("corn", "co\0rn")))
+    assert "Café naïve café" in done["text"][0].as_py()
+    assert SENTENCES[0] in done["text"][1].as_py()
+
+
 def test_metadata_has_columns_of_its_own() -> None:
     page = '<html lang=de><meta name=author content="A. B."><link rel=canonical href="/c"><title>T</title><p>x'
     done = config(metadata=True).build()(batch(page))

@@ -119,7 +119,7 @@ def test_a_few_bad_bytes_do_not_overrule_a_declaration() -> None:
 
 
 def test_replacement_characters_of_the_page_itself_are_not_counted() -> None:
-    assert decode("a\ufffdb".encode()) == Decoded("a\ufffdb", "utf-8", "utf8", 0)
+    assert decode("a\ufffdb".encode()) == Decoded("a\ufffdb", "utf-8", "utf8", 0, is_utf8=True)
     assert decode("a\ufffdb".encode() + b"\xff", "utf-8").num_replaced == 1
 
 
