@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from pipelines.core import failing, languages_of, metric_of
 from pipelines.ledger.table import Ledger
+from pipelines.numbers import counted
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.replay.changes import changes_of, command
 from pipelines.replay.recall import recalled_stages
@@ -41,7 +42,7 @@ def open_apply(run: Path, settings: Sequence[str], folder: Path, *, overwrite: b
     _require_texts(ledger.run, rerun)
     if number := never_extracted(ledger, early):
         raise UserError(
-            f"{run}: {number:,} documents were never extracted, and come back with these settings; "
+            f"{run}: {counted(number, 'document')} never extracted would come back with these settings; "
             f"to read the crawl again: {rerun}"
         )
     brought = saved_columns(recipe, ledger.run)

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from pipelines.ledger.rules import rules_of
 from pipelines.ledger.table import NOT_DROPPED, Ledger
+from pipelines.numbers import counted
 from pipelines.recipe import Recipe
 from pipelines.report.samples import visible
 
@@ -77,7 +78,7 @@ def lines(comparison: Comparison) -> Iterator[str]:
     for name, before, after in comparison.settings:
         yield f"{name}: {_shown(before)} in {a}, {_shown(after)} in {b}"
     changed = sum(change.documents for change in changes)
-    yield f"{comparison.both:,} documents in both, {changed:,} with another fate"
+    yield f"{counted(comparison.both, 'document')} in both, {changed:,} with another fate"
     for change in changes:
         yield f"{change.documents:>12,}  {change.before} -> {change.after}"
         for example in change.examples:
@@ -85,7 +86,7 @@ def lines(comparison: Comparison) -> Iterator[str]:
             yield f"{'':14}{example.id} {visible(example.url)}{values}"
     for run, only in ((a, comparison.only_a), (b, comparison.only_b)):
         most = "".join(f"; {number:,} {fate}" for fate, number in list(only.items())[:_FATES])
-        yield f"{sum(only.values()):,} documents only in {run}{most}{'; …' * (len(only) > _FATES)}"
+        yield f"{counted(sum(only.values()), 'document')} only in {run}{most}{'; …' * (len(only) > _FATES)}"
     if not comparison.both:
         yield "no document is in both: these runs did not read the same records"
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipelines.numbers import counted
 from pipelines.run.folder import RunFolder
 from shards.manifest import Chains, read_manifest
 from shards.stats import Stats
@@ -13,15 +14,15 @@ def describe(folder: Path) -> Iterator[str]:
     inputs = run.made_of().inputs
     state = "done" if run.is_done() else "not finished; run the same command again to resume"
     yield f"{run}: {state}"
-    yield f"inputs: {len(inputs):,} files, {sum(size for size, _ in inputs.values()) / 1e6:,.1f} MB"
+    yield f"inputs: {counted(len(inputs), 'file')}, {sum(size for size, _ in inputs.values()) / 1e6:,.1f} MB"
     for number in run.passes_under_way():
         manifests = [read_manifest(run.path(run.pass_manifest(number, key))) for key in run.passed_units(number)]
         stats = Stats.sum(Stats.from_json(m.stats) for m in manifests)
         whole = sum(m.next_start is None for m in manifests)
         dropped = sum(stats.below("dropped").values())
         yield (
-            f"pass {number}: {len(manifests):,} units made, {whole:,} files read to the end, "
-            f"{stats['documents/input']:,} documents read, {dropped:,} dropped"
+            f"pass {number}: {counted(len(manifests), 'unit')} made, {counted(whole, 'file')} read to the end, "
+            f"{counted(stats['documents/input'], 'document')} read, {dropped:,} dropped"
         )
         for stage in run.resolved_stages(number):
             yield f"  {stage}: done"
@@ -29,6 +30,6 @@ def describe(folder: Path) -> Iterator[str]:
     if finished:
         stats = Stats.sum(Stats.from_json(m.stats) for m in finished)
         kept, given = stats["documents/kept"], stats["documents/input"]
-        yield f"shards: {len(finished):,} units, {kept:,} of {given:,} documents kept"
+        yield f"shards: {counted(len(finished), 'unit')}, {kept:,} of {counted(given, 'document')} kept"
     if run.is_done() and (missing := Chains.of(inputs, finished).missing):
         yield f"units are missing for {len(missing):,} of the inputs; `gristmill verify {run}` says what to do"
