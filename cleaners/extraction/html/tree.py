@@ -68,6 +68,7 @@ from cleaners.extraction.html.tokenizer import (
 from shards.compiled import kernel
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_MAX_FORMULA_NODES = 1_000  # of a formula in MathML that a picture repeats; more are not searched
 
 
 @kernel
@@ -229,7 +230,7 @@ def _add_formula(data, nodes, stack, kept, element):
     """Add the formula that an attribute of an element holds as its first text. What else stands in it is hidden."""
     tag = nodes[element].tag
     k = formula_of(data, kept, nodes[element].first_attribute, nodes[element].end_attribute, tag)
-    if k < 0:
+    if k < 0 or (tag == tags.IMG and _follows_math(data, nodes, element)):
         return
     node = add(nodes, stack, TEXT, kept[k].start, kept[k].end)
     nodes[node].parent, nodes[node].block = element, nodes[element].block
@@ -237,6 +238,21 @@ def _add_formula(data, nodes, stack, kept, element):
     _join_line(nodes, stack.state, node)
     if not RULES[tag] & tags.VOID:
         nodes[element].flags |= HIDDEN
+
+
+@kernel
+def _follows_math(data, nodes, element):
+    """Whether the sibling before the element holds MathML, of which a picture is the second version."""
+    parent = nodes[element].parent
+    before = _child_of(nodes, element - 1, parent)
+    while before >= 0 and nodes[before].tag == TEXT and _is_blank(data, nodes[before].start, nodes[before].end):
+        element = before
+        before = _child_of(nodes, element - 1, parent)
+    if before >= 0 and element - before <= _MAX_FORMULA_NODES:
+        for k in range(before, element):
+            if nodes[k].tag == tags.MATH:
+                return True
+    return False
 
 
 @kernel
@@ -253,8 +269,8 @@ def _join_formula(data, nodes, state, kept, script):
     before = script
     while _is_shown_by_mathjax(data, nodes, kept, before - 1, nodes[script].parent):
         shown = _child_of(nodes, before - 1, nodes[script].parent)
-        for k in range(shown, before):
-            nodes[k].flags |= HIDDEN
+        for k in range(shown, before):  # MathML would be read though hidden
+            nodes[k].flags = (nodes[k].flags | HIDDEN) & ~FOREIGN
         before = shown
     if kind == DISPLAY:
         state[BROKEN] = 1

@@ -43,6 +43,9 @@ def plain(html: str) -> str:
         ('<span data-tex="true">x</span>', "x"),
         ('<img class="mwe-math-fallback-image-inline" aria-hidden=true alt="x^2">', "x^2"),
         ('<math><mi>q</mi></math><img class="mwe-math-fallback-image-inline" aria-hidden=true alt="q">', "q"),
+        ('<i><math><mi>q</mi></math></i> <img class="mwe-math-fallback-image-inline" alt="q_1">', "q"),
+        ('<math><mi>q</mi></math> and <img class=latex alt="q_1">', "q and q_1"),
+        ("<b class=MathJax><math><mi>q</mi></math></b><script type=math/tex>x</script>", "x"),
     ],
 )  # fmt: skip
 def test_formula_is_text(formula: str, text: str) -> None:
@@ -51,6 +54,8 @@ def test_formula_is_text(formula: str, text: str) -> None:
 
 def test_a_formula_of_its_own_line() -> None:
     assert plain('<p>It is<script type="math/tex; mode=display">x_1</script>here.') == "It is\nx_1\nhere."
+    shown = "<b class=MathJax_Display><math><mi>q</mi></math></b>"
+    assert plain(f'<p>It is{shown}<script type="math/tex; mode=display">x_1</script>here.') == "It is\nx_1\nhere."
     assert plain('<p>It is<div data-latex="x_1">1</div>here.') == "It is\nx_1\nhere."
 
 
