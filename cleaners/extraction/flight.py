@@ -7,8 +7,8 @@ r"""Pages that React Server Components write into scripts: their rows become HTM
     "$a"     the value of row a, "$La" the same when it has come, "$$" a dollar sign
 
 Elements of a program's own ("$L7") are only known by their properties: their children are part of the page, the others
-are data. Each row is taken once, at its first reference, and what no row refers to is taken in the order of the rows.
-So the HTML is at most six times as long as the rows.
+are data, and so are the objects of rows without the elements in them. Each row is taken once, at its first reference,
+and what no row refers to is taken in the order of the rows. So the HTML is at most six times as long as the rows.
 
 The form is that of react-server-dom (`ReactFlightClient`), versions 18.3 to 19.2, as Next.js and rsc-html-stream embed
 it.
@@ -38,7 +38,7 @@ _VOID = {"br", "hr", "img", "input", "link", "meta", "source", "wbr"}
 
 class FlightPage(NamedTuple):
     html: str
-    data: list[Any]  # properties of the program's own elements
+    data: list[Any]  # texts and objects of rows, and properties of the program's own elements
 
 
 class _Markup(str):
@@ -148,7 +148,9 @@ class _Writer:
                 in_line = any(isinstance(item, str) and not _REFERENCE.match(item) for item in value)
                 stack += [_Place(item, is_child, in_line) for item in reversed(value)]
             elif isinstance(value, dict):
-                stack += [_Place(item, False, False) for item in reversed(value.values())]
+                elements: list[Any] = []
+                self.data.append(self._data(value, elements, 0))
+                stack += [_Place(element, False, False) for element in reversed(elements)]
             elif is_child and isinstance(value, int | float) and not isinstance(value, bool):
                 self.out.append(str(value))
 
@@ -190,8 +192,9 @@ class _Writer:
         return [opened, _Place(children, True, False), _Place(_Markup(f"</{tag}>"), True, True)]
 
     def _data(self, value: Any, elements: list[Any], depth: int) -> Any:
-        """A property with the rows that it refers to. Elements in it go to `elements`."""
+        """A value with the rows that it refers to. Elements in it, and what is too deep, go to `elements`."""
         if depth > MAX_DEPTH:
+            elements.append(value)
             return None
         if isinstance(value, str):
             value = self._resolved(value)

@@ -71,6 +71,23 @@ def test_elements_of_the_program_are_known_by_their_properties() -> None:
     assert lines == "Heading\nHeading 2"
 
 
+def test_the_objects_of_rows_are_data_without_their_elements() -> None:
+    story = {"article": {"title": "T", "body": "$a", "more": ["$b", element("p", "x")]}}
+    resolved = {"article": {"title": "T", "body": "Mill", "more": [{"c": 1}, None]}}
+    for rows in (row("0", story), row("5", story), row("0", ["$5"]) + row("5", story), row("0", [1, story])):
+        assert flight_page(pushed(rows, row("b", {"c": 1}), "a:T4,Mill")) == ("<p>x</p>", [resolved])
+    page = flight_page(pushed(row("0", [{"a": 1}, {"b": "$$2"}])))
+    assert page == ("", [{"a": 1}, {"b": "$2"}])
+
+
+def test_elements_are_found_at_any_depth_of_an_object() -> None:
+    deep: Any = element("p", "x")
+    for _ in range(400):
+        deep = {"f": [deep, element("b", "y")]}
+    assert html(row("0", deep)).count("<b>y</b>") == 400
+    assert html(row("0", deep)).count("<p>x</p>") == 1
+
+
 @pytest.mark.parametrize("script", ["(self.__FLIGHT_DATA||=[]).push(ROWS)", "window.__flight.push(ROWS)"])
 def test_other_programs_push_rows_too(script: str) -> None:
     rows = json.dumps(row("0", element("p", "x")))
