@@ -17,6 +17,9 @@ import orjson
 _ARRAY = "a JSON array on one line; write an object a line, for example with: jq -c '.[]'"
 SPREAD = "JSON that is spread over several lines; write an object a line, for example with: jq -c ."
 CRAWL = 'records of a crawl (WARC, ARC), and no JSON lines; set kind = "warc", or "wet" where they are texts'
+DEEP = "an object that is nested too deep, more than about 1,000 levels; write it flat, or leave the line out"
+_NULS = "a line of NUL bytes; the file was cut by a crash"
+_NULS_BESIDE = "a line with NUL bytes before or after it; the file was cut by a crash"
 _BETWEEN = b", \t\r\n"  # bytes around the objects of an array
 _KEYS_SHOWN = 10
 _MISSING = object()
@@ -38,7 +41,7 @@ def is_bracket(line: bytes) -> bool:
 
 
 def parse(line: bytes, id_key: str) -> dict[str, Any]:
-    """The object of a line. ValueError for anything else.
+    """The object of a line. ValueError for anything else, RecursionError for what is `DEEP`.
 
     `json.loads` parses what orjson refuses (NaN, a byte order mark) or, in an id, would round.
     """
@@ -52,6 +55,9 @@ def parse(line: bytes, id_key: str) -> dict[str, Any]:
 
 
 def _parse_slowly(line: bytes) -> dict[str, Any]:
+    content = line.strip()
+    if content.startswith(b"\0\0") or content.endswith(b"\0\0"):
+        raise ValueError(_NULS_BESIDE if content.strip(b"\0") else _NULS)
     try:
         return _object(json.loads(line))
     except UnicodeDecodeError as error:

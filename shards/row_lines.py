@@ -6,6 +6,7 @@ Names say nothing: a `.jsonl` that a server has compressed is read, and so is `L
 """
 
 import bz2
+import codecs
 import gzip
 import io
 import json
@@ -23,9 +24,19 @@ from shards.storage import InputFile, open_input
 # What reading a broken file raises.
 UNREADABLE = (pa.ArrowException, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
 
-_OTHERS = {b"PAR1": "a Parquet file", b"ARROW1": "an Arrow file"}  # by their first bytes
+# What is refused, by its first bytes: Parquet, Arrow, APPNOTE 4.3.7, the .lzma format of LZMA Utils, 7zFormat.txt.
+_OTHERS = {
+    b"PAR1": "a Parquet file, where lines were expected; set the source's kind",
+    b"ARROW1": "an Arrow file, where lines were expected; set the source's kind",
+    b"PK\3\4": "a zip archive, where lines were expected; unpack it, for example with unzip",
+    b"\x5d\0\0": "an lzma file of the format before xz; inflate it, for example with xz -d --format=lzma",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive, where lines were expected; unpack it, for example with 7z x",
+}
+_ZLIB = (b"x\x01", b"x^", b"x\x9c", b"x\xda")  # RFC 1950 with a window of 32 KiB
+_INFLATE_ZLIB = "a zlib stream, which no file of lines is; inflate it, for example with zlib-flate -uncompress"
+_INFLATE_ONCE = "a file that is compressed twice; inflate it once, so that lines or one compressed file are left"
 _READ_BYTES = 64 << 10  # inflated at once: of a broken file at most so much is lost before the break
-_LONGEST = 6  # bytes of the longest magic number
+_OPENING_BYTES = 32  # enough to tell a zlib stream from a text that begins with "x^"
 
 
 class NotLines(ValueError):
@@ -40,16 +51,19 @@ class RowLines:
 
     def __init__(self, stream: BinaryIO) -> None:
         """`stream` is one of `open_input`, at byte 0."""
-        opening = stream.read(_LONGEST)
+        opening = stream.read(_OPENING_BYTES)
         stream.seek(0)
-        if (other := next((name for magic, name in _OTHERS.items() if opening.startswith(magic)), None)) is not None:
-            raise NotLines(f"{other}, where lines were expected; set the source's kind")
+        _refuse_others(opening)
         self._stream: BinaryIO = stream
         inflate = _inflater(opening)
         if inflate is not None:
             inflated = io.BufferedReader(_Raw(inflate(stream)), _READ_BYTES)
-            self._stream, opening = inflated, inflated.peek(4)
-        self._encoding = json.detect_encoding(opening[:4])
+            self._stream, opening = inflated, inflated.peek(_OPENING_BYTES)[:_OPENING_BYTES]
+            _refuse_others(opening)
+            if _inflater(opening) is not None:
+                raise NotLines(_INFLATE_ONCE)
+        starts_with_nul = not opening[:4].strip(b"\0")  # no encoding of text, but what a crash leaves
+        self._encoding = "utf-8" if starts_with_nul else json.detect_encoding(opening[:4])
         self.is_stored = inflate is None and self._encoding.startswith("utf-8")
 
     def seek(self, offset: int) -> None:
@@ -76,8 +90,27 @@ def cause_of(error: BaseException, kind: str, *, is_stored: bool = True) -> str:
     text = " ".join(str(error).split())[:200] or type(error).__name__
     if isinstance(error, NotLines):
         return text
-    remedy = "" if is_stored else "; texts that were read from it may be altered, fetch it again"
-    return f"not a whole {kind} file: {text}{remedy}"
+    cause, _, remedy = text.partition("; ")
+    if not is_stored and remedy in ("", "fetch it again"):
+        text = f"{cause}; texts that were read from it may be altered, fetch it again"
+    return f"not a whole {kind} file: {text}"
+
+
+def _refuse_others(opening: bytes) -> None:
+    """NotLines for a file that begins with `opening`, if it is of a kind that is not read as lines."""
+    if (other := next((told for magic, told in _OTHERS.items() if opening.startswith(magic)), None)) is not None:
+        raise NotLines(other)
+    if opening.startswith(_ZLIB) and not _is_utf8(opening):
+        raise NotLines(_INFLATE_ZLIB)
+
+
+def _is_utf8(opening: bytes) -> bool:
+    """Whether the bytes are UTF-8, but for a character that is cut at their end."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(opening)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _inflater(magic: bytes) -> Callable[[BinaryIO], Any] | None:

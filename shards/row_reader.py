@@ -206,7 +206,7 @@ class RowReader:
                 try:
                     yield self._selected(json_lines.parse(line, self._config.id), offset)
                 except (ValueError, RecursionError) as error:
-                    self._damaged(offset, str(error) or "a line that is not JSON")
+                    self._damaged(offset, json_lines.DEEP if isinstance(error, RecursionError) else str(error))
                     yield None
 
     def _text(self) -> _Rows:

@@ -38,6 +38,11 @@ def test_an_object_a_line_is_read_with_what_arrays_put_around_it(lines: list[str
         (b"text", "a line that is not JSON: Expecting value"),
         (b'{"text": "a"} {"text": "b"}', "a line that is not JSON: Extra data"),
         (b'{"text": "\xff"}', "a line that is not UTF-8: byte 10"),
+        (bytes(4096), "a line of NUL bytes; the file was cut by a crash$"),
+        (bytes(5) + b"\r\n", "a line of NUL bytes; the file was cut by a crash$"),
+        (bytes(7) + b'{"text": "a"}\n', "a line with NUL bytes before or after it; the file was cut by a crash$"),
+        (b'{"text": "a' + bytes(9), "a line with NUL bytes before or after it; the file was cut by a crash$"),
+        (b'{"text": "a\0\0b"}', "a line that is not JSON: Invalid control character"),
     ],
 )
 def test_other_lines_are_refused_with_their_cause(line: bytes, cause: str) -> None:

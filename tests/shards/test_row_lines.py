@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +60,7 @@ def test_a_cut_file_raises_and_gives_whole_lines_before(tmp_path: Path, name: st
     told = cause_of(caught.value, "jsonl", is_stored=False)
     assert told.startswith("not a whole jsonl file: ")
     assert told.endswith("; texts that were read from it may be altered, fetch it again")
+    assert told.count("fetch it again") == 1
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
@@ -84,3 +86,41 @@ def test_what_comes_after_a_compressed_stream_is_damage(tmp_path: Path) -> None:
     for data in (gzip.compress(b"a\n"), pack("zstd")(b"a\n")):
         with pytest.raises(UNREADABLE):
             lines_of(tmp_path / "a", data + b"junk")
+
+
+REFUSED = {
+    "a zip archive": b"PK\3\4" + bytes(100),
+    "an lzma file": lzma.compress(TEXT.encode(), lzma.FORMAT_ALONE),
+    "a 7z archive": b"7z\xbc\xaf\x27\x1c" + bytes(100),
+} | {f"a zlib stream{' ' * level}": zlib.compress(TEXT.encode(), level) for level in range(1, 10)}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_compressed_file_that_is_not_read_is_named_with_what_to_do(tmp_path: Path, name: str) -> None:
+    for data in (REFUSED[name], gzip.compress(REFUSED[name])):
+        with pytest.raises(NotLines, match=rf"^{name.strip()}\b.*; (unpack|inflate) it, for example with ") as caught:
+            lines_of(tmp_path / "a.jsonl", data)
+        assert cause_of(caught.value, "jsonl", is_stored=False) == str(caught.value)
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_a_file_that_is_compressed_twice_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NotLines, match=r"^a file that is compressed twice; inflate it once"):
+        lines_of(tmp_path / "a.jsonl.gz", gzip.compress(PACKED[name](TEXT.encode())))
+
+
+@pytest.mark.parametrize("text", ["x^2 + y^2 = z^2 holds for all right angles", "x\u06a9" * 40, "x^", "PK", "]"])
+def test_a_text_that_begins_like_a_compressed_file_is_read(tmp_path: Path, text: str) -> None:
+    assert lines_of(tmp_path / "a.txt", text.encode()) == (text.encode(), True)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 4096])
+def test_nul_bytes_at_the_beginning_are_no_encoding(tmp_path: Path, length: int) -> None:
+    for data in (bytes(length), bytes(length) + b"\n" + TEXT.encode()):
+        if length >= 4 or len(data) == length:
+            assert lines_of(tmp_path / "a.jsonl", data) == (data, True)
+
+
+def test_an_error_with_a_remedy_of_its_own_gets_no_other() -> None:
+    told = cause_of(OSError("a zstd window that is too long; compress the file again"), "jsonl", is_stored=False)
+    assert told == "not a whole jsonl file: a zstd window that is too long; compress the file again"

@@ -146,6 +146,18 @@ def test_lines_that_are_not_documents_are_damage_with_their_offset(tmp_path: Pat
     assert [d.offset for d in reader.damage] == [16, 25, 37, 52, 71]
 
 
+@pytest.mark.parametrize("key", ["m", "id"])
+@pytest.mark.parametrize("depth", [1_010, 100_000])
+def test_an_object_that_is_nested_too_deep_is_damage_and_says_so(tmp_path: Path, key: str, depth: int) -> None:
+    deep = f'{{"text": "deep", "{key}": {"[" * depth}{"]" * depth}}}\n'
+    (tmp_path / "a.jsonl").write_text(f'{deep}{{"text": "two"}}\n')
+    rows, reader = read(tmp_path / "a.jsonl", "jsonl")
+    assert rows[-1]["text"] == "two"
+    assert len(rows) + len(reader.damage) == 2
+    assert all(damage.cause == json_lines.DEEP for damage in reader.damage)
+    assert reader.damage or depth < 1_024
+
+
 def damage_of(path: Path, kind: str, **settings: Any) -> list[tuple[int, str, int]]:
     return [(d.offset, d.cause, d.places) for d in read(path, kind, **settings)[1].damage]
 
