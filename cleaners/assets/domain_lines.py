@@ -6,11 +6,12 @@
     ||host.example^   ||host.example^$important,document                   Adblock, if it blocks whole pages
     address=/a.example/b.example/0.0.0.0   local=/a.example/               dnsmasq
     host.example CNAME .                                                   a response policy zone
+    domain:host.example   full:host.example:@ads                           V2Ray
     host.example/ads/   http://host.example/ads/                           the pages below that path
     # …   ! …   ; …   [Adblock Plus 2.0]                                   nothing
 
 Other lines name no host: "@@||host^", "||host^$third-party" and "host##.banner" do not block a page, and /ad[0-9]/ is
-a pattern of addresses.
+a pattern of addresses. Nor does an address of IPv6, or a host with ":" and no number: "regexp:host", "host.example:".
 """
 
 import re
@@ -27,6 +28,8 @@ _SINK = re.compile(r"0\.0\.0\.0|127\.[0-9.]+|255\.255\.255\.255|::1?|fe80::1%lo0
 _ADBLOCK = re.compile(r"\|\|?([^|^$*]+?|\*\.[^|^$*]+?)\^?\|?(?:\$(.*))?")
 _OF_PAGES = frozenset(("all", "doc", "document", "important"))  # options with which a rule blocks whole pages
 _DNSMASQ = re.compile(r"(?:address|server|local)=/(.+)/[^/]*", re.IGNORECASE)
+_V2RAY = re.compile(r"(?:domain|full):([^\s:@]+)(?:[\s:,]*@[^\s:,@]+)*", re.IGNORECASE)  # "@" begins an attribute
+_NO_PORT = re.compile(r"[^/?]*:(?!(?:[0-9]+|\*)(?:[/?]|\Z))")
 _POLICY = re.compile(r"(\S+)\s+(?:[0-9]+\s+)?(?:IN\s+)?CNAME\s+\.", re.IGNORECASE)
 
 
@@ -50,7 +53,7 @@ def _names(line: str) -> list[str]:
     first, *others = line.split()
     if others and _SINK.fullmatch(first):
         return others
-    if found := _POLICY.fullmatch(line):
+    if found := _POLICY.fullmatch(line) or _V2RAY.fullmatch(line):
         return [found[1]]
     if others:
         return []
@@ -64,6 +67,8 @@ def _names(line: str) -> list[str]:
 
 
 def _entry(name: str) -> Entry | None:
+    if "//" not in name and _NO_PORT.match(name):
+        return None
     url = name if "//" in name else f"//{name}"
     host = host_of(url).removeprefix("*.").removeprefix(".")
     path = path_of(url)

@@ -37,6 +37,12 @@ BLOCKED = [
     "server=/host.example/",
     "host.example CNAME .",
     "*.host.example. 3600 IN CNAME .",
+    "domain:host.example",
+    "full:HOST.example",
+    "domain:host.example:@ads,@cn",
+    "full:host.example @ads",
+    "http://host.example:/",
+    "host.example:*",
 ]
 
 
@@ -81,6 +87,18 @@ def test_names_of_the_machine_itself_are_no_odd_lines(line: str) -> None:
     "line",
     [
         "@@||host.example^",
+        "2001:db8::1",
+        "2001:1:2:3:4:5:6:7",
+        "0.0.0.0 2001:db8::1",
+        "||2001:db8::1^",
+        "host.example:",
+        "host.example:ads",
+        "host.example:80ads/",
+        "site:host.example",
+        "keyword:ads",
+        "regexp:^ads[0-9]+/",
+        "domain:",
+        "domain:2001:db8::1",
         "||host.example^$third-party",
         "||host.example^$script,domain=a.example",
         "||host.example^$document,third-party",
