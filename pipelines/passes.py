@@ -52,7 +52,7 @@ def execute(run: Run, executor: Executor, report: Report) -> None:
         for pass_, carried in zip(passes, carried_columns(passes), strict=True):
             manifests = _PassRun(run, pass_, carried, units).run(executor, report, seconds)
             if pass_.number == 0:
-                _require_documents(manifests)
+                _require_documents(folder, manifests)
             units = [
                 ExchangeUnit(i, m.key, folder.path(folder.pass_file(pass_.number, UnitKey.parse(m.key), "text")))
                 for i, m in enumerate(manifests)
@@ -142,10 +142,12 @@ class _PassRun:
         return self._open(self._following(self._tasks[UnitKey.parse(manifest.key)], manifest))
 
 
-def _require_documents(manifests: list[Manifest]) -> None:
+def _require_documents(folder: RunFolder, manifests: list[Manifest]) -> None:
+    """End a run without documents. Its folder is left as one of an untouched run, which gives way to another."""
     stats = Stats.sum(Stats.from_json(m.stats) for m in manifests)
     if stats["documents/input"]:
         return
+    folder.delete(RunFolder.WORK)
     if damage := [Damage(**d) for m in manifests for d in m.damage]:
         raise only_error(damage)
     if num_excluded := stats["records/not_selected"]:

@@ -224,6 +224,28 @@ def test_a_where_that_no_row_meets_is_named(tmp_path: Path) -> None:
         execute(run, InProcess(), lambda _: None)
 
 
+@pytest.mark.parametrize(
+    ("lines", "wrong"),
+    [
+        ('{"text": "a", "lang": "en"}\n', 'where = { language = "en" }'),
+        ('{"text": "a", "lang": "en"}\n', 'text = "body"'),
+        ("", ""),
+    ],
+)
+def test_a_run_without_documents_gives_way_to_the_corrected_one(tmp_path: Path, lines: str, wrong: str) -> None:
+    recipe, out = tmp_path / "recipe.toml", tmp_path / "run"
+    source = f'[source.web]\nkind = "jsonl"\npaths = ["{tmp_path}/a.jsonl"]\n'
+    (tmp_path / "a.jsonl").write_text(lines)
+    recipe.write_text(source + wrong)
+    for _ in range(2):
+        with pytest.raises(RunError):
+            execute(open_run(load_recipe(str(recipe)), out), InProcess(), lambda _: None)
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "lang": "en"}\n')
+    recipe.write_text(source)
+    execute(open_run(load_recipe(str(recipe)), out), InProcess(), lambda _: None)
+    assert RunFolder(out).is_done()
+
+
 def test_inputs_without_a_document_end_the_run_before_any_global_stage(root: Path) -> None:
     for path in (root / "crawl").iterdir():
         Crawl().other("request").write(path)
