@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.numbers import size
 from pipelines.recipe import Recipe
 from pipelines.run.fingerprint import differences, fingerprint
 from pipelines.run.folder import RunFolder
@@ -26,7 +27,7 @@ from shards.storage import InputFile, find_inputs
 from shards.unit_key import UnitKey
 
 _DISK_SHARE = 0.65  # of the bytes of the inputs: on 3,013 real pages a run took .42 of the gzip WARC at its peak
-_DISK_LEAST = 200 << 20
+_DISK_LEAST = 16_000_000  # bytes: room for what any run writes, its report, manifests and schemas
 
 
 @dataclass
@@ -126,6 +127,6 @@ def _look_at_disk(run: Run) -> None:
         raise disk_error(root, error) from None
     if free < need and not run.folder.is_done():
         raise UserError(
-            f"{root}: the run needs about {need / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; "
+            f"{root}: the run needs about {size(need)} and the disk has {size(free)} free; "
             "free some, or choose an --out on another disk"
         )

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.compute as pc
 import pytest
@@ -316,8 +318,19 @@ def test_too_little_free_disk_is_said_before_the_run(
     recipe_file: Path, crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.run.opening._DISK_LEAST", 1 << 60)
-    with pytest.raises(UserError, match=r"the run needs about .* GB and the disk has .* GB free"):
+    with pytest.raises(UserError, match=r"the run needs about 1,152,921\.5 TB and the disk has .* [MGT]B free; free some"):
         start(recipe_file, crawl, tmp_path / "run")
+
+
+def test_the_free_disk_that_a_run_asks_for_follows_its_inputs(
+    recipe_file: Path, crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20_000_000))
+    start(recipe_file, crawl, tmp_path / "run")
+    with (crawl / "d.warc.gz").open("wb") as file:
+        file.truncate(40_000_000)
+    with pytest.raises(UserError, match=r"the run needs about 26\.0 MB and the disk has 20\.0 MB free"):
+        start(recipe_file, crawl, tmp_path / "more")
 
 
 def test_verify_finds_what_was_changed(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
