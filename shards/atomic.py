@@ -76,6 +76,8 @@ def try_folder(folder: Path) -> None:
 def disk_error(path: Path, error: OSError) -> UserError | RunError:
     """The error to raise for a failed write to `path`, with the remedy; a LimitError is raised here."""
     check_limits(path, error)
+    if error.errno == errno.ENAMETOOLONG:
+        return UserError(f"{path}: cannot be written: {error.strerror}; choose a shorter name")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
         return UserError(f"{path}: cannot be written: {error.strerror}; choose a folder that you may write to")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

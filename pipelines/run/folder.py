@@ -19,6 +19,7 @@ Files are asked for by name and handed out as local paths (`path`), and made fil
 """
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -236,7 +237,7 @@ class RunFolder:
         path = self.path(name)
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
-        else:
+        elif os.path.lexists(path):  # a read-only disk refuses to remove even what is not there
             path.unlink(missing_ok=True)
 
     def clear(self) -> None:

@@ -69,6 +69,29 @@ def open_folder(run: Run, *, overwrite: bool) -> None:
     _require_segmenter(run.recipe)
     folder, root = run.folder, run.folder.root
     require_local(root)
+    try:
+        _make_way(run, overwrite=overwrite)
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise disk_error(root, error) from None
+    _look_at_disk(run)
+    if not (folder.is_run() and folder.has(RunFolder.RECIPE)):
+        with locked(root):
+            folder.write_json(RunFolder.RUN, run.fingerprint)
+            folder.write(RunFolder.RECIPE, run.recipe.to_toml().encode())
+
+
+def is_done(folder: Path) -> bool:
+    return RunFolder(folder).is_done()
+
+
+def group_of_unit(recipe: Recipe, key: UnitKey, file: str, stage: GlobalStageConfig) -> str:
+    """The part of the run in which `stage` compares the unit `key` of the input `file`."""
+    return stage.group_of(key.source, recipe.sources[key.source].snapshot_of(key.source, file))
+
+
+def _make_way(run: Run, *, overwrite: bool) -> None:
+    """Clear the folder of a run that gives way to this one. UserError where it holds something else."""
+    folder, root = run.folder, run.folder.root
     if root.exists() and not root.is_dir():
         raise UserError(f"{folder}: is a file; choose a folder for --out")
     if folder.is_run():
@@ -86,20 +109,6 @@ def open_folder(run: Run, *, overwrite: bool) -> None:
         raise UserError(f"{folder}: is not empty and is no run of gristmill; choose another --out")
     if folder.is_done():
         folder.delete(RunFolder.WORK)  # left where a kill came between writing the report and this
-    _look_at_disk(run)
-    if not (folder.is_run() and folder.has(RunFolder.RECIPE)):
-        with locked(root):
-            folder.write_json(RunFolder.RUN, run.fingerprint)
-            folder.write(RunFolder.RECIPE, run.recipe.to_toml().encode())
-
-
-def is_done(folder: Path) -> bool:
-    return RunFolder(folder).is_done()
-
-
-def group_of_unit(recipe: Recipe, key: UnitKey, file: str, stage: GlobalStageConfig) -> str:
-    """The part of the run in which `stage` compares the unit `key` of the input `file`."""
-    return stage.group_of(key.source, recipe.sources[key.source].snapshot_of(key.source, file))
 
 
 def _clear(folder: RunFolder) -> None:

@@ -318,7 +318,9 @@ def test_too_little_free_disk_is_said_before_the_run(
     recipe_file: Path, crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.run.opening._DISK_LEAST", 1 << 60)
-    with pytest.raises(UserError, match=r"the run needs about 1,152,921\.5 TB and the disk has .* [MGT]B free; free some"):
+    with pytest.raises(
+        UserError, match=r"the run needs about 1,152,921\.5 TB and the disk has .* [MGT]B free; free some"
+    ):
         start(recipe_file, crawl, tmp_path / "run")
 
 
@@ -409,3 +411,27 @@ def test_a_run_of_which_nothing_is_made_gives_way_to_another(recipe_file: Path, 
     execute(other, InProcess(), lambda _: None)
     with pytest.raises(UserError, match="holds another run; different:"):
         open_run(load_recipe(str(recipe_file), [f'source.paths="{crawl}"']), out)
+
+
+def test_a_name_that_is_too_long_is_refused_with_a_line(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
+    for out in (tmp_path / ("x" * 300), tmp_path / ("x" * 300) / "run"):
+        with pytest.raises(UserError, match=": cannot be written: File name too long; choose a shorter name"):
+            start(recipe_file, crawl, out)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="mounting needs root")
+def test_a_finished_run_on_a_read_only_disk_is_asked_for_again(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk)], check=False, capture_output=True).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        run = start(recipe_file, crawl, disk / "run")
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        start(recipe_file, crawl, run)
+        with pytest.raises(UserError, match="cannot be written: Read-only file system"):
+            start(recipe_file, crawl, run, overwrite=True)
+        with pytest.raises(UserError, match="cannot be written: Read-only file system"):
+            start(recipe_file, crawl, disk / "other")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
