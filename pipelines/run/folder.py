@@ -165,7 +165,11 @@ class RunFolder:
     # What the run is made of.
 
     def is_run(self) -> bool:
-        return self.has(self.RUN)
+        """Whether the folder holds a run. UserError where that cannot be seen: a name too long, missing rights."""
+        try:
+            return self.has(self.RUN)
+        except OSError as error:
+            raise UserError(f"{self.root}: cannot be read: {error.strerror}; name a run's folder") from None
 
     def is_done(self) -> bool:
         return self.has(self.REPORT)

@@ -216,3 +216,10 @@ def test_files_are_written_whole_measured_and_deleted(tmp_path: Path) -> None:
     assert run.names("texts") == ["texts/more.json"]
     run.delete("texts")
     assert not run.has("texts")
+
+
+def test_a_folder_whose_name_is_too_long_is_no_run(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / ("x" * 300))
+    for ask in (folder.require_done, folder.made_of):
+        with pytest.raises(UserError, match="x: cannot be read: File name too long; name a run's folder"):
+            ask()
