@@ -112,6 +112,9 @@ def _open_closed_streams() -> None:
 
 def _os_error(error: OSError) -> int:
     """Say an error of the operating system that no command expects; its exit code. Others than these are bugs."""
+    if error.errno == errno.ENAMETOOLONG:
+        say(f"gristmill: {error.filename}: {error.strerror}; choose a shorter one")
+        return UserError.exit_code
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None
     if isinstance(error, BrokenPipeError) or is_full:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest is written when the process ends

@@ -74,6 +74,8 @@ def test_a_mistake_in_a_recipe_is_one_line_with_its_key_path(tmp_path: Path, cha
         (["verify", "missing"], "missing: no run of gristmill"),
         (["status", "missing"], "missing: no run of gristmill"),
         (["report", "missing"], "missing"),
+        (["run", "x" * 300], "x: File name too long; choose a shorter one"),
+        (["demo", "--out", "x" * 300], "File name too long; choose a shorter one"),
         (["recipes", "nonsense"], "neither a recipe file nor a built-in recipe"),
         (["sample", "refinedweb"], "give at least one input and the recipe"),
         (["tokenizer", "train", "missing"], "missing"),
