@@ -28,12 +28,14 @@ import pyarrow as pa
 import tomli_w
 
 from benchmarks.rows import ROOT, real_crawl, require_peers
+from cleaners.assets.languages import language
 from cleaners.c4 import C4Config
 from cleaners.datatrove.c4 import line_sentences
 from cleaners.datatrove.words import tokens_of
 from cleaners.fineweb import FineWebConfig
 from cleaners.gopher_quality import GopherQualityConfig
 from cleaners.gopher_repetition import GopherRepetitionConfig
+from cleaners.thresholds import BY_LANGUAGE
 from pipelines.core import failing
 from pipelines.recipe import load_recipe
 from shards.sink import read_table
@@ -161,13 +163,14 @@ def peers_verdicts(
     lines = []
     for number, document in enumerate(pages):
         quality, fineweb, c4 = (stages(document.language, compat=True)[i] for i in (1, 2, 3))
+        by_language = quality.stop_words == BY_LANGUAGE  # which is Gopher's English words with `compat`
         line = {
             "text": document.text,
             "language": LANGUAGES[document.language][0],
             "words": word_spans(document.text) if our_words else None,
             "sentences": _sentences(document.text) if our_words else None,
             "settings": {
-                "stop_words": list(quality.stop_words),
+                "stop_words": list(language(None).stop_words if by_language else quality.stop_words),
                 "line_ends": fineweb.line_ends,
                 "short_line_chars": fineweb.short_line_chars,
                 "c4_terminal_punctuation": c4.line_ends is not None,

@@ -187,10 +187,11 @@ def _locate(
 ) -> None:
     """Write `<key>.pieces`: every piece of the unit whose mark occurs twice, a run for each batch, by part.
 
-    `<key>.documents.npy` holds the documents with such pieces.
+    `<key>.documents.npy` holds the documents with such pieces. It is written last: with it the unit is done.
     """
     unit = units[number]
-    if has_runs(path := folder / f"{unit.key}.pieces"):
+    path, documents_path = folder / f"{unit.key}.pieces", unit_path(folder, unit.key, "documents")
+    if documents_path.exists():
         return
     paths = [_result_path(folder, "repeated", task) for task in tasks]
     of_tasks = [np.array(part) for path in paths for part in read_runs(path, _HASH).between(number, number + 1)]
@@ -221,7 +222,7 @@ def _locate(
             yield pieces, bounds
 
     write_runs(path, runs(), PARTS)
-    save_npy(unit_path(folder, unit.key, "documents"), np.concatenate(documents))
+    save_npy(documents_path, np.concatenate(documents))
 
 
 def _rank(folder: Path, units: Sequence[ExchangeUnit]) -> None:

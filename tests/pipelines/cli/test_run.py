@@ -84,7 +84,7 @@ def test_inputs_without_documents_end_with_a_line(tmp_path: Path, recipe_file: P
     words = ("recipe.toml", "--set", "source.paths=none", "--executor", "in-process", "--out", "run")
     for command, says in (
         (("run", *words), "hold no record that could become a document"),
-        (("sample", "none", "recipe.toml"), "no document could be read"),
+        (("sample", "none", "recipe.toml"), "hold no document of kind warc"),
     ):
         done = gristmill(*command, cwd=tmp_path)
         assert done.returncode == 1
