@@ -28,7 +28,7 @@ import pyarrow as pa
 import tomli_w
 
 from benchmarks.rows import ROOT, real_crawl, require_peers
-from cleaners.assets.languages import language
+from cleaners.assets import languages
 from cleaners.c4 import C4Config
 from cleaners.datatrove.c4 import line_sentences
 from cleaners.datatrove.words import tokens_of
@@ -170,7 +170,7 @@ def peers_verdicts(
             "words": word_spans(document.text) if our_words else None,
             "sentences": _sentences(document.text) if our_words else None,
             "settings": {
-                "stop_words": list(language(None).stop_words if by_language else quality.stop_words),
+                "stop_words": list(languages.language(None).stop_words if by_language else quality.stop_words),
                 "line_ends": fineweb.line_ends,
                 "short_line_chars": fineweb.short_line_chars,
                 "c4_terminal_punctuation": c4.line_ends is not None,

@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+from hashlib import md5
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, {LIMIT}))
 for line in sys.stdin:
     app(shlex.split(line), standalone_mode=False)
 """
+SECOND = md5(b"2").hexdigest()
 EVERY_KIND = """
 name = "every"
 
@@ -94,7 +96,8 @@ def test_every_kind_of_global_stage_and_every_verb(tmp_path: Path) -> None:
     texts[1::5] = texts[::5]
     (tmp_path / "rows").mkdir()
     for number, text in enumerate(texts):
-        row = {"id": f"{number:032x}", "url": f"https://site{number % 7}.example/{number % 57}", "text": text}
+        address = f"https://site{number % 7}.example/{number % 57}"
+        row = {"id": md5(b"%d" % number).hexdigest(), "url": address, "text": text}
         (tmp_path / "rows" / f"{number:03}.jsonl").write_text(json.dumps(row) + "\n")
     (tmp_path / "quiz.jsonl").write_text(json.dumps({"question": texts[2][:200]}) + "\n")
     (tmp_path / "every.toml").write_text(EVERY_KIND)
@@ -103,14 +106,14 @@ def test_every_kind_of_global_stage_and_every_verb(tmp_path: Path) -> None:
         "run every.toml --out out --executor in-process",
         "verify out",
         "report out",
-        f"explain out {2:032x}",
+        f"explain out {SECOND}",
         "pairs out --out pairs.csv",
         "contamination out",
         "index add index out --executor in-process",
         "index query index rows/",
         "tokenizer train out/shards --out tokenizer.json --vocab-size 300",
         "tokenize out/shards --tokenizer tokenizer.json --out tokens",
-        f"remove out --id {2:032x}",
+        f"remove out --id {SECOND}",
     )
     assert f"{UNITS} units whole" in printed
     assert "quiz: 1 of" in printed

@@ -117,6 +117,13 @@ PIECES = [piece.replace("_", " ").replace("NEWLINE", "\n") for piece in _PIECES]
 
 def shown(html: str | bytes, chosen: np.ndarray | None = None, *, markdown: bool = False) -> str:
     """The text of the chosen blocks, else of all, rewritten and written. Both writers agree on plain lines."""
+    plain, formatted = written(html, chosen, markdown=False)
+    assert formatted == plain
+    return written(html, chosen, markdown=True)[1] if markdown else plain
+
+
+def written(html: str | bytes, chosen: np.ndarray | None = None, *, markdown: bool = True) -> tuple[str, str]:
+    """What the writer of plain text writes, and what that of Markdown does."""
     sample = sample_page(html)
     if chosen is None:
         chosen = sample.page.measured.measures["chars"] > 0
@@ -124,5 +131,4 @@ def shown(html: str | bytes, chosen: np.ndarray | None = None, *, markdown: bool
     room = max_plain_text_bytes(page, chosen)
     out = np.empty(room, np.uint8)
     text = out[: write_plain_text(data, page, chosen, out, 0)].tobytes().decode()
-    assert formatted_text(data, page, chosen, markdown=False, links=False) == text
-    return formatted_text(data, page, chosen, markdown=True, links=False) if markdown else text
+    return text, formatted_text(data, page, chosen, markdown=markdown, links=False)

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from extraction_pages import WIDE_LINE_END, real_pages
-from extraction_soup import PIECES, SamplePage, around, large_soup, sample_page, soup
-from extraction_soup import shown as shown_text
+from extraction_soup import PIECES, SamplePage, around, large_soup, sample_page, soup, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
@@ -345,5 +344,5 @@ if __name__ == "__main__":
         whole = sample_page(html)
         for part in (every_block(whole), np.arange(len(whole.page.blocks)) % 2 == 0):
             plain(html, part)
-            shown_text(html, part)
+            written(html, part)
             formatted_text(whole.data, whole.page, part, markdown=True, links=True)
