@@ -1,6 +1,5 @@
 """Passages that a global stage cuts are gone from what is read next, and counted wherever texts are counted."""
 
-import hashlib
 import json
 import random
 from contextlib import suppress
@@ -9,6 +8,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pytest
+from run_digest import digest
 
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import execute
@@ -63,14 +63,6 @@ def start(texts: Path, out: Path, stages: str, executor: InProcess | ProcessPool
 
 def rows(run: Path, what: str) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for p in sorted(run.glob(f"{what}/*.arrow")) for row in open_arrow(p).read_all().to_pylist()}
-
-
-def digest(run: Path) -> dict[str, str]:
-    return {
-        str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(run.rglob("*"))
-        if p.is_file() and p.name not in ("seconds.json", ".lock")
-    }
 
 
 @pytest.mark.parametrize("stages", [CUT, CUT + MEASURE, CUT + EXACT, MEASURE + CUT + EXACT + MEASURE.replace(

@@ -1,6 +1,5 @@
 """A run makes what is missing and nothing else, and keeps the seconds and kills of all its attempts."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 from crawl import RECIPE, Crawl, article, sentences
+from run_digest import digest
 
 from dedup.minhash import MinHashConfig
 from pipelines.executors import InProcess, Then, Tick, Watch
@@ -83,15 +83,6 @@ def root(tmp_path: Path) -> Path:
         crawl.write(tmp_path / "crawl" / f"{name}.warc.gz")
     (tmp_path / "recipe.toml").write_text(TWO_PASSES)
     return tmp_path
-
-
-def digest(run: Path) -> dict[str, str]:
-    """sha256 by name of the files that must be the same in every run of the same input."""
-    return {
-        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in run.rglob("*")
-        if path.is_file() and path.name not in (RunFolder.SECONDS, ".lock")
-    }
 
 
 def seconds(run: Path, name: str = RunFolder.SECONDS) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """apply against the truth: the folder of a run made from the crawl with the changed settings, byte by byte."""
 
-import hashlib
 import re
 import shutil
 import signal
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_runs import LEDGER_RECIPE, make_crawl, make_run, report_of
+from run_digest import digest
 
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import execute
@@ -100,15 +100,6 @@ def apply(run: Path, given: Sequence[str], out: Path, executor: InProcess | Proc
     if not is_done(out):
         execute(opened, executor or InProcess(), lambda _: None)
     return out
-
-
-def digest(run: Path) -> dict[str, str]:
-    """sha256 of every file but times and locks: shards, manifests with their counts, ledger, texts, report, all."""
-    return {
-        str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(run.rglob("*"))
-        if p.is_file() and p.name not in ("seconds.json", ".lock")
-    }
 
 
 SETTINGS = {

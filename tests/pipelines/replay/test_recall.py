@@ -1,11 +1,11 @@
 """The stages that `apply` does not measure again, and the bytes of what it makes where each kind is changed in turn."""
 
-import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
 from ledger_runs import make_crawl, make_run
+from run_digest import digest
 from stage_cases import write_assets
 
 from pipelines.executors import InProcess
@@ -121,11 +121,6 @@ def test_a_stage_is_recalled_where_it_measures_the_text_that_it_measured(
     run: Path, tmp_path: Path, setting: str, recalled: list[str]
 ) -> None:
     assert sorted(open_apply(run, [setting], tmp_path / "new").recalled) == sorted(recalled)
-
-
-def digest(folder: Path) -> dict[str, str]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("seconds.json", ".lock"))
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def applied(run: Path, settings: list[str], out: Path) -> dict[str, str]:

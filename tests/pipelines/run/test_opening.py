@@ -1,6 +1,5 @@
 """Whole runs: the same bytes whatever happens, and refusals that destroy nothing."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from types import SimpleNamespace
 import pyarrow.compute as pc
 import pytest
 from crawl import RECIPE, Crawl, article, sentences
+from run_digest import digest
 
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import execute
@@ -63,15 +63,6 @@ def start(
     if not is_done(out):
         execute(run, executor or InProcess(), lambda _: None)
     return out
-
-
-def digest(run: Path) -> dict[str, str]:
-    """sha256 of every file that must be the same for the same input: all but times and locks."""
-    return {
-        str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(run.rglob("*"))
-        if p.is_file() and p.name not in ("seconds.json", ".lock")
-    }
 
 
 def test_a_run_accounts_for_every_record(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What was lost or changed in a finished run is found, never blessed, and each finding says what mends it."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pytest
 from crawl import RECIPE, Crawl, article, sentences
 from ledger_runs import make_crawl, make_run
+from run_digest import digest
 
 from pipelines.executors import InProcess
 from pipelines.passes import execute
@@ -37,6 +37,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+PAGE_AND_PATHS = ("report.html", "recipe.toml")
+
+
 def make(run: Path) -> None:
     recipe = load_recipe(str(run.parent / "recipe.toml"), [f'source.paths="{run.parent}/crawl"'])
     opened = open_run(recipe, run)
@@ -47,14 +50,6 @@ def make(run: Path) -> None:
 @pytest.fixture
 def run(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "copy")) / "run"
-
-
-def digest(run: Path) -> dict[str, str]:
-    return {
-        str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in run.rglob("*")
-        if p.is_file() and p.name not in ("seconds.json", ".lock", "report.html", "recipe.toml")
-    }
 
 
 def change(path: Path, edit: Callable[[dict], object]) -> None:
@@ -134,7 +129,7 @@ MANIFEST = "shards/web/web-00001-000.json"
 def test_a_loss_is_found_and_its_remedy_mends_it(
     run: Path, harm: Callable[[Path], None], says: str, doomed: list[str]
 ) -> None:
-    whole = digest(run)
+    whole = digest(run, PAGE_AND_PATHS)
     harm(run)
     problems = verify_run(run)[1]
     assert any(says in problem for problem in problems), problems
@@ -150,7 +145,7 @@ def test_a_loss_is_found_and_its_remedy_mends_it(
         (run / name).unlink()
     make(run)
     assert verify_run(run) == (3, [])
-    assert digest(run) == whole
+    assert digest(run, PAGE_AND_PATHS) == whole
 
 
 @pytest.mark.parametrize("harm", [lose_unit, lose_shards, cut_manifest, rename_reason, stats_as_text, damage_ledger])

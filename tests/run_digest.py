@@ -1,0 +1,14 @@
+"""Whether two runs are the same: the bytes of all their files but times and locks."""
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+from pipelines.run.folder import RunFolder
+
+
+def digest(run: Path, without: Collection[str] = ()) -> dict[str, str]:
+    """sha256 by path of every file that must be the same for the same input; `without` names of more files."""
+    left_out = {RunFolder.SECONDS, ".lock", *without}
+    files = (path for path in run.rglob("*") if path.is_file() and path.name not in left_out)
+    return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
