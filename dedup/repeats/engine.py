@@ -187,11 +187,11 @@ def _locate(
 ) -> None:
     """Write `<key>.pieces`: every piece of the unit whose mark occurs twice, a run for each batch, by part.
 
-    `<key>.documents.npy` holds the documents with such pieces. It is written last: with it the unit is done.
+    `<key>.documents.npy` holds the documents with such pieces. The unit is done with both.
     """
     unit = units[number]
     path, documents_path = folder / f"{unit.key}.pieces", unit_path(folder, unit.key, "documents")
-    if documents_path.exists():
+    if has_runs(path) and documents_path.exists():
         return
     paths = [_result_path(folder, "repeated", task) for task in tasks]
     of_tasks = [np.array(part) for path in paths for part in read_runs(path, _HASH).between(number, number + 1)]
