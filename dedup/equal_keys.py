@@ -18,14 +18,14 @@ from dedup.files.buckets import buckets
 from dedup.files.documents import DOCUMENT, UnitFiles, describe, keep_order, save_npy, unit_path
 from dedup.files.verdicts import NOT_HERE, write_verdicts
 from dedup.keep import EARLIER, KeepBy
-from shards.exchange import ExchangeUnit, Executor
+from shards.exchange import Block, Executor
 
 KEYED = np.dtype([*DOCUMENT.descr, ("key", "<u8", 2)])
 Fingerprint = Callable[[pa.RecordBatch], pa.Array]  # fixed_size_binary(16); null has no key and is never a duplicate
 
 
 def remove_equal(
-    units: Sequence[ExchangeUnit],
+    units: Sequence[Block],
     folder: Path,
     executor: Executor,
     *,
@@ -51,7 +51,7 @@ def remove_equal(
         write_verdicts(folder, units, removed["address"], representatives["id"], np.ones(len(removed)), kept)
 
 
-def fingerprint_unit(unit: ExchangeUnit, *, folder: Path, column: str, fingerprint: Fingerprint, keep: KeepBy) -> None:
+def fingerprint_unit(unit: Block, *, folder: Path, column: str, fingerprint: Fingerprint, keep: KeepBy) -> None:
     """Write the KEYED rows of `unit` that have a key, unless an earlier attempt has."""
     path = unit_path(folder, unit.key, "documents")
     if path.exists():

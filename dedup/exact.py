@@ -19,7 +19,7 @@ from dedup.index import Index
 from dedup.keep import KeepConfig
 from dedup.normal_form import VERSION, comparable
 from dedup.replay import recorded_groups, remove_equal_rows, remove_for_others
-from shards.exchange import Cost, ExchangeUnit, Executor
+from shards.exchange import Block, Cost, Executor
 from shards.replay import FinishedRun
 from shards.schema import COPIES
 
@@ -55,7 +55,7 @@ class ExactConfig(KeepConfig):
     def digests(self) -> dict[str, str]:
         return Index.of(self, "exact").digests()
 
-    def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
+    def resolve(self, units: Sequence[Block], folder: Path, executor: Executor) -> None:
         earlier = Index.of(self, "exact").files()
         remove_equal(
             units,

@@ -37,7 +37,7 @@ from dedup.normal_form import VERSION
 from dedup.replay import documents_of, ids_of, remove_for_others
 from shards.atomic import write_json
 from shards.errors import UserError
-from shards.exchange import ALARMS_FILE, EDGES_FILE, Cost, Curve, ExchangeUnit, Executor
+from shards.exchange import ALARMS_FILE, EDGES_FILE, Block, Cost, Curve, Executor
 from shards.replay import FinishedRun
 from shards.schema import COPIES
 from shards.sink import ArrowSink
@@ -145,7 +145,7 @@ class MinHashConfig(KeepConfig):
     def digests(self) -> dict[str, str]:
         return Index.of(self, "minhash").digests()
 
-    def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
+    def resolve(self, units: Sequence[Block], folder: Path, executor: Executor) -> None:
         units, memory = sorted(units, key=lambda unit: unit.number), executor.task_memory
         signing = Signing(
             self.ngram, self.unit, self.segmented, self.bands, self.rows, self.seed, self.verify, self.keep_by

@@ -28,7 +28,7 @@ from dedup.keep import KeepBy, KeepConfig
 from dedup.word_hashes import distinct_ngrams, word_hashes
 from shards.atomic import atomic_file
 from shards.compiled import kernel
-from shards.exchange import Cost, ExchangeUnit, Executor
+from shards.exchange import Block, Cost, Executor
 from shards.schema import COPIES
 
 COUNTED = np.dtype([*DOCUMENT.descr, ("grams", "<i8")])
@@ -60,7 +60,7 @@ class OverlapConfig(KeepConfig):
     def columns(self) -> pa.Schema:
         return pa.schema([COPIES])
 
-    def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
+    def resolve(self, units: Sequence[Block], folder: Path, executor: Executor) -> None:
         units = sorted(units, key=lambda unit: unit.number)
         grams = partial(
             _write_grams, folder=folder / "grams", keep=self.keep_by, n=self.ngram, segmented=self.segmented
@@ -89,7 +89,7 @@ class OverlapConfig(KeepConfig):
         write_verdicts(folder, units, addresses[removed], documents["id"][twins], overlaps, kept=addresses[twins])
 
 
-def _write_grams(unit: ExchangeUnit, *, folder: Path, keep: KeepBy, n: int, segmented: bool) -> None:
+def _write_grams(unit: Block, *, folder: Path, keep: KeepBy, n: int, segmented: bool) -> None:
     """Write a run of GRAM for each batch, by hash prefix, and last COUNTED of the documents that have words."""
     if unit_path(folder, unit.key, "documents").exists():
         return

@@ -4,15 +4,13 @@
 parts: rows that are removed in any case, and rows that stay in one case and are removed in another.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.files.documents import describe, keep_order, parse_ids
 from dedup.keep import KeepBy
-from shards.exchange import ExchangeUnit
+from shards.exchange import Block
 from shards.replay import FinishedRun
 
 
@@ -82,7 +80,7 @@ def documents_of(run: FinishedRun, rows: np.ndarray, keep: KeepBy) -> np.ndarray
     """DOCUMENT[rows], from which `keep_order` follows as it did in the run."""
     names = ["id", *keep.recorded_columns()]
     batch = pa.RecordBatch.from_arrays([run.column(name).take(pa.array(rows)) for name in names], names=names)
-    return describe(ExchangeUnit(0, "", Path()), rows, batch, keep)
+    return describe(Block(0, "", ()), rows, batch, keep)
 
 
 def ids_of(run: FinishedRun, rows: np.ndarray) -> np.ndarray:

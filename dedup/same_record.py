@@ -25,7 +25,7 @@ from dedup.files.documents import UnitFiles, format_ids, load_npy, parse_ids, sa
 from dedup.keep import KeepBy
 from dedup.replay import groups_of_keys, recorded_groups, remove_equal_rows, remove_for_others
 from shards.atomic import write_json
-from shards.exchange import ALARMS_FILE, Cost, ExchangeUnit, Executor, GlobalStageConfig
+from shards.exchange import ALARMS_FILE, Block, Cost, Executor, GlobalStageConfig
 from shards.replay import FinishedRun
 
 _FIRST = KeepBy("first")
@@ -41,7 +41,7 @@ class SameRecordConfig(GlobalStageConfig):
     def cost(self) -> Cost:
         return Cost(seconds_per_document=0.5e-6)
 
-    def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
+    def resolve(self, units: Sequence[Block], folder: Path, executor: Executor) -> None:
         task = partial(fingerprint_unit, folder=folder / "ids", column="id", fingerprint=_ids, keep=_FIRST)
         for _ in executor.map(task, units):
             pass  # results are files
@@ -89,7 +89,7 @@ def _decide_differing(run: FinishedRun, new: np.ndarray) -> np.ndarray:
     return left
 
 
-def _write_shared(folder: Path, units: Sequence[ExchangeUnit]) -> Path | None:
+def _write_shared(folder: Path, units: Sequence[Block]) -> Path | None:
     """The file of u64, ascending: upper halves of the ids that several rows have. None where there is no such id."""
     path = folder / "shared.npy"
     if not path.exists():

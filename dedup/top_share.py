@@ -19,7 +19,7 @@ from pydantic import Field
 
 from dedup.files.documents import load_npy, save_npy
 from dedup.replay import ids_of, remove_for_others
-from shards.exchange import VERDICTS, Cost, ExchangeUnit, Executor, GlobalStageConfig
+from shards.exchange import VERDICTS, Block, Cost, Executor, GlobalStageConfig
 from shards.replay import FinishedRun
 from shards.sink import ArrowSink
 from shards.stage import Before
@@ -50,7 +50,7 @@ class TopShareConfig(GlobalStageConfig):
     def moves_threshold(self, key: str, new: Self) -> bool:
         return key == "kept_fraction"
 
-    def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
+    def resolve(self, units: Sequence[Block], folder: Path, executor: Executor) -> None:
         units = sorted(units, key=lambda unit: unit.number)
         for _ in executor.map(partial(_collect, folder=folder, metric=self.metric), units):
             pass  # results are files
@@ -132,7 +132,7 @@ def _best_first(values: np.ndarray, ids: Callable[[np.ndarray], np.ndarray]) -> 
     return order
 
 
-def _collect(unit: ExchangeUnit, *, folder: Path, metric: str) -> None:
+def _collect(unit: Block, *, folder: Path, metric: str) -> None:
     path = _path(folder, unit)
     if path.exists():
         return
@@ -147,12 +147,12 @@ def _collect(unit: ExchangeUnit, *, folder: Path, metric: str) -> None:
     save_npy(path, np.concatenate(parts))
 
 
-def _load(folder: Path, unit: ExchangeUnit) -> np.ndarray:
+def _load(folder: Path, unit: Block) -> np.ndarray:
     """_VALUE of the unit's rows, mapped."""
     return load_npy(_path(folder, unit), _VALUE)
 
 
-def _path(folder: Path, unit: ExchangeUnit) -> Path:
+def _path(folder: Path, unit: Block) -> Path:
     return folder / "values" / f"{unit.key}.npy"
 
 

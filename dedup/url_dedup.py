@@ -23,7 +23,7 @@ from dedup.index import Index
 from dedup.keep import KeepBy
 from dedup.replay import groups_of_keys, recorded_groups, remove_equal_rows, remove_for_others
 from dedup.url_keys import keys_to_compare, normalized
-from shards.exchange import Cost, ExchangeUnit, Executor, GlobalStageConfig
+from shards.exchange import Block, Cost, Executor, GlobalStageConfig
 from shards.replay import FinishedRun
 from shards.schema import COPIES
 
@@ -57,7 +57,7 @@ class UrlDedupConfig(GlobalStageConfig):
     def digests(self) -> dict[str, str]:
         return Index.of(self, "url_dedup").digests()
 
-    def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
+    def resolve(self, units: Sequence[Block], folder: Path, executor: Executor) -> None:
         earlier = Index.of(self, "url_dedup").files()
         remove_equal(
             units,

@@ -2,17 +2,16 @@
 
     pass 0 ──▶ its global stages ──▶ pass 1 ──▶ … ──▶ finish: shards, ledger, dropped ──▶ report.json
 
-Every step first looks for what is there: a unit with a manifest, a global stage with its mark, a shard with its
+Every step first looks for what is there: a block with a manifest, a global stage with its mark, a shard with its
 manifest. So a rerun after a kill makes the rest and nothing else.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.index import write_earlier
@@ -20,135 +19,96 @@ from pipelines.executors import Counters, Executor
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Pass
 from pipelines.report.build import write_report_json
-from pipelines.run.dropped import write_dropped
-from pipelines.run.finish import Applied, FinishTask, finish_unit
+from pipelines.run.blocks import MadeBlock, read_block
+from pipelines.run.dropped import Candidates, Removal, candidates, chosen_ids, write_dropped
+from pipelines.run.exchange import Exchange
+from pipelines.run.finish import Applied, Decided, FinishTask, finish_block
 from pipelines.run.folder import RunFolder
 from pipelines.run.opening import Run, group_of_unit
+from pipelines.run.pass_run import PassRun
+from pipelines.run.restart import trust_work
 from pipelines.run.unit_files import added_columns, carried_columns, ledger_schema
-from pipelines.run.units import UnitTask, run_unit
+from pipelines.run.units import Ran, run_block
 from pipelines.verbs.remove import carry_over
 from shards.atomic import write_json
 from shards.errors import RunError
-from shards.exchange import ALARMS_FILE, EDGES_FILE, VERDICTS, ExchangeUnit, GlobalStageConfig
+from shards.exchange import ALARMS_FILE, EDGES_FILE, VERDICTS, Block, GlobalStageConfig
 from shards.lock import locked
-from shards.manifest import Manifest, read_manifest
 from shards.reader import Damage, only_error
-from shards.schema import NO_COLUMNS
-from shards.sink import open_arrow, read_batches
+from shards.sink import open_arrow, read_batches, read_table
 from shards.stats import Stats
 from shards.unit_key import UnitKey
-
-Verdicts = dict[str, tuple[Applied, ...]]  # by unit key
 
 
 def execute(run: Run, executor: Executor, report: Report) -> None:
     """Make everything that `run` lacks. Raises RunError where it cannot go on; finished units stay."""
     folder = run.folder
     with locked(folder.root), executor:
+        trust_work(folder)
         passes = run.recipe.passes()
         seconds = _Seconds(folder)
-        units: list[ExchangeUnit] = []
-        verdicts: list[Verdicts] = []
+        exchange: Exchange | None = None
+        blocks: list[Block] = []
+        work: dict[UnitKey, tuple[Decided, ...]] = {}  # by block of work
         for pass_, carried in zip(passes, carried_columns(passes), strict=True):
-            manifests = _PassRun(run, pass_, carried, units).run(executor, report, seconds)
-            if pass_.number == 0:
-                _require_documents(folder, manifests)
-            units = [
-                ExchangeUnit(i, m.key, folder.path(folder.pass_file(pass_.number, UnitKey.parse(m.key), "text")))
-                for i, m in enumerate(manifests)
-            ]
-            files = {manifest.key: manifest.file for manifest in manifests}
-            verdicts.append(_resolve(run, pass_, units, files, executor, report, seconds))
-            units = [_after(unit, verdicts[-1][unit.key], pass_.global_) for unit in units]
-        _finish(run, passes, verdicts, executor, report)
+            previous = [(key, _by_itself(decided, key, folder)) for key, decided in work.items()]
+            passing = PassRun(run, pass_, carried, previous)
+            _run_pass(run, passing, pass_, executor, report, seconds)
+            if exchange is None:
+                exchange = Exchange.of(run, passing.made, executor.task_memory)
+                work = dict.fromkeys((one.key for one in passing.made), ())
+            blocks = exchange.blocks(pass_)
+            verdicts = _resolve(run, pass_, exchange, blocks, executor, report, seconds)
+            for key, (number, first) in exchange.places(passing.made).items():
+                work[key] += (Decided(pass_, verdicts[number], first),)
+        _finish(run, passes, work, executor, report)
         _keep_dedup(folder, passes)
-        carry_over([one for one in (run.saved, folder) if one is not None], folder)
+        if carry_over([one for one in (run.saved, folder) if one is not None], folder):
+            folder.delete(RunFolder.BLOCK_LEDGERS)  # which still have what was removed
         if run.saved is not None:
             _take_kills(run.saved, folder)
         _sort_kills(folder)
         seconds.keep()
+        folder.sync()
         write_report_json(folder.root)
+        folder.sync()
         folder.delete(RunFolder.WORK)
 
 
-class _PassRun:
-    """The units of one pass: those that are made, and a task for each that is not.
-
-    In the first pass a file is a chain of units: where one begins is known when the previous one is made.
-    """
-
-    def __init__(self, run: Run, pass_: Pass, carried: pa.Schema, previous: list[ExchangeUnit]) -> None:
-        self._run, self._pass, self._carried = run, pass_, carried
-        self._tasks: dict[UnitKey, UnitTask] = {}
-        self._made: dict[UnitKey, Manifest] = {}
-        if pass_.number == 0 and run.saved is not None:  # where units end is known: all can be made at once
-            first = [self._task(UnitKey.parse(made.key), made.start) for made in run.saved.manifests()]
-        elif pass_.number == 0:
-            first = [self._task(UnitKey(name, i, 0)) for name, files in run.inputs.items() for i in range(len(files))]
-        else:
-            first = [self._task(UnitKey.parse(unit.key), previous=unit) for unit in previous]
-        self._todo = [task for begin in first for task in self._open(begin)]
-
-    def run(self, executor: Executor, report: Report, seconds: "_Seconds") -> list[Manifest]:
-        """Every unit's manifest, in the order of source, file and part."""
-        meter = _Meter(self._run, self._pass, report)
-        for manifest in self._made.values():
-            meter.add(manifest)
-        for manifest, spent in executor.map_watched(run_unit, self._todo, self._next, meter.show):
-            self._made[UnitKey.parse(manifest.key)] = manifest
-            meter.add(manifest)
-            seconds.add(spent)
-        order = {source: number for number, source in enumerate(self._run.inputs)}
-        return [self._made[key] for key in sorted(self._made, key=lambda key: (order[key.source], key))]
-
-    def _task(self, key: UnitKey, start: int = 0, previous: ExchangeUnit | None = None) -> UnitTask:
-        run = self._run
-        brought = run.brought.get(key.source, NO_COLUMNS)
-        return UnitTask(
-            run=run.folder,
-            key=key,
-            pass_=self._pass,
-            source=run.recipe.sources[key.source],
-            file=run.inputs[key.source][key.file],
-            start=start,
-            carried=pa.schema([*brought, *self._carried]),
-            fingerprint=run.digest,
-            keep_dropped=run.recipe.output.dropped_per_rule != 0,
-            keep_texts=run.recipe.output.texts,
-            previous=previous,
-            brought=brought,
-            saved=run.saved,
-            recalled=run.recalled,
-        )
-
-    def _open(self, task: UnitTask | None) -> list[UnitTask]:
-        """The first unit from `task` on, along its file, that is not made."""
-        while task is not None:
-            self._tasks[task.key] = task
-            manifest = read_manifest(task.manifest_path) if task.manifest_path.exists() else None
-            if manifest is None or manifest.fingerprint != self._run.digest:
-                return [task]
-            self._made[task.key] = manifest
-            task = self._following(task, manifest)
-        return []
-
-    def _following(self, task: UnitTask, manifest: Manifest) -> UnitTask | None:
-        if manifest.next_start is None or self._run.saved is not None:
-            return None
-        return self._task(replace(task.key, part=task.key.part + 1), manifest.next_start)
-
-    def _next(self, result: tuple[Manifest, dict[str, float]]) -> list[UnitTask]:
-        manifest = result[0]
-        return self._open(self._following(self._tasks[UnitKey.parse(manifest.key)], manifest))
+def _by_itself(decided: Sequence[Decided], key: UnitKey, folder: RunFolder) -> Block:
+    """A block of work as the last of its passes left it."""
+    last = decided[-1]
+    text = folder.path(folder.pass_file(last.pass_.number, key, "text"))
+    return _after(Block(0, str(key), (text,), first=last.first), last.verdicts, last.pass_.global_)
 
 
-def _require_documents(folder: RunFolder, manifests: list[Manifest]) -> None:
+def _run_pass(run: Run, passing: PassRun, pass_: Pass, executor: Executor, report: Report, seconds: "_Seconds") -> None:
+    """Make the blocks that are missing."""
+    meter, stats, damage = _Meter(run, pass_, report), Stats(), list[Damage]()
+
+    def count(block: MadeBlock) -> None:
+        nonlocal stats
+        stats += Stats.sum(Stats.from_json(unit.stats) for unit in block.units)
+        damage.extend(Damage(**one) for unit in block.units for one in unit.damage)
+        meter.add(block)
+
+    for block in passing.found:
+        count(block)
+    ran: Ran
+    for ran in executor.map_watched(run_block, passing.todo, passing.add, meter.show):
+        count(ran.block)
+        seconds.add(ran.seconds)
+    if pass_.number == 0:
+        _require_documents(run.folder, stats, damage)
+    run.folder.sync()
+
+
+def _require_documents(folder: RunFolder, stats: Stats, damage: list[Damage]) -> None:
     """End a run without documents. Its folder is left as one of an untouched run, which gives way to another."""
-    stats = Stats.sum(Stats.from_json(m.stats) for m in manifests)
     if stats["documents/input"]:
         return
     folder.delete(RunFolder.WORK)
-    if damage := [Damage(**d) for m in manifests for d in m.damage]:
+    if damage:
         raise only_error(damage)
     if num_excluded := stats["records/not_selected"]:
         raise RunError(f"the source's `where` excludes all {num_excluded:,} rows; check its columns and values")
@@ -158,59 +118,91 @@ def _require_documents(folder: RunFolder, manifests: list[Manifest]) -> None:
 def _resolve(
     run: Run,
     pass_: Pass,
-    units: list[ExchangeUnit],
-    files: dict[str, str],
+    exchange: Exchange,
+    blocks: Sequence[Block],
     executor: Executor,
     report: Report,
     seconds: "_Seconds",
-) -> Verdicts:
-    """Run the global stages that end a pass, in order; each sees what the earlier ones left.
-
-    `files` names the input of each unit, from which follows the part of the run in which a stage compares it.
-    """
-    verdicts: Verdicts = {unit.key: () for unit in units}
+) -> list[tuple[Applied, ...]]:
+    """Run the global stages that end a pass, in order; each sees what the earlier ones left. Returns what they decided
+    of each block."""
+    verdicts: list[tuple[Applied, ...]] = [() for _ in blocks]
+    keys = [of_block[0] for of_block in exchange.layout]
     for number, stage in enumerate(pass_.global_):
         folder = run.folder.path(run.folder.stage_work(pass_.number, stage.name))
-        of_unit = {
-            unit.key: folder / group_of_unit(run.recipe, UnitKey.parse(unit.key), files[unit.key], stage)
-            for unit in units
-        }
+        groups = [folder / group_of_unit(run.recipe, key, exchange.files[key], stage) for key in keys]
         if not (folder / RunFolder.STAGE_DONE).exists():
             report(Progress(stage.name, 0, 0, 0, 0, 0))
             began = perf_counter()
-            seen = [_after(unit, verdicts[unit.key], pass_.global_[:number]) for unit in units]
-            for group in dict.fromkeys(of_unit.values()):
-                stage.resolve([unit for unit in seen if of_unit[unit.key] == group], group, executor)
+            seen = [_after(block, verdicts[block.number], pass_.global_[:number]) for block in blocks]
+            for group in dict.fromkeys(groups):
+                stage.resolve([block for block in seen if groups[block.number] == group], group, executor)
             seconds.add({stage.name: perf_counter() - began})
+            run.folder.sync()
             write_json(folder / RunFolder.STAGE_DONE, {"stage": stage.name})
-        for unit in units:
-            verdicts[unit.key] += (Applied(stage.name, stage.reason, of_unit[unit.key] / f"{unit.key}.arrow"),)
+        for block in blocks:
+            applied = Applied(stage.name, stage.reason, groups[block.number] / f"{block.key}.arrow")
+            verdicts[block.number] += (applied,)
     return verdicts
 
 
-def _after(unit: ExchangeUnit, verdicts: tuple[Applied, ...], stages: Sequence[GlobalStageConfig]) -> ExchangeUnit:
-    """The unit as these stages left it."""
-    return replace(unit, verdicts=tuple(applied.path for applied in verdicts), added=added_columns(stages))
+def _after(block: Block, verdicts: tuple[Applied, ...], stages: Sequence[GlobalStageConfig]) -> Block:
+    """The block as these stages left it."""
+    return replace(block, verdicts=tuple(applied.path for applied in verdicts), added=added_columns(stages))
 
 
-def _finish(run: Run, passes: tuple[Pass, ...], verdicts: list[Verdicts], executor: Executor, report: Report) -> None:
-    schema, recipe = ledger_schema(passes), run.recipe.to_toml(paths=False)
+def _finish(
+    run: Run,
+    passes: tuple[Pass, ...],
+    work: Mapping[UnitKey, tuple[Decided, ...]],
+    executor: Executor,
+    report: Report,
+) -> None:
+    schema, recipe, per_rule = (
+        ledger_schema(passes),
+        run.recipe.to_toml(paths=False),
+        run.recipe.output.dropped_per_rule,
+    )
+    finished = _finished_blocks(run.folder, work)
     tasks = [
         FinishTask(
             run=run.folder,
-            key=UnitKey.parse(key),
-            passes=tuple((pass_, of_pass[key]) for pass_, of_pass in zip(passes, verdicts, strict=True)),
+            key=key,
+            passes=decided,
             ledger=schema,
             fingerprint=run.digest,
             recipe=recipe,
+            dropped_per_rule=per_rule,
         )
-        for key in verdicts[-1]
+        for key, decided in work.items()
+        if key not in finished
     ]
-    todo = [task for task in tasks if not run.folder.has(RunFolder.manifest(task.key))]
-    report(Progress("finish", len(tasks) - len(todo), 0, 0, 0, 0))
-    for _ in executor.map(finish_unit, todo):
-        pass  # each result is a manifest on disk
-    write_dropped(run.folder, tasks, run.recipe.output.dropped_per_rule)
+    report(Progress("finish", len(finished), 0, 0, 0, 0))
+    dropped = [_candidates(run.folder, key, per_rule) for units in finished.values() for key in units]
+    dropped += [done.dropped for done in executor.map(finish_block, tasks)]
+    if per_rule != 0 and not run.folder.has(RunFolder.DROPPED_TEXTS):
+        removals = (
+            (key, [[Removal(a.reason, a.path, one.first) for a in one.verdicts] for one in decided])
+            for key, decided in work.items()
+        )
+        write_dropped(run.folder, removals, None if per_rule < 0 else chosen_ids(dropped, per_rule))
+
+
+def _finished_blocks(run: RunFolder, blocks: Mapping[UnitKey, object]) -> dict[UnitKey, list[UnitKey]]:
+    """The blocks of which an earlier attempt finished every unit, with their units."""
+    there = {*run.units()}
+    found: dict[UnitKey, list[UnitKey]] = {}
+    for key in blocks if there else ():
+        units = [UnitKey.parse(unit.key) for unit in read_block(run.path(run.pass_manifest(0, key))).units]
+        if there.issuperset(units):
+            found[key] = units
+    return found
+
+
+def _candidates(run: RunFolder, key: UnitKey, per_rule: int) -> Candidates:
+    """The candidates of a unit that an earlier attempt finished."""
+    ledger = read_table(run.path(run.ledger(key)), ["id", "drop_reasons"])
+    return candidates(ledger["id"], ledger["drop_reasons"], per_rule)
 
 
 def _keep_dedup(run: RunFolder, passes: tuple[Pass, ...]) -> None:
@@ -291,25 +283,27 @@ class _Meter:
         self._phase, self._report = f"pass {pass_.number}", report
         self._total = sum(self._sizes.values())
         self._read: dict[tuple[str, str], int] = {}  # bytes by source and file
+        self._finished = 0  # their sum
         self._units = self._documents = self._kept = 0
         self._shown = (0, 0, 0)
 
-    def add(self, manifest: Manifest) -> None:
-        name = (manifest.source, manifest.file)
-        end = self._sizes[name]
-        if manifest.next_start is not None:  # in inflated bytes, where the file is compressed JSON lines
-            end = min(end, manifest.next_start)
-        rows = {file.rsplit(".", 2)[1]: written.rows for file, written in manifest.files.items()}
-        self._read[name] = max(self._read.get(name, 0), end)
-        self._units += 1
-        self._documents += rows["facts"]
-        self._kept += rows["text"]
+    def add(self, block: MadeBlock) -> None:
+        for unit in block.units:
+            name = (block.key.source, unit.file)
+            end = self._sizes[name]
+            if unit.next_start is not None:  # in inflated bytes, where the file is compressed JSON lines
+                end = min(end, unit.next_start)
+            before = self._read.get(name, 0)
+            self._read[name] = max(before, end)
+            self._finished += self._read[name] - before
+            self._documents += unit.rows
+            self._kept += unit.live_rows
+        self._units += len(block.units)
         self.show([0, 0, 0])
 
     def show(self, open_units: Counters) -> None:
         documents, kept, num_bytes = open_units
-        finished = sum(self._read.values())
-        done = max(finished, min(finished + num_bytes, self._total - 1))  # an open unit is not the end
+        done = max(self._finished, min(self._finished + num_bytes, self._total - 1))  # an open unit is not the end
         now = (self._documents + documents, self._kept + kept, done)
         documents, kept, done = (max(pair) for pair in zip(self._shown, now, strict=True))
         self._shown = documents, kept, done

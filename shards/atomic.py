@@ -2,14 +2,22 @@
 
 Data goes to `<path>.part`, is synced, and takes its name by a rename that is synced too. A kill at any moment leaves
 the old file, the new file, or a `.part` that nobody reads and the next writer replaces.
+
+A run writes tens of files for each unit, and a sync of each would cost more than the work. Its files are renamed
+without one (`synced=False`), which a kill cannot harm either, but the loss of power can. So the run syncs its disk as a
+whole (`sync_disk`) at the points from which it will not look back, and after a restart of the machine (`boot_id`) it
+trusts no file that was written after the last of them.
 """
 
+import ctypes
 import errno
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,21 +27,23 @@ from shards.limits import check_limits
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, synced: bool = True) -> Iterator[IO[bytes]]:
     """A binary file to write. It becomes `path` when the block ends, and is deleted when the block raises.
 
-    Folders are made as needed. UserError or RunError, with the remedy, where writing fails.
+    Folders are made as needed. Without `synced` the loss of power may leave an empty file under the name, until
+    `sync_disk`. UserError or RunError, with the remedy, where writing fails.
     """
     require_local(path)
     part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with _opened(part) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         part.replace(path)
-        _sync_folder(path.parent)
+        if synced:
+            _sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):  # no part exists where the folder is a file or may not be written to
             part.unlink(missing_ok=True)
@@ -43,15 +53,40 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, synced: bool = True) -> None:
     """Write the file atomically."""
-    with atomic_file(path) as file:
+    with atomic_file(path, synced=synced) as file:
         file.write(data)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, synced: bool = True) -> None:
     """Write the value atomically as indented JSON. Keys keep their order, so equal values give equal bytes."""
-    write_bytes(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n")
+    write_bytes(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n", synced=synced)
+
+
+def sync_disk(folder: Path) -> None:
+    """Bring all that was written to the disk of `folder` onto it, by whichever process. A RunError where that fails."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            if sys.platform != "linux":
+                os.sync()
+            elif ctypes.CDLL(None, use_errno=True).syncfs(handle):
+                error = ctypes.get_errno()
+                raise OSError(error, os.strerror(error))
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise disk_error(folder, error) from error
+
+
+@cache
+def boot_id() -> str:
+    """What tells this start of the machine from others; another for each process where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return f"{os.getpid()} {os.urandom(8).hex()}"
 
 
 def append_synced(path: Path, line: bytes) -> None:
@@ -83,6 +118,15 @@ def disk_error(path: Path, error: OSError) -> UserError | RunError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunError(f"{path}: the disk is full; free some space and run the same command again, it resumes")
     return RunError(f"{path}: writing failed: {error.strerror or error}; run the same command again, it resumes")
+
+
+def _opened(part: Path) -> IO[bytes]:
+    """The file, new and open for writing, in a folder that is made where there is none."""
+    try:
+        return part.open("wb")
+    except FileNotFoundError:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        return part.open("wb")
 
 
 def _sync_folder(folder: Path) -> None:

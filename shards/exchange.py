@@ -1,16 +1,20 @@
 """The contract of a global stage: it reads the live rows of all units and leaves verdicts, as files.
 
-    work/<pass>/<unit>.text.arrow ──▶ resolve ──▶ work/<pass>/<stage>/<unit>.arrow           (row, twin, similarity)
-                                                  work/<pass>/<stage>/<unit>.spans.arrow     (row, start, end, …)
-                                                  work/<pass>/<stage>/<unit>.columns.arrow   (row, what it adds)
+    work/<pass>/*.text.arrow ──block──▶ resolve ──▶ work/<pass>/<stage>/<block>.arrow           (row, twin, similarity)
+                                                    work/<pass>/<stage>/<block>.spans.arrow     (row, start, end, …)
+                                                    work/<pass>/<stage>/<block>.columns.arrow   (row, what it adds)
 
-A reader of a unit gets it without the rows that verdicts removed, without the spans that were cut, and with the columns
-that were added. Nothing is handed over in a process's memory, so the result is the same for any number of workers, and
-a killed stage goes on from its finished files.
+A stage never sees a unit by itself: it gets blocks, which hold as many units as make some tens of thousands of rows or
+more, so that what it leaves and reads again grows with the rows and not with the files of the crawl.
+
+A reader of a block gets it without the rows that verdicts removed, without the spans that were cut, and with the
+columns that were added. Nothing is handed over in a process's memory, so the result is the same for any number of
+workers, and a killed stage goes on from its finished files.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -19,13 +23,13 @@ import pyarrow as pa
 
 from shards.errors import UserError
 from shards.replay import FinishedRun
-from shards.sink import open_arrow, read_batches, read_table
+from shards.sink import BATCH_BYTES, BATCH_ROWS, open_arrow, read_batches, read_table
 from shards.spans import cut
 from shards.stage import AnyStageConfig, with_columns
 
 VERDICTS = pa.schema(
     [
-        pa.field("row", pa.int64()),  # index of the row in the unit's text file; ascending
+        pa.field("row", pa.int64()),  # number of the row in its block; ascending
         pa.field("twin", pa.string()),  # id of the kept document
         pa.field("similarity", pa.float64()),
     ]
@@ -43,67 +47,122 @@ SPANS = pa.schema(
 
 
 def spans_path(verdicts: Path) -> Path:
-    """The path of the spans to cut from a unit, beside its `verdicts`."""
+    """The path of the spans to cut from a block, beside its `verdicts`."""
     return verdicts.with_name(verdicts.name.removesuffix(".arrow") + ".spans.arrow")
 
 
 def columns_path(verdicts: Path) -> Path:
-    """The path of the columns that a stage adds to a unit, beside its `verdicts`: `row`, ascending, and `columns()`."""
+    """The path of the columns that a stage adds to a block, beside its `verdicts`: `row`, ascending, and its own."""
     return verdicts.with_name(verdicts.name.removesuffix(".arrow") + ".columns.arrow")
 
 
 @dataclass(frozen=True)
-class ExchangeUnit:
-    """One unit as a global stage sees it: the rows that the pass kept, less those removed by global stages before."""
+class Block:
+    """Consecutive units of work as a global stage sees them: their rows that the pass kept, end to end, less those that
+    global stages before it removed.
+
+    Rows are numbered through all files. The first is row `first`: a part of a block has the numbers of the whole.
+    """
 
     number: int  # 0, 1, … in the order of source, file and part: the high half of a row address
-    key: str  # file-name stem, "web-00003-000"
-    text: Path  # Arrow IPC file with PROVENANCE, text and what local stages added
+    key: str  # file-name stem, that of its first unit: "web-00003-000"
+    texts: tuple[Path, ...]  # Arrow IPC files with PROVENANCE, text and what local stages added
     verdicts: tuple[Path, ...] = ()  # of earlier global stages of the same pass; a missing file means none
     added: tuple[pa.Field, ...] = ()  # columns of those stages
+    first: int = 0
 
     def columns(self) -> list[str]:
-        """All that `batches` can give: those of the text file, then those that stages added."""
-        return list(dict.fromkeys([*open_arrow(self.text).schema.names, *(field.name for field in self.added)]))
-
-    def alive(self) -> np.ndarray:
-        """bool[rows of the text file]: rows that no earlier verdict removed."""
-        alive = np.ones(open_arrow(self.text).count_rows(), np.bool_)
-        for path in self.verdicts:
-            if path.exists():
-                alive[read_table(path)["row"].to_numpy()] = False
-        return alive
+        """All that `batches` can give: those of the text files, then those that stages added."""
+        return list(dict.fromkeys([*self._stored, *(field.name for field in self.added)]))
 
     def batches(self, columns: list[str]) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
-        """(row numbers int64[n], n live rows) of the text file, batch by batch, without the spans that were cut."""
-        alive, first = self.alive(), 0
+        """(row numbers int64[n], n live rows), without the spans that were cut, in batches of about `BATCH_ROWS`."""
+        pieces: list[tuple[np.ndarray, pa.RecordBatch]] = []
+        num_rows = num_bytes = 0
+        for _, rows, batch in self.stored_batches(columns):
+            if pieces and (num_rows + len(rows) > BATCH_ROWS or num_bytes + batch.nbytes > BATCH_BYTES):
+                yield _together(pieces)
+                pieces, num_rows, num_bytes = [], 0, 0
+            pieces.append((rows, batch))
+            num_rows, num_bytes = num_rows + len(rows), num_bytes + batch.nbytes
+        if pieces:
+            yield _together(pieces)
+
+    def stored_batches(self, columns: list[str]) -> Iterator[tuple[int, np.ndarray, pa.RecordBatch]]:
+        """(number of its first row, row numbers int64[n], n live rows) of each batch as it is stored."""
+        removed = self._removed()
         spans = [path for path in map(spans_path, self.verdicts) if path.exists()] if "text" in columns else []
-        cuts = [read_table(path, ["row", "start", "end"]) for path in spans]
-        stored = open_arrow(self.text).schema.names
+        cuts = [_held(path, ("row", "start", "end")) for path in spans]
         asked = [field for field in self.added if field.name in columns]
         tables = self._tables() if asked else []
-        for batch in read_batches(self.text, [c for c in columns if c in stored] or ["id"]):
+        stored = [c for c in columns if c in self._stored] or ["id"]
+        first = self.first
+        for batch in (batch for path in self.texts for batch in read_batches(path, stored)):
             for found in cuts:
                 batch = _cut(batch, first, *(found[name].to_numpy() for name in ("row", "start", "end")))
             for field in asked:
                 batch = _with_added(batch, first, field, tables)
             batch = batch.select(columns)
-            mask = alive[first : first + batch.num_rows]
-            yield first + np.flatnonzero(mask), batch if mask.all() else batch.filter(pa.array(mask))
-            first += batch.num_rows
+            begin, end = np.searchsorted(removed, (first, first + batch.num_rows))
+            rows = np.arange(first, first + batch.num_rows)
+            if begin < end:
+                mask = np.ones(batch.num_rows, np.bool_)
+                mask[removed[begin:end] - first] = False
+                rows, batch = rows[mask], batch.filter(pa.array(mask))
+            yield first, rows, batch
+            first += len(mask) if begin < end else len(rows)
 
     def added_column(self, field: pa.Field) -> pa.Array:
-        """The column `field` of all rows of the text file, also of those that verdicts removed."""
-        stored = open_arrow(self.text).schema.names
-        names = list(dict.fromkeys(["id", *({field.name} & set(stored))]))
-        parts, first = [pa.array([], field.type)], 0
-        for batch in read_batches(self.text, names):
-            parts.append(_with_added(batch, first, field, self._tables())[field.name])
+        """The column `field` of all rows of the text files, also of those that verdicts removed."""
+        names = list(dict.fromkeys(["id", *({field.name} & set(self._stored))]))
+        parts, first, tables = [pa.array([], field.type)], self.first, self._tables()
+        for batch in (batch for path in self.texts for batch in read_batches(path, names)):
+            parts.append(_with_added(batch, first, field, tables)[field.name])
             first += batch.num_rows
         return pa.concat_arrays(parts)
 
+    @cached_property
+    def _stored(self) -> list[str]:
+        return list(open_arrow(self.texts[0]).schema.names)
+
+    def _removed(self) -> np.ndarray:
+        """i64, ascending: the rows that earlier verdicts removed."""
+        removed = [_held(path, ("row",))["row"].to_numpy() for path in self.verdicts if path.exists()]
+        return np.sort(np.concatenate([np.zeros(0, np.int64), *removed]))
+
     def _tables(self) -> list[pa.Table]:
-        return [read_table(path) for path in map(columns_path, self.verdicts) if path.exists()]
+        return [_held(path) for path in map(columns_path, self.verdicts) if path.exists()]
+
+
+def read_verdicts(path: Path, first: int, num_rows: int, columns: Sequence[str] = tuple(VERDICTS.names)) -> pa.Table:
+    """Rows `first` to `first` + `num_rows` - 1 of a file of verdicts or spans, numbered from 0; none without a file."""
+    if not path.exists():
+        schema = pa.schema([VERDICTS.field(c) if c in VERDICTS.names else SPANS.field(c) for c in columns])
+        return schema.empty_table()
+    table = _held(path, tuple(columns))
+    rows = table["row"].to_numpy()
+    begin, end = np.searchsorted(rows, (first, first + num_rows))
+    return table.slice(begin, end - begin).set_column(0, "row", pa.array(rows[begin:end] - first))
+
+
+def _held(path: Path, columns: tuple[str, ...] | None = None) -> pa.Table:
+    """The table of `path`; the last few are held, since a large block is read part by part."""
+    state = path.stat()
+    return _read_held(path, columns, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=16)
+def _read_held(path: Path, columns: tuple[str, ...] | None, *_: int) -> pa.Table:
+    return read_table(path, None if columns is None else list(columns)).combine_chunks()
+
+
+def _together(pieces: Sequence[tuple[np.ndarray, pa.RecordBatch]]) -> tuple[np.ndarray, pa.RecordBatch]:
+    if len(pieces) == 1:
+        return pieces[0]
+    table = pa.Table.from_batches([batch for _, batch in pieces]).combine_chunks()
+    rows = np.concatenate([rows for rows, _ in pieces])
+    (batch,) = table.to_batches() or [pieces[0][1]]
+    return rows, batch
 
 
 def _cut(batch: pa.RecordBatch, first: int, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> pa.RecordBatch:
@@ -228,7 +287,7 @@ class GlobalStageConfig(AnyStageConfig):
         """The part of the run in which a unit is compared; "" is all of it."""
         return {"run": "", "source": source, "snapshot": snapshot}[self.scope]
 
-    def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
+    def resolve(self, units: Sequence[Block], folder: Path, executor: Executor) -> None:
         """Write `folder/<key>.arrow` (schema VERDICTS, atomically) for each unit that loses rows, and beside it
         `<key>.spans.arrow` (schema SPANS) where rows that stay lose passages, and `<key>.columns.arrow`.
 

@@ -53,7 +53,7 @@ _MANIFEST = TypeAdapter(Manifest)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    write_json(path, asdict(manifest))
+    write_json(path, asdict(manifest), synced=False)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -23,23 +23,29 @@ BATCH_BYTES = 64 << 20  # a batch ends earlier at this many bytes, which bounds 
 class ArrowSink:
     """Writes rows of one schema to `path`; the file appears when the `with` block ends without an error.
 
-    After the block, `num_rows`, `num_bytes` and `sha256` describe the file. Compression is zstd level 1 (measured:
-    286 MB/s, 41 % of the raw size) or none. UserError or RunError where writing fails.
+    `num_rows` and `num_bytes` are those written so far, and after the block `sha256` is that of the file. Compression
+    is zstd level 1 (measured: 286 MB/s, 41 % of the raw size) or none. UserError or RunError where writing fails.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, *, compressed: bool = True) -> None:
-        self.path, self.schema = path, schema
-        self.num_rows = self.num_bytes = 0
+    def __init__(self, path: Path, schema: pa.Schema, *, compressed: bool = True, synced: bool = True) -> None:
+        """`synced` is that of `shards.atomic.atomic_file`."""
+        self.path, self.schema, self._synced = path, schema, synced
+        self.num_rows = 0
         self.sha256 = ""
         self._options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1) if compressed else None)
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_bytes = 0
 
     def __enter__(self) -> Self:
-        self._context = atomic_file(self.path)
+        self._context = atomic_file(self.path, synced=self._synced)
         self._file = _Hashed(self._context.__enter__())
         self._writer = pa.ipc.new_file(pa.PythonFile(self._file, mode="w"), self.schema, options=self._options)
         return self
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes that are written so far."""
+        return self._file.num_bytes
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append the rows of a batch that has the schema's columns, in any order, and perhaps others."""
@@ -50,9 +56,10 @@ class ArrowSink:
             self._pending_rows += head.num_rows
             self._pending_bytes += head.nbytes
             if self._pending_rows == BATCH_ROWS or self._pending_bytes >= BATCH_BYTES:
-                self._flush()
+                self.end_batch()
 
-    def _flush(self) -> None:
+    def end_batch(self) -> None:
+        """End the record batch, so that the rows before and after this point stand in batches of their own."""
         if self._pending_rows:
             # The empty slice makes Arrow copy a single pending batch too: a slice of a larger batch is written with
             # other padding, and the file's bytes must depend on its rows alone.
@@ -64,13 +71,13 @@ class ArrowSink:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         try:
             if error is None:
-                self._flush()
+                self.end_batch()
                 self._writer.close()
         except OSError as failure:
             self._context.__exit__(type(failure), failure, failure.__traceback__)
             raise disk_error(self.path, failure) from failure
         self._context.__exit__(kind, error, tb)
-        self.num_bytes, self.sha256 = self._file.num_bytes, self._file.digest.hexdigest()
+        self.sha256 = self._file.digest.hexdigest()
 
 
 class _Hashed:

@@ -19,14 +19,14 @@ import pyarrow as pa
 from dedup.keep import Keep, KeepBy
 from shards.atomic import atomic_file
 from shards.errors import RunError
-from shards.exchange import ExchangeUnit
+from shards.exchange import Block
 from shards.limits import raise_unless_damage
 
 DOCUMENT = np.dtype([("address", "<u8"), ("id", "<u8", 2), ("order", "<i8")])
 
 
 def describe(
-    unit: ExchangeUnit, rows: np.ndarray, batch: pa.RecordBatch, keep: Keep | KeepBy, dtype: np.dtype = DOCUMENT
+    unit: Block, rows: np.ndarray, batch: pa.RecordBatch, keep: Keep | KeepBy, dtype: np.dtype = DOCUMENT
 ) -> np.ndarray:
     """The live `rows` of `unit` as `dtype`, with the fields of DOCUMENT filled in.
 
@@ -79,7 +79,7 @@ class UnitFiles:
     ends: tuple[int, ...]  # the number after each unit's last document
 
     @classmethod
-    def open(cls, folder: Path, units: Sequence[ExchangeUnit], dtype: np.dtype | None = None) -> "UnitFiles":
+    def open(cls, folder: Path, units: Sequence[Block], dtype: np.dtype | None = None) -> "UnitFiles":
         """The files of finished units; a unit has as many documents as its `documents` file."""
         return cls.of([folder / unit.key for unit in units], dtype)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.files.documents import format_ids
-from shards.exchange import VERDICTS, ExchangeUnit, columns_path
+from shards.exchange import VERDICTS, Block, columns_path
 from shards.schema import COPIES
 from shards.sink import ArrowSink
 
@@ -23,7 +23,7 @@ _COLUMNS = pa.schema([pa.field("row", pa.int64()), COPIES])
 
 def write_verdicts(
     folder: Path,
-    units: Sequence[ExchangeUnit],
+    units: Sequence[Block],
     removed: np.ndarray,
     twins: np.ndarray,
     similarities: np.ndarray,
@@ -46,14 +46,14 @@ def write_verdicts(
         write_copies(folder, units, addresses, copies)
 
 
-def write_copies(folder: Path, units: Sequence[ExchangeUnit], addresses: np.ndarray, copies: np.ndarray) -> None:
+def write_copies(folder: Path, units: Sequence[Block], addresses: np.ndarray, copies: np.ndarray) -> None:
     """Write `copies` i64[n] of the rows at `addresses` u64[n], which ascend; addresses of no unit are skipped."""
     for unit, rows, part in _by_unit(units, addresses):
         with ArrowSink(columns_path(folder / f"{unit.key}.arrow"), _COLUMNS) as sink:
             sink.write(pa.RecordBatch.from_arrays([pa.array(rows), pa.array(copies[part])], schema=_COLUMNS))
 
 
-def _by_unit(units: Sequence[ExchangeUnit], addresses: np.ndarray) -> list[tuple[ExchangeUnit, np.ndarray, slice]]:
+def _by_unit(units: Sequence[Block], addresses: np.ndarray) -> list[tuple[Block, np.ndarray, slice]]:
     """(unit, i64 rows, slice of `addresses`) of each unit that holds some of `addresses`, which ascend."""
     parts = []
     for unit in units:
@@ -64,7 +64,7 @@ def _by_unit(units: Sequence[ExchangeUnit], addresses: np.ndarray) -> list[tuple
     return parts
 
 
-def _copies(units: Sequence[ExchangeUnit], addresses: np.ndarray) -> np.ndarray:
+def _copies(units: Sequence[Block], addresses: np.ndarray) -> np.ndarray:
     """i64: copies that earlier stages counted for the rows at `addresses`, which ascend; 0 for addresses of no unit."""
     copies = np.zeros(len(addresses), np.int64)
     for unit, rows, part in _by_unit(units, addresses):

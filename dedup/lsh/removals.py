@@ -15,7 +15,7 @@ import numpy as np
 from dedup.files.verdicts import NOT_HERE, write_copies, write_verdicts
 from dedup.lsh.signing import SignedFiles
 from shards.atomic import disk_error
-from shards.exchange import ExchangeUnit
+from shards.exchange import Block
 
 _REMOVED = np.dtype(
     [
@@ -66,9 +66,9 @@ class RemovedDocuments:
         except OSError as error:
             raise disk_error(self._path, error) from error
 
-    def write(self, folder: Path, units: Sequence[ExchangeUnit], signed: SignedFiles, memory: int) -> None:
+    def write(self, folder: Path, units: Sequence[Block], signed: SignedFiles, memory: int) -> None:
         """Write verdicts and copies of all `units` in `memory` bytes, and delete the file."""
-        units_of_file: list[list[ExchangeUnit]] = [[] for _ in range(len(signed.files.stems) - len(units))]
+        units_of_file: list[list[Block]] = [[] for _ in range(len(signed.files.stems) - len(units))]
         units_of_file += [[unit] for unit in units]
         for range_units, start, end in _ranges(signed.files.ends, units_of_file, memory // _DOCUMENT_BYTES):
             parts = [np.zeros(0, _REMOVED)]
@@ -93,10 +93,10 @@ class RemovedDocuments:
 
 
 def _ranges(
-    ends: Sequence[int], units_of_file: Sequence[list[ExchangeUnit]], max_documents: int
-) -> Iterator[tuple[list[ExchangeUnit], int, int]]:
+    ends: Sequence[int], units_of_file: Sequence[list[Block]], max_documents: int
+) -> Iterator[tuple[list[Block], int, int]]:
     """(units, first number, end) of whole files with up to `max_documents` together, or of one file with more."""
-    units: list[ExchangeUnit] = []
+    units: list[Block] = []
     start = range_end = 0
     for of_file, end in zip(units_of_file, ends, strict=True):
         if end - start > max_documents and range_end > start:

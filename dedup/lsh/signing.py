@@ -27,7 +27,7 @@ from dedup.lsh.shingles import Unit, shingles_of
 from dedup.lsh.signatures import band_keys, permutations, signatures
 from shards.atomic import atomic_file
 from shards.compiled import kernel
-from shards.exchange import ExchangeUnit
+from shards.exchange import Block
 from shards.schema import COPIES
 
 Verify = Literal["shingles", "signature", "none"]
@@ -49,7 +49,7 @@ class Signing:
     keep: KeepBy
 
 
-def sign(unit: ExchangeUnit, *, folder: Path, signing: Signing) -> None:
+def sign(unit: Block, *, folder: Path, signing: Signing) -> None:
     """Write the files of `unit`, unless an earlier attempt has finished them."""
     if unit_path(folder, unit.key, "documents").exists():
         return
@@ -75,7 +75,7 @@ def _header(count: int) -> bytes:
     return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + fields.encode().ljust(117) + b"\n"
 
 
-def _sign_batches(unit: ExchangeUnit, signing: Signing) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _sign_batches(unit: Block, signing: Signing) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """(documents without `set_start`, their sets, their band keys) of each batch of the unit's live rows."""
     multipliers, increments = permutations(signing.bands * signing.rows, signing.seed)
     block = max(1, _SIGNATURE_BYTES // multipliers.nbytes)
@@ -109,7 +109,7 @@ class SignedFiles:
     bands: int
 
     @classmethod
-    def open(cls, folder: Path, units: Sequence[ExchangeUnit], bands: int, earlier: UnitFiles | None) -> "SignedFiles":
+    def open(cls, folder: Path, units: Sequence[Block], bands: int, earlier: UnitFiles | None) -> "SignedFiles":
         own = UnitFiles.open(folder, units, SIGNED)
         earlier = earlier or UnitFiles((), ())
         return cls(earlier + own, len(earlier), bands)

@@ -25,7 +25,7 @@ import pyarrow as pa
 from dedup.files.column_runs import Range, Runs, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
 from dedup.files.documents import DOCUMENT, UnitFiles, describe, keep_order, load_npy, save_npy, unit_path
 from shards.compiled import kernel
-from shards.exchange import ExchangeUnit, Executor
+from shards.exchange import Block, Executor
 from shards.hash_table import first_slot, next_slot, slot_of, table_size
 
 _PART_BITS = 10
@@ -84,7 +84,7 @@ class RepeatedPieces:
     """The result of `find_repeats`, as files."""
 
     folder: Path
-    units: tuple[ExchangeUnit, ...]
+    units: tuple[Block, ...]
     tasks: tuple["PairTask", ...]
 
     def batches(self, number: int, columns: list[str]) -> Iterator[tuple[np.ndarray, pa.RecordBatch, Repeats]]:
@@ -132,7 +132,7 @@ class RepeatedPieces:
 PairTask = tuple[Range, ...]  # ranges of parts, each of which is paired at once: a chunk
 
 
-def find_repeats(units: Sequence[ExchangeUnit], folder: Path, executor: Executor, hasher: Hasher) -> RepeatedPieces:
+def find_repeats(units: Sequence[Block], folder: Path, executor: Executor, hasher: Hasher) -> RepeatedPieces:
     """Find all pieces that occur twice in the live rows of `units`, within a document or across documents."""
     units = tuple(sorted(units, key=lambda unit: unit.number))
     for _ in executor.map(partial(_mark_unit, folder=folder, hasher=hasher), units):
@@ -159,7 +159,7 @@ def find_repeats(units: Sequence[ExchangeUnit], folder: Path, executor: Executor
 # Each step is the work of one task, and writes files that the next one maps.
 
 
-def _mark_unit(unit: ExchangeUnit, *, folder: Path, hasher: Hasher) -> None:
+def _mark_unit(unit: Block, *, folder: Path, hasher: Hasher) -> None:
     """Write marks by part (`<key>.marks`) and by row (`<key>.in-order.npy`, with `<key>.counts.npy` of each row)."""
     if has_runs(folder / f"{unit.key}.marks"):
         return
@@ -182,9 +182,7 @@ def _find_repeated(task: Range, *, folder: Path, keys: Sequence[str]) -> None:
     write_runs(path, [(np.concatenate([_NO_HASHES, *repeated]), np.cumsum([0, *map(len, repeated)]))], len(keys))
 
 
-def _locate(
-    number: int, *, units: Sequence[ExchangeUnit], folder: Path, hasher: Hasher, tasks: Sequence[Range]
-) -> None:
+def _locate(number: int, *, units: Sequence[Block], folder: Path, hasher: Hasher, tasks: Sequence[Range]) -> None:
     """Write `<key>.pieces`: every piece of the unit whose mark occurs twice, a run for each batch, by part.
 
     `<key>.documents.npy` holds the documents with such pieces. The unit is done with both.
@@ -225,7 +223,7 @@ def _locate(
     save_npy(documents_path, np.concatenate(documents))
 
 
-def _rank(folder: Path, units: Sequence[ExchangeUnit]) -> None:
+def _rank(folder: Path, units: Sequence[Block]) -> None:
     """Write `ids.npy`, the sorted ids of all documents, and `<key>.ranks.npy`, the ranks of a unit's documents."""
     if (folder / "ids.npy").exists():
         return

@@ -23,7 +23,7 @@ from dedup.files.verdicts import write_verdicts
 from dedup.repeats.engine import Hasher, RepeatedPieces, find_repeats
 from dedup.replay import remove_for_others
 from shards.errors import UserError
-from shards.exchange import SPANS, ExchangeUnit, Executor, GlobalStageConfig, columns_path, spans_path
+from shards.exchange import SPANS, Block, Executor, GlobalStageConfig, columns_path, spans_path
 from shards.replay import FinishedRun
 from shards.schema import MASKED
 from shards.sink import ArrowSink
@@ -82,7 +82,7 @@ class PassagesConfig(GlobalStageConfig):
             spans = pc.fill_null(run.column(f"{self.name}.spans"), 0).to_numpy(zero_copy_only=False) > 0
             run.doubt(run.possible & spans, "unmeasured")
 
-    def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
+    def resolve(self, units: Sequence[Block], folder: Path, executor: Executor) -> None:
         found = find_repeats(units, folder / "repeats", executor, self.hasher())
         for _ in executor.map(partial(_decide, found=found, folder=folder, config=self), range(len(found.units))):
             pass  # results are files
@@ -132,7 +132,7 @@ def _spans(repeated: RepeatedPieces, number: int, config: PassagesConfig) -> tup
     return np.concatenate(spans), np.concatenate(sizes)
 
 
-def _masked(unit: ExchangeUnit, rows: np.ndarray, spans: np.ndarray) -> pa.Array:
+def _masked(unit: Block, rows: np.ndarray, spans: np.ndarray) -> pa.Array:
     """MASKED of `rows`: `spans` and those of earlier stages, united to spans that are disjoint and do not touch."""
     begins, ends = [spans["row"] << 32 | spans["start"]], [spans["row"] << 32 | spans["end"]]
     for batch_rows, batch in unit.batches([MASKED.name]) if MASKED.name in unit.columns() else ():

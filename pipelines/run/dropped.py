@@ -3,59 +3,119 @@
 It holds, for each drop reason, the texts of the `per_rule` smallest ids; all texts where `per_rule` is -1. Ids are
 hashes, so this is a random sample, and the same one for any number of workers. Rows without text, which were refused
 before extraction, are in the ledger only.
+
+    blocks ──smallest ids of each reason──▶ candidates ──of all blocks──▶ chosen ids ──▶ their texts
 """
 
-import heapq
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from heapq import nsmallest
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipelines.run.finish import FinishTask
+from pipelines.run.blocks import read_block
 from pipelines.run.folder import RunFolder
 from pipelines.run.unit_files import DROPPED
+from shards.exchange import read_verdicts
 from shards.schema import VERDICT
-from shards.sink import read_batches, read_table
+from shards.sink import open_arrow, read_batches
+from shards.unit_key import UnitKey
 
 _REASONS = VERDICT.field("drop_reasons").type
 
+Candidates = dict[str, list[str]]  # by first drop reason: ids, as hex digits
 
-def write_dropped(run: RunFolder, tasks: Sequence[FinishTask], per_rule: int) -> None:
-    """The file is written once, from the work files of all passes."""
-    if per_rule == 0 or run.has(RunFolder.DROPPED_TEXTS):
-        return
-    chosen = None if per_rule < 0 else _chosen(tasks, per_rule)
+
+@dataclass(frozen=True)
+class Removal:
+    """What a global stage removed from a block."""
+
+    reason: str
+    verdicts: Path  # may be missing
+    first: int  # number of the block's first text row in the verdicts
+
+
+def candidates(ids: pa.ChunkedArray, reasons: pa.ChunkedArray, per_rule: int) -> Candidates:
+    """The `per_rule` smallest ids of each first reason; none where that is 0 or all are wanted."""
+    if per_rule <= 0:
+        return {}
+    dropped = pc.greater(pc.list_value_length(reasons), 0)
+    of_reason: Candidates = {}
+    firsts = pc.list_element(reasons.filter(dropped), 0).to_pylist()
+    for reason, id_ in zip(firsts, ids.filter(dropped).to_pylist(), strict=True):
+        of_reason.setdefault(reason, []).append(id_)
+    return {reason: nsmallest(per_rule, of_rule, key=_number) for reason, of_rule in of_reason.items()}
+
+
+def chosen_ids(blocks: Iterable[Candidates], per_rule: int) -> set[str]:
+    """The `per_rule` smallest ids of each reason; memory grows with reasons × `per_rule`."""
+    smallest: Candidates = {}
+    for block in blocks:
+        for reason, ids in block.items():
+            smallest[reason] = nsmallest(per_rule, [*smallest.get(reason, ()), *ids], key=_number)
+    return {id_ for ids in smallest.values() for id_ in ids}
+
+
+def write_dropped(
+    run: RunFolder, blocks: Iterable[tuple[UnitKey, list[list[Removal]]]], chosen: set[str] | None
+) -> None:
+    """Write the texts of the `chosen` ids, of all where that is None.
+
+    `blocks` are the blocks of the run in their order, each with what the global stages of every pass removed from it.
+    """
     with run.sink(RunFolder.DROPPED_TEXTS, DROPPED) as sink:
-        for batch in _texts(tasks):
-            if chosen is not None:
-                batch = batch.filter(pa.array([name in chosen for name in batch["id"].to_pylist()], pa.bool_()))
-            sink.write(batch)
+        for key, removals in blocks:
+            parts, units = [DROPPED.empty_table()], [np.zeros(0, np.int64)]
+            for unit_of, part in _texts(run, key, removals, None if chosen is None else pa.array(sorted(chosen))):
+                parts.append(part)
+                units.append(unit_of)
+            order = np.argsort(np.concatenate(units), kind="stable")
+            for batch in pa.concat_tables(parts).take(pa.array(order)).combine_chunks().to_batches():
+                sink.write(batch)
 
 
-def _chosen(tasks: Sequence[FinishTask], per_rule: int) -> set[str]:
-    """The `per_rule` smallest ids of each first reason; memory grows with rules × per_rule."""
-    largest: dict[str, list[tuple[int, str]]] = defaultdict(list)  # reason → heap of (-id, id)
-    for task in tasks:
-        for batch in read_batches(task.run.path(task.run.ledger(task.key)), ["id", "drop_reasons"]):
-            for name, reasons in zip(batch["id"].to_pylist(), batch["drop_reasons"].to_pylist(), strict=True):
-                if reasons:
-                    heap, entry = largest[reasons[0]], (-int(name, 16), name)
-                    if len(heap) < per_rule:
-                        heapq.heappush(heap, entry)
-                    elif entry > heap[0]:
-                        heapq.heapreplace(heap, entry)
-    return {name for heap in largest.values() for _, name in heap}
+def _texts(
+    run: RunFolder, key: UnitKey, removals: list[list[Removal]], chosen: pa.Array | None
+) -> Iterator[tuple[np.ndarray, pa.Table]]:
+    """(the unit of each row, the rows): those that the rules of each pass dropped, then those that its global stages
+    removed."""
+    for number, of_pass in enumerate(removals):
+        made = read_block(run.path(run.pass_manifest(number, key)))
+        dropped = run.path(run.pass_file(number, key, "dropped"))
+        rows, part = _rows(dropped, chosen, None)
+        yield made.units_of("dropped_rows")[rows], part.select(DROPPED.names)
+        text = run.path(run.pass_file(number, key, "text"))
+        for removal in of_pass:
+            removed = read_verdicts(
+                removal.verdicts, removal.first, sum(unit.live_rows for unit in made.units), ["row"]
+            )
+            rows, part = _rows(text, chosen, removed["row"].to_numpy())
+            part = part.append_column("drop_reasons", pa.array([[removal.reason]] * len(rows), _REASONS))
+            yield made.units_of("live_rows")[rows], part.select(DROPPED.names)
 
 
-def _texts(tasks: Sequence[FinishTask]) -> Iterator[pa.RecordBatch]:
-    """Every dropped row that had text: those that rules dropped, then those that global stages removed."""
-    for task in tasks:
-        for pass_, verdicts in task.passes:
-            yield from read_batches(task.run.path(task.run.pass_file(pass_.number, task.key, "dropped")))
-            for applied in verdicts:
-                if applied.path.exists():
-                    text = read_table(task.run.path(task.run.pass_file(pass_.number, task.key, "text")))
-                    removed = text.take(read_table(applied.path)["row"]).combine_chunks()
-                    reasons = pa.array([[applied.reason]] * removed.num_rows, _REASONS)
-                    removed = removed.append_column("drop_reasons", reasons).select(DROPPED.names)
-                    yield from removed.to_batches()
+def _rows(path: Path, chosen: pa.Array | None, wanted: np.ndarray | None) -> tuple[np.ndarray, pa.Table]:
+    """(numbers, rows) of the file that are among the `wanted` numbers and have one of the `chosen` ids.
+
+    A batch without such a row is not decompressed but for its ids.
+    """
+    columns = [name for name in DROPPED.names if name in open_arrow(path).schema.names]
+    numbers, parts, first = [np.zeros(0, np.int64)], [], 0
+    for batch_number, ids in enumerate(read_batches(path, ["id"])):
+        mask = np.ones(len(ids), np.bool_) if wanted is None else np.isin(np.arange(first, first + len(ids)), wanted)
+        if chosen is not None and mask.any():
+            mask &= pc.is_in(ids["id"], value_set=chosen).to_numpy(zero_copy_only=False)
+        if mask.any():
+            (batch,) = read_batches(path, columns, [batch_number])
+            parts.append(batch.filter(pa.array(mask)))
+            numbers.append(first + np.flatnonzero(mask))
+        first += len(ids)
+    schema = pa.schema([DROPPED.field(name) for name in columns])
+    return np.concatenate(numbers), pa.Table.from_batches([part.cast(schema) for part in parts], schema)
+
+
+def _number(id_: str) -> int:
+    return int(id_, 16)

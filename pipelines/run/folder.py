@@ -31,7 +31,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from pipelines.recipe import Recipe, load_recipe
-from shards.atomic import write_bytes, write_json
+from shards.atomic import sync_disk, write_bytes, write_json
 from shards.errors import RunError, UserError
 from shards.limits import raise_unless_damage
 from shards.manifest import Manifest, read_manifest
@@ -125,6 +125,9 @@ class RunFolder:
     WORK_SECONDS = f"{WORK}/seconds.json"
     DROPPED_TEXTS = f"{DROPPED}/texts.arrow"
     EARLIER = "earlier.arrow"  # of a stage with an index: the documents of other runs that rows are copies of
+    BLOCK_LEDGERS = f"{WORK}/ledger"
+    EXCHANGE = f"{WORK}/exchange.json"  # the most rows of a block that global stages read
+    WORK_BOOT = f"{WORK}/boot.json"  # under which start of the machine the work was written
     STAGE_DONE = "done.json"  # in the folder of a global stage, when it has ended
 
     @classmethod
@@ -149,8 +152,13 @@ class RunFolder:
         return f"{cls.DEDUP}/{stage}/{name}"
 
     @classmethod
+    def block_ledger(cls, key: UnitKey) -> str:
+        """The ledger of a block of several units, while the run is not done: their own ledgers end to end."""
+        return f"{cls.BLOCK_LEDGERS}/{key}.arrow"
+
+    @classmethod
     def pass_file(cls, number: int, key: UnitKey, what: Literal["facts", "text", "dropped"]) -> str:
-        """What pass `number` made of a unit: every row's metrics, the texts of live rows, or those of dropped rows."""
+        """What pass `number` made of a block: every row's metrics, the texts of live rows, or those of dropped rows."""
         return f"{cls.WORK}/{number}/{key}.{what}.arrow"
 
     @classmethod
@@ -228,13 +236,17 @@ class RunFolder:
 
     def sink(self, name: str, schema: pa.Schema) -> ArrowSink:
         """A new Arrow file; it appears under its name when the sink is closed."""
-        return ArrowSink(self.path(name), schema)
+        return ArrowSink(self.path(name), schema, synced=False)
 
     def write(self, name: str, data: bytes) -> None:
-        write_bytes(self.path(name), data)
+        write_bytes(self.path(name), data, synced=False)
 
     def write_json(self, name: str, value: Any) -> None:
-        write_json(self.path(name), value)
+        write_json(self.path(name), value, synced=False)
+
+    def sync(self) -> None:
+        """Bring onto the disk what was written so far. Files of a run are not synced one by one (`shards.atomic`)."""
+        sync_disk(self.root)
 
     def delete(self, name: str) -> None:
         """Remove the file or folder `name`, if it is there."""
@@ -262,8 +274,8 @@ class RunFolder:
         """The units whose ledger is there, in the same order. RunError where a file's name is no key of this run."""
         return self._ordered(self.path(self.LEDGER).glob("*.arrow"))
 
-    def passed_units(self, number: int) -> tuple[UnitKey, ...]:
-        """The units that have gone through pass `number`, in the same order."""
+    def passed_blocks(self, number: int) -> tuple[UnitKey, ...]:
+        """The blocks that have gone through pass `number`, by their first units, in the same order."""
         return self._ordered(self.path(f"{self.WORK}/{number}").glob("*.json"))
 
     def passes_under_way(self) -> list[int]:
@@ -273,6 +285,11 @@ class RunFolder:
     def resolved_stages(self, number: int) -> list[str]:
         """The global stages that have ended after pass `number`, by name."""
         return sorted(path.parent.name for path in self.path(f"{self.WORK}/{number}").glob(f"*/{self.STAGE_DONE}"))
+
+    def stages_under_way(self, number: int) -> list[str]:
+        """The folders of global stages that have begun after pass `number` and not ended."""
+        folders = (path for path in self.path(f"{self.WORK}/{number}").glob("*/") if path.is_dir())
+        return sorted(str(path.relative_to(self.root)) for path in folders if not (path / self.STAGE_DONE).exists())
 
     def names(self, folder: str, pattern: str = "*") -> list[str]:
         """The names of all files in `folder` that match, whoever wrote them."""

@@ -1,18 +1,19 @@
-"""Take one unit of work through a pass.
+"""Take units of work through a pass, a block of them at a time.
 
-    input or text.arrow ──pass──▶ work/<pass>/<key>.{facts,text,dropped}.arrow   columns: `unit_files`
-                                  texts/<key>.arrow       what extraction gave, in the pass that extracts
-                                  work/<pass>/<key>.json  the manifest, written last
+    input or text.arrow ──pass──▶ work/<pass>/<block>.{facts,text,dropped}.arrow   columns: `unit_files`
+                                  texts/<key>.arrow         what extraction gave, in the pass that extracts
+                                  work/<pass>/<block>.json  the manifest, written last
 
-A unit exists when its manifest does. Other files of it are left by a killed attempt and are written anew.
+A block exists when its manifest does. Other files of it are left by a killed attempt and are written anew.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
-from pathlib import Path
 from time import perf_counter
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,15 +23,17 @@ from cleaners.crawl.warc import WarcReader
 from pipelines.core import measure
 from pipelines.executors import Watch
 from pipelines.recipe import Pass
+from pipelines.run.blocks import MadeBlock, MadeUnit, UnitBatches, read_block, write_block
 from pipelines.run.extracted_texts import TEXTS, Keeper, Recorded, SavedReader, early_stages
 from pipelines.run.folder import RunFolder
 from pipelines.run.recalled import Recalled, with_saved
 from pipelines.run.unit_files import DROPPED, facts_schema, text_schema
-from shards.exchange import ExchangeUnit
-from shards.manifest import Manifest, WrittenFile, write_manifest
+from shards.exchange import Block
+from shards.manifest import WrittenFile
 from shards.reader import Damage, FaultyFile, Reader
 from shards.row_reader import RowReader
 from shards.schema import NO_COLUMNS
+from shards.sink import ArrowSink
 from shards.source import SourceConfig
 from shards.stage import Batch, Stage, StageConfig, with_columns
 from shards.stats import Stats
@@ -38,94 +41,163 @@ from shards.storage import InputFile
 from shards.unit_key import UnitKey
 
 _STAGES = 64  # that a worker holds, with their models; more than a recipe has
+_FULL_ROWS, _FULL_BYTES = 20_000, 64 << 20  # a block with so many rows or bytes takes no further unit
 
 
 @dataclass(frozen=True)
-class UnitTask:
-    """A unit in one pass. The first pass reads `file` from `start`; later ones read the pass before."""
+class UnitInput:
+    """Where a unit begins."""
+
+    key: UnitKey
+    file: InputFile
+    start: int = 0
+    live_rows: int = 0  # that the pass before left of it
+
+
+@dataclass(frozen=True)
+class BlockTask:
+    """Units of one source in one pass. The first pass reads their files; later ones read the pass before."""
 
     run: RunFolder
-    key: UnitKey
+    key: UnitKey  # of the block: that of its first unit
     pass_: Pass
     source: SourceConfig
-    file: InputFile
-    start: int
     carried: (
         pa.Schema
     )  # columns of the text file beside row, provenance and text: `brought`, and what stages added so far
     fingerprint: str
     keep_dropped: bool
     keep_texts: bool
-    previous: ExchangeUnit | None = None  # the unit as the previous pass left it, with its verdicts
+    units: tuple[UnitInput, ...] = ()  # of the first pass; later ones take those of the pass before
+    follow: bool = False  # whether the next units of the files are made in this block too
+    previous: Block | None = None  # the block as the previous pass left it, with its verdicts
     brought: pa.Schema = NO_COLUMNS  # columns that the rows of a source of shards have besides
     saved: RunFolder | None = None  # a finished run: the stages up to extraction come from its ledger and texts
     recalled: frozenset[str] = frozenset()  # names of later stages that come from its ledger
-
-    @property
-    def manifest_path(self) -> Path:
-        return self.run.path(self.run.pass_manifest(self.pass_.number, self.key))
 
     @property
     def recalled_stages(self) -> list[StageConfig]:
         return [config for config in self.pass_.local if config.name in self.recalled]
 
 
-def run_unit(task: UnitTask, watch: Watch) -> tuple[Manifest, dict[str, float]]:
-    """Take one unit through one pass. Returns its manifest and the seconds that each stage took."""
-    stages, keeper = _stages(task)
-    stats, seconds = Stats(), {"read": 0.0, "write": 0.0}
-    rows = _Rows(task)
-    facts, text = facts_schema(task.pass_), text_schema(task.carried)
-    run, number, texts = task.run, task.pass_.number, task.run.texts(task.key)
+@dataclass(frozen=True)
+class Ran:
+    """What came of a task."""
+
+    block: MadeBlock
+    seconds: dict[str, float]  # by stage
+    rest: tuple[UnitInput, ...]  # units of the task that the block has no room for
+
+
+def run_block(task: BlockTask, watch: Watch) -> Ran:
+    """Take the units of one block through one pass."""
+    run, number = task.run, task.pass_.number
+    todo = deque(task.units or _units_before(task))
+    made: list[MadeUnit] = []
     with ExitStack() as files:
-        facts_sink = files.enter_context(run.sink(run.pass_file(number, task.key, "facts"), facts))
-        text_sink = files.enter_context(run.sink(run.pass_file(number, task.key, "text"), text))
-        dropped_sink = files.enter_context(run.sink(run.pass_file(number, task.key, "dropped"), DROPPED))
-        if keeper is not None:
-            texts_sink = files.enter_context(run.sink(texts, pa.schema([*TEXTS, *task.brought])))
+        block = _OpenBlock(task, watch, files)
+        while todo and not block.is_full():
+            unit = todo.popleft()
+            made.append(block.add(unit))
+            if task.follow and (next_start := made[-1].next_start) is not None:
+                todo.appendleft(following(unit, next_start))
+    written = {name: WrittenFile.of(sink) for name, sink in block.sinks.items()}
+    whole = MadeBlock(task.fingerprint, tuple(made), written)
+    write_block(run.path(run.pass_manifest(number, task.key)), whole)
+    watch.advance(*(-int(amount) for amount in block.advanced))
+    return Ran(whole, block.seconds, tuple(todo))
+
+
+def following(unit: UnitInput, start: int) -> UnitInput:
+    """The next unit of the file, which begins at `start`."""
+    return replace(unit, key=replace(unit.key, part=unit.key.part + 1), start=start)
+
+
+def _units_before(task: BlockTask) -> Iterator[UnitInput]:
+    """The units of the block, as the pass before made them."""
+    for unit in read_block(task.run.path(task.run.pass_manifest(task.pass_.number - 1, task.key))).units:
+        yield UnitInput(UnitKey.parse(unit.key), InputFile("", unit.file, 0), live_rows=unit.live_rows)
+
+
+class _OpenBlock:
+    """The files of a block that is being written."""
+
+    def __init__(self, task: BlockTask, watch: Watch, files: ExitStack) -> None:
+        self._task, self._watch = task, watch
+        self._stages, self._keeper = _stages(task)
+        self._facts, self._text = facts_schema(task.pass_), text_schema(task.carried)
+        self.sinks: dict[str, ArrowSink] = {}
+
+        def sink(what: Literal["facts", "text", "dropped"], schema: pa.Schema) -> ArrowSink:
+            name = task.run.pass_file(task.pass_.number, task.key, what)
+            self.sinks[name] = files.enter_context(task.run.sink(name, schema))
+            return self.sinks[name]
+
+        self.facts, self.text = sink("facts", self._facts), sink("text", self._text)
+        self.dropped = sink("dropped", DROPPED)
+        previous = task.previous
+        self._before = None if previous is None else UnitBatches(previous, previous.columns())
+        self.seconds = {"read": 0.0, "write": 0.0}
+        self.advanced = np.zeros(3, np.int64)
+
+    def is_full(self) -> bool:
+        return self.facts.num_rows >= _FULL_ROWS or self.text.num_bytes >= _FULL_BYTES
+
+    def add(self, unit: UnitInput) -> MadeUnit:
+        """Take a unit through the pass."""
+        task, stats, read = self._task, Stats(), _Rows(self._task, unit, self._before)
+        before = [sink.num_rows for sink in self.sinks.values()]
+        with ExitStack() as files:
+            texts = None
+            if self._keeper is not None:
+                schema = pa.schema([*TEXTS, *task.brought])
+                texts = files.enter_context(task.run.sink(task.run.texts(unit.key), schema))
+            began = perf_counter()
+            for number, batch in enumerate(read):
+                self.seconds["read"] += perf_counter() - began
+                self._watch.check_stop()
+                self._add_batch(number, batch, stats, texts)
+                began = perf_counter()
+        for sink in self.sinks.values():
+            sink.end_batch()
+        rows, live_rows, dropped_rows = (
+            sink.num_rows - earlier for sink, earlier in zip(self.sinks.values(), before, strict=True)
+        )
+        return MadeUnit(
+            key=str(unit.key),
+            file=unit.file.name,
+            start=unit.start,
+            next_start=read.next_start,
+            stats=(stats + read.stats).to_json(),
+            damage=[asdict(d) for d in read.damage],
+            rows=rows,
+            live_rows=live_rows,
+            dropped_rows=dropped_rows,
+            texts=None if texts is None else WrittenFile.of(texts),
+        )
+
+    def _add_batch(self, number: int, batch: Batch, stats: Stats, texts: ArrowSink | None) -> None:
+        """Take a batch through the stages, the unit's number `number`, and write what comes of it."""
+        if self._task.previous is None:
+            stats.add("documents/input", batch.num_rows)
+        measured = measure(batch, self._stages, stats)
+        for name, spent in measured.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
         began = perf_counter()
-        advanced = np.zeros(3, np.int64)
-        for batch_number, batch in enumerate(rows):
-            seconds["read"] += perf_counter() - began
-            watch.check_stop()
-            if task.previous is None:
-                stats.add("documents/input", batch.num_rows)
-            measured = measure(batch, stages, stats)
-            for name, spent in measured.seconds.items():
-                seconds[name] = seconds.get(name, 0.0) + spent
-            began = perf_counter()
-            parts = [_conform(_with_sizes(part), facts) for part in (measured.kept, *measured.dropped)]
-            table = pa.Table.from_batches(parts).sort_by("row").combine_chunks()
-            for part in table.to_batches():
-                facts_sink.write(part)
-            text_sink.write(_conform(measured.kept, text))
-            if keeper is not None:
-                texts_sink.write(keeper.kept(batch, batch_number))
-            if task.keep_dropped:
-                for part in measured.dropped:
-                    dropped_sink.write(_conform(part.filter(pc.is_valid(part["text"])), DROPPED))
-            seconds["write"] += perf_counter() - began
-            amounts = (batch.num_rows, measured.kept.num_rows, _stored_bytes(batch))
-            watch.advance(*amounts)
-            advanced += amounts
-            began = perf_counter()
-    written = {s.path.name: WrittenFile.of(s) for s in (facts_sink, text_sink, dropped_sink)}
-    if keeper is not None:
-        written[texts] = WrittenFile.of(texts_sink)
-    manifest = Manifest(
-        key=str(task.key),
-        source=task.key.source,
-        file=task.file.name,
-        start=task.start,
-        next_start=rows.next_start,
-        fingerprint=task.fingerprint,
-        stats=(stats + rows.stats).to_json(),
-        damage=[asdict(d) for d in rows.damage],
-        files=written,
-    )
-    write_manifest(task.manifest_path, manifest)
-    watch.advance(*(-int(amount) for amount in advanced))
-    return manifest, seconds
+        parts = [_conform(_with_sizes(part), self._facts) for part in (measured.kept, *measured.dropped)]
+        table = pa.Table.from_batches(parts).sort_by("row").combine_chunks()
+        for part in table.to_batches():
+            self.facts.write(part)
+        self.text.write(_conform(measured.kept, self._text))
+        if texts is not None and self._keeper is not None:
+            texts.write(self._keeper.kept(batch, number))
+        if self._task.keep_dropped:
+            for part in measured.dropped:
+                self.dropped.write(_conform(part.filter(pc.is_valid(part["text"])), DROPPED))
+        self.seconds["write"] += perf_counter() - began
+        amounts = (batch.num_rows, measured.kept.num_rows, _stored_bytes(batch))
+        self._watch.advance(*amounts)
+        self.advanced += amounts
 
 
 def _stored_bytes(batch: Batch) -> int:
@@ -136,8 +208,8 @@ def _stored_bytes(batch: Batch) -> int:
 class _Rows:
     """The batches that a unit reads in this pass, numbered by `row`."""
 
-    def __init__(self, task: UnitTask) -> None:
-        self._task = task
+    def __init__(self, task: BlockTask, unit: UnitInput, before: UnitBatches | None) -> None:
+        self._task, self._unit, self._before = task, unit, before
         self.next_start: int | None = None
         self.stats, self.damage = Stats(), list[Damage]()
 
@@ -146,20 +218,19 @@ class _Rows:
         if task.saved is None:
             yield from self._batches()
         else:
-            yield from with_saved(self._batches(), task.saved, task.key, task.recalled_stages)
+            yield from with_saved(self._batches(), task.saved, self._unit.key, task.recalled_stages)
 
     def _batches(self) -> Iterator[Batch]:
         task = self._task
-        if task.previous is not None:
-            for _, batch in task.previous.batches(task.previous.columns()):
-                yield batch
+        if self._before is not None:
+            yield from self._before.of_next(self._unit.live_rows)
             return
         if task.saved is not None:
-            saved = SavedReader(task.saved, task.key, early_stages(task.pass_))
+            saved = SavedReader(task.saved, self._unit.key, early_stages(task.pass_))
             yield from saved
             self.next_start, self.stats, self.damage = saved.next_start, saved.stats, saved.damage
             return
-        reader = _reader(task)
+        reader = _reader(task, self._unit)
         first = 0
         for batch in reader:
             yield with_columns(batch, {"row": pa.array(np.arange(first, first + batch.num_rows))})
@@ -167,15 +238,15 @@ class _Rows:
         self.next_start, self.stats, self.damage = reader.next_start, reader.stats, reader.damage
 
 
-def _reader(task: UnitTask) -> Reader:
-    if task.file.fault:
-        return FaultyFile(task.file.name, task.file.fault)
+def _reader(task: BlockTask, unit: UnitInput) -> Reader:
+    if unit.file.fault:
+        return FaultyFile(unit.file.name, unit.file.fault)
     if task.source.is_crawl:
-        return WarcReader(task.key.source, task.file, task.start, task.source.kind)
-    return RowReader(task.source, task.key.source, task.file, task.start, task.brought)
+        return WarcReader(unit.key.source, unit.file, unit.start, task.source.kind)
+    return RowReader(task.source, unit.key.source, unit.file, unit.start, task.brought)
 
 
-def _stages(task: UnitTask) -> tuple[list[tuple[StageConfig, Stage]], Keeper | None]:
+def _stages(task: BlockTask) -> tuple[list[tuple[StageConfig, Stage]], Keeper | None]:
     """The pass's stages, and the one among them that holds the texts to be kept."""
     early, recalled = early_stages(task.pass_), task.recalled_stages
     stages: list[tuple[StageConfig, Stage]] = []

@@ -48,7 +48,7 @@ from pipelines.run.folder import RunFolder
 from pipelines.tuning.inputs import read_texts
 from pipelines.verbs.remove import require_whole
 from shards.errors import UserError
-from shards.exchange import ExchangeUnit
+from shards.exchange import Block
 from shards.lock import locked
 from shards.schema import PROVENANCE, TEXT
 from shards.sink import ArrowSink, read_batches
@@ -132,12 +132,12 @@ def _edited(recipe: Recipe) -> Iterator[str]:
             yield f"{names} edits texts after {stage.name}: texts that it changed are not found as equal ones"
 
 
-def _shards(run: RunFolder) -> list[ExchangeUnit]:
+def _shards(run: RunFolder) -> list[Block]:
     """The shards of a run as units."""
-    return [ExchangeUnit(i, str(key), run.path(run.shard(key))) for i, key in enumerate(run.units())]
+    return [Block(i, str(key), (run.path(run.shard(key)),)) for i, key in enumerate(run.units())]
 
 
-def _sign_shard(unit: ExchangeUnit, *, folder: Path, run: str, settings: dict[str, dict[str, Any]]) -> int:
+def _sign_shard(unit: Block, *, folder: Path, run: str, settings: dict[str, dict[str, Any]]) -> int:
     """Make the files of a shard, unless a killed attempt has made them. Returns the number of its documents."""
     target, entries = folder / "documents" / f"{unit.key}.arrow", ["id", "url", "date", "source"]
     if not target.exists():
@@ -150,13 +150,13 @@ def _sign_shard(unit: ExchangeUnit, *, folder: Path, run: str, settings: dict[st
                 documents["copies"] = 0
             save_npy(path, documents)
         with ArrowSink(target, ENTRIES) as sink:
-            for batch in read_batches(unit.text, entries):
+            for batch in read_batches(unit.texts[0], entries):
                 named = [pa.array([word] * batch.num_rows, pa.string()) for word in (run, unit.key)]
                 sink.write(pa.RecordBatch.from_arrays([*batch.columns, *named], schema=ENTRIES))
     return sum(batch.num_rows for batch in read_batches(target, ["id"]))
 
 
-def _sign(unit: ExchangeUnit, folder: Path, kind: str, settings: dict[str, Any]) -> None:
+def _sign(unit: Block, folder: Path, kind: str, settings: dict[str, Any]) -> None:
     """The files that a stage of `kind` with these `settings` compares."""
     settings = {name: value for name, value in settings.items() if name not in CODE}
     if kind == "minhash":
@@ -187,8 +187,8 @@ def query(
     first = next(iter(read_parts(index).values()))
     for rows in _questions(inputs, urls):
         with tempfile.TemporaryDirectory(prefix="gristmill-query-") as work:
-            unit = ExchangeUnit(0, "query-00000-000", Path(work) / "query.arrow")
-            with ArrowSink(unit.text, pa.schema([*PROVENANCE, TEXT])) as sink:
+            unit = Block(0, "query-00000-000", (Path(work) / "query.arrow",))
+            with ArrowSink(unit.texts[0], pa.schema([*PROVENANCE, TEXT])) as sink:
                 sink.write(pa.RecordBatch.from_pylist([row for _, row in rows], schema=sink.schema))
             found: dict[int, tuple[str, float | None, str]] = {}  # by row; what was found first stays
             for kind in [kind for kind in ("exact", "url_dedup", "minhash") if kind in first.settings]:

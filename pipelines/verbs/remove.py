@@ -177,11 +177,12 @@ def lines(removed: Removed) -> Iterator[str]:
         yield "token shards made of these still hold the documents: `gristmill tokenize` makes them anew"
 
 
-def carry_over(runs: Sequence[RunFolder], run: RunFolder) -> None:
-    """Leave out of `run`, which nobody has read yet, what was removed from `runs`."""
+def carry_over(runs: Sequence[RunFolder], run: RunFolder) -> bool:
+    """Leave out of `run`, which nobody has read yet, what was removed from `runs`; returns whether anything was."""
     rows = {row["id"]: row for one in runs for row in _read_lines(one, RunFolder.REMOVALS)}
     if rows:
         _remove(run, list(rows.values()))
+    return bool(rows)
 
 
 def _requested(run: RunFolder, requests: Requests) -> Iterator[dict[str, Any]]:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.numbers import counted
+from pipelines.run.blocks import read_block
 from pipelines.run.folder import RunFolder
-from shards.manifest import Chains, read_manifest
+from shards.manifest import Chains
 from shards.stats import Stats
 
 
@@ -16,12 +17,16 @@ def describe(folder: Path) -> Iterator[str]:
     yield f"{run}: {state}"
     yield f"inputs: {counted(len(inputs), 'file')}, {sum(size for size, _ in inputs.values()) / 1e6:,.1f} MB"
     for number in run.passes_under_way():
-        manifests = [read_manifest(run.path(run.pass_manifest(number, key))) for key in run.passed_units(number)]
-        stats = Stats.sum(Stats.from_json(m.stats) for m in manifests)
-        whole = sum(m.next_start is None for m in manifests)
+        units = [
+            unit
+            for key in run.passed_blocks(number)
+            for unit in read_block(run.path(run.pass_manifest(number, key))).units
+        ]
+        stats = Stats.sum(Stats.from_json(unit.stats) for unit in units)
+        whole = sum(unit.next_start is None for unit in units)
         dropped = sum(stats.below("dropped").values())
         yield (
-            f"pass {number}: {counted(len(manifests), 'unit')} made, {counted(whole, 'file')} read to the end, "
+            f"pass {number}: {counted(len(units), 'unit')} made, {counted(whole, 'file')} read to the end, "
             f"{counted(stats['documents/input'], 'document')} read, {dropped:,} dropped"
         )
         for stage in run.resolved_stages(number):

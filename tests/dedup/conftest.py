@@ -8,14 +8,14 @@ import pyarrow as pa
 import pytest
 from dedup_cases import Fates, InProcess, Row, read_fates
 
-from shards.exchange import ExchangeUnit, GlobalStageConfig
+from shards.exchange import Block, GlobalStageConfig
 from shards.schema import PROVENANCE, TEXT
 from shards.sink import ArrowSink
 
 
 @pytest.fixture
-def make_units(tmp_path: Path) -> Callable[..., list[ExchangeUnit]]:
-    def make(rows: Sequence[Row], unit_rows: int = 1_000_000, name: str = "units") -> list[ExchangeUnit]:
+def make_units(tmp_path: Path) -> Callable[..., list[Block]]:
+    def make(rows: Sequence[Row], unit_rows: int = 1_000_000, name: str = "units") -> list[Block]:
         schema = pa.schema([*PROVENANCE, TEXT])
         units = []
         for number, first in enumerate(range(0, len(rows), unit_rows)):
@@ -23,7 +23,7 @@ def make_units(tmp_path: Path) -> Callable[..., list[ExchangeUnit]]:
             path = tmp_path / name / f"{key}.text.arrow"
             with ArrowSink(path, schema) as sink:
                 sink.write(pa.RecordBatch.from_pylist(list(rows[first : first + unit_rows]), schema=schema))
-            units.append(ExchangeUnit(number, key, path))
+            units.append(Block(number, key, (path,)))
         return units
 
     return make
@@ -31,9 +31,7 @@ def make_units(tmp_path: Path) -> Callable[..., list[ExchangeUnit]]:
 
 @pytest.fixture
 def resolve(tmp_path: Path) -> Callable[..., Fates]:
-    def run(
-        config: GlobalStageConfig, units: Sequence[ExchangeUnit], folder: str = "out", executor: Any = None
-    ) -> Fates:
+    def run(config: GlobalStageConfig, units: Sequence[Block], folder: str = "out", executor: Any = None) -> Fates:
         config.resolve(units, tmp_path / folder, executor or InProcess())
         return read_fates(units, tmp_path / folder)
 

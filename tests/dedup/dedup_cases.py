@@ -13,7 +13,7 @@ from dedup_oracles import plain_words
 from dedup.minhash import MinHashConfig
 from dedup.repeats.engine import find_repeats
 from dedup.repeats.windows import Windows
-from shards.exchange import ExchangeUnit
+from shards.exchange import Block
 from shards.sink import open_arrow
 
 Row = dict[str, Any]
@@ -40,11 +40,11 @@ def make_row(name: object, text: str | None = "", **values: Any) -> Row:
     return defaults | {"id": make_id(name), "text": text} | values
 
 
-def read_fates(units: Sequence[ExchangeUnit], folder: Path) -> Fates:
+def read_fates(units: Sequence[Block], folder: Path) -> Fates:
     fates = {}
     for unit in units:
         if (folder / f"{unit.key}.arrow").exists():
-            ids = open_arrow(unit.text).read_all()["id"].to_pylist()
+            ids = [id_ for path in unit.texts for id_ in open_arrow(path).read_all()["id"].to_pylist()]
             verdicts = open_arrow(folder / f"{unit.key}.arrow").read_all().to_pylist()
             assert verdicts, "a unit that loses no row has no file"
             assert [v["row"] for v in verdicts] == sorted({v["row"] for v in verdicts})
@@ -98,7 +98,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def repeated_windows(units: Sequence[ExchangeUnit], folder: Path, length: int, memory: int = 1 << 30) -> Repeated:
+def repeated_windows(units: Sequence[Block], folder: Path, length: int, memory: int = 1 << 30) -> Repeated:
     repeats = find_repeats(units, folder, InProcess(memory), Windows(length))
     result = {}
     for number in range(len(repeats.units)):

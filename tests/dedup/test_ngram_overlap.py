@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from dedup.ngram_overlap import OverlapConfig
 from pipelines.executors import InProcess, ProcessPool
-from shards.exchange import ExchangeUnit
+from shards.exchange import Block
 from shards.schema import COPIES
 
-Make = Callable[..., list[ExchangeUnit]]
+Make = Callable[..., list[Block]]
 Words = list[str]
 
 

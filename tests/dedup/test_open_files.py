@@ -19,7 +19,7 @@ from dedup.paragraphs import ParagraphsConfig
 from dedup.same_record import SameRecordConfig
 from dedup.substring import SubstringConfig
 from dedup.top_share import TopShareConfig
-from shards.exchange import ExchangeUnit, GlobalStageConfig
+from shards.exchange import Block, GlobalStageConfig
 from shards.sink import ArrowSink, read_table
 
 pytest.importorskip("resource", reason="limits of open files are of Unix")
@@ -44,18 +44,18 @@ for config in configs:
 """
 
 
-def with_scores(unit: ExchangeUnit) -> ExchangeUnit:
-    table = read_table(unit.text)
+def with_scores(unit: Block) -> Block:
+    table = read_table(unit.texts[0])
     table = table.append_column("quality.score", pa.array([len(text) % 7 / 7 for text in table["text"].to_pylist()]))
-    path = unit.text.with_name(f"scored-{unit.text.name}")
+    path = unit.texts[0].with_name(f"scored-{unit.texts[0].name}")
     with ArrowSink(path, table.schema) as sink:
         for batch in table.to_batches():
             sink.write(batch)
-    return replace(unit, text=path)
+    return replace(unit, texts=(path,))
 
 
 @pytest.fixture
-def units(make_units: Callable[..., list[ExchangeUnit]]) -> list[ExchangeUnit]:
+def units(make_units: Callable[..., list[Block]]) -> list[Block]:
     rng = random.Random(3)
     pages = [random_words(rng, 40) for _ in range(30)]
     texts = [" ".join(edited(rng, rng.choice(pages), rng.choice((0, 0, 1)))) for _ in range(300)]
@@ -63,11 +63,11 @@ def units(make_units: Callable[..., list[ExchangeUnit]]) -> list[ExchangeUnit]:
     return [with_scores(unit) for unit in make_units([make_row(k % 280, text) for k, text in enumerate(texts)], 1)]
 
 
-def removed_by(config: GlobalStageConfig, units: list[ExchangeUnit], folder: Path) -> int:
+def removed_by(config: GlobalStageConfig, units: list[Block], folder: Path) -> int:
     return len(read_fates(units, folder / config.name))
 
 
-def test_300_units_are_resolved_with_64_open_files(units: list[ExchangeUnit], tmp_path: Path) -> None:
+def test_300_units_are_resolved_with_64_open_files(units: list[Block], tmp_path: Path) -> None:
     handed = pickle.dumps((CONFIGS, units, tmp_path / "out"))
     subprocess.run([sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{CHILD}"], input=handed, check=True)
     removed = {config.name: removed_by(config, units, tmp_path / "out") for config in CONFIGS}

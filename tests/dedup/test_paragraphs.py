@@ -21,10 +21,10 @@ from pydantic import ValidationError
 from dedup.normal_form import normal_form
 from dedup.paragraphs import Paragraphs, ParagraphsConfig, characters
 from dedup.repeats.engine import HashSet
-from shards.exchange import ExchangeUnit, columns_path, spans_path
+from shards.exchange import Block, columns_path, spans_path
 from shards.sink import open_arrow
 
-Make = Callable[..., list[ExchangeUnit]]
+Make = Callable[..., list[Block]]
 Left = tuple[dict[str, str | None], Fates, list[dict[str, Any]]]
 
 LINES = st.sampled_from(
@@ -125,7 +125,7 @@ def without(text: str, pieces: list[Piece], goes: set[int]) -> str:
     return left + text[pieces[-1].end :]
 
 
-def run(config: ParagraphsConfig, units: Sequence[ExchangeUnit], folder: Path, memory: int = 1 << 30) -> Left:
+def run(config: ParagraphsConfig, units: Sequence[Block], folder: Path, memory: int = 1 << 30) -> Left:
     """(text of each row that is left, fates of the others, all spans with the id of their row)."""
     config.resolve(units, folder, InProcess(memory))
     texts, spans = {}, []
@@ -140,7 +140,7 @@ def run(config: ParagraphsConfig, units: Sequence[ExchangeUnit], folder: Path, m
     return texts, read_fates(units, folder), spans
 
 
-def check(config: ParagraphsConfig, rows: list[Row], units: Sequence[ExchangeUnit], folder: Path) -> Left:
+def check(config: ParagraphsConfig, rows: list[Row], units: Sequence[Block], folder: Path) -> Left:
     """Run the stage, and compare the texts left with `expected`, and spans and fates with the texts."""
     left, fates, spans = run(config, units, folder)
     texts = {row["id"]: row["text"] for row in rows}

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dedup.substring import SubstringConfig
-from shards.exchange import ExchangeUnit, columns_path, spans_path
+from shards.exchange import Block, columns_path, spans_path
 from shards.sink import open_arrow
 from shards.unicode import IDEOGRAPH, classes
 
-Make = Callable[..., list[ExchangeUnit]]
+Make = Callable[..., list[Block]]
 Words = list[bytes]
 DENSE_TEXTS = st.lists(st.lists(SPACED_WORDS, max_size=40).map("".join), max_size=6)  # without spaces
 
@@ -29,7 +29,7 @@ def words(text: str) -> Words:
 
 
 def run(
-    config: SubstringConfig, units: Sequence[ExchangeUnit], folder: Path
+    config: SubstringConfig, units: Sequence[Block], folder: Path
 ) -> tuple[dict[str, str], Fates, list[dict[str, Any]]]:
     """(text of each row that is left, fates of the others, all spans with the id of their row)."""
     config.resolve(units, folder, InProcess())
@@ -175,7 +175,7 @@ def test_drop_any_and_drop_partial_remove_whole_documents(make_units: Make, tmp_
         assert not spans
 
 
-def masked_of(units: Sequence[ExchangeUnit], folder: Path) -> dict[str, dict[str, Any]]:
+def masked_of(units: Sequence[Block], folder: Path) -> dict[str, dict[str, Any]]:
     """What the stage that wrote `folder` adds to each row it names, by id."""
     found = {}
     for unit in units:

@@ -12,7 +12,7 @@ from dedup.top_share import TopShareConfig
 from pipelines.executors import InProcess
 from pipelines.recipe import parse_recipe
 from shards.errors import UserError
-from shards.exchange import ExchangeUnit
+from shards.exchange import Block
 from shards.sink import ArrowSink, read_table
 
 SCHEMA = pa.schema([("id", pa.string()), ("classifier.score", pa.float64())])
@@ -23,8 +23,8 @@ def removed(rows: list[Row], cuts: list[int], kept_fraction: float, folder: Path
     """Ids that are removed when `rows` are in units cut at `cuts`."""
     units, places = [], {}
     for number, (begin, end) in enumerate(pairwise([0, *cuts, len(rows)])):
-        unit = ExchangeUnit(number, f"web-00000-{number:03d}", folder / f"{number}.text.arrow")
-        with ArrowSink(unit.text, SCHEMA) as sink:
+        unit = Block(number, f"web-00000-{number:03d}", (folder / f"{number}.text.arrow",))
+        with ArrowSink(unit.texts[0], SCHEMA) as sink:
             ids, values = zip(*rows[begin:end], strict=True) if end > begin else ((), ())
             sink.write(pa.record_batch([pa.array(ids, pa.string()), pa.array(values, pa.float64())], schema=SCHEMA))
         places[unit.key] = begin

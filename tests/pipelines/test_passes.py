@@ -18,7 +18,7 @@ from pipelines.recipe import load_recipe
 from pipelines.run.finish import FinishTask
 from pipelines.run.folder import RunFolder
 from pipelines.run.opening import open_run
-from pipelines.run.units import UnitTask
+from pipelines.run.units import BlockTask
 from shards.errors import RunError
 from shards.unit_key import UnitKey
 
@@ -42,7 +42,7 @@ class Recorder(InProcess):
         tick: Tick | None = None,
     ) -> Iterator[Any]:
         def noted(task: Any, watch: Watch) -> Any:
-            if isinstance(task, UnitTask):
+            if isinstance(task, BlockTask):
                 self.passed.append((task.pass_.number, task.key))
             if isinstance(task, FinishTask):
                 self.finished.append(task.key)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.recipe import KINDS
-from shards.exchange import VERDICTS, ExchangeUnit, Executor, GlobalStageConfig
+from shards.exchange import VERDICTS, Block, Executor, GlobalStageConfig
 from shards.sink import ArrowSink
 from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
 
@@ -43,7 +43,7 @@ class SameStartConfig(GlobalStageConfig):
 
     chars: int = 30
 
-    def resolve(self, units: Sequence[ExchangeUnit], folder: Path, executor: Executor) -> None:
+    def resolve(self, units: Sequence[Block], folder: Path, executor: Executor) -> None:
         first: dict[str, str] = {}
         for unit in units:
             verdicts = []

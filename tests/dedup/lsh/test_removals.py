@@ -12,10 +12,10 @@ from dedup.keep import KeepBy
 from dedup.lsh.edge_runs import EDGE
 from dedup.lsh.removals import RemovedDocuments
 from dedup.lsh.signing import SignedFiles, Signing, sign
-from shards.exchange import ExchangeUnit, columns_path
+from shards.exchange import Block, columns_path
 from shards.sink import read_table
 
-Make = Callable[..., list[ExchangeUnit]]
+Make = Callable[..., list[Block]]
 SIGNING = Signing(1, "words", False, bands=1, rows=1, seed=1, verify="none", keep=KeepBy("first"))
 
 

@@ -15,14 +15,14 @@ from dedup.keep import EARLIER, KeepBy
 from dedup.lsh.shingles import shingles_of
 from dedup.lsh.signatures import band_keys, permutations, signatures
 from dedup.lsh.signing import SignedFiles, Signing, Verify, sign
-from shards.exchange import ExchangeUnit
+from shards.exchange import Block
 
-Make = Callable[..., list[ExchangeUnit]]
+Make = Callable[..., list[Block]]
 TEXTS = ["a b c d e f", "...", "", "one two", "a b c d e f", "x y z " * 50, None]
 WITH_WORDS = [text for text in TEXTS if text and text != "..."]
 
 
-def signed_files(units: list[ExchangeUnit], folder: Path, verify: Verify = "shingles") -> SignedFiles:
+def signed_files(units: list[Block], folder: Path, verify: Verify = "shingles") -> SignedFiles:
     signing = Signing(2, "words", False, bands=3, rows=4, seed=1, verify=verify, keep=KeepBy("first"))
     for unit in units:
         sign(unit, folder=folder, signing=signing)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup.repeats.engine import HashSet, twins
-from shards.exchange import ExchangeUnit
+from shards.exchange import Block
 
-Make = Callable[..., list[ExchangeUnit]]
+Make = Callable[..., list[Block]]
 
 
 def test_units_and_their_order_do_not_matter(make_units: Make, tmp_path: Path) -> None:

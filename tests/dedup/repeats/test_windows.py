@@ -17,9 +17,10 @@ from pydivsufsort import divsufsort, kasai
 
 from dedup.repeats.engine import find_repeats
 from dedup.repeats.windows import Windows
-from shards.exchange import ExchangeUnit
+from shards.exchange import Block
+from shards.sink import open_arrow
 
-Make = Callable[..., list[ExchangeUnit]]
+Make = Callable[..., list[Block]]
 
 
 def expected(documents: dict[str, str], length: int) -> Repeated:
@@ -62,10 +63,10 @@ def suffix_array_marks(words: np.ndarray, length: int) -> np.ndarray:
     return marked
 
 
-def our_marks(texts: Sequence[str], units: Sequence[ExchangeUnit], folder: Path, length: int) -> list[np.ndarray]:
+def our_marks(texts: Sequence[str], units: Sequence[Block], folder: Path, length: int) -> list[np.ndarray]:
     places = [{start: k for k, (start, _) in enumerate(spaced_words(text))} for text in texts]
     marks = [np.zeros(len(place), np.bool_) for place in places]
-    first = np.cumsum([0, *(unit.alive().size for unit in units)])
+    first = np.cumsum([0, *(open_arrow(unit.texts[0]).count_rows() for unit in units)])
     repeats = find_repeats(units, folder, InProcess(), Windows(length))
     for number in range(len(repeats.units)):
         for rows, _, part in repeats.batches(number, ["id"]):

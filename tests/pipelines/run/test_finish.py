@@ -1,4 +1,4 @@
-"""Finishing a unit joins passes and verdicts as a plain loop over its rows does."""
+"""Finishing a block joins passes and verdicts as a plain loop over its rows does."""
 
 import tempfile
 from collections import Counter
@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.recipe import Pass, load_recipe
-from pipelines.run.finish import Applied, FinishTask, finish_unit
+from pipelines.run.blocks import MadeBlock, MadeUnit, write_block
+from pipelines.run.finish import Applied, Decided, FinishTask, finish_block
 from pipelines.run.folder import RunFolder
 from pipelines.run.unit_files import carried_columns, facts_schema, ledger_schema, text_schema
 from shards.exchange import SPANS, VERDICTS, GlobalStageConfig, columns_path, spans_path
-from shards.manifest import Manifest, read_manifest, write_manifest
+from shards.manifest import read_manifest
 from shards.sink import read_table
 from shards.unit_key import UnitKey
 
@@ -40,7 +41,7 @@ name = "again"
 kind = "exact"
 name = "last"
 """
-KEY = UnitKey("web", 0, 0)
+KEY = UnitKey("web", 0, 0)  # of the block; its units are the parts of the file
 REASONS = {"same": "dedup.exact", "cut": "dedup.substring", "last": "dedup.exact"}  # of the global stages
 ENDS = ("first", "same", "cut", "again", "last", "kept")  # where a row ends
 
@@ -83,10 +84,11 @@ def made_up_rows(draw: st.DrawFn) -> list[Row]:
 
 @dataclass
 class Work:
-    """Writes the files that two passes over `rows` would leave."""
+    """Writes the files that two passes over a block of `units` would leave, before which `first` rows are decided."""
 
     folder: RunFolder
-    rows: list[Row]
+    units: list[list[Row]]
+    first: int = 0
     passes: tuple[Pass, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +96,9 @@ class Work:
         recipe = self.folder.root.with_suffix(".toml")
         recipe.write_text(RECIPE.format(folder=self.folder.root))
         self.passes = load_recipe(str(recipe)).passes()
+        self.rows = [row for unit in self.units for row in unit]
+        self.begins = [sum(map(len, self.units[:unit])) for unit in range(len(self.units))]
+        self.unit_of = [unit for unit, rows in enumerate(self.units) for _ in rows]
 
     def task(self) -> FinishTask:
         verdicts = [self._pass(pass_, carried) for pass_, carried in zip(
@@ -101,10 +106,11 @@ class Work:
         return FinishTask(
             run=self.folder,
             key=KEY,
-            passes=tuple(zip(self.passes, verdicts, strict=True)),
+            passes=tuple(Decided(*of_pass, self.first) for of_pass in zip(self.passes, verdicts, strict=True)),
             ledger=ledger_schema(self.passes),
             fingerprint="f",
             recipe="r",
+            dropped_per_rule=0,
         )
 
     def _pass(self, pass_: Pass, carried: pa.Schema) -> tuple[Applied, ...]:
@@ -116,19 +122,35 @@ class Work:
             text = made.text if number == 0 else made.cut_text
             sizes = {"text_chars": len(text), "text_bytes": len(text.encode())}
             reasons = [] if made.passes(name) else [f"{name}.too_few_words"]
-            known = {"row": row, "id": f"{row:032x}", "drop_reasons": reasons}
+            known = {"row": row - self.begins[self.unit_of[row]], "id": f"{row:032x}", "drop_reasons": reasons}
             facts.append({**known, **sizes, f"{name}.word_count": 10 * row + number})
             if not reasons:
                 before = made.copies[0] or 0 if number else None
                 texts.append({**known, "text": text, "copies": before})
-        self._write(RunFolder.pass_file(number, KEY, "facts"), facts, facts_schema(pass_))
-        self._write(RunFolder.pass_file(number, KEY, "text"), texts, text_schema(carried))
-        stats = {"documents/input": len(facts), "records/request": 2} if number == 0 else {}
+        facts_of, texts_of = self._by_unit(facts), self._by_unit(texts)
+        self._write(RunFolder.pass_file(number, KEY, "facts"), facts_of, facts_schema(pass_))
+        self._write(RunFolder.pass_file(number, KEY, "text"), texts_of, text_schema(carried))
         damage = [{"file": "a", "offset": 1, "cause": "torn"}] if number == 0 else []
-        manifest = Manifest(str(KEY), "web", "a.jsonl", 0, 77, "f", stats, damage, {})
-        write_manifest(self.folder.path(RunFolder.pass_manifest(number, KEY)), manifest)
-        rows = [row["row"] for row in texts]
+        units = [
+            MadeUnit(
+                key=str(UnitKey("web", 0, unit)),
+                file="a.jsonl",
+                start=unit,
+                next_start=77 + unit,
+                stats={"documents/input": len(facts_of[unit]), "records/request": 2} if number == 0 else {},
+                damage=damage,
+                rows=len(facts_of[unit]),
+                live_rows=len(texts_of[unit]),
+                dropped_rows=0,
+            )
+            for unit in range(len(self.units))
+        ]
+        write_block(self.folder.path(RunFolder.pass_manifest(number, KEY)), MadeBlock("f", tuple(units), {}))
+        rows = [int(row["id"], 16) for row in texts]
         return tuple(self._verdicts(number, stage, rows) for stage in pass_.global_)
+
+    def _by_unit(self, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+        return [[row for row in rows if self.unit_of[int(row["id"], 16)] == unit] for unit in range(len(self.units))]
 
     def _verdicts(self, number: int, stage: GlobalStageConfig, rows: list[int]) -> Applied:
         name = f"{RunFolder.stage_work(number, stage.name)}/{KEY}.arrow"
@@ -136,9 +158,14 @@ class Work:
         if stage.name not in REASONS:
             return applied
         removed, spans, added = [], [], []
-        for text_row, made in ((i, self.rows[row]) for i, row in enumerate(rows)):
+        if self.first and name.endswith(f"{KEY}.arrow"):  # of other blocks that share the file
+            removed.append({"row": self.first - 1, "twin": "other", "similarity": 0.1})
+            spans.append({"row": self.first - 1, "start": 0, "end": 1, "chars": 1, "twin": "t", "twin_start": 0})
+            added.append({"row": self.first - 1, "copies": 99})
+        for text_row, made in ((self.first + i, self.rows[row]) for i, row in enumerate(rows)):
             if made.end == stage.name:
-                removed.append({"row": text_row, "twin": f"twin of {text_row}", "similarity": 0.5})
+                twin = f"twin of {text_row - self.first}"
+                removed.append({"row": text_row, "twin": twin, "similarity": 0.5})
             elif made.passes(stage.name) and stage.name == "cut":
                 for start, end in made.spans:
                     begin, size = len(made.text[:start].encode()), len(made.text[start:end].encode())
@@ -153,12 +180,14 @@ class Work:
             (columns_path(applied.path), added, pa.schema([("row", pa.int64()), ("copies", pa.int64())])),
         ):
             if found:
-                self._write(str(path.relative_to(self.folder.root)), found, schema)
+                self._write(str(path.relative_to(self.folder.root)), [found], schema)
         return applied
 
-    def _write(self, name: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+    def _write(self, name: str, units: list[list[dict[str, Any]]], schema: pa.Schema) -> None:
         with self.folder.sink(name, schema) as sink:
-            sink.write(pa.RecordBatch.from_pylist(rows, schema))
+            for rows in units:
+                sink.write(pa.RecordBatch.from_pylist(rows, schema))
+                sink.end_batch()
 
 
 def plain_ledger(rows: list[Row]) -> list[dict[str, Any]]:
@@ -211,29 +240,36 @@ def plain_counts(rows: list[Row]) -> dict[str, int]:
 
 
 @settings(max_examples=60)
-@given(made_up_rows())
-def test_ledger_shard_and_counts_are_those_of_a_plain_loop(rows: list[Row]) -> None:
+@given(st.lists(made_up_rows(), min_size=1, max_size=4), st.integers(0, 3))
+def test_ledgers_shards_and_counts_are_those_of_a_plain_loop(units: list[list[Row]], first: int) -> None:
+    keys = [UnitKey("web", 0, unit) for unit in range(len(units))]
     with tempfile.TemporaryDirectory() as folder:
-        work = Work(RunFolder(Path(folder) / "run"), rows)
-        final = finish_unit(work.task())
-        ledger = read_table(work.folder.path(RunFolder.ledger(KEY))).to_pylist()
-        wanted = plain_ledger(rows)
-        shard = read_table(work.folder.path(RunFolder.shard(KEY))).to_pylist()
-    for row, found in zip(wanted, ledger, strict=True):
-        assert {key: found[key] for key in row} == row
-    kept = [(i, made) for i, made in enumerate(rows) if made.end == "kept"]
-    assert [(row["id"], row["text"], row["copies"]) for row in shard] == [
-        (f"{i:032x}", made.cut_text, wanted[i]["copies"]) for i, made in kept
-    ]
-    counts = {key: count for key, count in final.stats.items() if "same_record" not in key}
-    assert counts == plain_counts(rows)
-    assert final.damage == [{"file": "a", "offset": 1, "cause": "torn"}]
-    assert (final.start, final.next_start, final.file) == (0, 77, "a.jsonl")
+        work = Work(RunFolder(Path(folder) / "run"), units, first)
+        finals = finish_block(work.task()).manifests
+        wanted = plain_ledger(work.rows)
+        ledgers = [read_table(work.folder.path(RunFolder.ledger(key))).to_pylist() for key in keys]
+        shards = [read_table(work.folder.path(RunFolder.shard(key))).to_pylist() for key in keys]
+        together = work.folder.path(RunFolder.block_ledger(KEY))
+        assert together.exists() == (len(units) > 1)
+        if len(units) > 1:
+            assert read_table(together).to_pylist() == [row for ledger in ledgers for row in ledger]
+    for unit, (rows, begin) in enumerate(zip(units, work.begins, strict=True)):
+        for row, found in zip(wanted[begin : begin + len(rows)], ledgers[unit], strict=True):
+            assert {key: found[key] for key in row} == row
+        kept = [(i, made) for i, made in enumerate(rows, begin) if made.end == "kept"]
+        assert [(row["id"], row["text"], row["copies"]) for row in shards[unit]] == [
+            (f"{i:032x}", made.cut_text, wanted[i]["copies"]) for i, made in kept
+        ]
+        final = finals[unit]
+        counts = {key: count for key, count in final.stats.items() if "same_record" not in key}
+        assert counts == plain_counts(rows)
+        assert final.damage == [{"file": "a", "offset": 1, "cause": "torn"}]
+        assert (final.start, final.next_start, final.file) == (unit, 77 + unit, "a.jsonl")
 
 
 def test_the_manifest_names_shard_and_ledger_and_is_the_proof(tmp_path: Path) -> None:
-    work = Work(RunFolder(tmp_path / "run"), [Row("kept", "abc", (), (None, None))])
-    final = finish_unit(work.task())
+    work = Work(RunFolder(tmp_path / "run"), [[Row("kept", "abc", (), (None, None))]])
+    (final,) = finish_block(work.task()).manifests
     assert read_manifest(work.folder.path(RunFolder.manifest(KEY))) == final
     assert final.files.keys() == {RunFolder.shard(KEY), RunFolder.ledger(KEY)}
     assert {written.rows for written in final.files.values()} == {1}

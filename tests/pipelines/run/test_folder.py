@@ -89,8 +89,8 @@ def test_units_are_ordered_by_source_then_file_then_part_as_numbers(tmp_path: Pa
         for name in (RunFolder.manifest(key), RunFolder.ledger(key), RunFolder.pass_manifest(3, key)):
             run.write(name, b"")
     assert str(keys[3]) == "zoo-00000-1000"
-    assert run.units() == run.ledgers() == run.passed_units(3) == tuple(keys)
-    assert run.passed_units(2) == ()
+    assert run.units() == run.ledgers() == run.passed_blocks(3) == tuple(keys)
+    assert run.passed_blocks(2) == ()
 
 
 def test_passes_and_stages_under_way_are_found_by_what_they_leave(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One unit through one pass: facts of every row, texts of live and of dropped rows, and the manifest last."""
+"""A block of units through one pass: facts of every row, texts of live and of dropped rows, the manifest last."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +8,14 @@ import pytest
 from crawl import RECIPE, Crawl, article, sentences
 
 from pipelines.recipe import Recipe, load_recipe
+from pipelines.run.blocks import MadeUnit, read_block
 from pipelines.run.folder import RunFolder
 from pipelines.run.opening import Run, open_run
 from pipelines.run.unit_files import DROPPED, carried_columns, facts_schema, text_schema
-from pipelines.run.units import UnitTask, run_unit
+from pipelines.run.units import BlockTask, UnitInput, following, run_block
 from shards.errors import Interrupted
-from shards.exchange import ExchangeUnit
-from shards.manifest import Manifest, file_sha256, read_manifest
+from shards.exchange import Block
+from shards.manifest import file_sha256
 from shards.sink import open_arrow, read_table
 from shards.unit_key import UnitKey
 
@@ -57,16 +58,15 @@ def opened(tmp_path: Path) -> Run:
     return open_run(load_recipe(str(path), [f'source.paths="{tmp_path}/crawl"']), tmp_path / "run")
 
 
-def task_of(opened: Run, number: int = 0, **changes: Any) -> UnitTask:
+def task_of(opened: Run, number: int = 0, **changes: Any) -> BlockTask:
     recipe: Recipe = opened.recipe
     passes = recipe.passes()
-    task = UnitTask(
+    task = BlockTask(
         run=opened.folder,
         key=KEY,
+        units=(UnitInput(KEY, opened.inputs["web"][0]),) if number == 0 else (),
         pass_=passes[number],
         source=recipe.sources["web"],
-        file=opened.inputs["web"][0],
-        start=0,
         carried=carried_columns(passes)[number],
         fingerprint=opened.digest,
         keep_dropped=True,
@@ -80,8 +80,9 @@ def table(opened: Run, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def made(opened: Run, task: UnitTask) -> Manifest:
-    return run_unit(task, CountingWatch())[0]
+def made(opened: Run, task: BlockTask) -> MadeUnit:
+    (unit,) = run_block(task, CountingWatch()).block.units
+    return unit
 
 
 def test_every_row_has_facts_and_live_rows_have_their_text(opened: Run) -> None:
@@ -122,7 +123,7 @@ def test_dropped_and_extracted_texts_are_left_out_on_request(opened: Run) -> Non
     manifest = made(opened, task_of(opened, keep_dropped=False, keep_texts=False))
     assert table(opened, RunFolder.pass_file(0, KEY, "dropped")) == []
     assert not opened.folder.has(RunFolder.texts(KEY))
-    assert RunFolder.texts(KEY) not in manifest.files
+    assert manifest.texts is None
 
 
 def test_the_files_have_the_columns_of_their_pass(opened: Run) -> None:
@@ -135,14 +136,16 @@ def test_the_files_have_the_columns_of_their_pass(opened: Run) -> None:
 
 
 def test_the_manifest_proves_the_bytes_of_every_file(opened: Run) -> None:
-    task = task_of(opened)
-    manifest = made(opened, task)
-    assert read_manifest(task.manifest_path) == manifest
-    assert (manifest.key, manifest.file, manifest.start, manifest.next_start) == (str(KEY), "a.warc.gz", 0, None)
-    assert manifest.fingerprint == opened.digest
-    assert len(manifest.files) == 4
-    for name, written in manifest.files.items():
-        path = opened.folder.path(name) if "/" in name else task.manifest_path.with_name(name)
+    block = run_block(task_of(opened), CountingWatch()).block
+    assert read_block(opened.folder.path(RunFolder.pass_manifest(0, KEY))) == block
+    (unit,) = block.units
+    assert (unit.key, unit.file, unit.start, unit.next_start) == (str(KEY), "a.warc.gz", 0, None)
+    assert (unit.rows, unit.live_rows, unit.dropped_rows) == (8, 4, 3)
+    assert block.fingerprint == opened.digest
+    assert len(block.files) == 3
+    assert unit.texts is not None
+    for name, written in {**block.files, RunFolder.texts(KEY): unit.texts}.items():
+        path = opened.folder.path(name)
         assert (written.num_bytes, written.sha256) == (path.stat().st_size, file_sha256(path))
         assert written.rows == open_arrow(path).count_rows()
 
@@ -150,20 +153,20 @@ def test_the_manifest_proves_the_bytes_of_every_file(opened: Run) -> None:
 def test_a_unit_that_is_stopped_has_no_manifest_and_no_files(opened: Run) -> None:
     task = task_of(opened)
     with pytest.raises(Interrupted):
-        run_unit(task, CountingWatch(stop_at=0))
-    assert not task.manifest_path.exists()
+        run_block(task, CountingWatch(stop_at=0))
+    assert not opened.folder.has(RunFolder.pass_manifest(0, KEY))
     assert list(opened.folder.root.rglob("*.arrow")) == []
 
 
 def test_progress_is_taken_back_when_the_manifest_counts_instead(opened: Run) -> None:
     watch = CountingWatch()
-    run_unit(task_of(opened), watch)
+    run_block(task_of(opened), watch)
     assert watch.steps[0][:2] == [8, 4]
     assert watch.counters == [0, 0, 0]
 
 
 def test_every_stage_has_its_seconds(opened: Run) -> None:
-    _, seconds = run_unit(task_of(opened), CountingWatch())
+    seconds = run_block(task_of(opened), CountingWatch()).seconds
     assert seconds.keys() == {"read", "write", "page", "extract", "gopher_quality"}
     assert all(amount >= 0 for amount in seconds.values())
 
@@ -171,21 +174,20 @@ def test_every_stage_has_its_seconds(opened: Run) -> None:
 def test_units_of_one_file_follow_each_other_to_its_end(opened: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cleaners.crawl.warc.UNIT_RECORDS", 3)
     ids: list[str] = []
-    task: UnitTask | None = task_of(opened)
+    unit: UnitInput | None = UnitInput(KEY, opened.inputs["web"][0])
     starts = []
-    while task is not None:
-        starts.append(task.start)
-        manifest = made(opened, task)
+    while unit is not None:
+        starts.append(unit.start)
+        task = task_of(opened, key=unit.key, units=(unit,))
+        next_start = made(opened, task).next_start
         facts = table(opened, RunFolder.pass_file(0, task.key, "facts"))
         assert [row["row"] for row in facts] == list(range(len(facts)))
         ids += [row["id"] for row in facts]
-        following = manifest.next_start
-        task = (
-            None if following is None else replace(task, key=replace(task.key, part=task.key.part + 1), start=following)
-        )
+        unit = None if next_start is None else following(unit, next_start)
     assert starts == sorted(set(starts))
     assert len(starts) == 3
-    whole = replace(task_of(opened), key=UnitKey("web", 0, 77))
+    key = UnitKey("web", 0, 77)
+    whole = task_of(opened, key=key, units=(UnitInput(key, opened.inputs["web"][0]),))
     monkeypatch.setattr("cleaners.crawl.warc.UNIT_RECORDS", 1000)
     made(opened, whole)
     assert ids == [row["id"] for row in table(opened, RunFolder.pass_file(0, whole.key, "facts"))]
@@ -195,7 +197,7 @@ def test_a_later_pass_reads_what_the_previous_one_left_and_keeps_its_row_numbers
     made(opened, task_of(opened))
     text = opened.folder.path(RunFolder.pass_file(0, KEY, "text"))
     added = opened.recipe.passes()[0].global_[0].columns()
-    later = task_of(opened, 1, previous=ExchangeUnit(0, str(KEY), text, (), tuple(added)))
+    later = task_of(opened, 1, previous=Block(0, str(KEY), (text,), (), tuple(added)))
     manifest = made(opened, later)
     facts = table(opened, RunFolder.pass_file(1, KEY, "facts"))
     assert [row["row"] for row in facts] == [0, 1, 3, 4]
@@ -206,4 +208,32 @@ def test_a_later_pass_reads_what_the_previous_one_left_and_keeps_its_row_numbers
     assert 0 < len(kept) < 4
     assert [row["row"] for row in table(opened, RunFolder.pass_file(1, KEY, "text"))] == kept
     assert "documents/input" not in manifest.stats
-    assert RunFolder.texts(KEY) not in manifest.files
+    assert manifest.texts is None
+
+
+def test_a_block_holds_its_units_one_after_the_other(opened: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(opened, task_of(opened))
+    alone = {what: table(opened, RunFolder.pass_file(0, KEY, what)) for what in ("facts", "text", "dropped")}
+    (again,) = (opened.inputs["web"][0],)
+    monkeypatch.setattr("cleaners.crawl.warc.UNIT_RECORDS", 3)
+    units = tuple(UnitInput(UnitKey("web", number, 0), again) for number in range(2))
+    ran = run_block(task_of(opened, units=units, follow=True), CountingWatch())
+    assert [unit.key for unit in ran.block.units] == [f"web-0000{n}-00{part}" for n in range(2) for part in range(3)]
+    for what, rows in alone.items():
+        found = table(opened, RunFolder.pass_file(0, KEY, what))
+        assert sorted(row["id"] for row in found) == sorted(row["id"] for row in rows * 2)
+    numbers = [row["row"] for row in table(opened, RunFolder.pass_file(0, KEY, "facts"))]
+    assert numbers == [0, 1, 2, 0, 1, 2, 0, 1] * 2
+    assert [unit.rows for unit in ran.block.units] == [3, 3, 2] * 2
+    assert sum(unit.live_rows for unit in ran.block.units) == 8
+    assert ran.rest == ()
+
+
+def test_a_full_block_leaves_the_other_units_for_the_next(opened: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.run.units._FULL_ROWS", 5)
+    monkeypatch.setattr("cleaners.crawl.warc.UNIT_RECORDS", 3)
+    units = tuple(UnitInput(UnitKey("web", number, 0), opened.inputs["web"][0]) for number in range(2))
+    ran = run_block(task_of(opened, units=units, follow=True), CountingWatch())
+    assert [unit.key for unit in ran.block.units] == ["web-00000-000", "web-00000-001"]
+    assert [str(unit.key) for unit in ran.rest] == ["web-00000-002", "web-00001-000"]
+    assert ran.rest[0].start == ran.block.units[-1].next_start

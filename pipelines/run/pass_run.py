@@ -1,0 +1,154 @@
+"""The work of one pass: which blocks are made, and a task for each unit that is not.
+
+    small files ──some together──▶ a task, which makes all of their units
+    large file  ──▶ a task for its next unit ──▶ a task for the one after it ──▶ …
+
+In the first pass a file is a chain of units: where one begins is known when the previous one is made. Later passes take
+the blocks of the pass before.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+import pyarrow as pa
+
+from pipelines.recipe import Pass
+from pipelines.run.blocks import MadeBlock, read_block
+from pipelines.run.exchange import Made
+from pipelines.run.opening import Run
+from pipelines.run.units import BlockTask, Ran, UnitInput, following
+from shards.exchange import Block
+from shards.manifest import Manifest
+from shards.schema import NO_COLUMNS
+from shards.storage import InputFile
+from shards.unit_key import UnitKey
+
+_TOGETHER_BYTES, _TOGETHER_FILES = 8 << 20, 256  # of the input files of one task, at most
+_TOGETHER_ROWS = 5_000  # of the units of one task, where these are known
+_SHARE = 64  # a run has so many tasks, if its files allow it: work for as many processes
+
+
+class PassRun:
+    """The tasks of one pass. Tell it what came of each (`add`), and it gives those that follow."""
+
+    def __init__(self, run: Run, pass_: Pass, carried: pa.Schema, previous: Sequence[tuple[UnitKey, Block]]) -> None:
+        """`previous` are the blocks of work as the pass before left them, each as a block by itself."""
+        self._run, self._pass, self._carried = run, pass_, carried
+        self._made: dict[UnitKey, Made] = {}
+        self._chains: dict[tuple[str, int], dict[int, int | None]] = defaultdict(dict)  # by file: part → next_start
+        self.found = [*self._read()]  # blocks that an earlier attempt made
+        for block in self.found:
+            self._note(block)
+        if pass_.number > 0:
+            todo = [self._task(key, previous=block) for key, block in previous if key not in self._made]
+        elif run.saved is not None:  # where units end is known: all can be made at once
+            todo = [*self._saved_tasks(run.saved.manifests())]
+        else:
+            todo = [task for name, files in run.inputs.items() for task in self._first_tasks(name, files)]
+        self.todo = todo
+
+    @property
+    def made(self) -> list[Made]:
+        """The blocks that are made, in the order of the run."""
+        order = {source: number for number, source in enumerate(self._run.inputs)}
+        return [self._made[key] for key in sorted(self._made, key=lambda key: (order[key.source], key))]
+
+    def add(self, ran: Ran) -> list[BlockTask]:
+        """Note what a task made; returns the tasks that follow from it."""
+        self._note(ran.block)
+        if ran.rest:
+            return [self._task(ran.rest[0].key, ran.rest, follow=len(ran.rest) > 1)]
+        last = UnitKey.parse(ran.block.units[-1].key)
+        if self._pass.number > 0 or self._run.saved is not None:
+            return []
+        return [self._task(unit.key, (unit,)) for unit in self._next_unit(last.source, last.file)]
+
+    def _read(self) -> Iterator[MadeBlock]:
+        folder, number = self._run.folder, self._pass.number
+        for key in folder.passed_blocks(number):
+            block = read_block(folder.path(folder.pass_manifest(number, key)))
+            if block.fingerprint == self._run.digest:
+                yield block
+
+    def _note(self, block: MadeBlock) -> None:
+        self._made[block.key] = Made(block.key, block.units[0].file, sum(unit.live_rows for unit in block.units))
+        for unit in block.units:
+            key = UnitKey.parse(unit.key)
+            self._chains[key.chain][key.part] = unit.next_start
+
+    def _first_tasks(self, source: str, files: Sequence[InputFile]) -> Iterator[BlockTask]:
+        """The tasks of a source's files, of which some units may be made."""
+        total = sum(file.num_bytes for of_source in self._run.inputs.values() for file in of_source)
+        most = min(_TOGETHER_BYTES, total // _SHARE)
+        config = self._run.recipe.sources[source]
+        together: list[UnitInput] = []
+        num_bytes = 0
+        snapshot = None
+        for number, file in enumerate(files):
+            is_new = (source, number) not in self._chains
+            of_file = config.snapshot_of(source, file.name)
+            fits = num_bytes + file.num_bytes <= most and len(together) < _TOGETHER_FILES and of_file == snapshot
+            if together and not (is_new and fits):
+                yield self._task(together[0].key, together, follow=len(together) > 1)
+                together, num_bytes = [], 0
+            if is_new:
+                together.append(UnitInput(UnitKey(source, number, 0), file))
+                num_bytes, snapshot = num_bytes + file.num_bytes, of_file
+            else:
+                yield from (self._task(unit.key, (unit,)) for unit in self._next_unit(source, number))
+        if together:
+            yield self._task(together[0].key, together, follow=len(together) > 1)
+
+    def _next_unit(self, source: str, number: int) -> Iterator[UnitInput]:
+        """The first unit of the file that is not made; none where all are."""
+        unit, made = (
+            UnitInput(UnitKey(source, number, 0), self._run.inputs[source][number]),
+            self._chains[source, number],
+        )
+        while unit.key.part in made:
+            next_start = made[unit.key.part]
+            if next_start is None:
+                return
+            unit = following(unit, next_start)
+        yield unit
+
+    def _saved_tasks(self, manifests: Iterable[Manifest]) -> Iterator[BlockTask]:
+        """Tasks for the units of a finished run, of which some may be made."""
+
+        rows = 0
+
+        def group(manifest: Manifest) -> tuple[bool, str, str, int]:
+            nonlocal rows
+            key = UnitKey.parse(manifest.key)
+            rows += manifest.stats.get("documents/input", 0)
+            snapshot = self._run.recipe.sources[key.source].snapshot_of(key.source, manifest.file)
+            return key.part in self._chains[key.chain], key.source, snapshot, rows // _TOGETHER_ROWS
+
+        for (is_made, *_), units in groupby(manifests, group):
+            if not is_made:
+                keyed = ((UnitKey.parse(unit.key), unit.start) for unit in units)
+                inputs = [UnitInput(key, self._run.inputs[key.source][key.file], start) for key, start in keyed]
+                yield self._task(inputs[0].key, inputs)
+
+    def _task(
+        self, key: UnitKey, units: Sequence[UnitInput] = (), *, follow: bool = False, previous: Block | None = None
+    ) -> BlockTask:
+        run = self._run
+        brought = run.brought.get(key.source, NO_COLUMNS)
+        return BlockTask(
+            run=run.folder,
+            key=key,
+            units=tuple(units),
+            follow=follow,
+            pass_=self._pass,
+            source=run.recipe.sources[key.source],
+            carried=pa.schema([*brought, *self._carried]),
+            fingerprint=run.digest,
+            keep_dropped=run.recipe.output.dropped_per_rule != 0,
+            keep_texts=run.recipe.output.texts,
+            previous=previous,
+            brought=brought,
+            saved=run.saved,
+            recalled=run.recalled,
+        )
