@@ -17,6 +17,7 @@ from shards.errors import RunError
 from shards.limits import raise_unless_damage
 
 BATCH_ROWS = 4096  # of a record batch in a file
+_BUFFER = 1 << 18
 BATCH_BYTES = 64 << 20  # a batch ends earlier at this many bytes, which bounds memory for very long documents
 
 
@@ -39,7 +40,9 @@ class ArrowSink:
     def __enter__(self) -> Self:
         self._context = atomic_file(self.path, synced=self._synced)
         self._file = _Hashed(self._context.__enter__())
-        self._writer = pa.ipc.new_file(pa.PythonFile(self._file, mode="w"), self.schema, options=self._options)
+        # Buffered: the writer hands over each buffer and each padding by itself.
+        self._stream = pa.BufferedOutputStream(pa.PythonFile(self._file, mode="w"), _BUFFER)
+        self._writer = pa.ipc.new_file(self._stream, self.schema, options=self._options)
         return self
 
     @property
@@ -52,11 +55,17 @@ class ArrowSink:
         while batch.num_rows:
             room = BATCH_ROWS - self._pending_rows
             head, batch = batch.slice(0, room), batch.slice(room)
-            self._pending.append(head.select(self.schema.names).cast(self.schema))
+            head = head.select(self.schema.names)
+            self._pending.append(head if head.schema.equals(self.schema) else head.cast(self.schema))
             self._pending_rows += head.num_rows
             self._pending_bytes += head.nbytes
             if self._pending_rows == BATCH_ROWS or self._pending_bytes >= BATCH_BYTES:
                 self.end_batch()
+
+    @property
+    def num_pending(self) -> tuple[int, int]:
+        """(rows, bytes) of the record batch that is not full yet."""
+        return self._pending_rows, self._pending_bytes
 
     def end_batch(self) -> None:
         """End the record batch, so that the rows before and after this point stand in batches of their own."""
@@ -73,6 +82,7 @@ class ArrowSink:
             if error is None:
                 self.end_batch()
                 self._writer.close()
+                self._stream.close()
         except OSError as failure:
             self._context.__exit__(type(failure), failure, failure.__traceback__)
             raise disk_error(self.path, failure) from failure

@@ -19,10 +19,10 @@ import pyarrow.compute as pc
 
 from dedup.files.documents import format_ids, parse_ids
 from dedup.same_record import SAME_RECORD
+from pipelines.ledger.batches import LedgerBatch, ledger_batches
 from pipelines.recipe import Recipe
 from pipelines.run.folder import RunFolder
 from shards.schema import COPIES, KEPT
-from shards.sink import open_arrow, read_batches
 
 SIZES = (1, 2, 3, 4, 10, 100, 1000)  # the smallest size of each class; the last class has no end
 ABSENT = "not in this run"  # the fate of a twin that an index of other runs holds
@@ -130,11 +130,8 @@ class Clusters:
         self.total_copies: int | None = None  # the sum of the column over kept documents
         last = np.full(num, -1, np.int64)
         np.maximum.at(last, self._twin, self._members["reason"])
-        for path in (run.path(run.ledger(key)) for key in run.ledgers()):
-            names = ["id", "drop_reasons", "twin", "text_chars"]
-            names += [COPIES.name] * (COPIES.name in open_arrow(path).schema.names)
-            for batch in read_batches(path, names):
-                self._locate(batch, last)
+        for batch in ledger_batches(run, ["id", "drop_reasons", "twin", "text_chars"], [COPIES.name]):
+            self._locate(batch.rows, last)
         while (self._root != (above := self._root[self._root])).any():
             self._root = above
 
@@ -258,21 +255,23 @@ class Clusters:
             return []
         twins = format_ids(self._ids[np.isin(self._root, list(shown))])  # representatives, and twins on chains to them
         names = ["id", "url", "source", "drop_reasons", "twin", "similarity"]
-        for key in run.ledgers():
-            for batch in read_batches(run.path(run.ledger(key)), names):
-                self._show(batch, str(key), shown, twins)
+        for part in ledger_batches(run, names):
+            self._show(part, shown, twins)
         return [shown[position] for position, _ in chosen]
 
-    def _show(self, batch: pa.RecordBatch, key: str, shown: dict[int, ShownCluster], twins: pa.Array) -> None:
+    def _show(self, part: LedgerBatch, shown: dict[int, ShownCluster], twins: pa.Array) -> None:
+        batch = part.rows
         is_removed = pa.array(first_reasons(batch["drop_reasons"], self.reasons) >= 0)
         is_member = pc.and_(is_removed, pc.is_in(batch["twin"], value_set=twins))
-        chosen = batch.filter(pc.or_(is_member, pc.is_in(batch["id"], value_set=twins)))
+        mask = pc.or_(is_member, pc.is_in(batch["id"], value_set=twins))
+        numbers, chosen = np.flatnonzero(mask.to_numpy(zero_copy_only=False)), batch.filter(mask)
         own = self.positions(chosen["id"])
         of_twin = self.positions(pc.fill_null(chosen["twin"], "0" * 32))
-        for position, twin, row in zip(own.tolist(), of_twin.tolist(), chosen.to_pylist(), strict=True):
+        rows = zip(numbers.tolist(), own.tolist(), of_twin.tolist(), chosen.to_pylist(), strict=True)
+        for number, position, twin, row in rows:
             reason = row["drop_reasons"][0] if row["drop_reasons"] else KEPT
             if position in shown and reason == shown[position].cluster.fate:
-                shown[position].url, shown[position].key = row["url"] or "", key
+                shown[position].url, shown[position].key = row["url"] or "", str(part.key_of(number))
                 shown[position].source = row["source"]
             if twin >= 0 and reason in self.reasons and int(self._root[twin]) in shown:
                 member = Member(row["id"], row["url"] or "", row["similarity"], reason)

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from cleaners.assets.domain_lines import host_of
 from pipelines.core import failing, languages_of, metric_of, outside
+from pipelines.ledger.batches import LedgerBatch, ledger_batches
 from pipelines.ledger.clusters import Clusters, ShownCluster, cluster_reasons, first_reasons
 from pipelines.ledger.rules import joined, rules_of, stages_of
 from pipelines.ledger.sketch import Outcome, Sketch, TopCounter
@@ -27,8 +28,8 @@ from pipelines.recipe import Recipe
 from pipelines.report.dedup_losses import Losses
 from pipelines.report.rule_losses import RuleLosses
 from pipelines.run.folder import RunFolder
+from pipelines.run.unit_files import ledger_schema
 from shards.schema import LANGUAGE
-from shards.sink import open_arrow, read_batches
 from shards.stage import Rule
 from shards.unit_key import UnitKey
 
@@ -113,12 +114,10 @@ class Aggregates:
     def of_run(cls, run: RunFolder, recipe: Recipe) -> Self:
         """The whole ledger of a run, which need not be finished."""
         aggregates = cls.of_recipe(recipe)
-        for key in run.ledgers():
-            path = run.path(run.ledger(key))
-            stored = open_arrow(path).schema.names
-            names = dict.fromkeys([*_SHOWN, *aggregates.metrics, *aggregates.cuts, *word_counts(stored)])
-            for batch in read_batches(path, [n for n in names if n in stored or n not in LANGUAGE.names]):
-                aggregates.add(batch, key)
+        words = word_counts(ledger_schema(recipe.passes()).names)
+        names = dict.fromkeys([*_SHOWN, *aggregates.metrics, *aggregates.cuts, *words])
+        for batch in ledger_batches(run, [n for n in names if n not in LANGUAGE.names], LANGUAGE.names):
+            aggregates.add(batch)
         aggregates.clusters.close(run)
         aggregates.largest = aggregates.clusters.show(run, aggregates.clusters.largest(LARGEST))
         return aggregates
@@ -146,8 +145,9 @@ class Aggregates:
         """Whether `shown_rule` holds for all documents: their languages have the same thresholds."""
         return len({self.metrics[metric].limits(language) for language in self.measured_in[metric]}) <= 1
 
-    def add(self, batch: pa.RecordBatch, key: UnitKey) -> None:
-        """Count a batch of the ledger of the unit `key`."""
+    def add(self, part: LedgerBatch) -> None:
+        """Count a batch of the ledger."""
+        batch = part.rows
         live = pc.equal(pc.list_value_length(batch["drop_reasons"]), 0).to_numpy(zero_copy_only=False)
         languages = languages_of(batch.schema.names, batch.__getitem__)
         fails = np.array(
@@ -171,7 +171,7 @@ class Aggregates:
         for row, (id, fate) in enumerate(zip(batch["id"].to_pylist(), fates, strict=True)):
             chosen = self.samples[fate]
             if len(chosen) < SAMPLES or id < chosen[-1].id:
-                insort(chosen, self._sample(batch, row, key, fails[:, row]), key=lambda sample: sample.id)
+                insort(chosen, self._sample(batch, row, part.key_of(row), fails[:, row]), key=lambda sample: sample.id)
                 del chosen[SAMPLES:]
 
     def _count_fates(self, batch: pa.RecordBatch, fates: Sequence[str]) -> None:

@@ -8,10 +8,10 @@ import math
 
 import pyarrow.compute as pc
 
+from pipelines.ledger.batches import ledger_batches
 from pipelines.recipe import Recipe
 from pipelines.report.model import GuessAudit, Summary, rounded_share
 from pipelines.run.folder import RunFolder
-from shards.sink import read_batches
 from shards.stage import Audit
 
 _Z = 1.959964  # 95 % of a normal distribution lie within this many standard deviations
@@ -72,9 +72,8 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 def _counts(run: RunFolder, audit: Audit) -> tuple[int, int]:
     """(audited documents that the guess would have dropped, those of them that were kept)."""
     audited = kept = 0
-    for key in run.ledgers():
-        for batch in read_batches(run.path(run.ledger(key)), [audit.metric, "drop_reasons"]):
-            below = batch.filter(pc.fill_null(pc.less(batch[audit.metric], audit.min_kept), False))
-            audited += below.num_rows
-            kept += pc.sum(pc.equal(pc.list_value_length(below["drop_reasons"]), 0)).as_py() or 0
+    for part in ledger_batches(run, [audit.metric, "drop_reasons"]):
+        below = part.rows.filter(pc.fill_null(pc.less(part.rows[audit.metric], audit.min_kept), False))
+        audited += below.num_rows
+        kept += pc.sum(pc.equal(pc.list_value_length(below["drop_reasons"]), 0)).as_py() or 0
     return audited, kept

@@ -4,8 +4,8 @@
     one large file        ──▶ block of one unit                                         work/<pass>/<block>.json, last
 
 A crawl of small files has as many units as files, and a file for each would cost more than its rows. A block exists
-when its manifest does; it is named after its first unit. Its units follow each other in the order of the run, and no
-record batch of its files holds rows of two of them. How units are put into blocks changes no byte of the result.
+when its manifest does; it is named after its first unit. Its units follow each other in the order of the run, and the
+manifest counts the rows of each. How units are put into blocks changes no byte of the result.
 """
 
 from collections.abc import Iterator
@@ -87,16 +87,23 @@ class UnitBatches:
     """The live rows of a block, unit after unit."""
 
     def __init__(self, block: Block, columns: list[str]) -> None:
-        self._stored = block.stored_batches(columns)
+        self._stored = ((rows, batch) for _, rows, batch in block.stored_batches(columns))
         self._end = block.first
         self._next = next(self._stored, None)
+        self._num_given = 0  # rows of it that units before had
 
     def of_next(self, live_rows: int) -> Iterator[pa.RecordBatch]:
-        """The batches of the next unit, which has `live_rows` in the text file, as they are stored there."""
+        """The batches of the next unit, which has `live_rows` in the text file, cut as they are stored there."""
         self._end += live_rows
-        while self._next is not None and self._next[0] < self._end:
-            yield self._next[2]
-            self._next = next(self._stored, None)
+        while self._next is not None:
+            rows, batch = self._next
+            begin, end = self._num_given, int(np.searchsorted(rows, self._end))
+            if begin < end:  # a part is copied: stages get whole arrays
+                yield batch if end - begin == len(rows) else batch.take(pa.array(np.arange(begin, end)))
+            self._num_given = end
+            if end < len(rows):
+                return
+            self._next, self._num_given = next(self._stored, None), 0
 
 
 def is_whole(run: RunFolder, block: MadeBlock) -> bool:

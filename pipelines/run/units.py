@@ -41,6 +41,7 @@ from shards.storage import InputFile
 from shards.unit_key import UnitKey
 
 _STAGES = 64  # that a worker holds, with their models; more than a recipe has
+_SMALL_BYTES = 1 << 20  # of texts, which share a record batch with those of the next unit
 _FULL_ROWS, _FULL_BYTES = 20_000, 64 << 20  # a block with so many rows or bytes takes no further unit
 
 
@@ -141,12 +142,12 @@ class _OpenBlock:
         self.advanced = np.zeros(3, np.int64)
 
     def is_full(self) -> bool:
-        return self.facts.num_rows >= _FULL_ROWS or self.text.num_bytes >= _FULL_BYTES
+        return self._num_rows()[0] >= _FULL_ROWS or self.text.num_bytes >= _FULL_BYTES
 
     def add(self, unit: UnitInput) -> MadeUnit:
         """Take a unit through the pass."""
         task, stats, read = self._task, Stats(), _Rows(self._task, unit, self._before)
-        before = [sink.num_rows for sink in self.sinks.values()]
+        before = self._num_rows()
         with ExitStack() as files:
             texts = None
             if self._keeper is not None:
@@ -158,11 +159,9 @@ class _OpenBlock:
                 self._watch.check_stop()
                 self._add_batch(number, batch, stats, texts)
                 began = perf_counter()
-        for sink in self.sinks.values():
-            sink.end_batch()
-        rows, live_rows, dropped_rows = (
-            sink.num_rows - earlier for sink, earlier in zip(self.sinks.values(), before, strict=True)
-        )
+        if self.text.num_pending[1] > _SMALL_BYTES:
+            self.text.end_batch()  # so that the batches of a large unit do not depend on those before it
+        rows, live_rows, dropped_rows = (now - earlier for now, earlier in zip(self._num_rows(), before, strict=True))
         return MadeUnit(
             key=str(unit.key),
             file=unit.file.name,
@@ -175,6 +174,9 @@ class _OpenBlock:
             dropped_rows=dropped_rows,
             texts=None if texts is None else WrittenFile.of(texts),
         )
+
+    def _num_rows(self) -> list[int]:
+        return [sink.num_rows + sink.num_pending[0] for sink in self.sinks.values()]
 
     def _add_batch(self, number: int, batch: Batch, stats: Stats, texts: ArrowSink | None) -> None:
         """Take a batch through the stages, the unit's number `number`, and write what comes of it."""
@@ -286,5 +288,6 @@ def _with_sizes(batch: Batch) -> Batch:
 def _conform(batch: Batch, schema: pa.Schema) -> Batch:
     """The columns of `schema`, in its order; null where the batch has none."""
     names = set(batch.schema.names)
-    columns = [batch[f.name].cast(f.type) if f.name in names else pa.nulls(batch.num_rows, f.type) for f in schema]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    columns = [batch[f.name] if f.name in names else pa.nulls(batch.num_rows, f.type) for f in schema]
+    typed = [c if c.type == f.type else c.cast(f.type) for c, f in zip(columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(typed, schema=schema)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.ledger.batches import ledger_batches
 from pipelines.ledger.clusters import ABSENT, Cluster, Clusters, cluster_reasons
 from pipelines.numbers import counted
 from pipelines.recipe import parse_recipe
@@ -203,9 +204,8 @@ def _check_twins(run: RunFolder) -> Iterator[str]:
     try:
         recipe = run.recipe()
         clusters = Clusters(cluster_reasons(recipe))
-        for key in run.ledgers():
-            for batch in read_batches(run.path(run.ledger(key)), ["drop_reasons", "twin", "text_chars"]):
-                clusters.add(batch)
+        for batch in ledger_batches(run, ["drop_reasons", "twin", "text_chars"]):
+            clusters.add(batch.rows)
         clusters.close(run)
     except (UserError, RunError) as error:
         yield str(error)

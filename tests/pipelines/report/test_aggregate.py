@@ -22,7 +22,7 @@ def test_samples_do_not_depend_on_the_order_of_batches(run: Path) -> None:
         aggregates = Aggregates(rules_of(recipe), Aggregates.of_run(folder, recipe).metrics)
         for part in parts:
             assert isinstance(part, pa.RecordBatch)
-            aggregates.add(part, key)
+            aggregates.add(part)
         ids = {reason: [sample.id for sample in chosen] for reason, chosen in aggregates.samples.items()}
         both.append((ids, aggregates.counts, aggregates.languages))
     assert both[0] == both[1]
