@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from dedup.equal_keys import KEYED
 from dedup.files.documents import UnitFiles, format_ids, load_npy, npy_path, save_npy
@@ -29,12 +29,12 @@ from dedup.normal_form import VERSION as VERSION_OF_FORM
 from shards.address import require_local
 from shards.atomic import write_json
 from shards.errors import RunError, UserError
+from shards.formats import INDEX_FORMAT, format_of
 from shards.limits import raise_unless_damage
 from shards.manifest import file_sha256
 from shards.schema import PROVENANCE
 from shards.sink import ArrowSink, read_batches, read_table
 
-VERSION = 1
 ENTRIES = pa.schema(
     [
         *(PROVENANCE.field(name) for name in ("id", "url", "date", "source")),
@@ -62,14 +62,17 @@ class IndexPart:
     settings: dict[str, dict[str, Any]]  # by kind
     units: list[str]  # stems of the files
     files: dict[str, tuple[int, str]]  # by path in the folder: bytes, sha256
-    version: int = VERSION
+    version: int = INDEX_FORMAT
 
 
 _PART = TypeAdapter(IndexPart)
 
 
 def read_parts(folder: Path) -> dict[Path, IndexPart]:
-    """The finished parts of an index by their folders; UserError where there is no index."""
+    """The finished parts of an index by their folders.
+
+    UserError where there is no index or a newer gristmill made it, RunError where it is damaged.
+    """
     require_local(folder)
     manifests = sorted(folder.glob("*/index.json"))
     if not manifests:
@@ -84,16 +87,14 @@ def read_parts(folder: Path) -> dict[Path, IndexPart]:
 
 def _read_part(path: Path) -> IndexPart:
     try:
-        part = _PART.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+        values = json.loads(path.read_bytes())
+        if isinstance(values, dict):
+            values["version"] = format_of(values, "version", path, INDEX_FORMAT, _remedy(path.parent))
+        return _PART.validate_python(values)
+    except (OSError, ValueError, RecursionError) as error:  # a ValidationError, too, is a ValueError
         raise_unless_damage(path, error)
         cause = " ".join(str(error).split())
         raise RunError(f"{path}: not the manifest of an index ({cause}); {_remedy(path.parent)}") from None
-    if part.version != VERSION:
-        raise RunError(
-            f"{path}: made by version {part.version} of the index, this is {VERSION}; {_remedy(path.parent)}"
-        )
-    return part
 
 
 def _remedy(part: Path) -> str:

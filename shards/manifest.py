@@ -11,9 +11,11 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from shards.address import is_remote
 from shards.atomic import write_json
 from shards.errors import RunError, UserError
 from shards.folders import files_below
+from shards.formats import format_of, require_formats_of_runs
 from shards.limits import raise_unless_damage
 from shards.sink import ArrowSink
 from shards.unit_key import UnitKey
@@ -50,6 +52,7 @@ class Manifest:
 
 
 _MANIFEST = TypeAdapter(Manifest)
+_REMEDY = "delete it and the run's report.json, if there is one, and run the same command again"
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -57,15 +60,14 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """RunError where the file is missing, damaged or not a manifest."""
+    """RunError where the file is missing, damaged or not a manifest; UserError where a newer gristmill wrote it."""
     try:
-        return _MANIFEST.validate_json(path.read_bytes(), strict=True)
+        manifest = _MANIFEST.validate_json(path.read_bytes(), strict=True)
     except (OSError, ValidationError) as error:
         raise_unless_damage(path, error)
-        raise RunError(
-            f"{path}: not a manifest ({_cause(error)}); delete it and the run's report.json, if there is one, and "
-            "run the same command again"
-        ) from None
+        raise RunError(f"{path}: not a manifest ({_cause(error)}); {_REMEDY}") from None
+    format_of(vars(manifest), "schema_version", path, SCHEMA_VERSION, _REMEDY)
+    return manifest
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ def check_shards(paths: Sequence[str], where: str) -> None:
     """UserError where a folder lacks a shard that a manifest in it names, or has one of another size.
 
     Otherwise a source would silently have fewer documents. `where` begins the message; URLs and files are not checked.
+    The runs of a newer gristmill are refused, too.
     """
+    require_formats_of_runs(Path(path) for path in paths if not is_remote(path))
     for path in paths:
         for json_file in files_below(Path(path), (".json",)) if Path(path).is_dir() else ():
             try:

@@ -9,18 +9,18 @@ import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shards.atomic import write_json
 from shards.config import Config
 from shards.cores import usable_cores
-from shards.errors import GristmillError, RunError, UserError
+from shards.errors import RunError, UserError
+from shards.formats import TOKENS_FORMAT, format_of
 from shards.limits import check_limits
 from shards.manifest import file_sha256
 from shards.sink import ArrowSink
 
 MANIFEST, MANIFESTS, TOKENIZER = "manifest.json", "manifests", "tokenizer.json"  # names in a token folder
-VERSION = 2  # of the files' columns; version 1 had neither masks nor weights
 REMEDY = "run the same `gristmill tokenize` again, which makes what is damaged anew"
 
 _Manifest = TypeVar("_Manifest", bound=Config)
@@ -46,7 +46,7 @@ class TokenFile(Config):
 class ShardManifest(Config):
     """The proof that a text shard is tokenized, and from what."""
 
-    version: int = VERSION
+    version: int = TOKENS_FORMAT
     input_sha256: str
     held_out_fraction: float
     weight_column: str | None  # of the text shard; None: every weight is 1
@@ -56,7 +56,7 @@ class ShardManifest(Config):
 class TokenManifest(Config):
     """All token shards of one source."""
 
-    version: int = VERSION
+    version: int = TOKENS_FORMAT
     tokenizer_sha256: str
     vocab_size: int
     shards: dict[str, ShardManifest]  # by file-name stem, in order
@@ -81,7 +81,8 @@ def write_token_manifest(folder: Path, vocab_size: int, stems: Iterable[str]) ->
 def read_token_manifest(folder: Path) -> TokenManifest:
     """The manifest of a finished token folder.
 
-    UserError for an unfinished folder and for one that is no token folder; RunError for a damaged manifest.
+    UserError for a folder that is not finished, that is no token folder or that a newer gristmill made; RunError for a
+    damaged manifest and an older format.
     """
     path = folder / MANIFEST
     if path.exists():
@@ -95,7 +96,7 @@ def read_token_manifest(folder: Path) -> TokenManifest:
 
 
 def read_shard_manifest(path: Path) -> ShardManifest:
-    """RunError where the manifest is damaged or of another version of gristmill."""
+    """RunError where the manifest is damaged or of an older format, UserError where a newer gristmill made it."""
     return _read(path, ShardManifest)
 
 
@@ -140,11 +141,29 @@ def _damage(path: Path, file: TokenFile) -> str:
 
 
 def _read(path: Path, kind: type[_Manifest]) -> _Manifest:
+    values = _table(path)
+    number = format_of(values, "version", path, TOKENS_FORMAT, REMEDY)
+    if number < TOKENS_FORMAT:
+        raise RunError(
+            f"{path}: was made by an older gristmill (format {number}, this one reads {TOKENS_FORMAT}); run the same "
+            "`gristmill tokenize` again, which makes the tokens anew from their text shards"
+        )
+    try:
+        return kind.parse(values, str(path))
+    except UserError as error:
+        raise _damaged(path, error) from None
+
+
+def _table(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_bytes())
-        if isinstance(values, dict) and values.get("version", 1) != VERSION:
-            raise RunError("of another version of gristmill")
-        return kind.parse(values, str(path))
-    except (OSError, ValueError, GristmillError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         check_limits(path, error)
-        raise RunError(f"{path}: not a whole manifest ({error}); {REMEDY}") from None
+        raise _damaged(path, error) from None
+    if not isinstance(values, dict):
+        raise _damaged(path, "no table")
+    return values
+
+
+def _damaged(path: Path, cause: object) -> RunError:
+    return RunError(f"{path}: not a whole manifest ({cause}); {REMEDY}")

@@ -12,6 +12,7 @@ import xxhash
 
 from shards.errors import RunError, UserError
 from shards.folders import fault, files_below
+from shards.formats import require_formats_of_runs
 from shards.limits import check_limits
 from shards.sink import open_arrow, read_batches
 
@@ -22,8 +23,10 @@ _REMEDY = "name shards that `gristmill run` made"
 def find_shards(paths: Sequence[Path]) -> list[Path]:
     """The text shards of files, shard folders and run folders: in the order of `paths`, those of a folder by name.
 
-    UserError for a folder without shards and for a file without the columns of a text shard.
+    UserError for a folder without shards, for a file without the columns of a text shard, and for the run of a newer
+    gristmill.
     """
+    require_formats_of_runs(paths)
     files = []
     for path in paths:
         folder = path / "shards" if (path / "shards").is_dir() else path

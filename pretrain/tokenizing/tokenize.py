@@ -11,7 +11,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from shards.token_manifest import (
     TokenManifest,
     is_whole,
     read_shard_manifest,
+    read_token_manifest,
     write_token_manifest,
 )
 from shards.tokens import HELD_OUT, TRAIN, token_schema
@@ -130,7 +131,13 @@ def _by_source(files: Sequence[Path]) -> dict[str, dict[str, Path]]:
 
 
 def _finished(folder: Path) -> dict[str, ShardManifest]:
-    """The shard manifests of a token folder by stem. A broken one is deleted, so that its shard is made again."""
+    """The shard manifests of a token folder by stem. A broken one is deleted, so that its shard is made again.
+
+    UserError where a newer gristmill made the folder.
+    """
+    if (folder / MANIFEST).exists():
+        with suppress(RunError):  # a broken one is written anew
+            read_token_manifest(folder)
     manifests = {}
     for path in sorted((folder / MANIFESTS).glob("*.json")):
         try:
