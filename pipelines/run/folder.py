@@ -1,6 +1,6 @@
 """A run's folder: the one owner of its layout. Nothing else joins or globs names in it.
 
-    run.json              fingerprint and its parts: written first, compared on every rerun
+    run.json              format number, fingerprint and its parts: written first, compared on every rerun
     recipe.toml           the resolved recipe
     work/                 passes under way; removed when the run is done
     shards/<source>/      kept documents and, beside each shard, its manifest
@@ -22,7 +22,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -33,6 +33,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.recipe import Recipe, load_recipe
 from shards.atomic import sync_disk, write_bytes, write_json
 from shards.errors import RunError, UserError
+from shards.formats import OLDEST_RUN_RESUMED, RUN_FILE, RUN_FORMAT, RUN_KEY, run_format
 from shards.limits import raise_unless_damage
 from shards.manifest import Manifest, read_manifest
 from shards.sink import ArrowSink
@@ -49,10 +50,11 @@ class MadeOf:
     """What a run's bytes depend on, as `pipelines.run.fingerprint` writes it into `run.json`."""
 
     parts: dict[str, Any]
+    format: int = RUN_FORMAT  # of the folder; no part of the fingerprint
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """RunError where the file is not what was written."""
+        """RunError where the file is not what was written, UserError where a newer gristmill wrote it."""
         try:
             parts = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError) as error:
@@ -60,13 +62,14 @@ class MadeOf:
             raise RunError(f"{path}: not readable ({error}); {_REMEDY}") from None
         if not isinstance(parts, dict):
             raise RunError(f"{path}: holds no table of what the run is made of; {_REMEDY}")
+        number = run_format(parts, path, _REMEDY)
         for key, kind in (("digest", str), ("version", str), ("library", dict), ("input", dict)):
             if not isinstance(parts.get(key), kind):
                 raise RunError(f"{path}: {key}: missing or not what was written; {_REMEDY}")
         for name, about in parts["input"].items():
             if not _INPUT_NAME.fullmatch(name) or not (isinstance(about, list) and [*map(type, about)] == [int, str]):
                 raise RunError(f"{path}: input.{name}: not what was written; {_REMEDY}")
-        return cls(parts)
+        return cls({key: value for key, value in parts.items() if key != RUN_KEY}, number)
 
     @property
     def digest(self) -> str:
@@ -103,7 +106,7 @@ class RunFolder:
 
     # Names, relative to the folder. Those of unit files also stand in manifests.
 
-    RUN = "run.json"
+    RUN = RUN_FILE
     RECIPE = "recipe.toml"
     REPORT = "report.json"
     REPORT_PAGE = "report.html"
@@ -187,14 +190,30 @@ class RunFolder:
         return not any(self.root.glob(f"{self.WORK}/*/*.json")) and not any(self.root.glob(f"{self.SHARDS}/*/*.json"))
 
     def require_done(self, then: str = "then ask again") -> None:
-        """UserError where there is no run, or where it is not finished."""
-        if not self.is_run():
-            raise UserError(f"{self.root}: no run of gristmill (it has no run.json)")
+        """UserError where there is no run that we read, or where it is not finished; RunError where it is broken."""
+        self.made_of()
         if not self.is_done():
-            raise UserError(f"{self.root}: the run is not finished; run its command again to resume, {then}")
+            raise UserError(f"{self.root}: {self.not_finished()}, {then}")
+
+    def not_finished(self) -> str:
+        """For messages: that the run is not finished, and what finishes it."""
+        if self.can_resume():
+            return "the run is not finished; run its command again to resume"
+        return (
+            f"the run is not finished, and this gristmill cannot go on with work of format {self.made_of().format}; "
+            "run its command again with --overwrite, which begins it anew"
+        )
+
+    def can_resume(self) -> bool:
+        """Whether a run that is not finished goes on from the units under way, if there are any."""
+        return self.made_of().format >= OLDEST_RUN_RESUMED or not any(self.root.glob(f"{self.WORK}/*/*.json"))
+
+    def write_made_of(self, fingerprint: Mapping[str, Any]) -> None:
+        """Write `run.json` of a run in today's format."""
+        self.write_json(self.RUN, {RUN_KEY: RUN_FORMAT, **fingerprint})
 
     def made_of(self) -> MadeOf:
-        """`run.json`. UserError where there is none, RunError where it is broken."""
+        """`run.json`. UserError where there is none or a newer gristmill made it, RunError where it is broken."""
         if not self.is_run():
             raise UserError(f"{self.root}: no run of gristmill (it has no run.json)")
         return MadeOf.read(self.path(self.RUN))

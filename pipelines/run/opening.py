@@ -20,6 +20,7 @@ from shards.address import require_local
 from shards.atomic import disk_error
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
+from shards.formats import RUN_FORMAT
 from shards.lock import locked
 from shards.manifest import check_shards
 from shards.segmenters import cuts_japanese
@@ -74,9 +75,9 @@ def open_folder(run: Run, *, overwrite: bool) -> None:
     except OSError as error:  # a name that is too long, a folder that may not be read
         raise disk_error(root, error) from None
     _look_at_disk(run)
-    if not (folder.is_run() and folder.has(RunFolder.RECIPE)):
+    if not (folder.is_run() and folder.has(RunFolder.RECIPE)) or _is_older(folder):
         with locked(root):
-            folder.write_json(RunFolder.RUN, run.fingerprint)
+            folder.write_made_of(run.fingerprint)
             folder.write(RunFolder.RECIPE, run.recipe.to_toml().encode())
 
 
@@ -103,12 +104,19 @@ def _make_way(run: Run, *, overwrite: bool) -> None:
                     "choose another --out, or --overwrite to redo it"
                 )
             _clear(folder)
-        elif overwrite and folder.is_done():
+        elif overwrite and (folder.is_done() or not folder.can_resume()):
             _clear(folder)
+        elif not folder.is_done() and not folder.can_resume():
+            raise UserError(f"{folder}: {folder.not_finished()}: its units are made again, and nothing else is lost")
     elif root.exists() and any(path.name not in ("run.json.part", ".lock") for path in root.iterdir()):
         raise UserError(f"{folder}: is not empty and is no run of gristmill; choose another --out")
     if folder.is_done():
         folder.delete(RunFolder.WORK)  # left where a kill came between writing the report and this
+
+
+def _is_older(folder: RunFolder) -> bool:
+    """Whether a run that goes on was begun in an older format: from here on it is written in today's."""
+    return not folder.is_done() and folder.made_of().format < RUN_FORMAT
 
 
 def _clear(folder: RunFolder) -> None:

@@ -148,7 +148,7 @@ def remove_from_run(path: Path, requests: Requests) -> Removed:
     run = RunFolder(path)
     run.made_of()
     if not run.is_done() and not run.has(RunFolder.REMOVING):
-        raise UserError(f"{run}: the run is not finished; run its command again to resume, then remove")
+        raise UserError(f"{run}: {run.not_finished()}, then remove")
     run.require_units()
     with locked(run.root, elsewhere="run"):
         rows = _read_lines(run, RunFolder.REMOVING)

@@ -13,10 +13,11 @@ from shards.stats import Stats
 def describe(folder: Path) -> Iterator[str]:
     run = RunFolder(folder)
     inputs = run.made_of().inputs
-    state = "done" if run.is_done() else "not finished; run the same command again to resume"
-    yield f"{run}: {state}"
+    resumes = run.can_resume()
+    state = "not finished; run the same command again to resume" if resumes else run.not_finished()
+    yield f"{run}: {'done' if run.is_done() else state}"
     yield f"inputs: {counted(len(inputs), 'file')}, {sum(size for size, _ in inputs.values()) / 1e6:,.1f} MB"
-    for number in run.passes_under_way():
+    for number in run.passes_under_way() if resumes else ():
         units = [
             unit
             for key in run.passed_blocks(number)

@@ -44,7 +44,7 @@ def verify_run(folder: Path) -> tuple[int, list[str]]:
     names = run.names(RunFolder.SHARDS, "*/*.json")
     problems: list[str] = []
     if not run.is_done():
-        problems.append(f"{run}: the run is not finished; run its command again to resume")
+        problems.append(f"{run}: {run.not_finished()}")
     if cut_short := unfinished(run):
         problems.append(cut_short)
     manifests: dict[str, Manifest] = {}

@@ -73,7 +73,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_not_finished_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "run.json").write_text('{"digest": "d", "version": "1", "library": {}, "input": {}}')
     with pytest.raises(UserError, match="not finished"):
         write_report(tmp_path)
 

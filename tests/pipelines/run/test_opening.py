@@ -17,10 +17,12 @@ from run_digest import digest
 
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import execute
+from pipelines.progress import Progress
 from pipelines.recipe import load_recipe
 from pipelines.run.opening import is_done, open_run
 from pipelines.verbs.verify import verify_run
 from shards.errors import RunError, UserError
+from shards.formats import RUN_FORMAT
 from shards.lock import locked
 from shards.sink import open_arrow
 
@@ -128,6 +130,7 @@ import shards.atomic
 from pipelines.executors import InProcess
 from pipelines.recipe import load_recipe
 from pipelines.passes import execute
+from pipelines.progress import Progress
 from pipelines.run.opening import open_run
 import cleaners.crawl.warc
 cleaners.crawl.warc.UNIT_RECORDS = 7
@@ -426,3 +429,66 @@ def test_a_finished_run_on_a_read_only_disk_is_asked_for_again(recipe_file: Path
             start(recipe_file, crawl, disk / "other")
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def without_its_number(run: Path) -> None:
+    """Makes the run one of the oldest format."""
+    parts = json.loads((run / "run.json").read_bytes())
+    del parts["format"]
+    (run / "run.json").write_text(json.dumps(parts))
+
+
+def test_the_number_of_the_format_is_no_part_of_the_fingerprint(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
+    run = open_run(load_recipe(str(recipe_file), [f'source.paths="{crawl}"']), tmp_path / "run")
+    there = run.folder.made_of()
+    assert (there.format, there.parts) == (RUN_FORMAT, run.fingerprint)
+    without_its_number(tmp_path / "run")
+    there = run.folder.made_of()
+    assert (there.format, there.parts) == (1, run.fingerprint)
+
+
+def test_a_run_under_way_in_an_older_format_is_begun_anew_only_when_told(
+    recipe_file: Path, crawl: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    run = open_run(load_recipe(str(recipe_file), [f'source.paths="{crawl}"']), out)
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == "finish":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(run, InProcess(), stop)
+    assert list(out.glob("work/*/*.json"))
+    without_its_number(out)
+    before = digest(out)
+    with pytest.raises(UserError) as raised:
+        start(recipe_file, crawl, out)
+    assert str(raised.value) == (
+        f"{out}: the run is not finished, and this gristmill cannot go on with work of format 1; run its command again "
+        "with --overwrite, which begins it anew: its units are made again, and nothing else is lost"
+    )
+    assert digest(out) == before
+    (out / "notes.txt").write_text("mine")
+    start(recipe_file, crawl, out, overwrite=True)
+    assert digest(out, without=["notes.txt"]) == digest(start(recipe_file, crawl, tmp_path / "other"))
+    assert (out / "notes.txt").exists()
+
+
+def test_a_run_of_an_older_format_that_misses_a_finished_unit_is_completed_in_todays(
+    recipe_file: Path, crawl: Path, tmp_path: Path
+) -> None:
+    run = start(recipe_file, crawl, tmp_path / "run")
+    whole = digest(run)
+    without_its_number(run)
+    for name in ("report.json", "shards/web/web-00001-000.json"):
+        (run / name).unlink()
+    assert digest(start(recipe_file, crawl, run)) == whole
+
+
+def test_a_finished_run_of_an_older_format_stays_as_it_is(recipe_file: Path, crawl: Path, tmp_path: Path) -> None:
+    run = start(recipe_file, crawl, tmp_path / "run")
+    without_its_number(run)
+    before = digest(run)
+    start(recipe_file, crawl, run)
+    assert digest(run) == before
