@@ -94,7 +94,7 @@ def _write_shared(folder: Path, units: Sequence[Block]) -> Path | None:
     path = folder / "shared.npy"
     if not path.exists():
         files = UnitFiles.open(folder / "ids", units, KEYED)
-        upper = files.values(np.dtype(np.uint64), partial(_upper, field="key"))
+        upper = files.values(np.dtype(np.uint64), partial(_half, field="key", half=0))
         save_npy(path, np.unique(upper[buckets(upper)[0]]))
     return path if len(load_npy(path)) else None
 
@@ -124,17 +124,20 @@ def _keys(keys: np.ndarray, without: np.ndarray | None = None) -> pa.Array:
 
 def _differing_texts(files: UnitFiles) -> list[dict[str, Any]]:
     """An alarm if rows of one id have several keys. `files` hold the rows of shared ids."""
-    upper, keys = (files.values(np.dtype(np.uint64), partial(_upper, field=field)) for field in ("id", "key"))
-    order = np.lexsort((keys, upper))
-    in_order, keys = upper[order], keys[order]
-    differing = np.unique(in_order[1:][(in_order[1:] == in_order[:-1]) & (keys[1:] != keys[:-1])])
+    halves = (("id", 0), ("id", 1), ("key", 0))
+    upper, lower, keys = (files.values(np.dtype(np.uint64), partial(_half, field=f, half=h)) for f, h in halves)
+    order = np.lexsort((keys, lower, upper))
+    same_id = (np.diff(upper[order]) == 0) & (np.diff(lower[order]) == 0)
+    number = np.append(0, np.cumsum(~same_id))  # of each row's id, in the order of ids
+    differing = np.unique(number[1:][same_id & (np.diff(keys[order]) != 0)])
     if not len(differing):
         return []
-    first = files.documents(np.flatnonzero(upper == differing[0])[:1], KEYED)
-    example = format_ids(first["id"])[0].as_py()
+    first = order[np.searchsorted(number, differing[:1])]
+    example = format_ids(np.stack([upper[first], lower[first]], axis=1))[0].as_py()
     return [{"alarm": "records of one id with different texts, all kept", "ids": len(differing), "example": example}]
 
 
-def _upper(documents: np.ndarray, *, field: str) -> np.ndarray:
-    half: np.ndarray = documents[field][:, 0]
-    return half
+def _half(documents: np.ndarray, *, field: str, half: int) -> np.ndarray:
+    """u64[documents]: the upper half (0) or the lower one (1) of an id or a key."""
+    values: np.ndarray = documents[field][:, half]
+    return values

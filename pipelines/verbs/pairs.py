@@ -125,9 +125,11 @@ def _without(table: pa.Table, edges: Path) -> pa.Table:
 
 
 def _keys(table: pa.Table) -> np.ndarray:
-    """u64: a hash of the ids of each pair, which are hashes themselves."""
+    """u64: a hash of the ids of each pair."""
     first, second = (parse_ids(pa.concat_arrays(table[name].chunks)) for name in ("id_a", "id_b"))
-    keys: np.ndarray = first[:, 0] * np.uint64(0x9E3779B97F4A7C15) + second[:, 1]
+    keys = np.zeros(table.num_rows, np.uint64)
+    for half in (*first.T, *second.T):
+        keys = keys * np.uint64(0x9E3779B97F4A7C15) + half
     return keys
 
 

@@ -43,3 +43,15 @@ def test_different_texts_under_one_id_are_kept_and_raise_an_alarm(
 
 def test_no_text_is_an_empty_text(make_units: Make, resolve: Resolve) -> None:
     assert resolve(SAME_RECORD, make_units([make_row(1, None), make_row(1, "")])) == {make_id(1): (make_id(1), 1.0)}
+
+
+def test_ids_that_share_their_first_digits_are_different_ids(
+    make_units: Make, resolve: Resolve, tmp_path: Path
+) -> None:
+    rows = [make_row(k, f"text {k}") | {"id": f"{k:032x}"} for k in range(6)]
+    assert resolve(SAME_RECORD, make_units(rows, 4)) == {}
+    assert not (tmp_path / "out" / "alarms.json").exists()
+    rows += [rows[3], rows[2] | {"text": "another text"}, rows[5] | {"text": "another text"}]
+    assert resolve(SAME_RECORD, make_units(rows, 4, name="more"), "more") == {rows[3]["id"]: (rows[3]["id"], 1.0)}
+    (alarm,) = json.loads((tmp_path / "more" / "alarms.json").read_text())
+    assert (alarm["ids"], alarm["example"]) == (2, rows[2]["id"])

@@ -14,6 +14,7 @@ from pipelines.replay.whatif import whatif
 from pipelines.report.build import alarm_lines, summary
 from pipelines.run.opening import open_run
 from pipelines.verbs.explain import explain
+from pipelines.verbs.pairs import pairs
 from pipelines.verbs.verify import verify_run
 from shards.sink import read_table
 
@@ -58,9 +59,9 @@ def test_an_id_of_the_files_own_finds_its_rows(tmp_path: Path) -> None:
 
 
 def write_shard(path: Path, texts: dict[str, str]) -> None:
-    """A shard as a run writes it, with these texts by the first digit of their ids."""
+    """A shard as a run writes it, with these texts by their ids, or by the digit that their ids repeat."""
     row = {"url": "u", "warc_file": "a", "warc_offset": 1, "warc_length": 2}
-    table = pa.Table.from_pylist([row | {"id": digit * 32, "text": text} for digit, text in texts.items()])
+    table = pa.Table.from_pylist([row | {"id": (id * 32)[:32], "text": text} for id, text in texts.items()])
     path.parent.mkdir(exist_ok=True)
     with pa.ipc.new_file(str(path), table.schema) as writer:
         writer.write_table(table)
@@ -78,6 +79,20 @@ def test_one_record_with_two_texts_raises_an_alarm_and_both_are_kept(tmp_path: P
     (line,) = [line for line in alarm_lines(run) if "records of one id with different texts, all kept" in line]
     assert f"explain {run} {'0' * 32}" in line
     assert verify_run(run)[1] == []
+
+
+def test_ids_that_count_up_are_compared_whole(tmp_path: Path) -> None:
+    texts = ["one text", "another text", "one text", "a third text", "another text", "one text"]
+    write_shard(tmp_path / "in" / "a.arrow", {f"{number:032x}": text for number, text in enumerate(texts, 1)})
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE.format(folder=tmp_path / "in").replace("jsonl", "shards"))
+    run = tmp_path / "run"
+    execute(open_run(load_recipe(str(recipe)), run), InProcess(), lambda _: None)
+    assert (summary(run).documents.kept, summary(run).dropped) == (3, {"dedup.exact": 3})
+    assert not [line for line in alarm_lines(run) if "records of one id" in line]
+    assert verify_run(run)[1] == []
+    found = [row["similarity"] for batch in pairs(run) for row in batch.to_pylist()]
+    assert found == [1.0, 1.0, 1.0]
 
 
 def test_whatif_knows_that_texts_of_one_record_may_differ(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ Rows = list[tuple[int, int]]  # (stage at which a row leaves, a number that choo
 @st.composite
 def documents(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Rows whose twins passed the stage; some of those that pass all leave by a rule, some twins are not there."""
+    counts = draw(st.booleans())
     drawn: Rows = draw(st.lists(st.tuples(st.integers(0, END + 1), st.integers(0, 30)), max_size=25))
     rows: list[dict[str, Any]] = []
     for number, (stage, choice) in enumerate(drawn):
@@ -51,11 +52,11 @@ def documents(draw: st.DrawFn) -> list[dict[str, Any]]:
             twin = passed[choice % len(passed)] if passed and choice else 1000 + choice % 2
         rows.append(
             {
-                "id": name(number),
+                "id": name(number, counts=counts),
                 "url": f"http://h{number}.example/",
                 "source": "web",
                 "drop_reasons": reason,
-                "twin": None if twin is None else name(twin),
+                "twin": None if twin is None else name(twin, counts=counts),
                 "similarity": None if twin is None else 0.9,
                 "text_chars": 10 + number,
             }
@@ -63,8 +64,9 @@ def documents(draw: st.DrawFn) -> list[dict[str, Any]]:
     return rows
 
 
-def name(number: int) -> str:
-    return xxh3_128_hexdigest(str(number).encode())
+def name(number: int, *, counts: bool = False) -> str:
+    """The id of a row: a hash, or a number whose first 16 digits are those of all."""
+    return f"{number + (1 << 120):032x}" if counts else xxh3_128_hexdigest(str(number).encode())
 
 
 def clusters_of(folder: Path, rows: list[dict[str, Any]], per_file: int = 7) -> Clusters:

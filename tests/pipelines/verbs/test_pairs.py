@@ -15,7 +15,7 @@ from ledger_runs import make_crawl, make_run
 import pipelines.verbs.pairs
 from pipelines.verbs.pairs import PAIRS, pairs, print_pairs, write_pairs
 from shards.errors import UserError
-from shards.sink import open_arrow, read_batches, read_table
+from shards.sink import ArrowSink, open_arrow, read_batches, read_table
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +130,13 @@ def test_what_cannot_be_is_refused_in_one_line(run: Path, tmp_path: Path) -> Non
         pairs(run, stage="far")
     with pytest.raises(UserError, match="no run of gristmill"):
         pairs(tmp_path)
+
+
+def test_pairs_of_ids_that_share_their_first_digits_are_told_apart(tmp_path: Path) -> None:
+    schema = pa.schema([PAIRS.field(name) for name in ("id_a", "id_b", "similarity")])
+    a, b, c = (f"{number:032x}" for number in (1, 2, 3))
+    rows = [{"id_a": a, "id_b": c, "similarity": 1.0}, {"id_a": b, "id_b": c, "similarity": 1.0}]
+    with ArrowSink(tmp_path / "edges.arrow", schema) as sink:
+        sink.write(pa.RecordBatch.from_pylist(rows[:1], schema))
+    found = pipelines.verbs.pairs._without(pa.Table.from_pylist(rows, schema), tmp_path / "edges.arrow")
+    assert found.to_pylist() == rows[1:]
