@@ -1,7 +1,7 @@
 """Duplicates by `id` and text: one record read twice, from overlapping inputs or a file listed in two sources.
 
-    ids ──equal keys──▶ shared ids ──▶ texts of their rows ──equal keys──▶ verdicts
-                                                            └─▶ an alarm where texts under one id differ
+    ids ──hash, by prefix──▶ shared ids ──▶ texts of their rows ──equal keys──▶ verdicts
+                                                                  └─▶ an alarm where texts under one id differ
 
 Different texts under one id prove that the source's ids do not identify records: all of them are kept, and an alarm
 says so. Where no id is shared, which is the rule, only the id column is read.
@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from dedup.equal_keys import KEYED, fingerprint_unit, remove_equal
+from dedup.equal_keys import keyed_rows, remove_equal
 from dedup.files.buckets import buckets
-from dedup.files.documents import UnitFiles, format_ids, load_npy, parse_ids, save_npy
+from dedup.files.column_runs import Range, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
+from dedup.files.documents import format_ids, load_npy, parse_ids, save_npy
 from dedup.keep import KeepBy
 from dedup.replay import groups_of_keys, recorded_groups, remove_equal_rows, remove_for_others
 from shards.atomic import write_json
@@ -29,6 +30,11 @@ from shards.exchange import ALARMS_FILE, Block, Cost, Executor, GlobalStageConfi
 from shards.replay import FinishedRun
 
 _FIRST = KeepBy("first")
+_HASH = np.dtype(np.uint64)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio: spreads the bits of a product
+_PREFIX_BITS = 10
+_PREFIXES = 1 << _PREFIX_BITS
+_ID_BYTES = 48  # that a task takes for an id of its range
 
 
 class SameRecordConfig(GlobalStageConfig):
@@ -42,14 +48,11 @@ class SameRecordConfig(GlobalStageConfig):
         return Cost(seconds_per_document=0.5e-6)
 
     def resolve(self, units: Sequence[Block], folder: Path, executor: Executor) -> None:
-        task = partial(fingerprint_unit, folder=folder / "ids", column="id", fingerprint=_ids, keep=_FIRST)
-        for _ in executor.map(task, units):
-            pass  # results are files
-        if shared := _write_shared(folder, units):
+        if shared := _write_shared(folder, units, executor):
             texts = partial(_ids_with_texts, shared=shared)
             remove_equal(units, folder, executor, column="text", fingerprint=texts, keep=_FIRST, copies=False)
-            if alarms := _differing_texts(UnitFiles.open(folder / "keys", units, KEYED)):
-                write_json(folder / ALARMS_FILE, alarms)
+            if alarms := _differing_texts(keyed_rows(folder, units)):
+                write_json(folder / ALARMS_FILE, alarms, synced=False)
 
     def replay(self, run: FinishedRun, *, changed: bool) -> None:
         new = run.possible & ~run.entered
@@ -89,25 +92,53 @@ def _decide_differing(run: FinishedRun, new: np.ndarray) -> np.ndarray:
     return left
 
 
-def _write_shared(folder: Path, units: Sequence[Block]) -> Path | None:
-    """The file of u64, ascending: upper halves of the ids that several rows have. None where there is no such id."""
+def _write_shared(folder: Path, blocks: Sequence[Block], executor: Executor) -> Path | None:
+    """The file of u64, ascending: hashes of the ids that several rows have. None where there is no such id."""
     path = folder / "shared.npy"
     if not path.exists():
-        files = UnitFiles.open(folder / "ids", units, KEYED)
-        upper = files.values(np.dtype(np.uint64), partial(_half, field="key", half=0))
-        save_npy(path, np.unique(upper[buckets(upper)[0]]))
+        for _ in executor.map(partial(_write_ids, folder=folder), blocks):
+            pass  # results are files
+        ids = [_ids_path(folder, block) for block in blocks]
+        sizes = column_sizes((read_runs(path, _HASH) for path in ids), _PREFIXES)
+        ranges = column_ranges(sizes, executor.task_memory // _ID_BYTES)
+        found = executor.map(partial(_shared, paths=ids), ranges)
+        save_npy(path, np.sort(np.concatenate([np.zeros(0, _HASH), *found])))
     return path if len(load_npy(path)) else None
 
 
-def _ids(batch: pa.RecordBatch) -> pa.Array:
-    return _keys(parse_ids(batch["id"]))
+def _write_ids(block: Block, *, folder: Path) -> None:
+    """Write `ids/<block>`: the hash of each row's id, ordered by prefix."""
+    path = _ids_path(folder, block)
+    if not has_runs(path):
+        hashes = [np.zeros(0, _HASH), *(_hashes(parse_ids(batch["id"])) for _, batch in block.batches(["id"]))]
+        together = np.concatenate(hashes)
+        order, bounds = by_prefix(together, _PREFIX_BITS)
+        write_runs(path, [(together[order], bounds)], _PREFIXES)
+
+
+def _shared(range_: Range, *, paths: Sequence[Path]) -> np.ndarray:
+    """The hashes with a prefix of the range that several rows have."""
+    parts = [np.array(part) for path in paths for part in read_runs(path, _HASH).between(*range_)]
+    hashes = np.concatenate([np.zeros(0, _HASH), *parts])
+    return np.unique(hashes[buckets(hashes)[0]])
+
+
+def _ids_path(folder: Path, block: Block) -> Path:
+    return folder / "ids" / block.key
+
+
+def _hashes(ids: np.ndarray) -> np.ndarray:
+    """u64 of ids u64[rows, 2], of which either half may say nothing: 000…01, 000…02."""
+    hashes: np.ndarray = (ids[:, 0] ^ (ids[:, 1] * _GOLDEN)) * _GOLDEN
+    return hashes
 
 
 def _ids_with_texts(batch: pa.RecordBatch, *, shared: Path) -> pa.Array:
     """A key of id and text for the rows whose id is among the shared ones."""
-    ids, upper = parse_ids(batch["id"]), load_npy(shared)
-    places = np.minimum(np.searchsorted(upper, ids[:, 0]), len(upper) - 1)
-    is_shared = upper[places] == ids[:, 0]
+    ids, known = parse_ids(batch["id"]), load_npy(shared)
+    hashes = _hashes(ids)
+    places = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+    is_shared = known[places] == hashes
     digests = np.zeros((len(batch), 2), np.uint64)
     for row in np.flatnonzero(is_shared):
         digest = xxhash.xxh3_128(ids[row].tobytes())
@@ -122,10 +153,9 @@ def _keys(keys: np.ndarray, without: np.ndarray | None = None) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(16), len(keys), [validity, pa.py_buffer(keys.astype(">u8").tobytes())])
 
 
-def _differing_texts(files: UnitFiles) -> list[dict[str, Any]]:
-    """An alarm if rows of one id have several keys. `files` hold the rows of shared ids."""
-    halves = (("id", 0), ("id", 1), ("key", 0))
-    upper, lower, keys = (files.values(np.dtype(np.uint64), partial(_half, field=f, half=h)) for f, h in halves)
+def _differing_texts(rows: np.ndarray) -> list[dict[str, Any]]:
+    """An alarm if rows of one id have several keys. `rows` are KEYED and those of shared ids."""
+    upper, lower, keys = rows["id"][:, 0], rows["id"][:, 1], rows["key"][:, 0]
     order = np.lexsort((keys, lower, upper))
     same_id = (np.diff(upper[order]) == 0) & (np.diff(lower[order]) == 0)
     number = np.append(0, np.cumsum(~same_id))  # of each row's id, in the order of ids
@@ -135,9 +165,3 @@ def _differing_texts(files: UnitFiles) -> list[dict[str, Any]]:
     first = order[np.searchsorted(number, differing[:1])]
     example = format_ids(np.stack([upper[first], lower[first]], axis=1))[0].as_py()
     return [{"alarm": "records of one id with different texts, all kept", "ids": len(differing), "example": example}]
-
-
-def _half(documents: np.ndarray, *, field: str, half: int) -> np.ndarray:
-    """u64[documents]: the upper half (0) or the lower one (1) of an id or a key."""
-    values: np.ndarray = documents[field][:, half]
-    return values

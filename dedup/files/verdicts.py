@@ -37,7 +37,7 @@ def write_verdicts(
     removed, twins, similarities = removed[order], twins[order], similarities[order]
     for unit, rows, part in _by_unit(units, removed):
         columns = [pa.array(rows), format_ids(twins[part]), pa.array(similarities[part])]
-        with ArrowSink(folder / f"{unit.key}.arrow", VERDICTS) as sink:
+        with ArrowSink(folder / f"{unit.key}.arrow", VERDICTS, synced=False) as sink:
             sink.write(pa.RecordBatch.from_arrays(columns, schema=VERDICTS))
     if kept is not None:
         addresses, inverse = np.unique(kept[order], return_inverse=True)
@@ -49,7 +49,7 @@ def write_verdicts(
 def write_copies(folder: Path, units: Sequence[Block], addresses: np.ndarray, copies: np.ndarray) -> None:
     """Write `copies` i64[n] of the rows at `addresses` u64[n], which ascend; addresses of no unit are skipped."""
     for unit, rows, part in _by_unit(units, addresses):
-        with ArrowSink(columns_path(folder / f"{unit.key}.arrow"), _COLUMNS) as sink:
+        with ArrowSink(columns_path(folder / f"{unit.key}.arrow"), _COLUMNS, synced=False) as sink:
             sink.write(pa.RecordBatch.from_arrays([pa.array(rows), pa.array(copies[part])], schema=_COLUMNS))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from dedup.equal_keys import KEYED, fingerprint_unit
+from dedup.equal_keys import KEYED, fingerprint_block
 from dedup.exact import ExactConfig
 from dedup.files.documents import UnitFiles, format_ids, load_npy, save_npy, unit_path
 from dedup.files.verdicts import NOT_HERE
@@ -164,7 +164,7 @@ def _sign(unit: Block, folder: Path, kind: str, settings: dict[str, Any]) -> Non
         return
     stage = (ExactConfig if kind == "exact" else UrlDedupConfig).parse({"name": kind} | settings, kind)
     column = "text" if kind == "exact" else "url"
-    fingerprint_unit(unit, folder=folder, column=column, fingerprint=stage.fingerprint, keep=_FIRST)
+    fingerprint_block(unit, folder=folder, column=column, fingerprint=stage.fingerprint, keep=_FIRST)
 
 
 @dataclass(frozen=True)
