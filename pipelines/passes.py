@@ -7,7 +7,7 @@ manifest. So a rerun after a kill makes the rest and nothing else.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -24,6 +24,7 @@ from pipelines.run.dropped import Candidates, Removal, candidates, chosen_ids, w
 from pipelines.run.exchange import Exchange
 from pipelines.run.finish import Applied, Decided, FinishTask, finish_block
 from pipelines.run.folder import RunFolder
+from pipelines.run.manifests import SummaryWriter
 from pipelines.run.opening import Run, group_of_unit
 from pipelines.run.pass_run import PassRun
 from pipelines.run.restart import trust_work
@@ -163,7 +164,9 @@ def _finish(
         run.recipe.to_toml(paths=False),
         run.recipe.output.dropped_per_rule,
     )
-    finished = _finished_blocks(run.folder, work)
+    units = {key: [*_units_of(run.folder, key)] for key in work}
+    there = run.folder.listing(RunFolder.SHARDS, ".json")
+    finished = {key for key in work if all(RunFolder.manifest(unit) in there for unit in units[key])}
     tasks = [
         FinishTask(
             run=run.folder,
@@ -178,8 +181,12 @@ def _finish(
         if key not in finished
     ]
     report(Progress("finish", len(finished), 0, 0, 0, 0))
-    dropped = [_candidates(run.folder, key, per_rule) for units in finished.values() for key in units]
-    dropped += [done.dropped for done in executor.map(finish_block, tasks)]
+    dropped = [_candidates(run.folder, unit, per_rule) for key in finished for unit in units[key]]
+    summaries = SummaryWriter(run.folder, [unit for of_block in units.values() for unit in of_block])
+    for done in executor.map(finish_block, tasks):
+        dropped.append(done.dropped)
+        for manifest in done.manifests:
+            summaries.add(manifest)
     if per_rule != 0 and not run.folder.has(RunFolder.DROPPED_TEXTS):
         removals = (
             (key, [[Removal(a.reason, a.path, one.first) for a in one.verdicts] for one in decided])
@@ -188,15 +195,9 @@ def _finish(
         write_dropped(run.folder, removals, None if per_rule < 0 else chosen_ids(dropped, per_rule))
 
 
-def _finished_blocks(run: RunFolder, blocks: Mapping[UnitKey, object]) -> dict[UnitKey, list[UnitKey]]:
-    """The blocks of which an earlier attempt finished every unit, with their units."""
-    there = {*run.units()}
-    found: dict[UnitKey, list[UnitKey]] = {}
-    for key in blocks if there else ():
-        units = [UnitKey.parse(unit.key) for unit in read_block(run.path(run.pass_manifest(0, key))).units]
-        if there.issuperset(units):
-            found[key] = units
-    return found
+def _units_of(run: RunFolder, block: UnitKey) -> Iterator[UnitKey]:
+    for unit in read_block(run.path(run.pass_manifest(0, block))).units:
+        yield UnitKey.parse(unit.key)
 
 
 def _candidates(run: RunFolder, key: UnitKey, per_rule: int) -> Candidates:

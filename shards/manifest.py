@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -70,6 +70,16 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+class Link(NamedTuple):
+    """The place of a unit in the chain of its input file: these fields of its manifest."""
+
+    key: str
+    source: str
+    file: str
+    start: int
+    next_start: int | None
+
+
 @dataclass(frozen=True)
 class MissingUnit:
     """The first unit that a broken chain lacks."""
@@ -87,9 +97,9 @@ class Chains:
     missing: tuple[MissingUnit, ...]  # one for each broken chain
 
     @classmethod
-    def of(cls, inputs: Iterable[str], manifests: Iterable[Manifest]) -> Self:
+    def of(cls, inputs: Iterable[str], manifests: Iterable[Manifest | Link]) -> Self:
         """The chains of these manifests, in any order; `inputs` are `source/00003/name`, as in a run's fingerprint."""
-        by_key = {manifest.key: manifest for manifest in manifests}
+        by_key = {m.key: Link(m.key, m.source, m.file, m.start, m.next_start) for m in manifests}
         units: set[str] = set()
         missing: list[MissingUnit] = []
         for name in inputs:

@@ -79,8 +79,8 @@ def _require_same_extraction(ledger: Ledger, recipe: Recipe, made_of: MadeOf, re
 
 def _require_texts(run: RunFolder, rerun: str) -> None:
     """Check that every unit is there with its texts, by their size; `SavedReader` compares the checksum."""
-    manifests = list(run.manifests())
-    if Chains.of(run.made_of().inputs, manifests).missing:
+    manifests = run.manifests()
+    if Chains.of(run.made_of().inputs, manifests.sums().links).missing:
         raise RunError(f"{run}: units are missing; `gristmill verify {run}` says what to do")
     for manifest in manifests:
         name = run.texts(UnitKey.parse(manifest.key))

@@ -9,9 +9,8 @@ The page is one file without script, pictures or requests. It prints, and follow
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +47,11 @@ from pipelines.report.model import (
 )
 from pipelines.report.published import beside_paper
 from pipelines.run.folder import RunFolder
+from pipelines.run.manifests import Manifests, Sums
 from shards.errors import RunError
-from shards.manifest import Chains, Manifest, file_sha256, read_manifest
-from shards.reader import Damage, add_damage
+from shards.manifest import Chains, file_sha256
 from shards.stage import Rule
 from shards.stats import Stats
-from shards.unit_key import UnitKey
 
 _DOMAINS_SHOWN = 20
 _ENTRIES_SHOWN = 5  # of a setting that is a list
@@ -91,13 +89,22 @@ def summary(path: Path) -> Summary:
     RunError where units are missing: a sum over a part of the run would look like a whole one.
     """
     run = RunFolder(path)
-    manifests = [read_manifest(run.path(run.manifest(key))) for key in run.units()]
-    if missing := Chains.of(run.made_of().inputs, manifests).missing:
+    return _summary(run, run.manifests().sums())
+
+
+def summary_of_files(path: Path) -> Summary:
+    """`summary`, for which each manifest is read from its own file."""
+    run = RunFolder(path)
+    return _summary(run, Manifests(run, summed=False).sums())
+
+
+def _summary(run: RunFolder, sums: Sums) -> Summary:
+    stats = sums.stats
+    if missing := Chains.of(run.made_of().inputs, sums.links).missing:
         raise RunError(
-            f"{path}: units are missing for {len(missing):,} of the inputs, first {missing[0].key} of "
-            f"{missing[0].file}; `gristmill verify {path}` reports what to do"
+            f"{run}: units are missing for {len(missing):,} of the inputs, first {missing[0].key} of "
+            f"{missing[0].file}; `gristmill verify {run}` reports what to do"
         )
-    stats = Stats.sum(Stats.from_json(manifest.stats) for manifest in manifests)
     return Summary(
         schema_version=SCHEMA_VERSION,
         documents=Documents(input=stats["documents/input"], kept=stats["documents/kept"]),
@@ -105,24 +112,17 @@ def summary(path: Path) -> Summary:
         failed=stats.below("failed"),
         records=stats.below("records"),
         bodies=stats.below("bodies"),
-        damage=tuple(DamagedPlace(**asdict(place)) for place in _damage(manifests)),
+        damage=tuple(DamagedPlace(**asdict(place)) for place in sums.damage),
         funnel=_funnel(run.recipe(), stats),
-        units=len(manifests),
+        units=len(sums.links),
     )
-
-
-def _damage(manifests: Iterable[Manifest]) -> Iterator[Damage]:
-    """The damage of each file, with a few places of each kind however many units the file has."""
-    for _, units in groupby(manifests, lambda manifest: (manifest.source, UnitKey.parse(manifest.key).file)):
-        of_file: list[Damage] = []
-        for place in (Damage(**place) for manifest in units for place in manifest.damage):
-            add_damage(of_file, place)
-        yield from of_file
 
 
 def _write_json(run: RunFolder, recipe: Recipe) -> tuple[Report, Aggregates]:
     aggregates = Aggregates.of_run(run, recipe)
-    sums = summary(run.root)
+    manifests = run.manifests()
+    sums = _summary(run, manifests.sums())
+    manifests.sum_up()
     if aggregates.fates != Counter({"": sums.documents.kept, **sums.dropped}):
         raise RunError(
             f"{run.root}: the ledger and the manifests do not count the same documents; "
@@ -178,9 +178,10 @@ def _report(run: RunFolder, recipe: Recipe, sums: Summary, aggregates: Aggregate
 def _require_ledger(run: RunFolder) -> None:
     """RunError where a file of the ledger is not what was written: a changed byte can give other numbers, or crash
     Arrow, without any error."""
-    for key in run.units():
+    manifests = run.manifests()
+    for key, manifest in zip(manifests.units, manifests, strict=True):
         file = run.path(run.ledger(key))
-        written = read_manifest(run.path(run.manifest(key))).files.get(run.ledger(key))
+        written = manifest.files.get(run.ledger(key))
         if written is not None and not (file.is_file() and file_sha256(file) == written.sha256):
             raise RunError(f"{file}: missing or not what was written; `gristmill verify {run.root}` reports what to do")
 

@@ -9,6 +9,7 @@
     dropped/              texts of dropped rows
     dedup/<stage>/        verified edges and alarms of global stages
     contamination/        what stages of kind `decontaminate` looked for
+    summaries/            manifests of units, some hundreds in a file: a cache, which may be deleted
     kills.jsonl           pages that killed the extractor
     removing.jsonl        a removal that is under way; removals.jsonl: what was removed on request
     seconds.json          time by stage
@@ -16,26 +17,31 @@
 
 Files are asked for by name and handed out as local paths (`path`), and made files are handed in (`sink`, `write`,
 `write_json`), each whole or not at all. So the folder can lie elsewhere without any other module knowing.
+
+Summaries are no part of what a run proves: no manifest names them, and `verify` does not read them. They hold times of
+files, so they differ between runs of the same bytes.
 """
 
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Literal, Self, TypeVar
 
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from pipelines.recipe import Recipe, load_recipe
+from pipelines.run.manifests import Manifests
+from pipelines.run.summaries import Stamp
 from shards.atomic import sync_disk, write_bytes, write_json
 from shards.errors import RunError, UserError
 from shards.formats import OLDEST_RUN_RESUMED, RUN_FILE, RUN_FORMAT, RUN_KEY, run_format
 from shards.limits import raise_unless_damage
-from shards.manifest import Manifest, read_manifest
 from shards.sink import ArrowSink
 from shards.unit_key import UnitKey
 
@@ -123,7 +129,8 @@ class RunFolder:
     DROPPED = "dropped"
     DEDUP = "dedup"
     CONTAMINATION = "contamination"
-    _OWN_FOLDERS = (WORK, SHARDS, LEDGER, TEXTS, DROPPED, DEDUP, CONTAMINATION)
+    SUMMARIES = "summaries"
+    _OWN_FOLDERS = (WORK, SHARDS, LEDGER, TEXTS, DROPPED, DEDUP, CONTAMINATION, SUMMARIES)
 
     WORK_SECONDS = f"{WORK}/seconds.json"
     DROPPED_TEXTS = f"{DROPPED}/texts.arrow"
@@ -140,6 +147,11 @@ class RunFolder:
     @classmethod
     def manifest(cls, key: UnitKey) -> str:
         return f"{cls.SHARDS}/{key.source}/{key}.json"
+
+    @classmethod
+    def summary(cls, first: UnitKey) -> str:
+        """The summary of the manifests of some hundreds of units, of which `first` is the first."""
+        return f"{cls.SUMMARIES}/{first}.arrow"
 
     @classmethod
     def ledger(cls, key: UnitKey) -> str:
@@ -187,7 +199,7 @@ class RunFolder:
 
     def is_untouched(self) -> bool:
         """Whether the run has been opened, and no unit of it made: nothing is lost where another takes its place."""
-        return not any(self.root.glob(f"{self.WORK}/*/*.json")) and not any(self.root.glob(f"{self.SHARDS}/*/*.json"))
+        return not any(self.root.glob(f"{self.WORK}/*/*.json")) and not self.listing(self.SHARDS, ".json")
 
     def require_done(self, then: str = "then ask again") -> None:
         """UserError where there is no run that we read, or where it is not finished; RunError where it is broken."""
@@ -249,6 +261,20 @@ class RunFolder:
     def has(self, name: str) -> bool:
         return self.path(name).exists()
 
+    def paths(self, names: Iterable[str]) -> Iterator[Path]:
+        """`path` of each name, in their order: where files lie far away, many are fetched at a time."""
+        return map(self.path, names)
+
+    def listing(self, folder: str, suffix: str = "") -> dict[str, Stamp]:
+        """The stamps of the files in `folder` and in the folders in it whose names end in `suffix`, by name."""
+        folders = [folder, *(f"{folder}/{entry.name}" for entry in _entries(self.path(folder)) if entry.is_dir())]
+        entries = ((one, entry) for one in folders for entry in _entries(self.path(one)))
+        return _stamps({f"{one}/{entry.name}": entry for one, entry in entries if entry.name.endswith(suffix)})
+
+    def stamps(self, names: Sequence[str]) -> dict[str, Stamp]:
+        """The stamps of those of these files that are there, by name."""
+        return _stamps({name: self.path(name) for name in names})
+
     def num_bytes(self, folder: str) -> int:
         """The size of all files below `folder`."""
         return sum(path.stat().st_size for path in self.path(folder).rglob("*") if path.is_file())
@@ -287,15 +313,23 @@ class RunFolder:
 
     def units(self) -> tuple[UnitKey, ...]:
         """The finished units, those with a manifest, in the order of source, file and part."""
-        return self._ordered(self.path(self.SHARDS).glob("*/*.json"))
+        return tuple(self.manifest_stamps())
+
+    def manifest_stamps(self) -> dict[UnitKey, Stamp]:
+        """The stamp of each finished unit's manifest, in the same order."""
+        found = self.listing(self.SHARDS, ".json")
+        by_key = {key: self.manifest(key) for key in self._ordered(found)}
+        for stray in found.keys() - by_key.values():
+            raise self._stray(stray)
+        return {key: found[name] for key, name in by_key.items()}
 
     def ledgers(self) -> tuple[UnitKey, ...]:
         """The units whose ledger is there, in the same order. RunError where a file's name is no key of this run."""
-        return self._ordered(self.path(self.LEDGER).glob("*.arrow"))
+        return self._ordered(map(str, self.path(self.LEDGER).glob("*.arrow")))
 
     def passed_blocks(self, number: int) -> tuple[UnitKey, ...]:
         """The blocks that have gone through pass `number`, by their first units, in the same order."""
-        return self._ordered(self.path(f"{self.WORK}/{number}").glob("*.json"))
+        return self._ordered(map(str, self.path(f"{self.WORK}/{number}").glob("*.json")))
 
     def passes_under_way(self) -> list[int]:
         """The numbers of the passes that have begun, while the run is not done."""
@@ -314,25 +348,58 @@ class RunFolder:
         """The names of all files in `folder` that match, whoever wrote them."""
         return sorted(str(path.relative_to(self.root)) for path in self.path(folder).glob(pattern))
 
-    def manifests(self) -> Iterator[Manifest]:
+    def manifests(self) -> Manifests:
         """The manifests of the finished units, in the order of `units`."""
-        return (read_manifest(self.path(self.manifest(key))) for key in self.units())
+        return Manifests(self)
 
     def require_units(self) -> None:
         """RunError where the shard or the ledger of a unit is missing: the rest would pass for the whole run."""
-        for key in self.units():
-            for path in (self.path(self.shard(key)), self.path(self.ledger(key))):
-                if not path.exists():
-                    raise RunError(f"{path}: missing; put it back, or see `gristmill verify {self}` to make it again")
+        there = {*self.listing(self.SHARDS, ".arrow"), *self.listing(self.LEDGER, ".arrow")}
+        for name in (name for key in self.units() for name in (self.shard(key), self.ledger(key))):
+            if name not in there:
+                path = self.path(name)
+                raise RunError(f"{path}: missing; put it back, or see `gristmill verify {self}` to make it again")
 
-    def _ordered(self, paths: Iterator[Path]) -> tuple[UnitKey, ...]:
+    def _ordered(self, names: Iterable[str]) -> tuple[UnitKey, ...]:
+        """The keys that are the stems of these files' names."""
         sources = {name: number for number, name in enumerate(self.made_of().source_order)}
-
-        def place(path: Path) -> tuple[int, int, int]:
+        placed: list[tuple[int, UnitKey]] = []
+        for name in names:
             try:
-                key = UnitKey.parse(path.stem)
-                return sources[key.source], key.file, key.part
+                key = UnitKey.parse(name.rpartition("/")[2].rpartition(".")[0])
+                placed.append((sources[key.source], key))
             except (ValueError, KeyError):
-                raise RunError(f"{path}: no unit of this run has this name; move the file elsewhere") from None
+                raise self._stray(name) from None
+        return tuple(key for _, key in sorted(placed))
 
-        return tuple(UnitKey.parse(path.stem) for path in sorted(paths, key=place))
+    def _stray(self, name: str) -> RunError:
+        return RunError(f"{self.path(name)}: no unit of this run has this name; move the file elsewhere")
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in the folder; nothing where it does not exist. RunError where it may not be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise_unless_damage(folder, error)
+        raise
+
+
+def _stamps(files: Mapping[str, os.DirEntry[str] | Path]) -> dict[str, Stamp]:
+    """The stamp of each file, less those that are not there, and folders."""
+    found = {}
+    for name, file in files.items():
+        try:
+            about = file.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # whoever reads it learns why it cannot be read
+            found[name] = Stamp(-1, "")
+            continue
+        # A file that replaces another has another inode, also where both were written in one tick of the clock.
+        if S_ISREG(about.st_mode):
+            found[name] = Stamp(about.st_size, f"{about.st_mtime_ns}-{about.st_ino}")
+    return found

@@ -1,4 +1,4 @@
-"""`gristmill status`: how far a run is, read from its manifests."""
+"""`gristmill status`: how far a run is, by its manifests and their summaries."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,10 +32,9 @@ def describe(folder: Path) -> Iterator[str]:
         )
         for stage in run.resolved_stages(number):
             yield f"  {stage}: done"
-    finished = list(run.manifests())
-    if finished:
-        stats = Stats.sum(Stats.from_json(m.stats) for m in finished)
-        kept, given = stats["documents/kept"], stats["documents/input"]
-        yield f"shards: {counted(len(finished), 'unit')}, {kept:,} of {counted(given, 'document')} kept"
-    if run.is_done() and (missing := Chains.of(inputs, finished).missing):
+    finished = run.manifests().sums()
+    if finished.links:
+        kept, given = finished.stats["documents/kept"], finished.stats["documents/input"]
+        yield f"shards: {counted(len(finished.links), 'unit')}, {kept:,} of {counted(given, 'document')} kept"
+    if run.is_done() and (missing := Chains.of(inputs, finished.links).missing):
         yield f"units are missing for {len(missing):,} of the inputs; `gristmill verify {run}` says what to do"

@@ -20,7 +20,7 @@ from pipelines.ledger.batches import ledger_batches
 from pipelines.ledger.clusters import ABSENT, Cluster, Clusters, cluster_reasons
 from pipelines.numbers import counted
 from pipelines.recipe import parse_recipe
-from pipelines.report.build import summary
+from pipelines.report.build import summary_of_files
 from pipelines.report.model import differing, read_report_file
 from pipelines.run.extracted_texts import early_stages
 from pipelines.run.folder import RunFolder
@@ -180,7 +180,7 @@ def _missing(run: RunFolder, chains: Chains, names: Sequence[str]) -> Iterator[s
 def _check_whole(run: RunFolder) -> Iterator[str]:
     """Check what a run has once: texts of dropped documents, files of global stages, and a report that is the sum."""
     try:
-        recipe, expected = run.recipe(), summary(run.root)
+        recipe, expected = run.recipe(), summary_of_files(run.root)
     except (UserError, RunError) as error:
         yield str(error)
         return
