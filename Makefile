@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-shares bench-conformance bench-shared clean
+.PHONY: setup demo test test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-scale bench-shares bench-conformance bench-shared clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -56,6 +56,10 @@ bench-extract: setup bench-peers
 
 bench-dedup: setup bench-peers
 	$(BIN)/python -m benchmarks.dedup
+
+# Costs of many files, units and manifests; about an hour. ARGS="--scale .05 --only files units" for a part of it.
+bench-scale: setup
+	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 bench-shares: setup
 	$(BIN)/python -m benchmarks.shares
