@@ -105,6 +105,7 @@ class InProcess:
     def __init__(self, memory: int | None = None, *, watch: Watch | None = None) -> None:
         self.memory = memory or machine_memory() // 2
         self.task_memory = _task_memory(self.memory, 1, 1)
+        self.workers = 1
         self._watch = watch
 
     def __enter__(self) -> Self:
@@ -141,7 +142,7 @@ class ProcessPool:
     def __init__(self, workers: int, memory: int | None = None) -> None:
         self.memory = memory or machine_memory() // 2
         self.task_memory = _task_memory(self.memory, workers + 1, workers)
-        self._workers = workers
+        self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -173,7 +174,7 @@ class ProcessPool:
                 while todo or waiting:
                     if stop.is_set:
                         self._flag.value = 1
-                    while todo and len(waiting) < 2 * self._workers and not stop.is_set:
+                    while todo and len(waiting) < 2 * self.workers and not stop.is_set:
                         with _without_ctrl_c():
                             waiting.add(pool.submit(_Worker.run, fn, todo.popleft()))
                     if not waiting:
@@ -199,7 +200,7 @@ class ProcessPool:
         self._counters: Any = context.Array("q", 3)
         watch = _SharedWatch(self._flag, self._counters)
         self._pool = ProcessPoolExecutor(
-            self._workers, context, initializer=_Worker.start, initargs=(watch, os.getpid())
+            self.workers, context, initializer=_Worker.start, initargs=(watch, os.getpid())
         )
         return self._pool
 

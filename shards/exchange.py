@@ -196,6 +196,11 @@ class Executor(Protocol):
     """Where work runs. Results come in any order; the first error is raised."""
 
     @property
+    def workers(self) -> int:
+        """How many tasks run at the same time. Results do not depend on it."""
+        ...
+
+    @property
     def memory(self) -> int:
         """Bytes that all processes of the run may take together. Results do not depend on it."""
         ...

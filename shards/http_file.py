@@ -33,6 +33,18 @@ def stat(url: str) -> tuple[int, str]:
             patience.wait(error)
 
 
+def has_ranges(url: str) -> bool:
+    """Whether the server sends parts of the file. RemoteError."""
+    patience = Patience()
+    while True:
+        try:
+            response = answer(url, "bytes=0-0", known=True)
+            finish(response)
+            return response.status == 206
+        except Passing as error:
+            patience.wait(error)
+
+
 class HttpFile:
     """One file of known size. `version` is that of `stat`; a file that has changed since is refused."""
 

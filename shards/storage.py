@@ -90,6 +90,14 @@ def open_input(file: InputFile, offset: int = 0) -> BinaryIO:
     return cast(BinaryIO, stream)
 
 
+def can_seek(file: InputFile) -> bool:
+    """Whether it can be read from its middle: not where its server sends all that comes before. RunError."""
+    try:
+        return not is_http(file.path) or http_file.has_ranges(file.path)
+    except RemoteError as error:
+        raise RunError(f"{file}: {error}") from None
+
+
 def _open_local(path: str) -> io.BufferedReader:
     return io.BufferedReader(io.FileIO(path), 1 << 20)
 

@@ -47,14 +47,17 @@ def read_records(file: InputFile, start: int, damaged: Damaged) -> Iterator[Reco
             yield from Stream(form, start, _Plain(stream), damaged).records()
 
 
-def next_record(file: InputFile, offset: int) -> int | None:
-    """The first offset, not before `offset`, at which a record or its gzip member begins; None if there is none."""
+def next_record(file: InputFile, offset: int, end: int | None = None) -> int | None:
+    """The first offset, not before `offset`, at which a record or its gzip member begins; None if there is none.
+
+    The file is searched up to `end`, and little more.
+    """
     form = _format(file)
     if _is_framed(file):
         return 0 if offset == 0 else None
     if _is_gzip(file, form):
-        return next(_members(file, form, offset), None)
-    return 0 if offset == 0 else next(_find(file, offset - 1, form.next, form.longest), None)
+        return next(_members(file, form, offset, end), None)
+    return 0 if offset == 0 else next(_find(file, offset - 1, form.next, form.longest, end), None)
 
 
 def _format(file: InputFile) -> Format:
@@ -173,17 +176,19 @@ def _is_framed(file: InputFile) -> bool:
         return frames.is_framed(stream)
 
 
-def _find(file: InputFile, offset: int, pattern: re.Pattern[bytes], longest: int) -> Iterator[int]:
+def _find(
+    file: InputFile, offset: int, pattern: re.Pattern[bytes], longest: int, end: int | None = None
+) -> Iterator[int]:
     """Offsets, from `offset` on, at which `pattern` of at most `longest` bytes matches in the raw file.
 
-    An offset near the seam of two reads can come twice.
+    An offset near the seam of two reads can come twice. Bytes after `end` are not looked for, but may be found.
     """
     with open_input(file, offset) as stream:
         window = stream.read(_CHUNK)
         while window:
             for match in pattern.finditer(window):
                 yield offset + match.start()
-            more = stream.read(_CHUNK)
+            more = stream.read(_CHUNK) if end is None or offset + len(window) < end + longest else b""
             if not more:
                 return
             keep = window[-longest:]
@@ -200,8 +205,8 @@ def _is_gzip(file: InputFile, form: Format) -> bool:
     return form.begins.match(opening.lstrip()) is None and next(_members(file, form, 0), None) is not None
 
 
-def _members(file: InputFile, form: Format, offset: int) -> Iterator[int]:
-    candidates = _find(file, offset, _MEMBER, len(_GZIP))
+def _members(file: InputFile, form: Format, offset: int, end: int | None = None) -> Iterator[int]:
+    candidates = _find(file, offset, _MEMBER, len(_GZIP), end)
     return (candidate for candidate in candidates if _is_member(file, form, candidate))
 
 

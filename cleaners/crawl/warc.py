@@ -41,6 +41,11 @@ _WRONG_KIND = {
 _WAT = "holds metadata (WAT) and no page; give the WARC or WET file of the same name"
 
 
+def is_full(records: int, num_bytes: int) -> bool:
+    """Whether a unit that holds so many records and bytes of content ends."""
+    return records >= UNIT_RECORDS or num_bytes >= UNIT_BYTES
+
+
 def is_document(record: Record, kind: str) -> bool:
     """Whether the record is a row of a source of this kind: a page of "warc", a text of "wet"."""
     return (is_text if kind == "wet" else is_page)(record)
@@ -95,7 +100,7 @@ class WarcReader:
         records = num_bytes = 0
         is_first, is_wat = self._start == 0, False
         for record in read_records(self._file, self._start, self._damaged):
-            if record.opens_unit and (records >= UNIT_RECORDS or num_bytes >= UNIT_BYTES):
+            if record.opens_unit and is_full(records, num_bytes):
                 self.next_start = record.offset
                 break
             records += 1

@@ -26,6 +26,7 @@ SURE = MinHashConfig(name="near", bands=60, rows=4)  # misses a pair of .75 once
 class InProcess:
     def __init__(self, task_memory: int = 1 << 30) -> None:
         self.memory = self.task_memory = task_memory
+        self.workers = 1
 
     def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         return map(fn, tasks)
