@@ -93,12 +93,16 @@ def _run_pass(run: Run, passing: PassRun, pass_: Pass, executor: Executor, repor
         damage.extend(Damage(**one) for unit in block.units for one in unit.damage)
         meter.add(block)
 
+    passing.split(executor, report)
     for block in passing.found:
         count(block)
+    todo = passing.todo
     ran: Ran
-    for ran in executor.map_watched(run_block, passing.todo, passing.add, meter.show):
-        count(ran.block)
-        seconds.add(ran.seconds)
+    while todo:
+        for ran in executor.map_watched(run_block, todo, passing.add, meter.show):
+            count(ran.block)
+            seconds.add(ran.seconds)
+        todo = passing.unlinked()
     if pass_.number == 0:
         _require_documents(run.folder, stats, damage)
     run.folder.sync()
@@ -291,11 +295,10 @@ class _Meter:
     def add(self, block: MadeBlock) -> None:
         for unit in block.units:
             name = (block.key.source, unit.file)
-            end = self._sizes[name]
-            if unit.next_start is not None:  # in inflated bytes, where the file is compressed JSON lines
-                end = min(end, unit.next_start)
-            before = self._read.get(name, 0)
-            self._read[name] = max(before, end)
+            size, before = self._sizes[name], self._read.get(name, 0)
+            # Places are in inflated bytes, where the file is compressed JSON lines.
+            start, end = (min(size, place) for place in (unit.start, unit.next_start or size))
+            self._read[name] = min(size, before + end - start)
             self._finished += self._read[name] - before
             self._documents += unit.rows
             self._kept += unit.live_rows

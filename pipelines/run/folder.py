@@ -301,6 +301,13 @@ class RunFolder:
         elif os.path.lexists(path):  # a read-only disk refuses to remove even what is not there
             path.unlink(missing_ok=True)
 
+    def delete_block(self, number: int, key: UnitKey) -> None:
+        """Remove what pass `number` made of a block of one unit, its manifest first."""
+        self.delete(self.pass_manifest(number, key))
+        for what in ("facts", "text", "dropped"):
+            self.delete(self.pass_file(number, key, what))
+        self.delete(self.texts(key))
+
     def clear(self) -> None:
         """Remove the run's own files and nothing else in the folder, first of all the mark that it is done."""
         for name in (self.REPORT, *self._OWN_FOLDERS, *self._OWN_FILES):

@@ -3,20 +3,23 @@
     small files ──some together──▶ a task, which makes all of their units
     large file  ──▶ a task for its next unit ──▶ a task for the one after it ──▶ …
 
-In the first pass a file is a chain of units: where one begins is known when the previous one is made. Later passes take
-the blocks of the pass before.
+In the first pass a file is a chain of units: where one begins is known when the previous one is made. Of a large file,
+`pipelines.run.splitting` finds it before. Later passes take the blocks of the pass before.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import pyarrow as pa
 
+from pipelines.executors import Executor
+from pipelines.progress import Report
 from pipelines.recipe import Pass
 from pipelines.run.blocks import MadeBlock, read_block
 from pipelines.run.exchange import Made
 from pipelines.run.opening import Run
+from pipelines.run.splitting import OpenChain, Span, follow, starts_ahead
 from pipelines.run.units import BlockTask, Ran, UnitInput, following
 from shards.exchange import Block
 from shards.manifest import Manifest
@@ -36,7 +39,10 @@ class PassRun:
         """`previous` are the blocks of work as the pass before left them, each as a block by itself."""
         self._run, self._pass, self._carried = run, pass_, carried
         self._made: dict[UnitKey, Made] = {}
-        self._chains: dict[tuple[str, int], dict[int, int | None]] = defaultdict(dict)  # by file: part → next_start
+        self._spans: dict[UnitKey, Span] = {}  # of the units that are made
+        self._begun: set[tuple[str, int]] = set()  # files that have some
+        self._ahead: set[UnitKey] = set()  # units that are tasks before the one before them is made
+        self._split: list[UnitInput] = []  # the first unit that was not made, of each file that was split
         self.found = [*self._read()]  # blocks that an earlier attempt made
         for block in self.found:
             self._note(block)
@@ -62,7 +68,44 @@ class PassRun:
         last = UnitKey.parse(ran.block.units[-1].key)
         if self._pass.number > 0 or self._run.saved is not None:
             return []
-        return [self._task(unit.key, (unit,)) for unit in self._next_unit(last.source, last.file)]
+        following = (unit for unit in self._next_unit(*last.chain) if unit.key not in self._ahead)
+        return [self._task(unit.key, (unit,)) for unit in following]
+
+    def split(self, executor: Executor, report: Report) -> None:
+        """Add the units of large files that follow the first one which is not made."""
+        if self._pass.number > 0 or self._run.saved is not None:
+            return
+        open_units = [task.units[0] for task in self.todo if len(task.units) == 1]
+        sources = self._run.recipe.sources
+        chains = [OpenChain(unit.key, sources[unit.key.source], unit.file, unit.start) for unit in open_units]
+        starts = starts_ahead(chains, executor, report)
+        for unit in open_units:
+            if unit.key in starts:
+                self._split.append(unit)
+                for start in starts[unit.key]:
+                    unit = following(unit, start)
+                    if self._spans.get(unit.key, Span(-1, None)).start != start:
+                        self._ahead.add(unit.key)
+                        self.todo.append(self._task(unit.key, (unit,)))
+
+    def unlinked(self) -> list[BlockTask]:
+        """The first unit of each split file that does not begin where the one before it ends.
+
+        What was made of the file after that place is forgotten, and the file goes on as a chain.
+        """
+        todo: list[BlockTask] = []
+        for first in self._split:
+            linked, missing = follow(first.key, first.start, self._spans)
+            after = {key for key in self._spans if key.chain == first.key.chain and key.part >= first.key.part}
+            for key in after - linked:
+                del self._spans[key]
+                self._made.pop(key, None)
+                self._run.folder.delete_block(self._pass.number, key)
+            if missing is not None:
+                self._ahead = {key for key in self._ahead if key.chain != first.key.chain}
+                unit = replace(first, key=missing[0], start=missing[1])
+                todo.append(self._task(unit.key, (unit,)))
+        return todo
 
     def _read(self) -> Iterator[MadeBlock]:
         folder, number = self._run.folder, self._pass.number
@@ -75,7 +118,8 @@ class PassRun:
         self._made[block.key] = Made(block.key, block.units[0].file, sum(unit.live_rows for unit in block.units))
         for unit in block.units:
             key = UnitKey.parse(unit.key)
-            self._chains[key.chain][key.part] = unit.next_start
+            self._spans[key] = Span(unit.start, unit.next_start)
+            self._begun.add(key.chain)
 
     def _first_tasks(self, source: str, files: Sequence[InputFile]) -> Iterator[BlockTask]:
         """The tasks of a source's files, of which some units may be made."""
@@ -86,7 +130,7 @@ class PassRun:
         num_bytes = 0
         snapshot = None
         for number, file in enumerate(files):
-            is_new = (source, number) not in self._chains
+            is_new = (source, number) not in self._begun
             of_file = config.snapshot_of(source, file.name)
             fits = num_bytes + file.num_bytes <= most and len(together) < _TOGETHER_FILES and of_file == snapshot
             if together and not (is_new and fits):
@@ -123,7 +167,7 @@ class PassRun:
             key = UnitKey.parse(manifest.key)
             rows += manifest.stats.get("documents/input", 0)
             snapshot = self._run.recipe.sources[key.source].snapshot_of(key.source, manifest.file)
-            return key.part in self._chains[key.chain], key.source, snapshot, rows // _TOGETHER_ROWS
+            return key in self._spans, key.source, snapshot, rows // _TOGETHER_ROWS
 
         for (is_made, *_), units in groupby(manifests, group):
             if not is_made:
