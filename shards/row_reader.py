@@ -7,7 +7,7 @@ lines ──────────────────▶ `json_lines` ─
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import pyarrow as pa
 
@@ -94,16 +94,14 @@ class RowReader:
     def _ends_before(self, start: int) -> bool:
         """Whether the unit is full, so that the next one begins at `start`."""
         unit_scale = 1 if self._is_stored else 20
-        if self._num_records < unit_scale * UNIT_RECORDS and self._num_bytes < unit_scale * UNIT_BYTES:
+        if not is_full(self._num_records // unit_scale, self._num_bytes // unit_scale):
             return False
         self.next_start = start
         return True
 
     def _arrow(self) -> _Rows:
         with open_input(self._file) as stream:
-            is_file = stream.read(len(_ARROW_FILE)) == _ARROW_FILE
-            stream.seek(0)
-            if not is_file:  # as `datasets` saves them
+            if not is_arrow_file(stream):  # as `datasets` saves them
                 batches = pa.ipc.open_stream(pa.PythonFile(stream))
                 for number, batch in enumerate(islice(batches, self._start, None), self._start):
                     if self._ends_before(number):
@@ -261,6 +259,18 @@ class RowReader:
     def _damaged(self, offset: int, cause: str) -> None:
         add_damage(self.damage, Damage(self._file.name, offset, cause))
         self.stats.add("records/damaged")
+
+
+def is_arrow_file(stream: BinaryIO) -> bool:
+    """Whether the stream, which stays at its beginning, has the file format of Arrow."""
+    opening = stream.read(len(_ARROW_FILE))
+    stream.seek(0)
+    return opening == _ARROW_FILE
+
+
+def is_full(records: int, num_bytes: int) -> bool:
+    """Whether a unit that holds so many rows and characters of text ends."""
+    return records >= UNIT_RECORDS or num_bytes >= UNIT_BYTES
 
 
 def _is_row_id(value: str) -> bool:

@@ -11,16 +11,16 @@ from shards.storage import InputFile
 from shards.unit_starts import Openings, Piece
 
 
-def has_openings(file: InputFile, start: int, kind: str) -> bool:
-    """Whether the file can be entered at records after `start`: its first document, of this kind, is one by itself.
+def crawl_extent(file: InputFile, start: int, kind: str) -> int:
+    """The end of the file in bytes; 0 where it cannot be entered at records after `start`.
 
-    It is not where one gzip member, or a zstd or lz4 file, holds all records.
+    The first document is then not of this kind, or it shares its gzip member, zstd or lz4 file with other records.
     """
     row = next(WarcReader("", file, start, kind).rows(), None)
-    return row is not None and row["warc_length"] >= 0
+    return file.num_bytes if row is not None and row["warc_length"] >= 0 else 0
 
 
-def read_openings(file: InputFile, piece: Piece, check_stop: Callable[[], None]) -> Openings:
+def read_crawl_openings(file: InputFile, piece: Piece, check_stop: Callable[[], None]) -> Openings:
     """The openings of `piece`, which is in bytes of the file; `check_stop` is called at each of them."""
     start = piece.begin if piece.at_begin else next_record(file, piece.begin, piece.end)
     found: list[tuple[int, int, int]] = []

@@ -1,20 +1,22 @@
-"""Splits large crawl files into their units before any of them is made, so that one file keeps all workers busy.
+"""Splits large files into their units before any of them is made, so that one file keeps all workers busy.
 
     chain     unit ──▶ unit ──▶ unit ──▶ …          where a unit begins is known when the one before it is made
     split     pieces of the file ──▶ starts of all its units ──▶ all units at the same time
 
-To find the starts, the file is inflated and its records are counted, which takes a small part of the time of cleaning
-it. So only files are split that would otherwise keep one worker busy after the others have nothing left to do.
+To find the starts, the file is read and its records are counted, which takes a small part of the time of cleaning it.
+So only files are split that would otherwise keep one worker busy after the others have nothing left to do.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from cleaners.crawl.openings import has_openings, read_openings
-from cleaners.crawl.warc import is_full
+from cleaners.crawl import warc
+from cleaners.crawl.openings import crawl_extent, read_crawl_openings
 from pipelines.executors import Executor, Watch
 from pipelines.progress import Progress, Report
+from shards import row_reader
+from shards.row_openings import read_row_openings, row_extent
 from shards.source import SourceConfig
 from shards.storage import InputFile, can_seek
 from shards.unit_key import UnitKey
@@ -45,8 +47,17 @@ class OpenChain:
 
     @property
     def num_bytes(self) -> int:
-        """How much is left, about; `start` is in bytes of the file where it is a crawl's."""
-        return self.file.num_bytes - (self.start if self.source.is_crawl else 0)
+        """How much is left, about: `start` is in row groups or record batches where the file has tables."""
+        return max(0, self.file.num_bytes - self.start)
+
+    @property
+    def extent(self) -> int:
+        """The end of the file, counted as `start`; 0 where reading cannot begin in its middle. RunError."""
+        if self.file.fault or not can_seek(self.file):
+            return 0
+        if self.source.is_crawl:
+            return crawl_extent(self.file, self.start, self.source.kind)
+        return row_extent(self.source, self.file)
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,7 @@ class _Scan:
     """A piece of the file of a chain, to be read."""
 
     chain: OpenChain
+    extent: int
     piece: Piece
 
 
@@ -63,23 +75,26 @@ def starts_ahead(chains: Sequence[OpenChain], executor: Executor, report: Report
     The starts are those that the units themselves give as `next_start`. A chain that is left out, or whose starts end
     early, goes on unit by unit.
     """
-    split = [chain for chain in large_chains(chains, executor.workers) if _can_split(chain)]
-    if not split:
-        return {}
-    pieces = {chain.key: _pieces(chain, executor.workers) for chain in split}
-    starts = {key: UnitStarts(of_chain, is_full) for key, of_chain in pieces.items()}
+    scans: list[_Scan] = []
+    starts: dict[UnitKey, UnitStarts] = {}
+    total = 0
+    for chain in large_chains(chains, executor.workers):
+        if (extent := chain.extent) > chain.start:
+            pieces = _pieces(chain, extent, executor.workers)
+            starts[chain.key] = UnitStarts(pieces, warc.is_full if chain.source.is_crawl else row_reader.is_full)
+            scans += [_Scan(chain, extent, piece) for piece in pieces]
+            total += chain.num_bytes
 
     def take(result: tuple[_Scan, Openings]) -> list[_Scan]:
         scan, openings = result
         again = starts[scan.chain.key].take(scan.piece.number, openings)
-        return [_Scan(scan.chain, piece) for piece in again]
+        return [_Scan(scan.chain, scan.extent, piece) for piece in again]
 
-    done, total = 0, sum(chain.num_bytes for chain in split)
-    report(Progress(PHASE, 0, 0, 0, done, total))
-    scans = [_Scan(chain, piece) for chain in split for piece in pieces[chain.key]]
-    for scan, _ in executor.map_watched(_scan, scans, take):
-        done = min(total, done + scan.piece.end - scan.piece.begin)  # a piece that is read again counts twice
-        report(Progress(PHASE, 0, 0, 0, done, total))
+    if scans:
+        report(Progress(PHASE, 0, 0, 0, 0, total))
+        for number, _ in enumerate(executor.map_watched(_scan, scans, take), 1):
+            done = total * min(number, len(scans)) // len(scans)  # a piece that is read again counts twice
+            report(Progress(PHASE, 0, 0, 0, done, total))
     return {key: found.found for key, found in starts.items()}
 
 
@@ -107,15 +122,14 @@ def large_chains(chains: Sequence[OpenChain], workers: int) -> list[OpenChain]:
     return [chain for chain in chains if chain.num_bytes >= _LEAST_BYTES and chain.num_bytes > share]
 
 
-def _can_split(chain: OpenChain) -> bool:
-    file, source = chain.file, chain.source
-    return source.is_crawl and not file.fault and can_seek(file) and has_openings(file, chain.start, source.kind)
-
-
-def _pieces(chain: OpenChain, workers: int) -> list[Piece]:
-    size = min(_MOST_PIECE, max(_LEAST_PIECE, chain.num_bytes // (_PIECES * workers)))
-    return tile(chain.start, chain.file.num_bytes, size)
+def _pieces(chain: OpenChain, extent: int, workers: int) -> list[Piece]:
+    num_bytes = min(_MOST_PIECE, max(_LEAST_PIECE, chain.num_bytes // (_PIECES * workers)))
+    num_pieces = max(1, chain.num_bytes // num_bytes)
+    return tile(chain.start, extent, -(-(extent - chain.start) // num_pieces))
 
 
 def _scan(scan: _Scan, watch: Watch) -> tuple[_Scan, Openings]:
-    return scan, read_openings(scan.chain.file, scan.piece, watch.check_stop)
+    chain, piece = scan.chain, scan.piece
+    if chain.source.is_crawl:
+        return scan, read_crawl_openings(chain.file, piece, watch.check_stop)
+    return scan, read_row_openings(chain.source, chain.file, scan.extent, piece, watch.check_stop)

@@ -10,7 +10,7 @@ import zstandard
 from crawl import Crawl, article
 
 from cleaners.crawl import warc
-from cleaners.crawl.openings import has_openings, read_openings
+from cleaners.crawl.openings import crawl_extent, read_crawl_openings
 from cleaners.crawl.records import next_record, read_records
 from cleaners.crawl.warc import WarcReader
 from shards.storage import InputFile
@@ -55,7 +55,7 @@ def scanned(file: InputFile, size: int) -> tuple[list[int], int]:
     random.Random(size).shuffle(todo)
     while todo:
         piece = todo.pop()
-        again = starts.take(piece.number, read_openings(file, piece, lambda: None))
+        again = starts.take(piece.number, read_crawl_openings(file, piece, lambda: None))
         num_again += len(again)
         todo += again
     return starts.found, num_again
@@ -139,7 +139,7 @@ def test_arc_files_are_scanned_as_well(tmp_path: Path, monkeypatch: pytest.Monke
         file = written(tmp_path / name, data)
         wanted = chained(file)
         assert len(wanted) > 10
-        assert has_openings(file, 0, "warc")
+        assert crawl_extent(file, 0, "warc") == file.num_bytes
         for size in (500, 5_000):
             assert scanned(file, size)[0] == wanted, (name, size)
 
@@ -158,10 +158,10 @@ def test_arc_files_are_scanned_as_well(tmp_path: Path, monkeypatch: pytest.Monke
     ],
     ids=["gzip", "plain", "another kind", "gzip as a whole", "zstd", "no document", "another format", "empty"],
 )
-def test_a_file_has_openings_where_documents_are_records_by_themselves(
+def test_a_file_can_be_entered_where_documents_are_records_by_themselves(
     tmp_path: Path, data: bytes, kind: str, expected: bool
 ) -> None:
-    assert has_openings(written(tmp_path / "a.warc.gz", data), 0, kind) is expected
+    assert (crawl_extent(written(tmp_path / "a.warc.gz", data), 0, kind) > 0) is expected
 
 
 def test_the_search_for_a_record_ends_with_its_piece(tmp_path: Path) -> None:
@@ -172,4 +172,4 @@ def test_the_search_for_a_record_ends_with_its_piece(tmp_path: Path) -> None:
         assert next_record(file, 60_000, 1_000_000) is None
         assert (next_record(file, end) or 0) > 5_000_000
         piece = tile(0, file.num_bytes, 1_000_000)[1]
-        assert read_openings(file, piece, lambda: None).offsets.tolist() == []
+        assert read_crawl_openings(file, piece, lambda: None).offsets.tolist() == []

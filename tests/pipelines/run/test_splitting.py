@@ -2,12 +2,15 @@
 
 import gzip
 import io
+import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 from crawl import RECIPE, Crawl, article, sentences
@@ -27,6 +30,7 @@ from pipelines.run.opening import open_run
 from pipelines.run.splitting import OpenChain, large_chains
 from pipelines.run.units import UnitTask
 from pipelines.verbs.verify import verify_run
+from shards import row_reader
 from shards.source import SourceConfig
 from shards.storage import InputFile
 from shards.unit_key import UnitKey
@@ -110,20 +114,27 @@ class Stopped(Exception):
     """Ends a run before units are finished."""
 
 
-def passed(root: Path, paths: object, out: str, executor: Executor, phases: list[Progress] | None = None) -> Path:
+def passed(root: Path, paths: object, out: str, executor: Executor, recipe: str = LOCAL) -> Path:
     """The folder of a run whose units have gone through the first pass."""
+    return followed(root, paths, out, executor, recipe)[0]
+
+
+def followed(
+    root: Path, paths: object, out: str, executor: Executor, recipe_text: str = LOCAL
+) -> tuple[Path, list[Progress]]:
+    """The same folder, and the progress that was reported."""
+    phases: list[Progress] = []
 
     def report(progress: Progress) -> None:
-        if phases is not None:
-            phases.append(progress)
+        phases.append(progress)
         if progress.phase == "finish":
             raise Stopped
 
-    (root / "recipe.toml").write_text(LOCAL)
+    (root / "recipe.toml").write_text(recipe_text)
     recipe = load_recipe(str(root / "recipe.toml"), [f'source.paths="{paths}"'])
     with pytest.raises(Stopped):
         execute(open_run(recipe, root / out), executor, report)
-    return root / out
+    return root / out, phases
 
 
 def compared(root: Path, data: bytes) -> tuple[Claims, int]:
@@ -185,8 +196,7 @@ def test_of_many_files_only_the_large_one_is_split(tmp_path: Path) -> None:
     for i in range(5):
         (tmp_path / f"{i}.warc.gz").write_bytes(crawl()[: 2_000 + i])
     (tmp_path / "large.warc.gz").write_bytes(crawl())
-    executor, phases = Claims(), list[Progress]()
-    split = passed(tmp_path, tmp_path / "*.warc.gz", "split", executor, phases)
+    split, phases = followed(tmp_path, tmp_path / "*.warc.gz", "split", Claims())
     parts = [phase for phase in phases if phase.phase == splitting.PHASE]
     assert {part.bytes_total for part in parts} == {len(crawl())}
     assert parts[-1].bytes_done == len(crawl())
@@ -194,9 +204,9 @@ def test_of_many_files_only_the_large_one_is_split(tmp_path: Path) -> None:
 
 
 def test_progress_counts_each_byte_once_whatever_unit_ends_first(tmp_path: Path) -> None:
-    path, phases = tmp_path / "a.warc.gz", list[Progress]()
+    path = tmp_path / "a.warc.gz"
     path.write_bytes(crawl())
-    passed(tmp_path, path, "split", Claims(), phases)
+    _, phases = followed(tmp_path, path, "split", Claims())
     done = [phase.bytes_done for phase in phases if phase.phase == "pass 0" and phase.units_done]
     assert done == sorted(done)
     assert done[0] < len(crawl()) // 2
@@ -249,6 +259,27 @@ def test_what_the_units_say_of_their_ends_overrules_what_was_found_ahead(
     assert digest(split) == chain
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_files_of_rows_are_split_too(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_reader, "UNIT_RECORDS", RECORDS)
+    rows = [{"text": " ".join(sentences(i)), "url": f"https://a.example/{i}"} for i in range(80)]
+    path = tmp_path / f"a.{kind}"
+    if kind == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=4)
+    recipe = LOCAL[LOCAL.index("[output]") :] + f'[source.rows]\nkind = "{kind}"\n[[stage]]\nkind = "gopher_quality"\n'
+    executor = Claims()
+    chain, split = (
+        passed(tmp_path, path, "chain", InProcess(), recipe),
+        passed(tmp_path, path, "split", executor, recipe),
+    )
+    assert digest(chain) == digest(split)
+    assert executor.scans > 4
+    assert executor.passed[0].part > 0
+    assert sorted(executor.passed) == [UnitKey("rows", 0, part) for part in range(7)]
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_remote_file_is_split_where_its_server_sends_parts(tmp_path: Path, ranges: bool) -> None:
     with serving({"/a.warc.gz": crawl()}, ranges=ranges) as site:
@@ -276,8 +307,8 @@ def test_pools_of_any_size_split_a_file_into_the_same_units(tmp_path: Path) -> N
     path.write_bytes(crawl())
     chain = digest(passed(tmp_path, path, "chain", InProcess()))
     for workers in (2, 4):
-        phases: list[Progress] = []
-        assert digest(passed(tmp_path, path, f"split-{workers}", SmallUnits(workers), phases)) == chain
+        split, phases = followed(tmp_path, path, f"split-{workers}", SmallUnits(workers))
+        assert digest(split) == chain
         assert splitting.PHASE in {phase.phase for phase in phases}
 
 
