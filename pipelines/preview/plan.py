@@ -27,6 +27,7 @@ from shards.storage import InputFile, find_inputs
 
 _FINISH_PER_DOCUMENT = 35e-6
 _KEPT_FOLDERS = (RunFolder.SHARDS, RunFolder.LEDGER, RunFolder.DEDUP, RunFolder.TEXTS)  # whole, whatever is dropped
+_UNIT_BYTES = 100_000_000  # of a file, about what a unit of Common Crawl's takes
 _MAIN_BYTES = 300_000_000  # of the process that starts the workers
 
 
@@ -101,7 +102,8 @@ def reckon(
     """The whole from its probes. `ready` is how many seconds a process takes to start."""
     files = [file for of_source in inputs.values() for file in of_source]
     whole = _Whole(recipe, probes, sum(file.num_bytes for file in files))
-    parts = _time(whole, min(workers, len(files)), ready)
+    busy = min(workers, sum(max(1, file.num_bytes // _UNIT_BYTES) for file in files))  # a large file is split
+    parts = _time(whole, busy, ready)
     peak = max(probe.memory for probe in probes)
     work, at_end = whole.disk(RunFolder.WORK), whole.disk(*_KEPT_FOLDERS) + whole.dropped_disk
     return Estimate(

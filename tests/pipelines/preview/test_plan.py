@@ -179,11 +179,20 @@ def test_an_estimate_follows_from_the_bytes_that_were_tried(tmp_path: Path) -> N
     assert found.kept_disk_bytes == 10 * 2 * (400 + 300 + 200 + 100 + 1000)
 
 
-def test_one_file_keeps_one_worker_busy(tmp_path: Path) -> None:
+def test_one_small_file_keeps_one_worker_busy(tmp_path: Path) -> None:
     probes = [probe(1_000_000, 2.0, {})]
     alone, two = (reckoned(tmp_path, probes, 10_000_000, files=files) for files in (1, 2))
     assert alone.parts[1].seconds == pytest.approx(2 * two.parts[1].seconds)
     assert alone.memory == two.memory
+
+
+def test_a_large_file_keeps_as_many_workers_busy_as_it_has_units(tmp_path: Path) -> None:
+    probes = [probe(1_000_000, 2.0, {})]
+    one, two, four = (
+        reckoned(tmp_path, probes, 250_000_000, workers, files=1).parts[1].seconds for workers in (1, 2, 4)
+    )
+    assert one == pytest.approx(2 * two)
+    assert four == two
 
 
 def test_texts_of_dropped_documents_stop_at_their_limit(tmp_path: Path) -> None:
