@@ -3,7 +3,7 @@
 web-00003-000      the first unit of the fourth input of the source `web`
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 
@@ -21,6 +21,11 @@ class UnitKey:
 
     def __str__(self) -> str:
         return f"{self.source}-{self.file:05d}-{self.part:03d}"
+
+    @property
+    def following(self) -> "UnitKey":
+        """The next unit of the file."""
+        return replace(self, part=self.part + 1)
 
     @property
     def chain(self) -> tuple[str, int]:

@@ -65,11 +65,11 @@ class PassRun:
         self._note(ran.block)
         if ran.rest:
             return [self._task(ran.rest[0].key, ran.rest, follow=len(ran.rest) > 1)]
-        last = UnitKey.parse(ran.block.units[-1].key)
-        if self._pass.number > 0 or self._run.saved is not None:
+        last = ran.block.units[-1]
+        if last.next_start is None or self._run.saved is not None:
             return []
-        following = (unit for unit in self._next_unit(*last.chain) if unit.key not in self._ahead)
-        return [self._task(unit.key, (unit,)) for unit in following]
+        units = self._first_open(UnitKey.parse(last.key).following, last.next_start)
+        return [self._task(unit.key, (unit,)) for unit in units if unit.key not in self._ahead]
 
     def split(self, executor: Executor, report: Report) -> None:
         """Add the units of large files that follow the first one which is not made."""
@@ -140,22 +140,15 @@ class PassRun:
                 together.append(UnitInput(UnitKey(source, number, 0), file))
                 num_bytes, snapshot = num_bytes + file.num_bytes, of_file
             else:
-                yield from (self._task(unit.key, (unit,)) for unit in self._next_unit(source, number))
+                yield from (self._task(unit.key, (unit,)) for unit in self._first_open(UnitKey(source, number, 0), 0))
         if together:
             yield self._task(together[0].key, together, follow=len(together) > 1)
 
-    def _next_unit(self, source: str, number: int) -> Iterator[UnitInput]:
-        """The first unit of the file that is not made; none where all are."""
-        unit, made = (
-            UnitInput(UnitKey(source, number, 0), self._run.inputs[source][number]),
-            self._chains[source, number],
-        )
-        while unit.key.part in made:
-            next_start = made[unit.key.part]
-            if next_start is None:
-                return
-            unit = following(unit, next_start)
-        yield unit
+    def _first_open(self, key: UnitKey, start: int) -> Iterator[UnitInput]:
+        """The first unit that is not made, from the one that begins at `start` along its file; none where all are."""
+        _, missing = follow(key, start, self._spans)
+        if missing is not None:
+            yield UnitInput(missing[0], self._run.inputs[key.source][key.file], missing[1])
 
     def _saved_tasks(self, manifests: Iterable[Manifest]) -> Iterator[BlockTask]:
         """Tasks for the units of a finished run, of which some may be made."""

@@ -8,7 +8,7 @@ So only files are split that would otherwise keep one worker busy after the othe
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from cleaners.crawl import warc
@@ -106,7 +106,7 @@ def follow(key: UnitKey, start: int, made: Mapping[UnitKey, Span]) -> tuple[set[
         linked.add(key)
         if span.next_start is None:
             return linked, None
-        key, start = replace(key, part=key.part + 1), span.next_start
+        key, start = key.following, span.next_start
     return linked, (key, start)
 
 

@@ -111,7 +111,7 @@ def run_block(task: BlockTask, watch: Watch) -> Ran:
 
 def following(unit: UnitInput, start: int) -> UnitInput:
     """The next unit of the file, which begins at `start`."""
-    return replace(unit, key=replace(unit.key, part=unit.key.part + 1), start=start)
+    return replace(unit, key=unit.key.following, start=start)
 
 
 def _units_before(task: BlockTask) -> Iterator[UnitInput]:

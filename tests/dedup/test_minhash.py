@@ -142,12 +142,12 @@ def test_best_keeps_the_highest_score_and_source_follows_the_list(make_units, re
 
 def with_scores(units: list, scores: list[float | None]) -> list:
     (unit,) = units
-    table = open_arrow(unit.text).read_all().append_column("quality.score", pa.array(scores, pa.float64()))
-    path = unit.text.with_name("scored.text.arrow")
+    table = open_arrow(unit.texts[0]).read_all().append_column("quality.score", pa.array(scores, pa.float64()))
+    path = unit.texts[0].with_name("scored.text.arrow")
     with ArrowSink(path, table.schema) as sink:
         for batch in table.to_batches():
             sink.write(batch)
-    return [replace(unit, text=path)]
+    return [replace(unit, texts=(path,))]
 
 
 def test_copies_pass_to_the_twin(make_units, resolve, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def run(config: ParagraphsConfig, units: Sequence[Block], folder: Path, memory: 
             batch.validate(full=True)
             texts |= dict(zip(batch["id"].to_pylist(), batch["text"].to_pylist(), strict=True))
         if spans_path(path).exists():
-            ids = open_arrow(unit.text, ["id"]).read_all()["id"].to_pylist()
+            ids = open_arrow(unit.texts[0], ["id"]).read_all()["id"].to_pylist()
             spans += [row | {"id": ids[row["row"]]} for row in open_arrow(spans_path(path)).read_all().to_pylist()]
     return texts, read_fates(units, folder), spans
 

@@ -40,7 +40,7 @@ def run(
             batch.validate(full=True)
             texts |= dict(zip(batch["id"].to_pylist(), batch["text"].to_pylist(), strict=True))
         if spans_path(path).exists():
-            ids = open_arrow(unit.text, ["id"]).read_all()["id"].to_pylist()
+            ids = open_arrow(unit.texts[0], ["id"]).read_all()["id"].to_pylist()
             spans += [row | {"id": ids[row["row"]]} for row in open_arrow(spans_path(path)).read_all().to_pylist()]
     return texts, read_fates(units, folder), spans
 
@@ -180,7 +180,7 @@ def masked_of(units: Sequence[Block], folder: Path) -> dict[str, dict[str, Any]]
     found = {}
     for unit in units:
         if (path := columns_path(folder / f"{unit.key}.arrow")).exists():
-            ids = open_arrow(unit.text, ["id"]).read_all()["id"].to_pylist()
+            ids = open_arrow(unit.texts[0], ["id"]).read_all()["id"].to_pylist()
             found |= {ids[row["row"]]: row for row in open_arrow(path).read_all().to_pylist()}
     return found
 

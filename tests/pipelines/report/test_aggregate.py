@@ -3,8 +3,10 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
+from pipelines.ledger.batches import LedgerBatch
 from pipelines.ledger.rules import rules_of
 from pipelines.recipe import load_recipe
 from pipelines.report.aggregate import SAMPLES, Aggregates
@@ -22,7 +24,7 @@ def test_samples_do_not_depend_on_the_order_of_batches(run: Path) -> None:
         aggregates = Aggregates(rules_of(recipe), Aggregates.of_run(folder, recipe).metrics)
         for part in parts:
             assert isinstance(part, pa.RecordBatch)
-            aggregates.add(part)
+            aggregates.add(LedgerBatch(part, (key,), np.array([len(part)])))
         ids = {reason: [sample.id for sample in chosen] for reason, chosen in aggregates.samples.items()}
         both.append((ids, aggregates.counts, aggregates.languages))
     assert both[0] == both[1]

@@ -19,16 +19,15 @@ from http_server import serving
 from run_digest import digest
 
 from cleaners.crawl import warc
-from pipelines import passes
 from pipelines.executors import Executor, InProcess, ProcessPool, Then, Tick, Watch
 from pipelines.passes import execute
 from pipelines.progress import Progress
 from pipelines.recipe import load_recipe
-from pipelines.run import splitting
+from pipelines.run import pass_run, splitting
 from pipelines.run.folder import RunFolder
 from pipelines.run.opening import open_run
 from pipelines.run.splitting import OpenChain, large_chains
-from pipelines.run.units import UnitTask
+from pipelines.run.units import BlockTask
 from pipelines.verbs.verify import verify_run
 from shards import row_reader
 from shards.source import SourceConfig
@@ -70,7 +69,7 @@ class Claims(InProcess):
         tick: Tick | None = None,
     ) -> Iterator[Any]:
         def noted(task: Any, watch: Watch) -> Any:
-            self.passed += [task.key] if isinstance(task, UnitTask) and task.pass_.number == 0 else []
+            self.passed += [task.key] if isinstance(task, BlockTask) and task.pass_.number == 0 else []
             self.scans += isinstance(task, splitting._Scan)
             return fn(task, watch)
 
@@ -143,7 +142,7 @@ def compared(root: Path, data: bytes) -> tuple[Claims, int]:
     path.write_bytes(data)
     chain, split = passed(root, path, "chain", InProcess()), passed(root, path, "split", executor)
     assert digest(chain) == digest(split)
-    return executor, len(RunFolder(chain).passed_units(0))
+    return executor, len(RunFolder(chain).passed_blocks(0))
 
 
 DAMAGED: dict[str, Callable[[bytes], bytes]] = {
@@ -254,7 +253,7 @@ def test_what_the_units_say_of_their_ends_overrules_what_was_found_ahead(
     def wrongly(*arguments: Any) -> dict[UnitKey, list[int]]:
         return {key: WRONG[wrong](starts) for key, starts in found(*arguments).items()}
 
-    monkeypatch.setattr(passes, "starts_ahead", wrongly)
+    monkeypatch.setattr(pass_run, "starts_ahead", wrongly)
     split = passed(tmp_path, path, "split", Claims())
     assert digest(split) == chain
 
