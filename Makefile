@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-scale bench-shares bench-conformance bench-shared clean
+.PHONY: setup demo test test-s3 test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-scale bench-shares bench-conformance bench-shared clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -23,6 +23,12 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Runs whose folder is on an S3 server (moto) that fails, with kills, every verb, and the crawl of GRISTMILL_REAL_DATA.
+test-s3: setup
+	GRISTMILL_TEST_S3=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/shards/test_object_store.py \
+	  tests/shards/test_mirror.py tests/shards/test_scratch.py tests/shards/test_store_lock.py \
+	  tests/pipelines/test_run_in_store.py
 
 test-fast: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'

@@ -26,7 +26,7 @@ from cleaners.crawl.charset import decode
 from cleaners.engines.bombs import count_tags
 from cleaners.engines.child import ExtractionChild, Killed
 from cleaners.textfix import limit_newlines, remove_urls
-from shards.atomic import append_synced
+from shards.atomic import append_synced, read_journal
 from shards.schema import TEXT
 from shards.stage import Batch, Rule, Stage, StageConfig, null_where, with_columns
 
@@ -299,6 +299,4 @@ def _read_journal(journal: Path | None) -> set[str]:
     A line that a kill or a full disk cut short is no entry, and neither is what was then appended to it. Those pages
     are tried again.
     """
-    if journal is None or not journal.exists():
-        return set()
-    return {match[1].decode() for match in _ENTRY.finditer(journal.read_bytes())}
+    return set() if journal is None else {match[1].decode() for match in _ENTRY.finditer(read_journal(journal))}

@@ -12,7 +12,6 @@ characters are not.
 Words that all passages of a field begin or end with ("Question:") are a template, not part of any item, and left out.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -23,6 +22,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from dedup.evaluation.eval_index import EvaluationIndex
 from dedup.evaluation.sets import EvaluationSet, read_set
+from shards import mirror
 from shards.atomic import write_json
 from shards.config import table_like
 from shards.errors import UserError
@@ -111,10 +111,8 @@ class DecontaminateConfig(StageConfig):
     def build_in(self, journal: Path | None) -> Stage:
         """Build the stage and write the searched items into the run: the sets' files may be deleted before a report."""
         stage = self.build()
-        if journal is not None and not journal.exists():
-            part = journal.with_name(f"{journal.name}.{os.getpid()}")  # every worker writes it
-            write_json(part, {"sets": stage.index.searched()})
-            part.replace(journal)
+        if journal is not None and not mirror.exists(journal):
+            write_json(journal, {"sets": stage.index.searched()}, several=True)
         return stage
 
 

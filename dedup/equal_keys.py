@@ -20,6 +20,7 @@ from dedup.files.column_runs import Range, by_prefix, column_ranges, column_size
 from dedup.files.documents import DOCUMENT, UnitFiles, describe, keep_order, save_npy, unit_path
 from dedup.files.verdicts import NOT_HERE, write_copies, write_verdicts
 from dedup.keep import EARLIER, KeepBy
+from shards import mirror
 from shards.exchange import Block, Executor
 from shards.schema import COPIES
 
@@ -76,7 +77,7 @@ def keyed_rows(folder: Path, blocks: Sequence[Block]) -> np.ndarray:
 def fingerprint_block(block: Block, *, folder: Path, column: str, fingerprint: Fingerprint, keep: KeepBy) -> None:
     """Write the KEYED rows of `block` that have a key, as an index holds them, unless an earlier attempt has."""
     path = unit_path(folder, block.key, "documents")
-    if not path.exists():
+    if not mirror.exists(path):
         rows = _keyed(block, column, fingerprint, keep)
         index_rows = np.zeros(len(rows), KEYED)
         for name in KEYED.names or ():

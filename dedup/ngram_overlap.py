@@ -26,6 +26,7 @@ from dedup.files.documents import DOCUMENT, UnitFiles, describe, keep_order, loa
 from dedup.files.verdicts import write_verdicts
 from dedup.keep import KeepBy, KeepConfig
 from dedup.word_hashes import distinct_ngrams, word_hashes
+from shards import mirror
 from shards.atomic import atomic_file
 from shards.compiled import kernel
 from shards.exchange import Block, Cost, Executor
@@ -91,7 +92,7 @@ class OverlapConfig(KeepConfig):
 
 def _write_grams(unit: Block, *, folder: Path, keep: KeepBy, n: int, segmented: bool) -> None:
     """Write a run of GRAM for each batch, by hash prefix, and last COUNTED of the documents that have words."""
-    if unit_path(folder, unit.key, "documents").exists():
+    if mirror.exists(unit_path(folder, unit.key, "documents")):
         return
     counted = [np.zeros(0, COUNTED)]
 
@@ -128,7 +129,7 @@ def _path(folder: Path, what: str, range_: Range) -> Path:
 def _find_shared(range_: Range, *, files: UnitFiles, folder: Path) -> None:
     """Write SHARED of the hashes in `range_` that several documents have, by (gram, rank)."""
     path = _path(folder, "shared", range_).with_suffix(".npy")
-    if path.exists():
+    if mirror.exists(path):
         return
     rank_of, first = load_npy(folder / "ranks.npy"), 0
     parts = [(np.zeros(0, np.uint64), np.zeros(0, np.uint32))]
@@ -218,7 +219,9 @@ def _num_grams(grams: np.ndarray) -> int:
 def _owners(path: Path, count: int) -> np.ndarray:
     """u32[count] zeros in a file, so that memory holds what it can; an owner is a rank plus one, and 0 is none."""
     zeros = bytes(1 << 20)
-    with atomic_file(path) as file:  # written out: a map onto a disk that fills up later kills the process
+    with atomic_file(
+        path, private=True
+    ) as file:  # written out: a map onto a disk that fills up later kills the process
         for left in range(4 * max(1, count), 0, -len(zeros)):
             file.write(zeros[:left])
     return np.asarray(np.memmap(path, np.uint32, "r+"))

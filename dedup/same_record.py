@@ -25,6 +25,7 @@ from dedup.files.column_runs import Range, by_prefix, column_ranges, column_size
 from dedup.files.documents import format_ids, load_npy, parse_ids, save_npy
 from dedup.keep import KeepBy
 from dedup.replay import groups_of_keys, recorded_groups, remove_equal_rows, remove_for_others
+from shards import mirror
 from shards.atomic import write_json
 from shards.exchange import ALARMS_FILE, Block, Cost, Executor, GlobalStageConfig
 from shards.replay import FinishedRun
@@ -95,7 +96,7 @@ def _decide_differing(run: FinishedRun, new: np.ndarray) -> np.ndarray:
 def _write_shared(folder: Path, blocks: Sequence[Block], executor: Executor) -> Path | None:
     """The file of u64, ascending: hashes of the ids that several rows have. None where there is no such id."""
     path = folder / "shared.npy"
-    if not path.exists():
+    if not mirror.exists(path):
         for _ in executor.map(partial(_write_ids, folder=folder), blocks):
             pass  # results are files
         ids = [_ids_path(folder, block) for block in blocks]

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from dedup.files.documents import load_npy, save_npy
 from dedup.replay import ids_of, remove_for_others
+from shards import mirror
 from shards.exchange import VERDICTS, Block, Cost, Executor, GlobalStageConfig
 from shards.replay import FinishedRun
 from shards.sink import ArrowSink
@@ -134,7 +135,7 @@ def _best_first(values: np.ndarray, ids: Callable[[np.ndarray], np.ndarray]) -> 
 
 def _collect(unit: Block, *, folder: Path, metric: str) -> None:
     path = _path(folder, unit)
-    if path.exists():
+    if mirror.exists(path):
         return
     parts = [np.zeros(0, _VALUE)]
     for rows, batch in unit.batches(["id", metric]):

@@ -31,6 +31,7 @@ from pipelines.run.restart import trust_work
 from pipelines.run.unit_files import added_columns, carried_columns, ledger_schema
 from pipelines.run.units import Ran, run_block
 from pipelines.verbs.remove import carry_over
+from shards import mirror
 from shards.atomic import write_json
 from shards.errors import RunError
 from shards.exchange import ALARMS_FILE, EDGES_FILE, VERDICTS, Block, GlobalStageConfig
@@ -136,7 +137,7 @@ def _resolve(
     for number, stage in enumerate(pass_.global_):
         folder = run.folder.path(run.folder.stage_work(pass_.number, stage.name))
         groups = [folder / group_of_unit(run.recipe, key, exchange.files[key], stage) for key in keys]
-        if not (folder / RunFolder.STAGE_DONE).exists():
+        if not mirror.exists(folder / RunFolder.STAGE_DONE):
             report(Progress(stage.name, 0, 0, 0, 0, 0))
             began = perf_counter()
             seen = [_after(block, verdicts[block.number], pass_.global_[:number]) for block in blocks]
@@ -218,22 +219,22 @@ def _keep_dedup(run: RunFolder, passes: tuple[Pass, ...]) -> None:
     for pass_ in passes:
         for stage in pass_.global_:
             made = run.path(run.stage_work(pass_.number, stage.name))
-            if edges := sorted(made.glob(f"**/{EDGES_FILE}")):
+            if edges := mirror.glob(made, f"**/{EDGES_FILE}"):
                 with run.sink(run.dedup(stage.name, EDGES_FILE), open_arrow(edges[0]).schema) as sink:
                     for batch in (batch for path in edges for batch in read_batches(path)):
                         sink.write(batch)
-            if alarms := sorted(made.glob(f"**/{ALARMS_FILE}")):
-                written = [alarm for path in alarms for alarm in json.loads(path.read_bytes())]
+            if alarms := mirror.glob(made, f"**/{ALARMS_FILE}"):
+                written = [alarm for path in alarms for alarm in json.loads(mirror.read_bytes(path))]
                 run.write_json(run.dedup(stage.name, ALARMS_FILE), written)
             if stage.index_folder is not None:
-                verdicts = [path for path in sorted(made.glob("**/*.arrow")) if open_arrow(path).schema == VERDICTS]
+                verdicts = [path for path in mirror.glob(made, "**/*.arrow") if open_arrow(path).schema == VERDICTS]
                 earlier = run.path(run.dedup(stage.name, RunFolder.EARLIER))
                 write_earlier(Path(stage.index_folder), verdicts, earlier)
 
 
 def _take_kills(saved: RunFolder, run: RunFolder) -> None:
     """Take over the journal of pages that killed the extractor, without those that are now refused earlier."""
-    if not saved.has(RunFolder.KILLS):
+    if not (lines := saved.journal(RunFolder.KILLS).splitlines(keepends=True)):
         return
     killed: set[str] = set()
     for path in (run.path(run.ledger(key)) for key in run.ledgers()):
@@ -242,7 +243,7 @@ def _take_kills(saved: RunFolder, run: RunFolder) -> None:
                 killed.update(batch["id"].filter(pc.fill_null(pc.equal(batch[name], 1), False)).to_pylist())
     path = saved.path(RunFolder.KILLS)
     try:
-        taken = [line for line in path.read_bytes().splitlines(keepends=True) if json.loads(line)["id"] in killed]
+        taken = [line for line in lines if json.loads(line)["id"] in killed]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: not what was written ({error}); delete its broken line and run again") from None
     if taken:
@@ -251,9 +252,8 @@ def _take_kills(saved: RunFolder, run: RunFolder) -> None:
 
 def _sort_kills(run: RunFolder) -> None:
     """Each killed page once, in the order of ids: workers append as it happens."""
-    if run.has(RunFolder.KILLS):
-        lines = run.path(RunFolder.KILLS).read_bytes().splitlines(keepends=True)
-        run.write(RunFolder.KILLS, b"".join(sorted({line for line in lines if line.endswith(b"}\n")})))
+    if lines := run.journal(RunFolder.KILLS).splitlines(keepends=True):
+        run.set_journal(RunFolder.KILLS, b"".join(sorted({line for line in lines if line.endswith(b"}\n")})))
 
 
 class _Seconds:

@@ -44,6 +44,7 @@ from dedup.same_record import SAME_RECORD
 from dedup.substring import SubstringConfig
 from dedup.top_share import TopShareConfig
 from dedup.url_dedup import UrlDedupConfig
+from shards import mirror
 from shards.config import Config, load_toml
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
@@ -179,8 +180,8 @@ def recipe_text(name_or_path: str) -> tuple[str, str]:
     """(TOML text, name for messages) of a built-in recipe or a file."""
     if name_or_path in builtin_names():
         return files("pipelines.recipes").joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8"), name_or_path
-    path = Path(name_or_path)
-    if not path.exists():
+    path = mirror.local(name_or_path)
+    if not mirror.exists(path):
         known = ", ".join(builtin_names())
         raise UserError(f"{name_or_path}: neither a recipe file nor a built-in recipe; built-in are {known}")
     load_toml(path)  # for its messages

@@ -1,7 +1,8 @@
 """Atomic writes: a file exists whole or not at all.
 
 Data goes to `<path>.part`, is synced, and takes its name by a rename that is synced too. A kill at any moment leaves
-the old file, the new file, or a `.part` that nobody reads and the next writer replaces.
+the old file, the new file, or a `.part` that nobody reads and the next writer replaces. In a mirror (`shards.mirror`)
+the file is put into its store, which is the rename there.
 
 A run writes tens of files for each unit, and a sync of each would cost more than the work. Its files are renamed
 without one (`synced=False`), which a kill cannot harm either, but the loss of power can. So the run syncs its disk as a
@@ -11,6 +12,7 @@ trusts no file that was written after the last of them.
 
 import ctypes
 import errno
+import hashlib
 import json
 import os
 import sys
@@ -21,26 +23,35 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+from shards import mirror
 from shards.address import require_local
 from shards.errors import RunError, UserError
 from shards.limits import check_limits
 
 
 @contextmanager
-def atomic_file(path: Path, *, synced: bool = True) -> Iterator[IO[bytes]]:
+def atomic_file(
+    path: Path, *, synced: bool = True, private: bool = False, several: bool = False
+) -> Iterator[IO[bytes]]:
     """A binary file to write. It becomes `path` when the block ends, and is deleted when the block raises.
 
     Folders are made as needed. Without `synced` the loss of power may leave an empty file under the name, until
-    `sync_disk`. UserError or RunError, with the remedy, where writing fails.
+    `sync_disk`. A `private` file is read by this process alone, and in a mirror it is not put. Where `several`
+    processes may write the same file at once, one of them wins. UserError or RunError, with the remedy, where writing
+    fails.
     """
     require_local(path)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part" if several else f"{path.name}.part")
+    is_put = mirror.is_mirrored(path) and not private
     try:
         with _opened(part) as file:
             yield file
-            if synced:
+            if synced and not is_put:
                 file.flush()
                 os.fsync(file.fileno())
+        if is_put:
+            mirror.put(part, path)
+            return
         part.replace(path)
         if synced:
             _sync_folder(path.parent)
@@ -59,9 +70,10 @@ def write_bytes(path: Path, data: bytes, *, synced: bool = True) -> None:
         file.write(data)
 
 
-def write_json(path: Path, value: Any, *, synced: bool = True) -> None:
+def write_json(path: Path, value: Any, *, synced: bool = True, several: bool = False) -> None:
     """Write the value atomically as indented JSON. Keys keep their order, so equal values give equal bytes."""
-    write_bytes(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n", synced=synced)
+    with atomic_file(path, synced=synced, several=several) as file:
+        file.write(json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n")
 
 
 def sync_disk(folder: Path) -> None:
@@ -90,7 +102,13 @@ def boot_id() -> str:
 
 
 def append_synced(path: Path, line: bytes) -> None:
-    """Append a line to a journal; on return it is on disk."""
+    """Append a line to a journal; on return it is on disk.
+
+    An object cannot be appended to, so in a mirror each line is a file of its own in `journal_lines`.
+    """
+    if mirror.is_mirrored(path):
+        write_bytes(journal_lines(path) / hashlib.sha256(line).hexdigest()[:32], line)
+        return
     try:
         with path.open("ab") as file:
             file.write(line)
@@ -98,6 +116,18 @@ def append_synced(path: Path, line: bytes) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise disk_error(path, error) from error
+
+
+def read_journal(path: Path) -> bytes:
+    """The lines of a journal in the order in which they came, in a mirror in any; b"" where there is none."""
+    whole = mirror.read_bytes(path) if mirror.exists(path) else b""
+    lines = mirror.glob(journal_lines(path), "*") if mirror.is_mirrored(path) else []
+    return b"".join([whole, *map(mirror.read_bytes, mirror.ahead(lines))])
+
+
+def journal_lines(path: Path) -> Path:
+    """The folder of the lines of a journal that lies in a mirror."""
+    return path.with_name(f"{path.name}.lines")
 
 
 def try_folder(folder: Path) -> None:

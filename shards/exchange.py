@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 import pyarrow as pa
 
+from shards import mirror
 from shards.errors import UserError
 from shards.replay import FinishedRun
 from shards.sink import BATCH_BYTES, BATCH_ROWS, open_arrow, read_batches, read_table
@@ -91,7 +92,7 @@ class Block:
     def stored_batches(self, columns: list[str]) -> Iterator[tuple[int, np.ndarray, pa.RecordBatch]]:
         """(number of its first row, row numbers int64[n], n live rows) of each batch as it is stored."""
         removed = self._removed()
-        spans = [path for path in map(spans_path, self.verdicts) if path.exists()] if "text" in columns else []
+        spans = [path for path in map(spans_path, self.verdicts) if mirror.exists(path)] if "text" in columns else []
         cuts = [_held(path, ("row", "start", "end")) for path in spans]
         asked = [field for field in self.added if field.name in columns]
         tables = self._tables() if asked else []
@@ -127,16 +128,16 @@ class Block:
 
     def _removed(self) -> np.ndarray:
         """i64, ascending: the rows that earlier verdicts removed."""
-        removed = [_held(path, ("row",))["row"].to_numpy() for path in self.verdicts if path.exists()]
+        removed = [_held(path, ("row",))["row"].to_numpy() for path in self.verdicts if mirror.exists(path)]
         return np.sort(np.concatenate([np.zeros(0, np.int64), *removed]))
 
     def _tables(self) -> list[pa.Table]:
-        return [_held(path) for path in map(columns_path, self.verdicts) if path.exists()]
+        return [_held(path) for path in map(columns_path, self.verdicts) if mirror.exists(path)]
 
 
 def read_verdicts(path: Path, first: int, num_rows: int, columns: Sequence[str] = tuple(VERDICTS.names)) -> pa.Table:
     """Rows `first` to `first` + `num_rows` - 1 of a file of verdicts or spans, numbered from 0; none without a file."""
-    if not path.exists():
+    if not mirror.exists(path):
         schema = pa.schema([VERDICTS.field(c) if c in VERDICTS.names else SPANS.field(c) for c in columns])
         return schema.empty_table()
     table = _held(path, tuple(columns))
@@ -147,7 +148,7 @@ def read_verdicts(path: Path, first: int, num_rows: int, columns: Sequence[str] 
 
 def _held(path: Path, columns: tuple[str, ...] | None = None) -> pa.Table:
     """The table of `path`; the last few are held, since a large block is read part by part."""
-    state = path.stat()
+    state = mirror.opened(path, Path.stat)
     return _read_held(path, columns, state.st_mtime_ns, state.st_size)
 
 

@@ -96,16 +96,17 @@ def _recursively(pattern: Path) -> list[dict[str, Path]]:
         {
             target: file
             for target, file in _below(folder, ("",)).items()
-            if _matches(file.relative_to(folder).parts, pattern.parts[at:])
+            if matches(file.relative_to(folder).parts, pattern.parts[at:])
         }
         for folder in folders
         if folder.is_dir()
     ]
 
 
-def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:
+def matches(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether the glob of these `parts` names the path of these `names`; `**` stands for any number of folders."""
     if not parts:
         return not names
     if parts[0] == "**":
-        return any(_matches(names[i:], parts[1:]) for i in range(len(names) + 1))
-    return bool(names) and fnmatchcase(names[0], parts[0]) and _matches(names[1:], parts[1:])
+        return any(matches(names[i:], parts[1:]) for i in range(len(names) + 1))
+    return bool(names) and fnmatchcase(names[0], parts[0]) and matches(names[1:], parts[1:])

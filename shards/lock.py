@@ -1,10 +1,11 @@
-"""Locks on folders, in which one process works at a time."""
+"""Locks on folders, in which one process works at a time: of the system on this disk, an object in a store."""
 
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shards import mirror, store_lock
 from shards.address import require_local
 from shards.atomic import disk_error
 from shards.errors import UserError
@@ -18,6 +19,10 @@ def locked(folder: Path, *, elsewhere: str = "--out") -> Iterator[None]:
     folder cannot be written; `elsewhere` names the setting of the folder in the message.
     """
     require_local(folder)
+    if (place := mirror.place_of(folder)) is not None:
+        with store_lock.held(*place, elsewhere=elsewhere):
+            yield
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / ".lock").open("w")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from shards import mirror
 from shards.address import is_remote
 from shards.atomic import write_json
 from shards.errors import RunError, UserError
@@ -62,7 +63,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 def read_manifest(path: Path) -> Manifest:
     """RunError where the file is missing, damaged or not a manifest; UserError where a newer gristmill wrote it."""
     try:
-        manifest = _MANIFEST.validate_json(path.read_bytes(), strict=True)
+        manifest = _MANIFEST.validate_json(mirror.read_bytes(path), strict=True)
     except (OSError, ValidationError) as error:
         raise_unless_damage(path, error)
         raise RunError(f"{path}: not a manifest ({_cause(error)}); {_REMEDY}") from None
@@ -144,7 +145,7 @@ def check_shards(paths: Sequence[str], where: str) -> None:
 
 def file_sha256(path: Path) -> str:
     """64 hex digits: the sha256 of the file's bytes."""
-    with path.open("rb") as file:
+    with mirror.opened(path, lambda path: path.open("rb")) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

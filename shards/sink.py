@@ -12,6 +12,7 @@ from typing import IO, Self
 
 import pyarrow as pa
 
+from shards import mirror
 from shards.atomic import atomic_file, disk_error
 from shards.errors import RunError
 from shards.limits import raise_unless_damage
@@ -122,7 +123,7 @@ def open_arrow(path: Path, columns: list[str] | None = None) -> pa.ipc.RecordBat
     later, and a damaged one raises Arrow's error; `read_table` and `read_batches` turn it into a RunError.
     """
     with _whole(path):
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        reader = pa.ipc.open_file(mirror.opened(path, _mapped))
         if columns is None:
             return reader
         if missing := [name for name in columns if name not in reader.schema.names]:
@@ -130,7 +131,7 @@ def open_arrow(path: Path, columns: list[str] | None = None) -> pa.ipc.RecordBat
                 f"{path}: has no column {', '.join(missing)}; another version of gristmill made it, make it anew"
             )
         fields = [reader.schema.get_field_index(name) for name in columns]
-        return pa.ipc.open_file(pa.memory_map(str(path)), options=pa.ipc.IpcReadOptions(included_fields=fields))
+        return pa.ipc.open_file(mirror.opened(path, _mapped), options=pa.ipc.IpcReadOptions(included_fields=fields))
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -150,6 +151,10 @@ def read_batches(
         with _whole(path):
             batch = reader.get_batch(i)
         yield batch.select(columns) if columns is not None else batch
+
+
+def _mapped(path: Path) -> pa.MemoryMappedFile:
+    return pa.memory_map(str(path))
 
 
 @contextmanager

@@ -3,9 +3,13 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from s3_server import Proxy
 
 # The first example of a property may compile a kernel.
 settings.register_profile("kernels", deadline=None, derandomize="GRISTMILL_SAME_DRAWS" in os.environ)
@@ -31,6 +35,27 @@ def language_model() -> Path:
     except UserError:
         fetch_language_model(language_model_target())
         return language_model_path()
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[tuple[str, int]]:
+    """The address of a real S3 server."""
+    from s3_server import moto
+
+    with moto() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(moto_server: tuple[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Proxy"]:
+    """The server behind a proxy, which this process finds; `s3.folder` is a URL that no other test has."""
+    from s3_server import behind_proxy, use
+
+    with behind_proxy(moto_server) as proxy:
+        proxy.folder = f"s3://bucket/{tmp_path.name}"
+        use(proxy, monkeypatch)
+        monkeypatch.setenv("GRISTMILL_SCRATCH", str(tmp_path / "scratch"))
+        yield proxy
 
 
 @pytest.hookimpl(wrapper=True)

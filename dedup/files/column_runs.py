@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dedup.files.documents import load_npy, save_npy
+from shards import mirror
 from shards.atomic import atomic_file
 from shards.compiled import kernel
 
@@ -33,7 +34,7 @@ class Runs:
 
 
 def has_runs(path: Path) -> bool:
-    return _bounds_path(path).exists()
+    return mirror.exists(_bounds_path(path))
 
 
 def write_runs(path: Path, runs: Iterable[tuple[np.ndarray, np.ndarray]], columns: int) -> None:
@@ -50,7 +51,8 @@ def write_runs(path: Path, runs: Iterable[tuple[np.ndarray, np.ndarray]], column
 def read_runs(path: Path, dtype: np.dtype) -> Runs:
     bounds = load_npy(_bounds_path(path))
     empty = not len(bounds) or bounds[-1, -1] == 0  # which cannot be mapped
-    return Runs(np.zeros(0, dtype) if empty else np.asarray(np.memmap(path, dtype, "r")), bounds)
+    values = np.zeros(0, dtype) if empty else mirror.opened(path, lambda path: np.memmap(path, dtype, "r"))
+    return Runs(np.asarray(values), bounds)
 
 
 def column_sizes(files: Iterable[Runs], columns: int) -> np.ndarray:

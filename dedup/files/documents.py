@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.keep import Keep, KeepBy
+from shards import mirror
 from shards.atomic import atomic_file
 from shards.errors import RunError
 from shards.exchange import Block
@@ -153,13 +154,18 @@ def save_npy(path: Path, array: np.ndarray) -> None:
 def load_npy(path: Path, dtype: np.dtype | None = None) -> np.ndarray:
     """Read-only and mapped, not read. A file that is missing, cut short or of another `dtype` is a RunError."""
     try:
-        array = np.load(path, mmap_mode="r")
+        array = mirror.opened(path, _mapped)
     except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:  # NumPy parses a header as Python
         raise_unless_damage(path, error)
         raise damaged(path, " ".join(str(error).split()) or "it is empty") from None
     if dtype is not None and array.dtype != dtype:
         raise damaged(path, f"rows of {array.dtype.itemsize} bytes, where {dtype.itemsize} were expected")
     return np.asarray(array)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    mapped: np.ndarray = np.load(path, mmap_mode="r")
+    return mapped
 
 
 def damaged(path: Path, cause: str) -> RunError:

@@ -24,6 +24,7 @@ from dedup.files.documents import format_ids, keep_order
 from dedup.lsh.bucket_pairs import MAX_LEADERS, SMALL_BUCKET, compare_buckets
 from dedup.lsh.edge_runs import EDGE, save_run
 from dedup.lsh.signing import SignedFiles, Verify
+from shards import mirror
 from shards.atomic import write_json
 
 _TASK_KEYS = 1 << 23  # bands are grouped up to this many keys a task: pairs that meet in several are compared once
@@ -85,7 +86,7 @@ class Buckets(NamedTuple):
 def find_edges(task: EdgeTask, *, comparison: Comparison, folder: Path) -> None:
     """Write the runs of the task, unless an earlier attempt has."""
     path = task.path(folder)
-    if path.exists():
+    if mirror.exists(path):
         return
     candidates = _find_buckets(comparison.signed, task)
     # A table of all documents fits where all their keys do; with several prefixes each document occurs once.
@@ -126,7 +127,7 @@ def collect(folder: Path, tasks: Sequence[EdgeTask]) -> tuple[list[Path], list[d
     runs: list[Path] = []
     crowded: dict[int, dict[str, Any]] = {}
     for path in (task.path(folder) for task in tasks):
-        finished = json.loads(path.read_bytes())
+        finished = json.loads(mirror.read_bytes(path))
         runs += [_run_path(path, k) for k in range(finished["runs"])]
         for digest, alarm in finished["alarms"]:
             # The same documents may share several bands; tasks that found them are in the order of bands.

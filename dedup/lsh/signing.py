@@ -25,6 +25,7 @@ from dedup.files.verdicts import NOT_HERE
 from dedup.keep import EARLIER, KeepBy
 from dedup.lsh.shingles import Unit, shingles_of
 from dedup.lsh.signatures import band_keys, permutations, signatures
+from shards import mirror
 from shards.atomic import atomic_file
 from shards.compiled import kernel
 from shards.exchange import Block
@@ -51,7 +52,7 @@ class Signing:
 
 def sign(unit: Block, *, folder: Path, signing: Signing) -> None:
     """Write the files of `unit`, unless an earlier attempt has finished them."""
-    if unit_path(folder, unit.key, "documents").exists():
+    if mirror.exists(unit_path(folder, unit.key, "documents")):
         return
     parts, num_values = [], 0
     with atomic_file(unit_path(folder, unit.key, "sets")) as file:

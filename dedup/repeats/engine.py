@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from dedup.files.column_runs import Range, Runs, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
 from dedup.files.documents import DOCUMENT, UnitFiles, describe, keep_order, load_npy, save_npy, unit_path
+from shards import mirror
 from shards.compiled import kernel
 from shards.exchange import Block, Executor
 from shards.hash_table import first_slot, next_slot, slot_of, table_size
@@ -189,7 +190,7 @@ def _locate(number: int, *, units: Sequence[Block], folder: Path, hasher: Hasher
     """
     unit = units[number]
     path, documents_path = folder / f"{unit.key}.pieces", unit_path(folder, unit.key, "documents")
-    if has_runs(path) and documents_path.exists():
+    if has_runs(path) and mirror.exists(documents_path):
         return
     paths = [_result_path(folder, "repeated", task) for task in tasks]
     of_tasks = [np.array(part) for path in paths for part in read_runs(path, _HASH).between(number, number + 1)]
@@ -225,7 +226,7 @@ def _locate(number: int, *, units: Sequence[Block], folder: Path, hasher: Hasher
 
 def _rank(folder: Path, units: Sequence[Block]) -> None:
     """Write `ids.npy`, the sorted ids of all documents, and `<key>.ranks.npy`, the ranks of a unit's documents."""
-    if (folder / "ids.npy").exists():
+    if mirror.exists(folder / "ids.npy"):
         return
     files = UnitFiles.open(folder, units)
     documents = files.values(DOCUMENT)

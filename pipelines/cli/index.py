@@ -13,11 +13,13 @@ from pipelines.cli.options import (
     IdsOption,
     MemoryOption,
     RunArgument,
+    RunsArgument,
     UrlsOption,
     WorkersOption,
 )
 from pipelines.cli.printing import show, show_all, show_json
 from pipelines.numbers import counted
+from shards import mirror
 from shards.errors import UserError
 
 IndexArgument = Annotated[Path, typer.Argument(help="The folder of an index.")]
@@ -69,7 +71,10 @@ def remove_from_index(
     urls: UrlsOption = None,
     domains: DomainsOption = None,
     ids: IdsOption = None,
-    runs: Annotated[list[Path] | None, typer.Option("--run", help="A finished run to remove them from, too.")] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option("--run", help="A finished run to remove them from, too.", parser=mirror.local, metavar="RUN"),
+    ] = None,
 ) -> None:
     """Remove documents from an index and, with --run, their text from finished runs."""
     from pipelines.verbs import remove as verb
@@ -81,7 +86,7 @@ def remove_from_index(
 
 
 def remove(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")],
+    folders: RunsArgument,
     urls: UrlsOption = None,
     domains: DomainsOption = None,
     ids: IdsOption = None,

@@ -8,6 +8,7 @@ import typer
 
 from pipelines.cli.options import RunArgument, SetOption
 from pipelines.cli.printing import show, show_all, show_json
+from shards import mirror
 
 
 def status(folder: RunArgument) -> None:
@@ -84,8 +85,10 @@ def contamination(
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="The folder of a run.")],
-    after: Annotated[Path, typer.Argument(help="The folder of another run.")],
+    before: RunArgument,
+    after: Annotated[
+        Path, typer.Argument(help="The folder or URL of another run.", parser=mirror.local, metavar="RUN")
+    ],
     examples: Annotated[int, typer.Option(help="Documents shown for each change.", min=0)] = 3,
 ) -> None:
     """List which documents changed their fate between two runs, and why."""

@@ -5,12 +5,24 @@ from typing import Annotated, Literal
 
 import typer
 
+from shards import mirror
 from shards.cores import usable_cores
 
 CORES = usable_cores()
 
 RecipeArgument = Annotated[str, typer.Argument(help="A built-in recipe (see `gristmill recipes`) or a TOML file.")]
-RunArgument = Annotated[Path, typer.Argument(help="The folder of a run.")]
+RunArgument = Annotated[
+    Path, typer.Argument(help="The folder of a run, or its URL (s3://).", parser=mirror.local, metavar="RUN")
+]
+RunsArgument = Annotated[
+    list[Path], typer.Argument(help="Folders or URLs of finished runs.", parser=mirror.local, metavar="RUN...")
+]
+ShardsArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Shard files or folders (RUN/shards), or URLs of them.", parser=mirror.local, metavar="SHARDS..."
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: STAGE.KEY=VALUE, source.paths=DIR, output.KEY=VALUE."),

@@ -16,6 +16,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from pipelines.lines import Line, Table, Titled
+from shards import mirror
 
 # Control characters, direction overrides and halves of surrogate pairs.
 _UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -57,8 +58,8 @@ def say(line: str) -> None:
 
 
 def visible(line: str) -> str:
-    """`line` with escapes in place of the characters that would steer the terminal."""
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), line)
+    """`line` with URLs for paths of mirrors, and escapes for characters that would steer the terminal."""
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), mirror.shown(line))
 
 
 def this_command() -> str:

@@ -17,6 +17,7 @@ from pipelines.cli.options import (
     WorkersOption,
 )
 from pipelines.cli.printing import show, show_all, show_json, this_command
+from shards import mirror
 from shards.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
 
 def run(
     recipe: RecipeArgument,
-    folder: Annotated[Path | None, typer.Option("--out", help="The run's folder; runs/<recipe> if not given.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="The run's folder, or a URL (s3://bucket/name); runs/<recipe> if not given.",
+            parser=mirror.local,
+            metavar="PATH",
+        ),
+    ] = None,
     executor: ExecutorOption = "pool",
     workers: WorkersOption = CORES,
     memory: MemoryOption = None,
@@ -45,7 +54,9 @@ def run(
 
 def apply(
     folder: RunArgument,
-    to: Annotated[Path, typer.Option("--out", help="The new run's folder.")],
+    to: Annotated[
+        Path, typer.Option("--out", help="The new run's folder, or a URL.", parser=mirror.local, metavar="PATH")
+    ],
     settings: SetOption = None,
     executor: ExecutorOption = "pool",
     workers: WorkersOption = CORES,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.options import SetOption
+from pipelines.cli.options import SetOption, ShardsArgument
 from pipelines.cli.printing import say, show, show_all, this_command
 from pipelines.lines import Line, Table
 from pipelines.numbers import counted
@@ -22,7 +22,7 @@ _SECONDS_A_LINE = 10.0  # between two steps that are printed
 
 
 def train_tokenizer(
-    shards: Annotated[list[Path], typer.Argument(help="Shard files or folders (RUN/shards).")],
+    shards: ShardsArgument,
     to: Annotated[Path, typer.Option("--out", help="The tokenizer file.")] = Path("tokenizer.json"),
     vocab_size: Annotated[int, typer.Option(help="Entries, with 256 bytes and the special tokens.")] = 32_768,
     sample_mb: Annotated[int, typer.Option(help="MB of text to learn from.", min=1)] = 1_000,
@@ -35,7 +35,7 @@ def train_tokenizer(
 
 
 def tokenize(
-    shards: Annotated[list[Path], typer.Argument(help="Shard files or folders (RUN/shards).")],
+    shards: ShardsArgument,
     tokenizer: Annotated[Path, typer.Option(help="From `gristmill tokenizer train`.")],
     to: Annotated[Path, typer.Option("--out", help="Gets one folder for each source.")],
     held_out: Annotated[float, typer.Option(help="Fraction of the documents kept for evaluation.")] = 0.01,

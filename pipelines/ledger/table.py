@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.run.folder import RunFolder
+from shards import mirror
 from shards.errors import RunError
 from shards.sink import open_arrow, read_batches, read_table
 from shards.unit_key import UnitKey
@@ -69,7 +70,7 @@ class Ledger:
     @cached_property
     def first_rows(self) -> np.ndarray:
         """i64[units + 1]: the row at which each unit begins, then the number of rows."""
-        return np.cumsum([0, *(open_arrow(path).count_rows() for path in self.paths)])
+        return np.cumsum([0, *(open_arrow(path).count_rows() for path in mirror.ahead(self.paths))])
 
     @property
     def num_rows(self) -> int:
@@ -88,7 +89,7 @@ class Ledger:
                 f"{self.run}/ledger: has no column {', '.join(unknown)}: an older version made it; run again"
             )
         if names:
-            table = pa.concat_tables([read_table(path, names) for path in self.paths])
+            table = pa.concat_tables([read_table(path, names) for path in mirror.ahead(self.paths)])
             for name in names:
                 whole = table[name].combine_chunks()
                 self._read[name] = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
@@ -96,7 +97,7 @@ class Ledger:
     def parts(self, name: str) -> Iterator[tuple[int, pa.Array]]:
         """(number of the first row, values) of the column, batch by batch; nothing is kept in memory."""
         first = 0
-        for path in self.paths:
+        for path in mirror.ahead(self.paths):
             for batch in read_batches(path, [name]):
                 yield first, batch[name]
                 first += batch.num_rows

@@ -23,6 +23,7 @@ from pipelines.run.fingerprint import early_differences
 from pipelines.run.folder import MadeOf, RunFolder
 from pipelines.run.opening import Run, open_folder
 from pipelines.run.source_columns import saved_columns
+from shards import mirror
 from shards.errors import RunError, UserError
 from shards.manifest import Chains
 from shards.stage import StageConfig
@@ -34,7 +35,7 @@ def open_apply(run: Path, settings: Sequence[str], folder: Path, *, overwrite: b
     """The run of RUN's recipe with `settings`, to be made in `folder` from what RUN recorded; new or to be resumed."""
     ledger = Ledger.open(run)
     recipe = load_recipe(str(ledger.run.path(RunFolder.RECIPE)), settings)
-    if folder.resolve().is_relative_to(run.resolve()):
+    if _lies_in(folder, run):
         raise UserError(f"{folder}: is the run that is read, or lies in it; choose another --out")
     made_of = ledger.run.made_of()
     rerun = command("run", run, settings)
@@ -50,6 +51,11 @@ def open_apply(run: Path, settings: Sequence[str], folder: Path, *, overwrite: b
     opened = Run(RunFolder(folder), recipe, recorded_inputs(made_of), brought, saved=ledger.run, recalled=recalled)
     open_folder(opened, overwrite=overwrite)
     return opened
+
+
+def _lies_in(folder: Path, run: Path) -> bool:
+    here, there = ((mirror.address(path) or str(path.resolve())).rstrip("/") + "/" for path in (folder, run))
+    return here.startswith(there)
 
 
 def _require_same_extraction(ledger: Ledger, recipe: Recipe, made_of: MadeOf, rerun: str) -> tuple[StageConfig, ...]:
@@ -79,15 +85,15 @@ def _require_same_extraction(ledger: Ledger, recipe: Recipe, made_of: MadeOf, re
 
 def _require_texts(run: RunFolder, rerun: str) -> None:
     """Check that every unit is there with its texts, by their size; `SavedReader` compares the checksum."""
-    manifests = run.manifests()
+    manifests, sizes = run.manifests(), dict(mirror.sizes(run.path(run.TEXTS)))
     if Chains.of(run.made_of().inputs, manifests.sums().links).missing:
         raise RunError(f"{run}: units are missing; `gristmill verify {run}` says what to do")
     for manifest in manifests:
         name = run.texts(UnitKey.parse(manifest.key))
         file, written = run.path(name), manifest.files.get(name)
-        if written is None or not file.is_file():
+        if written is None or file not in sizes:
             raise UserError(f"{file}: missing; to extract again: {rerun}")
-        if (size := file.stat().st_size) != written.num_bytes:
+        if (size := sizes[file]) != written.num_bytes:
             raise UserError(
                 f"{file}: has {size:,} bytes, its manifest says {written.num_bytes:,}; to extract again: {rerun}"
             )

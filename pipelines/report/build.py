@@ -48,6 +48,7 @@ from pipelines.report.model import (
 from pipelines.report.published import beside_paper
 from pipelines.run.folder import RunFolder
 from pipelines.run.manifests import Manifests, Sums
+from shards import mirror
 from shards.errors import RunError
 from shards.manifest import Chains, file_sha256
 from shards.stage import Rule
@@ -179,10 +180,10 @@ def _require_ledger(run: RunFolder) -> None:
     """RunError where a file of the ledger is not what was written: a changed byte can give other numbers, or crash
     Arrow, without any error."""
     manifests = run.manifests()
-    for key, manifest in zip(manifests.units, manifests, strict=True):
-        file = run.path(run.ledger(key))
+    files = run.paths([run.ledger(key) for key in manifests.units])
+    for file, key, manifest in zip(files, manifests.units, manifests, strict=True):
         written = manifest.files.get(run.ledger(key))
-        if written is not None and not (file.is_file() and file_sha256(file) == written.sha256):
+        if written is not None and not (mirror.exists(file) and file_sha256(file) == written.sha256):
             raise RunError(f"{file}: missing or not what was written; `gristmill verify {run.root}` reports what to do")
 
 

@@ -16,6 +16,7 @@ from pipelines.numbers import counted
 from pipelines.recipe import Recipe
 from pipelines.report.model import Contamination, Hit, ReportedContamination, SearchedSet
 from pipelines.run.folder import RunFolder
+from shards import mirror
 from shards.errors import RunError, UserError
 from shards.limits import raise_unless_damage
 from shards.stage import Searches
@@ -94,7 +95,7 @@ def _contamination(ledger: Ledger, stage: str, searches: Searches) -> Contaminat
 def _read_journal(path: Path) -> dict[str, dict[str, int]]:
     """By set: how many `items` it has, and how many of them could be `searched` for."""
     try:
-        sets: dict[str, dict[str, int]] = json.loads(path.read_bytes())["sets"]
+        sets: dict[str, dict[str, int]] = json.loads(mirror.read_bytes(path))["sets"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise_unless_damage(path, error)
         raise RunError(f"{path}: missing or not what was written; run again into a new folder") from None

@@ -22,6 +22,7 @@ from pipelines.report.model import (
     Summary,
 )
 from pipelines.run.folder import RunFolder
+from shards import mirror
 from shards.exchange import ALARMS_FILE, EDGES_FILE
 from shards.sink import open_arrow
 
@@ -71,7 +72,7 @@ def _stage(
         reason=reason,
         removed=summary.dropped.get(reason, 0),
         lost_characters=sum(lost),
-        verified_pairs=open_arrow(edges).count_rows() if edges.exists() else None,
+        verified_pairs=open_arrow(edges).count_rows() if mirror.exists(edges) else None,
         sizes=_sizes(aggregates, reason, *_left_after(stage.name, recipe, aggregates)) if has_clusters else None,
         alarms=tuple(run.read_json(alarms, list[StageAlarm])) if run.has(alarms) else (),
     )

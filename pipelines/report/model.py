@@ -19,6 +19,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipelines.run.folder import RunFolder
+from shards import mirror
 from shards.errors import RunError
 from shards.limits import check_limits
 
@@ -445,7 +446,7 @@ def read_report_file(folder: RunFolder) -> Report:
     path = folder.path(RunFolder.REPORT)
     remedy = f"`gristmill report {folder.root}` writes it anew"
     try:
-        return _adapter().validate_json(path.read_bytes())
+        return _adapter().validate_json(mirror.read_bytes(path))
     except OSError as error:
         check_limits(path, error)
         raise RunError(f"{path}: not readable ({error.strerror}); {remedy}") from None

@@ -18,6 +18,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from pipelines.run.folder import RunFolder
+from shards import mirror
 from shards.atomic import write_bytes
 from shards.errors import RunError
 from shards.exchange import Block
@@ -73,7 +74,7 @@ def write_block(path: Path, block: MadeBlock) -> None:
 def read_block(path: Path) -> MadeBlock:
     """RunError where the file is missing, damaged or no manifest of a block."""
     try:
-        return _BLOCK.validate_json(path.read_bytes())
+        return _BLOCK.validate_json(mirror.read_bytes(path))
     except (OSError, ValidationError) as error:
         raise_unless_damage(path, error)
         cause = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror

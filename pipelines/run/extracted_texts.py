@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from pipelines.recipe import Pass
 from pipelines.run.folder import RunFolder
 from pipelines.run.recalled import SAVED, saved_names
+from shards import mirror
 from shards.errors import RunError
 from shards.manifest import file_sha256, read_manifest
 from shards.reader import Damage
@@ -86,7 +87,7 @@ class SavedReader:
         manifest = read_manifest(run.path(run.manifest(key)))
         for name, written in manifest.files.items():
             file = run.path(name)
-            if name != run.shard(key) and not (file.is_file() and file_sha256(file) == written.sha256):
+            if name != run.shard(key) and not (mirror.exists(file) and file_sha256(file) == written.sha256):
                 raise RunError(f"{file}: missing or not what was written; `gristmill verify {run}` tells what to do")
         self.next_start = manifest.next_start
         self.damage = [Damage(**damage) for damage in manifest.damage]

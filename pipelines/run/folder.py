@@ -16,7 +16,8 @@
     report.json           written last: the run is done
 
 Files are asked for by name and handed out as local paths (`path`), and made files are handed in (`sink`, `write`,
-`write_json`), each whole or not at all. So the folder can lie elsewhere without any other module knowing.
+`write_json`), each whole or not at all. The folder may be a URL of an object store: then paths are those of a mirror
+(`shards.mirror`), and whoever asks whether a file is there asks by `has`, `names` or `mirror.exists`.
 
 Summaries are no part of what a run proves: no manifest names them, and `verify` does not read them. They hold times of
 files, so they differ between runs of the same bytes.
@@ -38,7 +39,8 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.run.manifests import Manifests
 from pipelines.run.summaries import Stamp
-from shards.atomic import sync_disk, write_bytes, write_json
+from shards import mirror
+from shards.atomic import journal_lines, read_journal, sync_disk, write_bytes, write_json
 from shards.errors import RunError, UserError
 from shards.formats import OLDEST_RUN_RESUMED, RUN_FILE, RUN_FORMAT, RUN_KEY, run_format
 from shards.limits import raise_unless_damage
@@ -62,7 +64,7 @@ class MadeOf:
     def read(cls, path: Path) -> Self:
         """RunError where the file is not what was written, UserError where a newer gristmill wrote it."""
         try:
-            parts = json.loads(path.read_bytes())
+            parts = json.loads(mirror.read_bytes(path))
         except (OSError, ValueError, RecursionError) as error:
             raise_unless_damage(path, error)
             raise RunError(f"{path}: not readable ({error}); {_REMEDY}") from None
@@ -108,7 +110,7 @@ class MadeOf:
 
 @dataclass(frozen=True)
 class RunFolder:
-    root: Path
+    root: Path  # may be given as a URL; then it is its mirror
 
     # Names, relative to the folder. Those of unit files also stand in manifests.
 
@@ -185,6 +187,9 @@ class RunFolder:
         """The folder of a global stage that ends pass `number`."""
         return f"{cls.WORK}/{number}/{stage}"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", mirror.local(self.root))
+
     # What the run is made of.
 
     def is_run(self) -> bool:
@@ -199,7 +204,13 @@ class RunFolder:
 
     def is_untouched(self) -> bool:
         """Whether the run has been opened, and no unit of it made: nothing is lost where another takes its place."""
-        return not any(self.root.glob(f"{self.WORK}/*/*.json")) and not self.listing(self.SHARDS, ".json")
+        return not self.names(self.WORK, "*/*.json") and not self.listing(self.SHARDS, ".json")
+
+    def has_others(self) -> bool:
+        """Whether anything lies in the folder besides what a run leaves that was killed as it was opened."""
+        files = mirror.glob(self.root, "*")
+        others = (path for path in files if path.name != "run.json.part" and not path.name.startswith(".lock"))
+        return any(others) or bool(mirror.folders(self.root))
 
     def require_done(self, then: str = "then ask again") -> None:
         """UserError where there is no run that we read, or where it is not finished; RunError where it is broken."""
@@ -218,7 +229,7 @@ class RunFolder:
 
     def can_resume(self) -> bool:
         """Whether a run that is not finished goes on from the units under way, if there are any."""
-        return self.made_of().format >= OLDEST_RUN_RESUMED or not any(self.root.glob(f"{self.WORK}/*/*.json"))
+        return self.made_of().format >= OLDEST_RUN_RESUMED or not self.names(self.WORK, "*/*.json")
 
     def write_made_of(self, fingerprint: Mapping[str, Any]) -> None:
         """Write `run.json` of a run in today's format."""
@@ -233,7 +244,7 @@ class RunFolder:
     def recipe(self) -> Recipe:
         """The resolved recipe. RunError where the file is missing or broken."""
         path = self.path(self.RECIPE)
-        if not path.exists():
+        if not mirror.exists(path):
             raise RunError(f"{path}: missing; run the same command again, it writes the file anew")
         try:
             return load_recipe(str(path))
@@ -248,36 +259,49 @@ class RunFolder:
         """The contents of the JSON file `name`. RunError where it cannot be read or does not hold a `kind`."""
         path = self.path(name)
         try:
-            return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
+            return TypeAdapter(kind).validate_json(mirror.read_bytes(path), strict=True)
         except (OSError, ValueError) as error:
             raise_unless_damage(path, error)
             cause = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise RunError(f"{path}: not what was written ({cause}); {_REMEDY}") from None
 
     def path(self, name: str) -> Path:
-        """The local path of the file or folder `name`, which may not exist."""
+        """The local path of the file or folder `name`, which may not exist.
+
+        In a mirror it may also be still to be fetched, which readers of `shards.sink` and `shards.mirror` do.
+        """
         return self.root / name
 
     def has(self, name: str) -> bool:
-        return self.path(name).exists()
+        return mirror.exists(self.path(name))
 
     def paths(self, names: Iterable[str]) -> Iterator[Path]:
         """`path` of each name, in their order: where files lie far away, many are fetched at a time."""
-        return map(self.path, names)
+        return mirror.ahead(map(self.path, names))
 
     def listing(self, folder: str, suffix: str = "") -> dict[str, Stamp]:
         """The stamps of the files in `folder` and in the folders in it whose names end in `suffix`, by name."""
+        if mirror.is_mirrored(self.root):
+            found = mirror.tagged(self.path(folder))
+            names = {str(path.relative_to(self.root)): Stamp(*about) for path, about in found.items()}
+            return {name: stamp for name, stamp in names.items() if name.endswith(suffix)}
         folders = [folder, *(f"{folder}/{entry.name}" for entry in _entries(self.path(folder)) if entry.is_dir())]
         entries = ((one, entry) for one in folders for entry in _entries(self.path(one)))
         return _stamps({f"{one}/{entry.name}": entry for one, entry in entries if entry.name.endswith(suffix)})
 
     def stamps(self, names: Sequence[str]) -> dict[str, Stamp]:
-        """The stamps of those of these files that are there, by name."""
+        """The stamps of those of these files that are there, by name; none of a store, which has them by `listing`."""
+        if mirror.is_mirrored(self.root):
+            return {}
         return _stamps({name: self.path(name) for name in names})
 
     def num_bytes(self, folder: str) -> int:
         """The size of all files below `folder`."""
-        return sum(path.stat().st_size for path in self.path(folder).rglob("*") if path.is_file())
+        return sum(size for _, size in mirror.sizes(self.path(folder)))
+
+    def journal(self, name: str) -> bytes:
+        """The lines of the journal `name`, which workers append to."""
+        return read_journal(self.path(name))
 
     def sink(self, name: str, schema: pa.Schema) -> ArrowSink:
         """A new Arrow file; it appears under its name when the sink is closed."""
@@ -291,15 +315,23 @@ class RunFolder:
 
     def sync(self) -> None:
         """Bring onto the disk what was written so far. Files of a run are not synced one by one (`shards.atomic`)."""
-        sync_disk(self.root)
+        if not mirror.is_mirrored(self.root):
+            sync_disk(self.root)
 
     def delete(self, name: str) -> None:
         """Remove the file or folder `name`, if it is there."""
         path = self.path(name)
-        if path.is_dir():
+        is_mirrored = mirror.is_mirrored(path)
+        if path.is_dir() or (is_mirrored and "." not in path.name):  # whatever lies in it: files have a suffix
+            mirror.delete_below(path)
             shutil.rmtree(path, ignore_errors=True)
-        elif os.path.lexists(path):  # a read-only disk refuses to remove even what is not there
-            path.unlink(missing_ok=True)
+        elif is_mirrored or os.path.lexists(path):  # a read-only disk refuses what is not there, too
+            mirror.unlink(path)
+
+    def set_journal(self, name: str, lines: bytes) -> None:
+        """Write a journal anew, as one file."""
+        self.write(name, lines)
+        mirror.delete_below(journal_lines(self.path(name)))
 
     def delete_block(self, number: int, key: UnitKey) -> None:
         """Remove what pass `number` made of a block of one unit, its manifest first."""
@@ -312,9 +344,10 @@ class RunFolder:
         """Remove the run's own files and nothing else in the folder, first of all the mark that it is done."""
         for name in (self.REPORT, *self._OWN_FOLDERS, *self._OWN_FILES):
             self.delete(name)
+        mirror.delete_below(journal_lines(self.path(self.KILLS)))
 
     def __str__(self) -> str:
-        return str(self.root)
+        return mirror.address(self.root) or str(self.root)
 
     # Units.
 
@@ -332,28 +365,30 @@ class RunFolder:
 
     def ledgers(self) -> tuple[UnitKey, ...]:
         """The units whose ledger is there, in the same order. RunError where a file's name is no key of this run."""
-        return self._ordered(map(str, self.path(self.LEDGER).glob("*.arrow")))
+        return self._ordered(self.names(self.LEDGER, "*.arrow"))
 
     def passed_blocks(self, number: int) -> tuple[UnitKey, ...]:
         """The blocks that have gone through pass `number`, by their first units, in the same order."""
-        return self._ordered(map(str, self.path(f"{self.WORK}/{number}").glob("*.json")))
+        return self._ordered(self.names(f"{self.WORK}/{number}", "*.json"))
 
     def passes_under_way(self) -> list[int]:
         """The numbers of the passes that have begun, while the run is not done."""
-        return sorted(int(path.name) for path in self.path(self.WORK).glob("[0-9]*"))
+        return sorted(int(name) for name in mirror.folders(self.path(self.WORK)) if name.isdecimal())
 
     def resolved_stages(self, number: int) -> list[str]:
         """The global stages that have ended after pass `number`, by name."""
-        return sorted(path.parent.name for path in self.path(f"{self.WORK}/{number}").glob(f"*/{self.STAGE_DONE}"))
+        folder = self.path(f"{self.WORK}/{number}")
+        return [name for name in mirror.folders(folder) if mirror.exists(folder / name / self.STAGE_DONE)]
 
     def stages_under_way(self, number: int) -> list[str]:
         """The folders of global stages that have begun after pass `number` and not ended."""
-        folders = (path for path in self.path(f"{self.WORK}/{number}").glob("*/") if path.is_dir())
-        return sorted(str(path.relative_to(self.root)) for path in folders if not (path / self.STAGE_DONE).exists())
+        folders = mirror.folders(self.path(f"{self.WORK}/{number}"))
+        done = self.resolved_stages(number)
+        return [self.stage_work(number, name) for name in folders if name not in done]
 
     def names(self, folder: str, pattern: str = "*") -> list[str]:
         """The names of all files in `folder` that match, whoever wrote them."""
-        return sorted(str(path.relative_to(self.root)) for path in self.path(folder).glob(pattern))
+        return sorted(str(path.relative_to(self.root)) for path in mirror.glob(self.path(folder), pattern))
 
     def manifests(self) -> Manifests:
         """The manifests of the finished units, in the order of `units`."""

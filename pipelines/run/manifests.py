@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from pipelines.run.summaries import Stamp, Summary
-from shards.errors import GristmillError
+from shards import mirror
+from shards.errors import GristmillError, RunError
 from shards.manifest import Link, Manifest, read_manifest
 from shards.reader import Damage, add_damage
 from shards.stats import Stats
@@ -97,8 +98,8 @@ class Manifests:
             data = b""
             if name in self._summaries:
                 path = next(paths)
-                with suppress(OSError):  # the manifests say the same
-                    data = path.read_bytes()
+                with suppress(OSError, RunError):  # the manifests say the same
+                    data = mirror.read_bytes(path)
             yield Summary.parse(data)
 
     def _unchanged(self, summary: Summary, keys: Sequence[UnitKey]) -> Summary:

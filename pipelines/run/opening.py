@@ -16,6 +16,7 @@ from pipelines.recipe import Recipe
 from pipelines.run.fingerprint import differences, fingerprint
 from pipelines.run.folder import RunFolder
 from pipelines.run.source_columns import source_columns
+from shards import mirror
 from shards.address import require_local
 from shards.atomic import disk_error
 from shards.errors import UserError
@@ -108,7 +109,7 @@ def _make_way(run: Run, *, overwrite: bool) -> None:
             _clear(folder)
         elif not folder.is_done() and not folder.can_resume():
             raise UserError(f"{folder}: {folder.not_finished()}: its units are made again, and nothing else is lost")
-    elif root.exists() and any(path.name not in ("run.json.part", ".lock") for path in root.iterdir()):
+    elif folder.has_others():
         raise UserError(f"{folder}: is not empty and is no run of gristmill; choose another --out")
     if folder.is_done():
         folder.delete(RunFolder.WORK)  # left where a kill came between writing the report and this
@@ -136,6 +137,9 @@ def _require_segmenter(recipe: Recipe) -> None:
 
 
 def _look_at_disk(run: Run) -> None:
+    """UserError where the disk has too little room. A store has as much as it is paid for."""
+    if mirror.is_mirrored(run.folder.root):
+        return
     need = max(_DISK_LEAST, int(_DISK_SHARE * sum(f.num_bytes for files in run.inputs.values() for f in files)))
     root = run.folder.root
     try:

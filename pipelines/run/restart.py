@@ -7,6 +7,7 @@ block or a unit whose files are not those of its manifest is made again, and so 
 
 from pipelines.run.blocks import is_whole, read_block
 from pipelines.run.folder import RunFolder
+from shards import mirror
 from shards.atomic import boot_id
 from shards.errors import RunError
 from shards.manifest import file_sha256, read_manifest
@@ -14,6 +15,8 @@ from shards.manifest import file_sha256, read_manifest
 
 def trust_work(run: RunFolder) -> None:
     """Remove what a restart of the machine may have spoilt, and note under which start the work goes on."""
+    if mirror.is_mirrored(run.root):
+        return  # what is in a store is there to stay
     if run.has(RunFolder.WORK) and not _is_of_this_start(run):
         for number in run.passes_under_way():
             for key in run.passed_blocks(number):

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from dedup.same_record import SAME_RECORD
 from pipelines.ledger.clusters import cluster_reasons, first_reasons
 from pipelines.ledger.table import Ledger
+from shards import mirror
 from shards.sink import read_batches, read_table
 
 PASSAGES, PASSAGE_CHARS = 5, 160  # cut or masked, that are shown
@@ -32,7 +33,7 @@ def twin_of(ledger: Ledger, facts: Facts) -> str:
         return f"{twin['url']}{fate}"
     for stage in ledger.recipe.global_stages():
         earlier = ledger.run.path(ledger.run.dedup(stage.name, ledger.run.EARLIER))
-        if stage.reason == reason and earlier.exists():
+        if stage.reason == reason and mirror.exists(earlier):
             table = read_table(earlier, ["id", "url", "run"])
             for row in table.filter(pc.equal(table["id"], facts["twin"])).to_pylist():
                 return f"{row['url']} of {row['run']}"

@@ -27,6 +27,7 @@ from dedup.files.documents import parse_ids
 from pipelines.ledger.clusters import first_reasons
 from pipelines.ledger.rules import stages_of
 from pipelines.ledger.table import Ledger
+from shards import mirror
 from shards.atomic import atomic_file
 from shards.errors import UserError
 from shards.exchange import EDGES_FILE
@@ -80,11 +81,11 @@ def pairs(run: Path, *, stage: str | None = None, min_similarity: float = 0.0) -
 def _pairs(ledger: Ledger, reasons: dict[str, str], min_similarity: float) -> Iterator[pa.RecordBatch]:
     for stage, reason in reasons.items():
         edges = ledger.run.path(ledger.run.dedup(stage, EDGES_FILE))
-        if edges.exists():
+        if mirror.exists(edges):
             for table in _parts(read_batches(edges, _FOUND), min_similarity):
                 yield _described(ledger, stage, table)
         for table in _parts(_twins(ledger, reason), min_similarity):
-            if edges.exists():
+            if mirror.exists(edges):
                 table = _without(table, edges)
             if table.num_rows:
                 yield _described(ledger, stage, table)

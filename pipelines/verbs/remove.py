@@ -33,6 +33,7 @@ from dedup.url_keys import hosts_of_keys, may_have_host, url_keys
 from pipelines.numbers import counted
 from pipelines.report.build import write_report, write_report_json
 from pipelines.run.folder import RunFolder
+from shards import mirror
 from shards.errors import RunError, UserError
 from shards.lock import locked
 from shards.manifest import Manifest, WrittenFile, read_manifest, write_manifest
@@ -274,10 +275,10 @@ def _rewrite(path: Path, change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> 
 
 def _read_lines(run: RunFolder, name: str) -> list[dict[str, Any]]:
     path = run.path(name)
-    if not path.exists():
+    if not mirror.exists(path):
         return []
     try:
-        rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+        rows = [json.loads(line) for line in mirror.read_bytes(path).splitlines()]
         return [{name: row[name] for name in ("id", "url", "request")} for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: not what was written ({error}); delete its broken line and run again") from None

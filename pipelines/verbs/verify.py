@@ -25,6 +25,7 @@ from pipelines.report.model import differing, read_report_file
 from pipelines.run.extracted_texts import early_stages
 from pipelines.run.folder import RunFolder
 from pipelines.verbs.remove import unfinished
+from shards import mirror
 from shards.errors import RunError, UserError
 from shards.limits import check_limits
 from shards.manifest import Chains, Manifest, WrittenFile, file_sha256, read_manifest
@@ -48,7 +49,7 @@ def verify_run(folder: Path) -> tuple[int, list[str]]:
     if cut_short := unfinished(run):
         problems.append(cut_short)
     manifests: dict[str, Manifest] = {}
-    for name in names:
+    for name, _ in zip(names, mirror.ahead(map(run.path, names)), strict=True):
         try:
             manifests[name] = read_manifest(run.path(name))
             problems += _check_unit(run, name, manifests[name], made_of.digest)
@@ -117,7 +118,7 @@ def _keeps_texts(recipe: str) -> bool:
 def _check_file(run: RunFolder, name: str, file: str, written: WrittenFile) -> Iterator[str]:
     path = run.path(file)
     try:
-        if not path.exists():
+        if not mirror.exists(path):
             yield f"{path}: missing; {_remedy(run, name)}"
         elif (size := path.stat().st_size) != written.num_bytes:
             yield f"{path}: has {size:,} bytes, its manifest says {written.num_bytes:,}; {_remedy(run, name)}"
@@ -238,10 +239,10 @@ def _check_cluster(cluster: Cluster, counts: bool) -> Iterator[str]:
 def _check_readable(run: RunFolder, name: str) -> Iterator[str]:
     """No manifest names the file, so it can only be checked that it is there and can be read to its end."""
     path = run.path(name)
-    cause = "" if path.exists() else "missing"
+    cause = "" if mirror.exists(path) else "missing"
     try:
         if not cause and path.suffix == ".json":
-            json.loads(path.read_bytes())
+            json.loads(mirror.read_bytes(path))
         elif not cause:
             for _ in read_batches(path):
                 pass

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from shards import mirror
 from shards.errors import RunError, UserError
 from shards.folders import fault, files_below
 from shards.formats import require_formats_of_runs
@@ -17,6 +18,7 @@ from shards.limits import check_limits
 from shards.sink import open_arrow, read_batches
 
 _COLUMNS = ("id", "url", "text")
+_NONE = "no *.arrow shards there; name a run folder, its shards/ or some of its files"
 _REMEDY = "name shards that `gristmill run` made"
 
 
@@ -28,15 +30,27 @@ def find_shards(paths: Sequence[Path]) -> list[Path]:
     """
     require_formats_of_runs(paths)
     files = []
-    for path in paths:
+    for path in map(mirror.local, paths):
+        if mirror.is_mirrored(path):
+            files += _in_mirror(path)
+            continue
         folder = path / "shards" if (path / "shards").is_dir() else path
         shards = [path] if path.is_file() else _below(folder)
         if not shards:
-            raise UserError(f"{path}: no *.arrow shards there; name a run folder, its shards/ or some of its files")
+            raise UserError(f"{path}: {_NONE}")
         files += shards
     for file in files:
         _check_columns(file)
     return files
+
+
+def _in_mirror(path: Path) -> list[Path]:
+    if path.suffix == ".arrow":
+        return [path]
+    shards = mirror.glob(path / "shards", "**/*.arrow") or mirror.glob(path, "**/*.arrow")
+    if not shards:
+        raise UserError(f"{path}: {_NONE}")
+    return shards
 
 
 def _below(folder: Path) -> list[Path]:

@@ -202,8 +202,32 @@ def words_for(parameter: inspect.Parameter, is_asked: bool) -> list[str]:
     return [about.default if isinstance(about.default, str) else f"--{parameter.name}", value]
 
 
-@pytest.mark.parametrize("words", paths_of_commands(), ids=lambda words: words[0])
-def test_a_url_is_refused_wherever_a_command_takes_a_path(
+RUNS = {
+    *("run folder", "apply folder", "apply to", "status folder", "verify folder", "report folder", "whatif folder"),
+    *("explain folder", "pairs folder", "contamination folder", "diff before", "diff after", "remove folders"),
+    *("index add folder", "index remove runs", "tokenize shards", "tokenizer train shards"),
+}
+LOCAL = [words for words in paths_of_commands() if words[0] not in RUNS]
+
+
+@pytest.mark.parametrize("words", [words for words in paths_of_commands() if words[0] in RUNS], ids=lambda w: w[0])
+def test_a_run_may_be_a_url_in_every_command(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["s3://me:word@bucket/folder" if word == "s3://bucket/folder" else word for word in words[1:]]
+    assert exit_code_of_main(monkeypatch, *given) == 2
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert said.startswith("gristmill: s3://…: holds a login or a signature")
+    assert "word" not in said
+
+
+def test_commands_take_urls_for_runs_and_their_shards() -> None:
+    assert {words[0] for words in paths_of_commands()} >= RUNS
+
+
+@pytest.mark.parametrize("words", LOCAL, ids=lambda words: words[0])
+def test_a_url_is_refused_wherever_a_command_takes_another_path(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,0 +1,121 @@
+"""Scratch space for mirrors: a folder for each process that mounts some, and a bound on what copies take in it.
+
+    SCRATCH/gristmill-mirrors-1000/4k2f.lock     held by the process as long as it lives
+                                   4k2f/         its mirrors, removed when it ends; by the next one where it was killed
+
+SCRATCH is $GRISTMILL_SCRATCH, or the system's folder for temporary files. Copies may take $GRISTMILL_SCRATCH_BYTES, or
+half of what is free there. A copy is a read-only file; writable files are the scratch of one process and stay. Whoever
+has a removed copy mapped keeps it.
+"""
+
+import atexit
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from shards.errors import UserError
+
+COPY_MODE = 0o444  # of files that are in the store
+
+_CHECKS = 16  # times in which the bound is used up: a check looks at every copy
+_REMEDY = "set GRISTMILL_SCRATCH to a folder on this disk that can be written"
+
+_added: dict[Path, int] = {}  # bytes since the last check, by the folder of a process
+
+
+def base() -> Path:
+    """The folder of all mirrors of this user; it need not exist."""
+    scratch = os.environ.get("GRISTMILL_SCRATCH") or tempfile.gettempdir()
+    return Path(scratch).absolute() / f"gristmill-mirrors-{os.getuid()}"
+
+
+def own_folder() -> Path:
+    """This process's folder, which nobody else writes to but its workers. UserError where there can be none."""
+    return _own_folder(base())
+
+
+@cache
+def _own_folder(root: Path) -> Path:
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = root.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+            raise UserError(f"{root}: is not a folder of yours that only you can use; {_REMEDY}")
+        _remove_dead(root)
+        own = root / secrets.token_hex(4)
+        lock = own.with_suffix(".lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        own.mkdir(mode=0o700)
+    except OSError as error:
+        raise UserError(f"{root}: {error.strerror}; {_REMEDY}") from None
+    atexit.register(_remove, own, lock, os.getpid())
+    return own
+
+
+def _remove_dead(root: Path) -> None:
+    """Remove the folders of processes that were killed."""
+    for path in root.glob("*.lock"):
+        with suppress(OSError), path.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(path.with_suffix(""), lock, os.getpid())
+
+
+def _remove(folder: Path, lock: IO[str], pid: int) -> None:
+    if pid == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            Path(lock.name).unlink()
+        lock.close()
+
+
+def added(folder: Path, num_bytes: int) -> None:
+    """Count a new copy in the `folder` of a process; where copies take more than they may, remove the least recent."""
+    _added[folder] = _added.get(folder, 0) + num_bytes
+    limit = os.environ.get("GRISTMILL_SCRATCH_BYTES")
+    if _added[folder] * _CHECKS < (_bytes(limit) if limit else shutil.disk_usage(folder).free // 2):
+        return
+    _added[folder] = 0
+    copies = sorted(_copies(folder))
+    used = sum(size for _, size, _ in copies)
+    allowed = _bytes(limit) if limit else (shutil.disk_usage(folder).free + used) // 2
+    for _, size, path in copies:
+        if used <= allowed:
+            break
+        with suppress(OSError):
+            os.unlink(path)  # noqa: PTH108
+            used -= size
+
+
+def is_copy(path: Path | str) -> bool:
+    """Whether it is a file that is in the store, and no scratch."""
+    with suppress(OSError):
+        mode = os.lstat(path).st_mode
+        return stat.S_ISREG(mode) and stat.S_IMODE(mode) == COPY_MODE
+    return False
+
+
+def _copies(folder: Path) -> list[tuple[int, int, str]]:
+    """(time of the last use, bytes, path) of each copy. Manifests stay: they are small, and name what there is."""
+    found = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = f"{parent}/{name}"
+            with suppress(OSError):  # removed meanwhile
+                about = os.lstat(path)
+                if stat.S_IMODE(about.st_mode) == COPY_MODE and not name.endswith(".json"):
+                    found.append((about.st_mtime_ns, about.st_size, path))
+    return found
+
+
+def _bytes(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"GRISTMILL_SCRATCH_BYTES={text}: expected a number of bytes") from None
