@@ -32,7 +32,7 @@ from dedup.lsh.replay import connected_rows, near_rows
 from dedup.lsh.shape import best_shape, s_curve
 from dedup.lsh.shape import refusal as shape_refusal
 from dedup.lsh.shingles import Unit
-from dedup.lsh.signing import SignedFiles, Signing, Verify, sign
+from dedup.lsh.signing import SignedFiles, Signing, Verify, sign_by_prefix
 from dedup.normal_form import VERSION
 from dedup.replay import documents_of, ids_of, remove_for_others
 from shards.atomic import write_json
@@ -150,7 +150,7 @@ class MinHashConfig(KeepConfig):
         signing = Signing(
             self.ngram, self.unit, self.segmented, self.bands, self.rows, self.seed, self.verify, self.keep_by
         )
-        for _ in executor.map(partial(sign, folder=folder / "signed", signing=signing), units):
+        for _ in executor.map(partial(sign_by_prefix, folder=folder / "signed", signing=signing), units):
             pass  # results are files
 
         signed = SignedFiles.open(folder / "signed", units, self.bands, self._earlier())

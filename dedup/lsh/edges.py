@@ -3,7 +3,7 @@
     keys of a band ──sort──▶ buckets ──keep order──▶ a b c d e f … ──compare──▶ edges (a, b), …
 
 A task is several bands. Where the keys of one band are too many for a task's memory, it is those keys of the band that
-have one remainder. It holds `_KEY_BYTES` a key and, at worst, `_DOCUMENT_BYTES` a document, when every document
+begin with one prefix. It holds `_KEY_BYTES` a key and, at worst, `_DOCUMENT_BYTES` a document, when every document
 has a similar one. Shingles are read for a stretch of buckets at a time; a bucket whose shingles do not fit is compared
 with its leaders in pieces. Only the number of members of the largest bucket cannot be split. How work is split changes
 no edge and no alarm.
@@ -35,7 +35,7 @@ _MAX_ALARMS = 100  # of a kind; with a bad shape every bucket is crowded
 
 
 class EdgeTask(NamedTuple):
-    """Keys of the bands first_band … end_band - 1 that leave the remainder `prefix` modulo `num_prefixes`."""
+    """Keys of the bands first_band … end_band - 1 that begin with `prefix`, of which there are `num_prefixes`."""
 
     first_band: int
     end_band: int

@@ -1,16 +1,17 @@
-"""Signing: files of band keys and shingle sets for each unit, which all later steps map instead of holding.
+"""Signing: files of band keys and shingle sets for each block, which all later steps map instead of holding.
 
-    <stem>.keys.npy        u64[bands, documents]    one band of a unit is one contiguous slice
+    <stem>.keys            KEY by band and prefix   a range of prefixes of a band is one contiguous slice
     <stem>.sets.npy        u32                      shingle sets (or whole signatures), end to end
     <stem>.documents.npy   SIGNED[documents]        address, id, keep order, span of its set; written last
 
 With 9,000 hashes a document has 450 keys and its shingles on disk, not a signature of 36 kB. Rows without words are
 left out.
 
-An index keeps such files of earlier runs, made by `sign` with the same `Signing` in all but `keep`, and hands them over
-as `UnitFiles` of their stems. They hold kept rows only, whose `address` is `NOT_HERE`; that is how an earlier document
-is recognised. It comes before all documents of this run in keep order, is never removed, and is not compared with other
-earlier documents. Its `order` and `copies` are not read.
+An index keeps such files of earlier runs, made by `sign` with the same `Signing` in all but `keep`, with their keys as
+`<stem>.keys.npy` u64[bands, documents], and hands them over as `UnitFiles` of their stems. They hold kept rows only,
+whose `address` is `NOT_HERE`; that is how an earlier document is recognised. It comes before all documents of this run
+in keep order, is never removed, and is not compared with other earlier documents. Its `order` and `copies` are not
+read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from typing import Literal
 
 import numpy as np
 
+from dedup.files.column_runs import by_prefix, read_runs, write_runs
 from dedup.files.documents import DOCUMENT, UnitFiles, damaged, describe, load_npy, npy_path, save_npy, unit_path
 from dedup.files.verdicts import NOT_HERE
 from dedup.keep import EARLIER, KeepBy
@@ -33,6 +35,9 @@ from shards.schema import COPIES
 
 Verify = Literal["shingles", "signature", "none"]
 SIGNED = np.dtype([*DOCUMENT.descr, ("copies", "<i8"), ("set_start", "<i8"), ("set_size", "<i8")])
+KEY = np.dtype([("key", "<u8"), ("document", "<u4")])  # document: its number in the block
+_PREFIX_BITS = 8
+_PREFIXES = 1 << _PREFIX_BITS
 _SIGNATURE_BYTES = 4 << 20  # signatures held at a time: they stay in cache between the kernels
 
 
@@ -50,14 +55,36 @@ class Signing:
     keep: KeepBy
 
 
-def sign(unit: Block, *, folder: Path, signing: Signing) -> None:
-    """Write the files of `unit`, unless an earlier attempt has finished them."""
-    if mirror.exists(unit_path(folder, unit.key, "documents")):
-        return
+def sign(block: Block, *, folder: Path, signing: Signing) -> None:
+    """Write the files of `block` as an index holds them, unless an earlier attempt has finished them."""
+    if not mirror.exists(unit_path(folder, block.key, "documents")):
+        documents, keys = _write_sets(block, folder, signing)
+        save_npy(unit_path(folder, block.key, "keys"), keys)
+        save_npy(unit_path(folder, block.key, "documents"), documents)
+
+
+def sign_by_prefix(block: Block, *, folder: Path, signing: Signing) -> None:
+    """Write the files of `block` for the search of edges, unless an earlier attempt has finished them."""
+    if not mirror.exists(unit_path(folder, block.key, "documents")):
+        documents, keys = _write_sets(block, folder, signing)
+        write_runs(folder / f"{block.key}.keys", map(_by_prefix, keys), _PREFIXES)
+        save_npy(unit_path(folder, block.key, "documents"), documents)
+
+
+def _by_prefix(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(KEY of the keys of a band by prefix, i64[prefixes + 1] where each begins)."""
+    order, bounds = by_prefix(keys, _PREFIX_BITS)
+    band = np.empty(len(keys), KEY)
+    band["key"], band["document"] = keys[order], order
+    return band, bounds
+
+
+def _write_sets(block: Block, folder: Path, signing: Signing) -> tuple[np.ndarray, np.ndarray]:
+    """Write the sets of the block; (SIGNED, u64[bands, documents] of band keys)."""
     parts, num_values = [], 0
-    with atomic_file(unit_path(folder, unit.key, "sets")) as file:
+    with atomic_file(unit_path(folder, block.key, "sets"), synced=False) as file:
         file.write(_header(0))
-        for documents, sets, keys in _sign_batches(unit, signing):
+        for documents, sets, keys in _sign_batches(block, signing):
             file.write(sets.tobytes())
             parts.append((documents, keys))
             num_values += len(sets)
@@ -66,8 +93,7 @@ def sign(unit: Block, *, folder: Path, signing: Signing) -> None:
     documents = np.concatenate([np.zeros(0, SIGNED), *(part[0] for part in parts)])
     documents["set_start"] = np.cumsum(documents["set_size"]) - documents["set_size"]
     keys = np.concatenate([np.zeros((signing.bands, 0), np.uint64), *(part[1] for part in parts)], axis=1)
-    save_npy(unit_path(folder, unit.key, "keys"), keys)
-    save_npy(unit_path(folder, unit.key, "documents"), documents)
+    return documents, keys
 
 
 def _header(count: int) -> bytes:
@@ -108,12 +134,13 @@ class SignedFiles:
     files: UnitFiles
     num_earlier: int
     bands: int
+    earlier_files: int  # of an index: the first of `files`
 
     @classmethod
     def open(cls, folder: Path, units: Sequence[Block], bands: int, earlier: UnitFiles | None) -> "SignedFiles":
         own = UnitFiles.open(folder, units, SIGNED)
         earlier = earlier or UnitFiles((), ())
-        return cls(earlier + own, len(earlier), bands)
+        return cls(earlier + own, len(earlier), bands, len(earlier.stems))
 
     def __len__(self) -> int:
         return len(self.files)
@@ -125,23 +152,18 @@ class SignedFiles:
         return documents
 
     def keys(self, band: int, prefix: int, num_prefixes: int) -> tuple[np.ndarray, np.ndarray]:
-        """(u64 keys of the band, i64 numbers of their documents), of keys that are `prefix` modulo `num_prefixes`."""
+        """(u64 keys of the band, i64 numbers of their documents), of keys that begin with `prefix`.
+
+        There are `num_prefixes`, a power of two.
+        """
         parts, numbers = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-        for stem, start, end in zip(self.files.stems, (0, *self.files.ends), self.files.ends, strict=False):
-            stored = load_npy(npy_path(stem, "keys"), np.dtype("<u8"))
-            if stored.shape != (self.bands, end - start):
-                raise damaged(
-                    npy_path(stem, "keys"),
-                    f"{stored.shape} keys for {end - start} documents and {self.bands} bands; made by another recipe?",
-                )
-            keys = np.array(stored[band])
-            if num_prefixes > 1:
-                chosen = np.flatnonzero(keys % np.uint64(num_prefixes) == prefix)
-                keys = keys[chosen]
-                numbers.append(start + chosen)
+        of_files = zip(self.files.stems, (0, *self.files.ends), self.files.ends, strict=False)
+        for number, (stem, start, end) in enumerate(of_files):
+            read = _keys_of_index if number < self.earlier_files else _keys_by_prefix
+            keys, documents = read(stem, self.bands, end - start, band, prefix, num_prefixes)
             parts.append(keys)
-        keys = np.concatenate(parts)
-        return keys, np.concatenate(numbers) if num_prefixes > 1 else np.arange(len(keys))
+            numbers.append(start + documents)
+        return np.concatenate(parts), np.concatenate(numbers)
 
     def sets(self, numbers: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(u32 sets end to end, i64[len(numbers) + 1] where each begins) of `documents`, whose `numbers` ascend."""
@@ -156,6 +178,45 @@ class SignedFiles:
             copy_slices(stored, begins[done:until], starts[done : until + 1], sets)
             done = until
         return sets, starts
+
+
+def _keys_of_index(
+    stem: Path, bands: int, num_documents: int, band: int, prefix: int, num_prefixes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    path = npy_path(stem, "keys")
+    stored = load_npy(path, np.dtype("<u8"))
+    if stored.shape != (bands, num_documents):
+        raise damaged(
+            path, f"{stored.shape} keys for {num_documents} documents and {bands} bands; made by another recipe?"
+        )
+    chosen = np.flatnonzero(_begins_with(stored[band], prefix, num_prefixes))
+    return stored[band][chosen], chosen
+
+
+def _keys_by_prefix(
+    stem: Path, bands: int, num_documents: int, band: int, prefix: int, num_prefixes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    path = stem.with_name(f"{stem.name}.keys")
+    stored = read_runs(path, KEY)
+    if stored.bounds.shape != (bands, _PREFIXES + 1) or len(stored.values) != bands * num_documents:
+        raise damaged(path, f"{len(stored.values)} keys for {num_documents} documents and {bands} bands")
+    first = prefix * _PREFIXES // num_prefixes
+    end = max(first + 1, (prefix + 1) * _PREFIXES // num_prefixes)
+    part = stored.values[stored.bounds[band, first] : stored.bounds[band, end]]
+    keys, documents = np.array(part["key"]), part["document"].astype(np.int64)
+    if num_prefixes > _PREFIXES:
+        chosen = _begins_with(keys, prefix, num_prefixes)
+        keys, documents = keys[chosen], documents[chosen]
+    return keys, documents
+
+
+def _begins_with(keys: np.ndarray, prefix: int, num_prefixes: int) -> np.ndarray:
+    """bool[keys]"""
+    bits = num_prefixes.bit_length() - 1
+    if not bits:
+        return np.ones(len(keys), np.bool_)
+    found: np.ndarray = keys >> np.uint64(64 - bits) == np.uint64(prefix)
+    return found
 
 
 @kernel

@@ -9,7 +9,7 @@ dump reaches that stage unedited, and equal texts are found by `minhash` only.
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ from dedup.index import (
 from dedup.keep import EARLIER, KeepBy
 from dedup.lsh.edge_runs import EdgeRuns
 from dedup.lsh.edges import Comparison, collect, edge_tasks, find_edges
-from dedup.lsh.signing import SignedFiles, Signing, Verify, sign
+from dedup.lsh.signing import SignedFiles, Signing, Verify, sign, sign_by_prefix
 from dedup.url_dedup import UrlDedupConfig
 from pipelines.executors import Executor
 from pipelines.numbers import counted
@@ -142,7 +142,7 @@ def _sign_shard(unit: Block, *, folder: Path, run: str, settings: dict[str, dict
     target, entries = folder / "documents" / f"{unit.key}.arrow", ["id", "url", "date", "source"]
     if not target.exists():
         for kind, of_kind in settings.items():
-            _sign(unit, folder / kind, kind, of_kind)
+            _sign(unit, folder / kind, kind, of_kind, sign)
             path = unit_path(folder / kind, unit.key, "documents")
             documents = np.array(load_npy(path))
             documents["address"], documents["order"] = NOT_HERE, EARLIER
@@ -156,11 +156,11 @@ def _sign_shard(unit: Block, *, folder: Path, run: str, settings: dict[str, dict
     return sum(batch.num_rows for batch in read_batches(target, ["id"]))
 
 
-def _sign(unit: Block, folder: Path, kind: str, settings: dict[str, Any]) -> None:
-    """The files that a stage of `kind` with these `settings` compares."""
+def _sign(unit: Block, folder: Path, kind: str, settings: dict[str, Any], write_signed: Callable[..., None]) -> None:
+    """The files that a stage of `kind` with these `settings` compares; `write_signed` makes those of minhash."""
     settings = {name: value for name, value in settings.items() if name not in CODE}
     if kind == "minhash":
-        sign(unit, folder=folder, signing=Signing(**settings, keep=_FIRST))
+        write_signed(unit, folder=folder, signing=Signing(**settings, keep=_FIRST))
         return
     stage = (ExactConfig if kind == "exact" else UrlDedupConfig).parse({"name": kind} | settings, kind)
     column = "text" if kind == "exact" else "url"
@@ -194,7 +194,7 @@ def query(
             for kind in [kind for kind in ("exact", "url_dedup", "minhash") if kind in first.settings]:
                 settings, folder = first.settings[kind], Path(work) / kind
                 earlier = earlier_files(index, kind, settings)
-                _sign(unit, folder, kind, settings)
+                _sign(unit, folder, kind, settings, sign_by_prefix)
                 if kind == "minhash":
                     signed = SignedFiles.open(folder, [unit], settings["bands"], earlier)
                     for row, similarity, id_ in _near(signed, folder, settings["verify"], executor, threshold):

@@ -19,7 +19,7 @@ from dedup_cases import SURE, InProcess, crawl, edges_of, edited, files, make_id
 
 from dedup.files.documents import UnitFiles, npy_path
 from dedup.files.verdicts import NOT_HERE, write_verdicts
-from dedup.lsh.signing import Signing, sign
+from dedup.lsh.signing import Signing, sign, sign_by_prefix
 from dedup.minhash import MinHashConfig
 from shards.errors import RunError, UserError
 from shards.exchange import columns_path
@@ -171,7 +171,8 @@ def test_documents_of_an_index_stay_and_remove_their_duplicates(
     old = make_units([make_row(f"old {k}", " ".join(page)) for k, page in enumerate([*pages, pages[0]])], 2, "old")
     rows = [make_row(k, " ".join([*page, *["much", "longer"] * k])) for k, page in enumerate(pages * 2)]
     rows += [make_row(f"new {k}", " ".join(["quite", "new", "words"] * 9)) for k in range(2)]
-    resolve(SURE, old, "index")
+    for unit in old:
+        sign(unit, folder=tmp_path / "index" / "signed", signing=signing_of(SURE))
     for stem in (stems := [tmp_path / "index" / "signed" / unit.key for unit in old]):
         documents = np.load(path := npy_path(stem, "documents"))
         documents["address"] = NOT_HERE
@@ -195,8 +196,8 @@ def test_documents_of_an_index_stay_and_remove_their_duplicates(
 def test_a_damaged_file_is_named_with_its_remedy(make_units, resolve, tmp_path: Path, name: str, damage: str) -> None:
     units = make_units(crawl(), 100)
     for unit in units:
-        sign(unit, folder=tmp_path / "out" / "signed", signing=signing_of(FINEWEB))
-    path = npy_path(tmp_path / "out" / "signed" / units[0].key, name)
+        sign_by_prefix(unit, folder=tmp_path / "out" / "signed", signing=signing_of(FINEWEB))
+    path = npy_path(tmp_path / "out" / "signed" / units[0].key, "keys.bounds" if name == "keys" else name)
     if damage == "missing" and name == "documents":
         return  # then the unit is signed again
     if damage == "cut":
@@ -209,7 +210,7 @@ def test_a_damaged_file_is_named_with_its_remedy(make_units, resolve, tmp_path: 
         path.unlink()
     else:
         np.save(path, np.load(path)[..., : 5 if name == "sets" else 3])
-    with pytest.raises(RunError, match=rf"{units[0].key}\.\w+\.npy: not a whole array.*delete .*\* and run"):
+    with pytest.raises(RunError, match=rf"{units[0].key}\.[\w.]+: not a whole array.*delete .*\* and run"):
         resolve(FINEWEB, units)
 
 

@@ -11,7 +11,7 @@ from dedup_cases import make_id, make_row, read_fates
 from dedup.keep import KeepBy
 from dedup.lsh.edge_runs import EDGE
 from dedup.lsh.removals import RemovedDocuments
-from dedup.lsh.signing import SignedFiles, Signing, sign
+from dedup.lsh.signing import SignedFiles, Signing, sign_by_prefix
 from shards.exchange import Block, columns_path
 from shards.sink import read_table
 
@@ -25,7 +25,7 @@ def test_each_removed_document_has_its_representative_and_passes_on_its_copies(
 ) -> None:
     units = make_units([make_row(k, f"w{k}") for k in range(40)], 7)
     for unit in units:
-        sign(unit, folder=tmp_path / "signed", signing=SIGNING)
+        sign_by_prefix(unit, folder=tmp_path / "signed", signing=SIGNING)
     signed = SignedFiles.open(tmp_path / "signed", units, 1, None)
     pairs = [(k % 5, k, k / 40) for k in range(10, 40)]
     random.Random(1).shuffle(pairs)
