@@ -7,7 +7,7 @@ manifest. So a rerun after a kill makes the rest and nothing else.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -19,7 +19,7 @@ from pipelines.executors import Counters, Executor
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Pass
 from pipelines.report.build import write_report_json
-from pipelines.run.blocks import MadeBlock, read_block
+from pipelines.run.blocks import MadeBlock, read_blocks
 from pipelines.run.dropped import Candidates, Removal, candidates, chosen_ids, write_dropped
 from pipelines.run.exchange import Exchange
 from pipelines.run.finish import Applied, Decided, FinishTask, finish_block
@@ -86,26 +86,19 @@ def _by_itself(decided: Sequence[Decided], key: UnitKey, folder: RunFolder) -> B
 
 def _run_pass(run: Run, passing: PassRun, pass_: Pass, executor: Executor, report: Report, seconds: "_Seconds") -> None:
     """Make the blocks that are missing."""
-    meter, stats, damage = _Meter(run, pass_, report), Stats(), list[Damage]()
-
-    def count(block: MadeBlock) -> None:
-        nonlocal stats
-        stats += Stats.sum(Stats.from_json(unit.stats) for unit in block.units)
-        damage.extend(Damage(**one) for unit in block.units for one in unit.damage)
-        meter.add(block)
-
     passing.split(executor, report)
+    meter = _Meter(run, pass_, report)
     for block in passing.found:
-        count(block)
+        meter.add(block)
     todo = passing.todo
     ran: Ran
     while todo:
         for ran in executor.map_watched(run_block, todo, passing.add, meter.show):
-            count(ran.block)
+            meter.add(ran.block)
             seconds.add(ran.seconds)
         todo = passing.unlinked()
     if pass_.number == 0:
-        _require_documents(run.folder, stats, damage)
+        _require_documents(run.folder, passing.stats, passing.damage)
     run.folder.sync()
 
 
@@ -169,7 +162,8 @@ def _finish(
         run.recipe.to_toml(paths=False),
         run.recipe.output.dropped_per_rule,
     )
-    units = {key: [*_units_of(run.folder, key)] for key in work}
+    blocks = read_blocks(run.folder, 0)
+    units = {block.key: [UnitKey.parse(unit.key) for unit in block.units] for block in blocks if block.key in work}
     there = run.folder.listing(RunFolder.SHARDS, ".json")
     finished = {key for key in work if all(RunFolder.manifest(unit) in there for unit in units[key])}
     tasks = [
@@ -198,11 +192,6 @@ def _finish(
             for key, decided in work.items()
         )
         write_dropped(run.folder, removals, None if per_rule < 0 else chosen_ids(dropped, per_rule))
-
-
-def _units_of(run: RunFolder, block: UnitKey) -> Iterator[UnitKey]:
-    for unit in read_block(run.path(run.pass_manifest(0, block))).units:
-        yield UnitKey.parse(unit.key)
 
 
 def _candidates(run: RunFolder, key: UnitKey, per_rule: int) -> Candidates:

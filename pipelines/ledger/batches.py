@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipelines.run.blocks import read_block
+from pipelines.run.blocks import read_blocks
 from pipelines.run.folder import RunFolder
 from shards.sink import BATCH_ROWS, open_arrow, read_batches
 from shards.unit_key import UnitKey
@@ -52,15 +52,15 @@ def ledger_batches(run: RunFolder, names: Sequence[str], optional: Sequence[str]
 def _files(run: RunFolder) -> Iterator[tuple[Path, list[tuple[UnitKey, int | None]]]]:
     """(file, units with their numbers of rows) of the whole ledger; a unit by itself has all rows of its file."""
     blocks: dict[UnitKey, list[tuple[UnitKey, int | None]]] = {}
-    for key in run.passed_blocks(0) if run.has(RunFolder.BLOCK_LEDGERS) else ():
-        if run.has(RunFolder.block_ledger(key)):
-            units = read_block(run.path(run.pass_manifest(0, key))).units
-            blocks[key] = [(UnitKey.parse(unit.key), unit.rows) for unit in units]
-    together = {key for units in blocks.values() for key, _ in units}
+    together = {*run.names(RunFolder.BLOCK_LEDGERS)}
+    for block in read_blocks(run, 0) if together else ():
+        if RunFolder.block_ledger(block.key) in together:
+            blocks[block.key] = [(UnitKey.parse(unit.key), unit.rows) for unit in block.units]
+    joined = {key for units in blocks.values() for key, _ in units}
     for key in run.ledgers():
         if key in blocks:
             yield run.path(RunFolder.block_ledger(key)), blocks[key]
-        elif key not in together:
+        elif key not in joined:
             yield run.path(run.ledger(key)), [(key, None)]
 
 

@@ -84,6 +84,11 @@ def read_block(path: Path) -> MadeBlock:
         ) from None
 
 
+def read_blocks(run: RunFolder, number: int) -> Iterator[MadeBlock]:
+    """The blocks that have gone through pass `number`, in the order of the run. RunError as of `read_block`."""
+    return map(read_block, run.paths([run.pass_manifest(number, key) for key in run.passed_blocks(number)]))
+
+
 class UnitBatches:
     """The live rows of a block, unit after unit."""
 

@@ -16,14 +16,16 @@ import pyarrow as pa
 from pipelines.executors import Executor
 from pipelines.progress import Report
 from pipelines.recipe import Pass
-from pipelines.run.blocks import MadeBlock, read_block
+from pipelines.run.blocks import MadeBlock, read_blocks
 from pipelines.run.exchange import Made
 from pipelines.run.opening import Run
 from pipelines.run.splitting import OpenChain, Span, follow, starts_ahead
 from pipelines.run.units import BlockTask, Ran, UnitInput, following
 from shards.exchange import Block
 from shards.manifest import Manifest
+from shards.reader import Damage
 from shards.schema import NO_COLUMNS
+from shards.stats import Stats
 from shards.storage import InputFile
 from shards.unit_key import UnitKey
 
@@ -38,14 +40,18 @@ class PassRun:
     def __init__(self, run: Run, pass_: Pass, carried: pa.Schema, previous: Sequence[tuple[UnitKey, Block]]) -> None:
         """`previous` are the blocks of work as the pass before left them, each as a block by itself."""
         self._run, self._pass, self._carried = run, pass_, carried
+        self.stats, self.damage = Stats(), list[Damage]()  # of all blocks that are made
         self._made: dict[UnitKey, Made] = {}
         self._spans: dict[UnitKey, Span] = {}  # of the units that are made
         self._begun: set[tuple[str, int]] = set()  # files that have some
         self._ahead: set[UnitKey] = set()  # units that are tasks before the one before them is made
         self._split: list[UnitInput] = []  # the first unit that was not made, of each file that was split
-        self.found = [*self._read()]  # blocks that an earlier attempt made
-        for block in self.found:
-            self._note(block)
+        self.found: list[MadeBlock] = []  # that an earlier attempt made, without their counts
+        for block in read_blocks(run.folder, pass_.number):
+            if block.fingerprint == run.digest:
+                self._note(block)
+                units = (replace(unit, stats={}, damage=[]) for unit in block.units)
+                self.found.append(replace(block, units=tuple(units)))
         if pass_.number > 0:
             todo = [self._task(key, previous=block) for key, block in previous if key not in self._made]
         elif run.saved is not None:  # where units end is known: all can be made at once
@@ -107,15 +113,10 @@ class PassRun:
                 todo.append(self._task(unit.key, (unit,)))
         return todo
 
-    def _read(self) -> Iterator[MadeBlock]:
-        folder, number = self._run.folder, self._pass.number
-        for key in folder.passed_blocks(number):
-            block = read_block(folder.path(folder.pass_manifest(number, key)))
-            if block.fingerprint == self._run.digest:
-                yield block
-
     def _note(self, block: MadeBlock) -> None:
         self._made[block.key] = Made(block.key, block.units[0].file, sum(unit.live_rows for unit in block.units))
+        self.stats += Stats.sum(Stats.from_json(unit.stats) for unit in block.units)
+        self.damage += (Damage(**place) for unit in block.units for place in unit.damage)
         for unit in block.units:
             key = UnitKey.parse(unit.key)
             self._spans[key] = Span(unit.start, unit.next_start)

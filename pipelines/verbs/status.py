@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.numbers import counted
-from pipelines.run.blocks import read_block
+from pipelines.run.blocks import read_blocks
 from pipelines.run.folder import RunFolder
 from shards.manifest import Chains
 from shards.stats import Stats
@@ -18,11 +18,7 @@ def describe(folder: Path) -> Iterator[str]:
     yield f"{run}: {'done' if run.is_done() else state}"
     yield f"inputs: {counted(len(inputs), 'file')}, {sum(size for size, _ in inputs.values()) / 1e6:,.1f} MB"
     for number in run.passes_under_way() if resumes else ():
-        units = [
-            unit
-            for key in run.passed_blocks(number)
-            for unit in read_block(run.path(run.pass_manifest(number, key))).units
-        ]
+        units = [unit for block in read_blocks(run, number) for unit in block.units]
         stats = Stats.sum(Stats.from_json(unit.stats) for unit in units)
         whole = sum(unit.next_start is None for unit in units)
         dropped = sum(stats.below("dropped").values())
