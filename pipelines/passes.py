@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Self
 
 import pyarrow.compute as pc
 
@@ -41,14 +42,15 @@ from shards.sink import open_arrow, read_batches, read_table
 from shards.stats import Stats
 from shards.unit_key import UnitKey
 
+_SECONDS_S = 5.0  # between two writes of `_Seconds`: a kill loses what was spent since the last
+
 
 def execute(run: Run, executor: Executor, report: Report) -> None:
     """Make everything that `run` lacks. Raises RunError where it cannot go on; finished units stay."""
     folder = run.folder
-    with locked(folder.root), executor:
+    with locked(folder.root), executor, _Seconds(folder) as seconds:
         trust_work(folder)
         passes = run.recipe.passes()
-        seconds = _Seconds(folder)
         exchange: Exchange | None = None
         blocks: list[Block] = []
         work: dict[UnitKey, tuple[Decided, ...]] = {}  # by block of work
@@ -252,11 +254,21 @@ class _Seconds:
         self._run = run
         there = run.has(RunFolder.WORK_SECONDS)
         self._spent = run.read_json(RunFolder.WORK_SECONDS, dict[str, float]) if there else {}
+        self._written = perf_counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._write(RunFolder.WORK_SECONDS)
 
     def add(self, spent: dict[str, float]) -> None:
         for stage, amount in spent.items():
             self._spent[stage] = self._spent.get(stage, 0.0) + amount
-        self._write(RunFolder.WORK_SECONDS)
+        if perf_counter() - self._written > _SECONDS_S:
+            self._written = perf_counter()
+            self._write(RunFolder.WORK_SECONDS)
 
     def keep(self) -> None:
         """Write them where a finished run has them."""
