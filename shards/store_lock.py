@@ -153,14 +153,15 @@ class _Lock:
             with suppress(RemoteError):
                 self._store.delete([name])
 
+    def _lost_to(self, owner: Owner | None) -> None:
+        self._lose(f"its lock was taken over by {owner or 'another process'}")
+
     def beat(self, ended: threading.Event) -> None:
         last = time.monotonic()
         while not ended.wait(_BEAT_S):
             try:
                 if not self._put(self._version):
-                    found = self._store.look(LOCK)
-                    owner = Owner.parse(found[0]) if found is not None else None
-                    return self._lose(f"its lock was taken over by {owner or 'another process'}")
+                    return self._lost_to(self._owner_there())
                 last = time.monotonic()
             except RemoteError as error:
                 if time.monotonic() - last > _MAX_LATE_S:
@@ -171,9 +172,14 @@ class _Lock:
             self._lost.write_text(f"{self._store.url}: {why}; nothing more is written, the same command resumes")
 
     def release(self) -> None:
-        """Remove the lock, if it is still ours."""
+        """Remove the lock; where it is another's, it is lost."""
         with suppress(RemoteError):
-            found = self._store.look(LOCK)
-            owner = Owner.parse(found[0]) if found is not None else None
+            owner = self._owner_there()
             if owner is not None and owner.token == self._owner.token:
                 self._store.delete([LOCK])
+            elif not self._lost.exists():
+                self._lost_to(owner)
+
+    def _owner_there(self) -> Owner | None:
+        found = self._store.look(LOCK)
+        return Owner.parse(found[0]) if found is not None else None

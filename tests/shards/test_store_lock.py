@@ -120,6 +120,12 @@ def test_who_loses_the_lock_writes_no_more_and_leaves_it_to_its_owner(
     assert ".lock" in objects(s3)
 
 
+def test_who_has_lost_the_lock_hears_of_it_at_the_latest_at_the_end(s3: Proxy) -> None:
+    with pytest.raises(RunError, match="taken over by process 1 on other"), locked(mirror.local(s3.folder)):
+        ObjectStore(s3.folder).write(".lock", OTHER)
+    assert objects(s3) == [".lock"]
+
+
 def test_who_cannot_renew_the_lock_in_time_writes_no_more(s3: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_lock, "_BEAT_S", 0.05)
     monkeypatch.setattr(store_lock, "_MAX_LATE_S", 0.0)
