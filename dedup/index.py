@@ -27,7 +27,7 @@ from dedup.files.documents import UnitFiles, format_ids, load_npy, npy_path, sav
 from dedup.lsh.signing import SIGNED
 from dedup.normal_form import VERSION as VERSION_OF_FORM
 from shards.address import require_local
-from shards.atomic import write_json
+from shards.atomic import sync_disk, write_json
 from shards.errors import RunError, UserError
 from shards.formats import INDEX_FORMAT, format_of
 from shards.limits import raise_unless_damage
@@ -200,6 +200,7 @@ def _check_size(part: Path, name: str, num_bytes: int) -> None:
 
 def write_part(folder: Path, part: IndexPart) -> IndexPart:
     """Write the manifest of finished files: from now on they are in the index."""
+    sync_disk(folder)
     names = [name for unit in part.units for name in _names(part, unit)]
     files = {name: ((folder / name).stat().st_size, file_sha256(folder / name)) for name in names}
     part = replace(part, files=files)

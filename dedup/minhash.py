@@ -164,7 +164,7 @@ class MinHashConfig(KeepConfig):
             decide = self._connect if self.clusters == "transitive" else _lead
             decide(signed, EdgeRuns(runs), removed, sink, memory)
         removed.write(folder, units, signed, memory)
-        write_json(folder / ALARMS_FILE, alarms)
+        write_json(folder / ALARMS_FILE, alarms, synced=False)
 
     def _earlier(self) -> UnitFiles | None:
         return Index.of(self, "minhash").files()

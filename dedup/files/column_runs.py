@@ -40,7 +40,7 @@ def has_runs(path: Path) -> bool:
 def write_runs(path: Path, runs: Iterable[tuple[np.ndarray, np.ndarray]], columns: int) -> None:
     """Write runs: each is (values ordered by column, i64[columns + 1] where each column begins and the last ends)."""
     all_bounds, written = [np.zeros((0, columns + 1), np.int64)], 0
-    with atomic_file(path) as file:
+    with atomic_file(path, synced=False) as file:
         for values, bounds in runs:
             file.write(np.ascontiguousarray(values).data)
             all_bounds.append(bounds[None] + written)

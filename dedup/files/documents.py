@@ -147,7 +147,8 @@ def npy_path(stem: Path, name: str) -> Path:
 
 
 def save_npy(path: Path, array: np.ndarray) -> None:
-    with atomic_file(path) as file:
+    """Write the array atomically. Who owns the folder syncs it (`shards.atomic`)."""
+    with atomic_file(path, synced=False) as file:
         np.save(file, array)
 
 

@@ -119,7 +119,7 @@ def find_edges(task: EdgeTask, *, comparison: Comparison, folder: Path) -> None:
     if num_waiting:
         save_run(_run_path(path, num_runs), np.concatenate(waiting), rank, numbers, documents)
         num_runs += 1
-    write_json(path, {"runs": num_runs, "alarms": sorted(alarms.items())})
+    write_json(path, {"runs": num_runs, "alarms": sorted(alarms.items())}, synced=False)
 
 
 def collect(folder: Path, tasks: Sequence[EdgeTask]) -> tuple[list[Path], list[dict[str, Any]]]:

@@ -111,7 +111,7 @@ def _decide(number: int, *, found: RepeatedPieces, folder: Path, config: Passage
         counts = np.diff(np.append(first, len(spans)))
         columns = [rows, _masked(unit, rows, spans), counts, chars]
         schema = pa.schema([pa.field("row", pa.int64()), *config.columns()])
-        with ArrowSink(columns_path(folder / f"{unit.key}.arrow"), schema) as sink:
+        with ArrowSink(columns_path(folder / f"{unit.key}.arrow"), schema, synced=False) as sink:
             sink.write(pa.RecordBatch.from_arrays([pa.array(values) for values in columns], schema=schema))
 
 
@@ -157,5 +157,5 @@ def _write_spans(path: Path, spans: np.ndarray) -> None:
         return
     columns = {name: pa.array(spans[name]) for name in (*FIELDS, "twin_start")}
     columns["twin"] = format_ids(spans["twin"])
-    with ArrowSink(path, SPANS) as sink:
+    with ArrowSink(path, SPANS, synced=False) as sink:
         sink.write(pa.RecordBatch.from_pydict(columns, schema=SPANS))

@@ -308,10 +308,11 @@ class RunFolder:
         return ArrowSink(self.path(name), schema, synced=False)
 
     def write(self, name: str, data: bytes) -> None:
-        write_bytes(self.path(name), data, synced=False)
+        """Write the file; one that lies in no folder of the run, and so is one of a few, is synced."""
+        write_bytes(self.path(name), data, synced="/" not in name)
 
     def write_json(self, name: str, value: Any) -> None:
-        write_json(self.path(name), value, synced=False)
+        write_json(self.path(name), value, synced="/" not in name)
 
     def sync(self) -> None:
         """Bring onto the disk what was written so far. Files of a run are not synced one by one (`shards.atomic`)."""

@@ -162,6 +162,7 @@ def remove_from_run(path: Path, requests: Requests) -> Removed:
         write_report_json(run.root)
         if run.has(RunFolder.REPORT_PAGE):  # it shows samples of texts
             write_report(run.root)
+        run.sync()
         run.delete(RunFolder.REMOVING)
     return removed
 
