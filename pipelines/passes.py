@@ -45,8 +45,11 @@ from shards.unit_key import UnitKey
 _SECONDS_S = 5.0  # between two writes of `_Seconds`: a kill loses what was spent since the last
 
 
-def execute(run: Run, executor: Executor, report: Report) -> None:
-    """Make everything that `run` lacks. Raises RunError where it cannot go on; finished units stay."""
+def execute(run: Run, executor: Executor, report: Report, *, until_global: bool = False) -> None:
+    """Make everything that `run` lacks, or, with `until_global`, what comes before the first global stage.
+
+    Raises RunError where it cannot go on; finished units stay.
+    """
     folder = run.folder
     with locked(folder.root), executor, _Seconds(folder) as seconds:
         trust_work(folder)
@@ -58,6 +61,10 @@ def execute(run: Run, executor: Executor, report: Report) -> None:
             previous = [(key, _by_itself(decided, key, folder)) for key, decided in work.items()]
             passing = PassRun(run, pass_, carried, previous)
             _run_pass(run, passing, pass_, executor, report, seconds)
+            if until_global:
+                return
+            if pass_.number == 0:
+                _require_documents(run.folder, passing.stats, passing.damage)
             if exchange is None:
                 exchange = Exchange.of(run, passing.made, executor.task_memory)
                 work = dict.fromkeys((one.key for one in passing.made), ())
@@ -99,8 +106,6 @@ def _run_pass(run: Run, passing: PassRun, pass_: Pass, executor: Executor, repor
             meter.add(ran.block)
             seconds.add(ran.seconds)
         todo = passing.unlinked()
-    if pass_.number == 0:
-        _require_documents(run.folder, passing.stats, passing.damage)
     run.folder.sync()
 
 

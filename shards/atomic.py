@@ -15,6 +15,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -68,6 +69,25 @@ def write_bytes(path: Path, data: bytes, *, synced: bool = True) -> None:
     """Write the file atomically."""
     with atomic_file(path, synced=synced) as file:
         file.write(data)
+
+
+def link_or_copy(source: Path, path: Path) -> None:
+    """Make `path` a second name of the file `source`, or a copy of it where it cannot have one, as on another disk.
+
+    It appears whole, and is not synced. A file of two names must only be replaced: what writes to it changes both.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not (mirror.is_mirrored(path) or mirror.is_mirrored(source)):  # copies of objects come and go
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # another disk, one without links, a file of somebody else
+                path.hardlink_to(source)  # not by way of a `.part`, which the next writer would open and empty
+                return
+        file = mirror.opened(source, lambda path: path.open("rb"))
+    except OSError as error:
+        raise disk_error(path, error) from error
+    with file, atomic_file(path, synced=False) as copy:
+        shutil.copyfileobj(file, copy, 1 << 20)
 
 
 def write_json(path: Path, value: Any, *, synced: bool = True, several: bool = False) -> None:

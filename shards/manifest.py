@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -71,6 +71,21 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+class Linked(Protocol):
+    """A unit as a link of its file's chain: a manifest, or what a pass made."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def next_start(self) -> int | None: ...
+
+
 class Link(NamedTuple):
     """The place of a unit in the chain of its input file: these fields of its manifest."""
 
@@ -98,9 +113,9 @@ class Chains:
     missing: tuple[MissingUnit, ...]  # one for each broken chain
 
     @classmethod
-    def of(cls, inputs: Iterable[str], manifests: Iterable[Manifest | Link]) -> Self:
-        """The chains of these manifests, in any order; `inputs` are `source/00003/name`, as in a run's fingerprint."""
-        by_key = {m.key: Link(m.key, m.source, m.file, m.start, m.next_start) for m in manifests}
+    def of(cls, inputs: Iterable[str], manifests: Iterable[Linked]) -> Self:
+        """The chains of these units, in any order; `inputs` are `source/00003/name`, as in a run's fingerprint."""
+        places = {m.key: ((m.source, m.file, m.start), m.next_start) for m in manifests}
         units: set[str] = set()
         missing: list[MissingUnit] = []
         for name in inputs:
@@ -109,12 +124,12 @@ class Chains:
             start: int | None = 0
             while start is not None:
                 key = str(UnitKey(source, int(index), part))
-                unit = by_key.get(key)
-                if unit is None or (unit.source, unit.file, unit.start) != (source, file, start):
+                place, next_start = places.get(key, (None, None))
+                if place != (source, file, start):
                     missing.append(MissingUnit(source, key, file))
                     break
                 units.add(key)
-                part, start = part + 1, unit.next_start
+                part, start = part + 1, next_start
         return cls(frozenset(units), tuple(missing))
 
 

@@ -29,6 +29,7 @@ _INTERRUPTED = "gristmill: interrupted; to resume: {}"
 # In the order of the help.
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run,
+    "merge": run.merge,
     "plan": run.plan,
     "status": ledger.status,
     "verify": ledger.verify,

@@ -40,16 +40,49 @@ def run(
     workers: WorkersOption = CORES,
     memory: MemoryOption = None,
     settings: SetOption = None,
+    part: Annotated[str | None, typer.Option(help="Take part I of N of the inputs only, as 2/5.")] = None,
+    until_global: Annotated[
+        bool, typer.Option("--until-global", help="Stop before the first global stage, for `gristmill merge`.")
+    ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Clean and deduplicate crawl files into Arrow shards. The same command resumes what was interrupted."""
     from pipelines.recipe import load_recipe
     from pipelines.run.opening import open_run
+    from pipelines.run.part import WHOLE, Part
 
     made = _executor(executor, workers, memory)
+    of_inputs = Part.parse(part) if part is not None else WHOLE
     resolved = load_recipe(recipe, settings or [])
     folder = folder.expanduser() if folder else Path("runs") / resolved.name
-    _execute(open_run(resolved, folder, overwrite=overwrite), made)
+    _execute(open_run(resolved, folder, part=of_inputs, overwrite=overwrite), made, until_global=until_global)
+
+
+def merge(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders of runs made with --until-global, or URLs, in their order.",
+            parser=mirror.local,
+            metavar="RUN...",
+        ),
+    ],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="The folder of the run that joins them, or a URL.", parser=mirror.local, metavar="PATH"
+        ),
+    ],
+    executor: ExecutorOption = "pool",
+    workers: WorkersOption = CORES,
+    memory: MemoryOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Join runs of one recipe over different inputs, and make the rest: as one run over all inputs, byte for byte."""
+    from pipelines.run.merging import open_merge
+
+    made = _executor(executor, workers, memory)
+    _execute(open_merge(runs, to.expanduser(), overwrite=overwrite), made)
 
 
 def apply(
@@ -77,11 +110,13 @@ def _executor(kind: str, workers: int, memory: str | None) -> "Executor":
     return make_executor(kind, workers, parse_memory(memory) if memory is not None else None)
 
 
-def _execute(opened: "Run", executor: "Executor") -> None:
-    """Bring a run to its end and print what it kept and dropped."""
+def _execute(opened: "Run", executor: "Executor", *, until_global: bool = False) -> None:
+    """Bring a run to its end and print what it kept and dropped, or to its first global stage and print how it goes
+    on."""
     from pipelines.passes import execute
     from pipelines.progress import ProgressDisplay
     from pipelines.report import last_lines
+    from pipelines.verbs import status
 
     if opened.folder.is_done():
         show(f"{opened.folder} is done already; nothing was changed (--overwrite redoes it)")
@@ -89,10 +124,13 @@ def _execute(opened: "Run", executor: "Executor") -> None:
         show_all(f"note: {note}" for _, stage in opened.recipe.stages for note in stage.notes())
         try:
             with ProgressDisplay() as progress:
-                execute(opened, executor, progress)
+                execute(opened, executor, progress, until_global=until_global)
         except Interrupted:
             raise Interrupted(f"interrupted; finished units are safe. To resume: {this_command()}") from None
-    show_all(last_lines.lines(opened.folder.root))
+    if opened.folder.is_done():
+        show_all(last_lines.lines(opened.folder.root))
+    else:
+        show_all(status.describe(opened.folder.root))
 
 
 def plan(

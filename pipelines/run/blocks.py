@@ -42,6 +42,10 @@ class MadeUnit:
     dropped_rows: int  # those of its dropped texts
     texts: WrittenFile | None = None  # the file of extracted texts, where this pass extracts and they are kept
 
+    @property
+    def source(self) -> str:
+        return UnitKey.parse(self.key).source
+
 
 @dataclass(frozen=True)
 class MadeBlock:

@@ -40,7 +40,7 @@ from pipelines.recipe import Recipe, load_recipe
 from pipelines.run.manifests import Manifests
 from pipelines.run.summaries import Stamp
 from shards import mirror
-from shards.atomic import journal_lines, read_journal, sync_disk, write_bytes, write_json
+from shards.atomic import journal_lines, link_or_copy, read_journal, sync_disk, write_bytes, write_json
 from shards.errors import RunError, UserError
 from shards.formats import OLDEST_RUN_RESUMED, RUN_FILE, RUN_FORMAT, RUN_KEY, run_format
 from shards.limits import raise_unless_damage
@@ -306,6 +306,10 @@ class RunFolder:
     def sink(self, name: str, schema: pa.Schema) -> ArrowSink:
         """A new Arrow file; it appears under its name when the sink is closed."""
         return ArrowSink(self.path(name), schema, synced=False)
+
+    def take(self, name: str, path: Path) -> None:
+        """Take over the file at `path`, of another run: both then have it, and neither changes that of the other."""
+        link_or_copy(path, self.path(name))
 
     def write(self, name: str, data: bytes) -> None:
         """Write the file; one that lies in no folder of the run, and so is one of a few, is synced."""

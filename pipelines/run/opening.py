@@ -15,6 +15,7 @@ from pipelines.numbers import size
 from pipelines.recipe import Recipe
 from pipelines.run.fingerprint import differences, fingerprint
 from pipelines.run.folder import RunFolder
+from pipelines.run.part import WHOLE, Part
 from pipelines.run.source_columns import source_columns
 from shards import mirror
 from shards.address import require_local
@@ -52,12 +53,14 @@ class Run:
         return str(self.fingerprint["digest"])
 
 
-def open_run(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
+def open_run(recipe: Recipe, folder: Path, *, part: Part = WHOLE, overwrite: bool = False) -> Run:
     """The run of `recipe` in `folder`, new or to be resumed. Everything that can be refused is refused here."""
-    inputs = {
-        name: find_inputs(source.paths, source.suffixes, f"source.{name}.paths")
-        for name, source in recipe.sources.items()
-    }
+    inputs = part.of_each(
+        {
+            name: find_inputs(source.paths, source.suffixes, f"source.{name}.paths")
+            for name, source in recipe.sources.items()
+        }
+    )
     for name, source in recipe.sources.items():
         if source.kind == "shards":
             check_shards(source.paths, f"source.{name}.paths")
@@ -66,8 +69,8 @@ def open_run(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
     return run
 
 
-def open_folder(run: Run, *, overwrite: bool) -> None:
-    """Make the folder of a new run, or check that it holds this one."""
+def open_folder(run: Run, *, overwrite: bool, num_bytes_there: int = 0) -> None:
+    """Make the folder of a new run, or check that it holds this one. It needs no room for the bytes that are there."""
     _require_segmenter(run.recipe)
     folder, root = run.folder, run.folder.root
     require_local(root)
@@ -75,7 +78,7 @@ def open_folder(run: Run, *, overwrite: bool) -> None:
         _make_way(run, overwrite=overwrite)
     except OSError as error:  # a name that is too long, a folder that may not be read
         raise disk_error(root, error) from None
-    _look_at_disk(run)
+    _look_at_disk(run, num_bytes_there)
     if not (folder.is_run() and folder.has(RunFolder.RECIPE)) or _is_older(folder):
         with locked(root):
             folder.write_made_of(run.fingerprint)
@@ -136,11 +139,12 @@ def _require_segmenter(recipe: Recipe) -> None:
         )
 
 
-def _look_at_disk(run: Run) -> None:
+def _look_at_disk(run: Run, num_bytes_there: int) -> None:
     """UserError where the disk has too little room. A store has as much as it is paid for."""
     if mirror.is_mirrored(run.folder.root):
         return
-    need = max(_DISK_LEAST, int(_DISK_SHARE * sum(f.num_bytes for files in run.inputs.values() for f in files)))
+    num_bytes = sum(f.num_bytes for files in run.inputs.values() for f in files)
+    need = max(_DISK_LEAST, int(_DISK_SHARE * num_bytes) - num_bytes_there)
     root = run.folder.root
     try:
         free = shutil.disk_usage(next(path for path in (root, *root.absolute().parents) if path.exists())).free

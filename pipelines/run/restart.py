@@ -17,7 +17,7 @@ def trust_work(run: RunFolder) -> None:
     """Remove what a restart of the machine may have spoilt, and note under which start the work goes on."""
     if mirror.is_mirrored(run.root):
         return  # what is in a store is there to stay
-    if run.has(RunFolder.WORK) and not _is_of_this_start(run):
+    if run.has(RunFolder.WORK) and not is_of_this_start(run):
         for number in run.passes_under_way():
             for key in run.passed_blocks(number):
                 if not _is_whole_block(run, run.pass_manifest(number, key)):
@@ -32,7 +32,8 @@ def trust_work(run: RunFolder) -> None:
     run.write_json(RunFolder.WORK_BOOT, {"boot": boot_id()})
 
 
-def _is_of_this_start(run: RunFolder) -> bool:
+def is_of_this_start(run: RunFolder) -> bool:
+    """Whether the work was written under this start of the machine."""
     try:
         return run.read_json(RunFolder.WORK_BOOT, dict[str, str])["boot"] == boot_id()
     except (RunError, KeyError):

@@ -28,6 +28,11 @@ def describe(folder: Path) -> Iterator[str]:
         )
         for stage in run.resolved_stages(number):
             yield f"  {stage}: done"
+        if number == 0 and not run.has(RunFolder.EXCHANGE) and not Chains.of(inputs, units).missing:
+            yield (
+                "the first pass is made; the same command without --until-global goes on, or join the run with others: "
+                "gristmill merge RUN... --out OUT"
+            )
     finished = run.manifests().sums()
     if finished.links:
         kept, given = finished.stats["documents/kept"], finished.stats["documents/input"]

@@ -1,10 +1,11 @@
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from shards.atomic import atomic_file, disk_error, write_bytes
+from shards.atomic import atomic_file, disk_error, link_or_copy, write_bytes
 from shards.errors import RunError, UserError
 
 
@@ -55,3 +56,27 @@ def test_a_folder_without_right_to_write_is_the_users_mistake() -> None:
     denied = disk_error(Path("x"), PermissionError(13, "Permission denied"))
     assert isinstance(denied, UserError)
     assert denied.exit_code == 2
+
+
+def test_a_file_gets_a_second_name_which_a_later_write_takes_from_it(tmp_path: Path) -> None:
+    source, path = tmp_path / "source", tmp_path / "folder" / "path"
+    source.write_bytes(b"rows")
+    for _ in range(2):  # the second replaces the first
+        link_or_copy(source, path)
+    assert path.samefile(source)
+    write_bytes(path, b"other rows")
+    assert source.read_bytes() == b"rows"
+
+
+def test_a_file_that_cannot_have_a_second_name_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def on_another_disk(path: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", on_another_disk)
+    source, path = tmp_path / "source", tmp_path / "path"
+    source.write_bytes(b"rows" * 1_000_000)
+    path.write_bytes(b"old")
+    link_or_copy(source, path)
+    assert path.read_bytes() == source.read_bytes()
+    assert not path.samefile(source)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["path", "source"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command import gristmill
-from crawl import Crawl
+from crawl import Crawl, article, sentences
 
 
 def test_run_verify_status_report_and_run_again(tmp_path: Path, crawl_file: Path, recipe_file: Path) -> None:
@@ -29,6 +29,31 @@ def test_run_verify_status_report_and_run_again(tmp_path: Path, crawl_file: Path
     assert (broken.returncode, "missing" in broken.stdout) == (1, True)
 
 
+def test_parts_of_the_inputs_are_made_to_the_first_global_stage_and_merged(tmp_path: Path, recipe_file: Path) -> None:
+    for name in "ab":
+        crawl = Crawl()
+        for i in range(3):
+            page = article(f"Page {i}", sentences(i if i else 40 + ord(name)))
+            crawl.page(f"https://{name}.example/{i}", page, record_id=f"<urn:{name}:{i}>")
+        crawl.write(tmp_path / "crawl" / f"{name}.warc.gz")
+    run = ("run", recipe_file, "--set", "source.paths=crawl", "--executor", "in-process")
+    for number in (1, 2):
+        part = (*run, "--part", f"{number}/2", "--until-global", "--out", f"part{number}")
+        done = gristmill(*part, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "pass 0: 1 unit made, 1 file read to the end, 3 documents read, 0 dropped" in done.stdout
+        assert "the first pass is made; the same command without --until-global goes on" in done.stdout
+    merge = ("merge", "part1", "part2", "--out", "joined", "--executor", "in-process")
+    merged = gristmill(*merge, cwd=tmp_path)
+    assert merged.returncode == 0, merged.stderr
+    assert "6 documents in, 4 kept" in merged.stdout
+    again = gristmill(*merge, cwd=tmp_path)
+    assert (again.returncode, "joined is done already" in again.stdout) == (0, True)
+    twice = gristmill("merge", "part1", "part1", "--out", "other", cwd=tmp_path, columns=200)
+    assert (twice.returncode, len(twice.stderr.splitlines())) == (2, 1)
+    assert "a.warc.gz is a file of part1, too" in twice.stderr
+
+
 @pytest.mark.skipif(os.getuid() == 0 and not Path("/usr/bin/setpriv").exists(), reason="root may write everywhere")
 def test_a_folder_without_right_to_write_is_one_line(tmp_path: Path, crawl_file: Path, recipe_file: Path) -> None:
     blocker = tmp_path / "file"
@@ -47,6 +72,8 @@ def test_a_folder_without_right_to_write_is_one_line(tmp_path: Path, crawl_file:
         (["--workers", "0"], "greater than or equal to 1"),
         (["--executor", "ray"], "'ray' is not one of"),
         (["--set", "source.paths=missing"], "no such file or folder"),
+        (["--part", "3/2"], "expected I/N with I from 1 to N"),
+        (["--part", "1/2"], "no input falls into this part, the other parts have all 1 file"),
         (["--set", "exact.normalise=none"], "normalise"),
     ],
 )
