@@ -81,11 +81,14 @@ def make_stored(url: str, crawl: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_in_a_store_has_the_bytes_of_one_on_disk_and_is_read_as_that(
     s3: Proxy, crawl: Path, tmp_path: Path
 ) -> None:
     local = make_run(tmp_path / "local", crawl)
+    s3.faults = Faults(cut=0.1, late_s=10)
     make_stored(s3.folder, crawl, tmp_path)
+    s3.faults = Faults()
     assert stored(s3.folder) == on_disk(local)
     folder = mirror.local(s3.folder)
     assert [line.replace(s3.folder, str(local)) for line in describe(folder)] == list(describe(local))
@@ -136,6 +139,7 @@ def local(recipe: Path) -> Path:
 
 
 @pytest.mark.slow
+@full
 def test_a_run_comes_through_a_store_that_fails_and_lists_late(s3: Proxy, recipe: Path, local: Path) -> None:
     s3.faults = Faults(busy=0.03, slow=0.03, cut=0.1, unanswered=0.02, unanswered_if=0.2, late_s=10)
     done = gristmill("run", recipe, "--out", s3.folder, "--workers", "2")
@@ -268,8 +272,7 @@ def test_a_store_that_is_down_is_one_line_without_secrets(
 
 
 @pytest.mark.slow
-@pytest.mark.real
-@full
+@full  # and not `real`: without `make test-s3` it is skipped although the data are there
 @pytest.mark.parametrize("kills", [0, 5])
 def test_the_crawl_in_a_store_has_the_shards_and_ledger_of_the_crawl_on_disk(
     s3: Proxy, real_data: Path, language_model: Path, tmp_path: Path, kills: int
