@@ -203,7 +203,17 @@ def words_for(parameter: inspect.Parameter, is_asked: bool) -> list[str]:
 
 
 RUNS = {
-    *("run folder", "apply folder", "apply to", "status folder", "verify folder", "report folder", "whatif folder"),
+    *(
+        "run folder",
+        "merge runs",
+        "merge to",
+        "apply folder",
+        "apply to",
+        "status folder",
+        "verify folder",
+        "report folder",
+        "whatif folder",
+    ),
     *("explain folder", "pairs folder", "contamination folder", "diff before", "diff after", "remove folders"),
     *("index add folder", "index remove runs", "tokenize shards", "tokenizer train shards"),
 }
