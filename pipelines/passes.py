@@ -7,7 +7,7 @@ manifest. So a rerun after a kill makes the rest and nothing else.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -164,11 +164,8 @@ def _finish(
     executor: Executor,
     report: Report,
 ) -> None:
-    schema, recipe, per_rule = (
-        ledger_schema(passes),
-        run.recipe.to_toml(paths=False),
-        run.recipe.output.dropped_per_rule,
-    )
+    schema, recipe = ledger_schema(passes), run.recipe.to_toml(paths=False)
+    per_rule = run.recipe.output.dropped_per_rule
     blocks = read_blocks(run.folder, 0)
     units = {block.key: [UnitKey.parse(unit.key) for unit in block.units] for block in blocks if block.key in work}
     there = run.folder.listing(RunFolder.SHARDS, ".json")
@@ -187,18 +184,22 @@ def _finish(
         if key not in finished
     ]
     report(Progress("finish", len(finished), 0, 0, 0, 0))
-    dropped = [_candidates(run.folder, unit, per_rule) for key in finished for unit in units[key]]
     summaries = SummaryWriter(run.folder, [unit for of_block in units.values() for unit in of_block])
-    for done in executor.map(finish_block, tasks):
-        dropped.append(done.dropped)
-        for manifest in done.manifests:
-            summaries.add(manifest)
+
+    def dropped() -> Iterator[Candidates]:
+        yield from (_candidates(run.folder, unit, per_rule) for key in finished for unit in units[key])
+        for done in executor.map(finish_block, tasks):
+            for manifest in done.manifests:
+                summaries.add(manifest)
+            yield done.dropped
+
+    chosen = chosen_ids(dropped(), per_rule)  # which finishes all blocks on its way
     if per_rule != 0 and not run.folder.has(RunFolder.DROPPED_TEXTS):
         removals = (
             (key, [[Removal(a.reason, a.path, one.first) for a in one.verdicts] for one in decided])
             for key, decided in work.items()
         )
-        write_dropped(run.folder, removals, None if per_rule < 0 else chosen_ids(dropped, per_rule))
+        write_dropped(run.folder, removals, None if per_rule < 0 else chosen)
 
 
 def _candidates(run: RunFolder, key: UnitKey, per_rule: int) -> Candidates:

@@ -55,7 +55,10 @@ def chosen_ids(blocks: Iterable[Candidates], per_rule: int) -> set[str]:
     smallest: Candidates = {}
     for block in blocks:
         for reason, ids in block.items():
-            smallest[reason] = nsmallest(per_rule, [*smallest.get(reason, ()), *ids], key=_number)
+            held = smallest.setdefault(reason, [])
+            largest = _number(held[-1]) if len(held) >= per_rule > 0 else None
+            if new := [id_ for id_ in ids if largest is None or _number(id_) < largest]:
+                smallest[reason] = nsmallest(per_rule, [*held, *new], key=_number)
     return {id_ for ids in smallest.values() for id_ in ids}
 
 
