@@ -48,7 +48,7 @@ def content(file: InputFile, offset: int = 0) -> bytes:
         {"failures": [(503, {}), (500, {}), (408, {})]},
         {
             "failures": [
-                (429, {"Retry-After": formatdate(time.time() - 60, usegmt=True)}),
+                (429, {"Retry-After": "Sat, 01 Jan 2022 00:00:00 GMT"}),  # over long ago
                 (503, {"Retry-After": "soon"}),
             ]
         },
