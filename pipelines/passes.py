@@ -8,6 +8,7 @@ manifest. So a rerun after a kill makes the rest and nothing else.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -137,7 +138,7 @@ def _resolve(
     for number, stage in enumerate(pass_.global_):
         folder = run.folder.path(run.folder.stage_work(pass_.number, stage.name))
         groups = [folder / group_of_unit(run.recipe, key, exchange.files[key], stage) for key in keys]
-        if not mirror.exists(folder / RunFolder.STAGE_DONE):
+        if not _is_resolved(folder):
             report(Progress(stage.name, 0, 0, 0, 0, 0))
             began = perf_counter()
             seen = [_after(block, verdicts[block.number], pass_.global_[:number]) for block in blocks]
@@ -145,11 +146,22 @@ def _resolve(
                 stage.resolve([block for block in seen if groups[block.number] == group], group, executor)
             seconds.add({stage.name: perf_counter() - began})
             run.folder.sync()
-            write_json(folder / RunFolder.STAGE_DONE, {"stage": stage.name})
+            left = [path.relative_to(folder).as_posix() for path in mirror.glob(folder, "**/*.arrow")]
+            write_json(folder / RunFolder.STAGE_DONE, {"stage": stage.name, "files": left})
         for block in blocks:
             applied = Applied(stage.name, stage.reason, groups[block.number] / f"{block.key}.arrow")
             verdicts[block.number] += (applied,)
     return verdicts
+
+
+def _is_resolved(folder: Path) -> bool:
+    """Whether a global stage has ended, and all that it left is there: a missing file of verdicts would say that
+    nothing was removed."""
+    try:
+        wanted = json.loads(mirror.read_bytes(folder / RunFolder.STAGE_DONE))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return {*wanted} <= {path.relative_to(folder).as_posix() for path in mirror.glob(folder, "**/*.arrow")}
 
 
 def _after(block: Block, verdicts: tuple[Applied, ...], stages: Sequence[GlobalStageConfig]) -> Block:
@@ -258,8 +270,10 @@ class _Seconds:
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
-        there = run.has(RunFolder.WORK_SECONDS)
-        self._spent = run.read_json(RunFolder.WORK_SECONDS, dict[str, float]) if there else {}
+        self._spent: dict[str, float] = {}
+        if run.has(RunFolder.WORK_SECONDS):
+            with suppress(RunError):  # emptied by a restart of the machine: times are all that is lost
+                self._spent = run.read_json(RunFolder.WORK_SECONDS, dict[str, float])
         self._written = perf_counter()
 
     def __enter__(self) -> Self:

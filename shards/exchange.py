@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from shards import mirror
-from shards.errors import UserError
+from shards.errors import RunError, UserError
 from shards.replay import FinishedRun
 from shards.sink import BATCH_BYTES, BATCH_ROWS, open_arrow, read_batches, read_table
 from shards.spans import cut
@@ -154,7 +154,13 @@ def _held(path: Path, columns: tuple[str, ...] | None = None) -> pa.Table:
 
 @lru_cache(maxsize=16)
 def _read_held(path: Path, columns: tuple[str, ...] | None, *_: int) -> pa.Table:
-    return read_table(path, None if columns is None else list(columns)).combine_chunks()
+    try:
+        return read_table(path, None if columns is None else list(columns)).combine_chunks()
+    except RunError:
+        raise RunError(
+            f"{path}: not a whole Arrow file; delete the folder {path.parent} and run the same command again, it makes "
+            "the stage anew"
+        ) from None
 
 
 def _together(pieces: Sequence[tuple[np.ndarray, pa.RecordBatch]]) -> tuple[np.ndarray, pa.RecordBatch]:

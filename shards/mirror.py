@@ -67,7 +67,10 @@ def local(path: Path | str) -> Path:
         return Path(path)
     address = text.partition("://")[2].strip("/")
     if kind == "file":
-        return Path("/" + unquote(address))
+        host = re.match(r"file://([^/]+)", str(path), re.IGNORECASE)
+        if host and host[1] != "localhost":
+            raise UserError(f"file://{host[1]}/…: names another machine; write file:///PATH")
+        return Path("/" + unquote(address.removeprefix("localhost/") if host else address))
     if kind not in STORES:
         raise UserError(f"{kind}://…: runs lie on this disk or behind {', '.join(f'{name}://' for name in STORES)}")
     if set("@?#") & set(address):

@@ -1,5 +1,6 @@
 """The last lines of a run: documents dropped by reason, documents kept, audits, alarms and damaged files."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,4 +35,4 @@ def lines(run: Path, *, next_step: bool = True) -> Iterator[Line]:
     if (more := num_places(sums.damage[_DAMAGE_SHOWN:])) > 0:
         yield f"damaged: {counted(more, 'more place')}, see {run}/report.json"
     if next_step:
-        yield f"next: gristmill report {run}"
+        yield f"next: gristmill report {shlex.quote(str(run))}"

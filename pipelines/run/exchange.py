@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 from pipelines.recipe import Pass
 from pipelines.run.folder import RunFolder
 from pipelines.run.opening import Run
+from shards.atomic import write_json
 from shards.exchange import Block
 from shards.unit_key import UnitKey
 
@@ -53,7 +54,7 @@ class Exchange:
         if run.folder.has(RunFolder.EXCHANGE):
             rows = run.folder.read_json(RunFolder.EXCHANGE, dict[str, int])["rows"]
         else:
-            run.folder.write_json(RunFolder.EXCHANGE, {"rows": rows})
+            write_json(run.folder.path(RunFolder.EXCHANGE), {"rows": rows})  # synced: stages resume by it
         layout: list[list[UnitKey]] = []
         group, held = None, 0
         for one in made:

@@ -20,7 +20,7 @@ from pipelines.run.source_columns import source_columns
 from shards import mirror
 from shards.address import require_local
 from shards.atomic import disk_error
-from shards.errors import UserError
+from shards.errors import RunError, UserError
 from shards.exchange import GlobalStageConfig
 from shards.formats import RUN_FORMAT
 from shards.lock import locked
@@ -79,7 +79,7 @@ def open_folder(run: Run, *, overwrite: bool, num_bytes_there: int = 0) -> None:
     except OSError as error:  # a name that is too long, a folder that may not be read
         raise disk_error(root, error) from None
     _look_at_disk(run, num_bytes_there)
-    if not (folder.is_run() and folder.has(RunFolder.RECIPE)) or _is_older(folder):
+    if not (folder.is_run() and _has_recipe(folder)) or _is_older(folder):
         with locked(root):
             folder.write_made_of(run.fingerprint)
             folder.write(RunFolder.RECIPE, run.recipe.to_toml().encode())
@@ -116,6 +116,15 @@ def _make_way(run: Run, *, overwrite: bool) -> None:
         raise UserError(f"{folder}: is not empty and is no run of gristmill; choose another --out")
     if folder.is_done():
         folder.delete(RunFolder.WORK)  # left where a kill came between writing the report and this
+
+
+def _has_recipe(folder: RunFolder) -> bool:
+    """Whether the recipe is there and can be read; else it is written anew, since it is that of this run."""
+    try:
+        folder.recipe()
+    except RunError:
+        return False
+    return True
 
 
 def _is_older(folder: RunFolder) -> bool:

@@ -127,6 +127,26 @@ def test_a_unit_of_another_fingerprint_is_made_again(root: Path) -> None:
     assert [key for number, key in again.passed if number == 0] == [KEYS[0]]
 
 
+def test_a_global_stage_of_which_a_file_is_missing_is_run_again(root: Path) -> None:
+    attempt(root, out="calm")
+    attempt(root, stop_at="pass 1")
+    run = RunFolder(root / "run")
+    (verdicts,) = run.path(run.stage_work(0, "exact")).glob("web-00000-000.arrow")
+    verdicts.unlink()
+    attempt(root)
+    assert digest(root / "run") == digest(root / "calm")
+
+
+def test_a_damaged_file_of_verdicts_is_named_with_its_remedy(root: Path) -> None:
+    attempt(root, stop_at="pass 1")
+    run = RunFolder(root / "run")
+    folder = run.path(run.stage_work(0, "exact"))
+    (path,) = folder.glob("web-00000-000.arrow")
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(RunError, match=rf"not a whole Arrow file; delete the folder {folder} and run"):
+        attempt(root)
+
+
 def test_a_global_stage_with_its_mark_is_not_run_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resolved = []
     resolve = MinHashConfig.resolve

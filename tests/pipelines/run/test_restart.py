@@ -103,3 +103,17 @@ def test_a_finished_unit_whose_shard_is_spoilt_is_finished_again(tmp_path: Path)
     restart(run)
     attempt(run)
     assert digest(run.folder.root) == wanted
+
+
+@pytest.mark.parametrize("name", [RunFolder.EXCHANGE, RunFolder.RECIPE, RunFolder.WORK_SECONDS, RunFolder.WORK_BOOT])
+def test_an_emptied_file_of_the_driver_costs_no_work(tmp_path: Path, name: str) -> None:
+    attempt(opened(tmp_path, "calm"))
+    run = opened(tmp_path, "run")
+    attempt(run, "near")
+    restart(run)
+    if name == RunFolder.EXCHANGE:
+        run.folder.delete(name)
+    else:
+        run.folder.path(name).write_bytes(b"")
+    attempt(opened(tmp_path, "run"))
+    assert digest(run.folder.root) == digest(tmp_path / "calm")
