@@ -51,17 +51,18 @@ def ledger_batches(run: RunFolder, names: Sequence[str], optional: Sequence[str]
 
 def _files(run: RunFolder) -> Iterator[tuple[Path, list[tuple[UnitKey, int | None]]]]:
     """(file, units with their numbers of rows) of the whole ledger; a unit by itself has all rows of its file."""
-    blocks: dict[UnitKey, list[tuple[UnitKey, int | None]]] = {}
     together = {*run.names(RunFolder.BLOCK_LEDGERS)}
-    for block in read_blocks(run, 0) if together else ():
-        if RunFolder.block_ledger(block.key) in together:
-            blocks[block.key] = [(UnitKey.parse(unit.key), unit.rows) for unit in block.units]
-    joined = {key for units in blocks.values() for key, _ in units}
-    for key in run.ledgers():
-        if key in blocks:
-            yield run.path(RunFolder.block_ledger(key)), blocks[key]
-        elif key not in joined:
+    if not together:
+        for key in run.ledgers():
             yield run.path(run.ledger(key)), [(key, None)]
+        return
+    for block in read_blocks(run, 0):
+        units: list[tuple[UnitKey, int | None]] = [(UnitKey.parse(unit.key), unit.rows) for unit in block.units]
+        if RunFolder.block_ledger(block.key) in together:
+            yield run.path(RunFolder.block_ledger(block.key)), units
+        else:
+            for key, _ in units:
+                yield run.path(run.ledger(key)), [(key, None)]
 
 
 def _by_unit(
