@@ -5,7 +5,7 @@ A file without a manifest counts as missing. `gristmill verify` finds files that
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -57,7 +57,8 @@ _REMEDY = "delete it and the run's report.json, if there is one, and run the sam
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    write_json(path, asdict(manifest), synced=False)
+    files = {name: vars(written) for name, written in manifest.files.items()}
+    write_json(path, {**vars(manifest), "files": files}, synced=False)  # `asdict` would copy each count, in .2 ms
 
 
 def read_manifest(path: Path) -> Manifest:
