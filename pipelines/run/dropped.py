@@ -95,6 +95,8 @@ def _texts(
             removed = read_verdicts(
                 removal.verdicts, removal.first, sum(unit.live_rows for unit in made.units), ["row"]
             )
+            if not removed.num_rows:
+                continue
             rows, part = _rows(text, chosen, removed["row"].to_numpy())
             part = part.append_column("drop_reasons", pa.array([[removal.reason]] * len(rows), _REASONS))
             yield made.units_of("live_rows")[rows], part.select(DROPPED.names)
