@@ -69,10 +69,11 @@ def write_dropped(
 
     `blocks` are the blocks of the run in their order, each with what the global stages of every pass removed from it.
     """
+    ids = None if chosen is None else pa.array(sorted(chosen), pa.string())
     with run.sink(RunFolder.DROPPED_TEXTS, DROPPED) as sink:
         for key, removals in blocks:
             parts, units = [DROPPED.empty_table()], [np.zeros(0, np.int64)]
-            for unit_of, part in _texts(run, key, removals, None if chosen is None else pa.array(sorted(chosen))):
+            for unit_of, part in _texts(run, key, removals, ids):
                 parts.append(part)
                 units.append(unit_of)
             order = np.argsort(np.concatenate(units), kind="stable")
