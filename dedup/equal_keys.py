@@ -30,8 +30,8 @@ Fingerprint = Callable[[pa.RecordBatch], pa.Array]  # fixed_size_binary(16); nul
 _COUNTED = np.dtype([*KEYED.descr, ("copies", "<i8")])  # copies: that earlier stages counted
 _DECIDED = np.dtype([("address", "<u8"), ("twin", "<u8", 2), ("copies", "<i8")])  # copies: of a kept row; -1: removed
 _REMOVED = -1
-_PREFIX_BITS = 10
-_PREFIXES = 1 << _PREFIX_BITS
+PREFIX_BITS = 10  # of a key: a task takes a range of prefixes
+PREFIXES = 1 << PREFIX_BITS
 _ROW_BYTES = 200  # that a task takes for a row of its range, where most keys are unique
 
 
@@ -55,8 +55,8 @@ def remove_equal(
     for _ in executor.map(keys, blocks):
         pass  # results are files
     paths = [_keys_path(folder, block) for block in blocks]
-    sizes = column_sizes((read_runs(path, _COUNTED) for path in paths), _PREFIXES)
-    sizes += len(earlier or ()) // _PREFIXES
+    sizes = column_sizes((read_runs(path, _COUNTED) for path in paths), PREFIXES)
+    sizes += len(earlier or ()) // PREFIXES
     ranges = column_ranges(sizes, executor.task_memory // _ROW_BYTES)
     decide = partial(_decide, folder=folder, blocks=blocks, earlier=earlier)
     for _ in executor.map(decide, ranges):
@@ -78,11 +78,7 @@ def fingerprint_block(block: Block, *, folder: Path, column: str, fingerprint: F
     """Write the KEYED rows of `block` that have a key, as an index holds them, unless an earlier attempt has."""
     path = unit_path(folder, block.key, "documents")
     if not mirror.exists(path):
-        rows = _keyed(block, column, fingerprint, keep)
-        index_rows = np.zeros(len(rows), KEYED)
-        for name in KEYED.names or ():
-            index_rows[name] = rows[name]
-        save_npy(path, index_rows)
+        save_npy(path, _with_fields(_keyed(block, column, fingerprint, keep), KEYED))
 
 
 def _keyed(block: Block, column: str, fingerprint: Fingerprint, keep: KeepBy) -> np.ndarray:
@@ -104,8 +100,8 @@ def _write_keys(block: Block, *, folder: Path, column: str, fingerprint: Fingerp
     path = _keys_path(folder, block)
     if not has_runs(path):
         rows = _keyed(block, column, fingerprint, keep)
-        order, bounds = by_prefix(np.ascontiguousarray(rows["key"][:, 0]), _PREFIX_BITS)
-        write_runs(path, [(rows[order], bounds)], _PREFIXES)
+        order, bounds = by_prefix(np.ascontiguousarray(rows["key"][:, 0]), PREFIX_BITS)
+        write_runs(path, [(rows[order], bounds)], PREFIXES)
 
 
 def _decide(range_: Range, *, folder: Path, blocks: Sequence[Block], earlier: UnitFiles | None) -> None:
@@ -130,13 +126,17 @@ def _earlier_rows(earlier: UnitFiles | None, range_: Range) -> list[np.ndarray]:
     """_COUNTED of the documents of an index whose keys have a prefix of the range."""
     parts = []
     for documents in earlier.each("documents") if earlier is not None else ():
-        prefixes = (documents["key"][:, 0] >> np.uint64(64 - _PREFIX_BITS)).astype(np.int64)
-        chosen = documents[(prefixes >= range_[0]) & (prefixes < range_[1])]
-        part = np.zeros(len(chosen), _COUNTED)
-        for name in KEYED.names or ():
-            part[name] = chosen[name]
-        parts.append(part)
+        prefixes = (documents["key"][:, 0] >> np.uint64(64 - PREFIX_BITS)).astype(np.int64)
+        parts.append(_with_fields(documents[(prefixes >= range_[0]) & (prefixes < range_[1])], _COUNTED))
     return parts
+
+
+def _with_fields(rows: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """`rows`, which have the fields of KEYED, as `dtype`; what they lack is 0."""
+    result = np.zeros(len(rows), dtype)
+    for name in KEYED.names or ():
+        result[name] = rows[name]
+    return result
 
 
 def _choose(documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

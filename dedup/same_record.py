@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from dedup.equal_keys import keyed_rows, remove_equal
+from dedup.equal_keys import PREFIX_BITS, PREFIXES, keyed_rows, remove_equal
 from dedup.files.buckets import buckets
 from dedup.files.column_runs import Range, by_prefix, column_ranges, column_sizes, has_runs, read_runs, write_runs
 from dedup.files.documents import format_ids, load_npy, parse_ids, save_npy
@@ -33,8 +33,6 @@ from shards.replay import FinishedRun
 _FIRST = KeepBy("first")
 _HASH = np.dtype(np.uint64)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio: spreads the bits of a product
-_PREFIX_BITS = 10
-_PREFIXES = 1 << _PREFIX_BITS
 _ID_BYTES = 48  # that a task takes for an id of its range
 
 
@@ -100,7 +98,7 @@ def _write_shared(folder: Path, blocks: Sequence[Block], executor: Executor) -> 
         for _ in executor.map(partial(_write_ids, folder=folder), blocks):
             pass  # results are files
         ids = [_ids_path(folder, block) for block in blocks]
-        sizes = column_sizes((read_runs(path, _HASH) for path in ids), _PREFIXES)
+        sizes = column_sizes((read_runs(path, _HASH) for path in ids), PREFIXES)
         ranges = column_ranges(sizes, executor.task_memory // _ID_BYTES)
         found = executor.map(partial(_shared, paths=ids), ranges)
         save_npy(path, np.sort(np.concatenate([np.zeros(0, _HASH), *found])))
@@ -113,8 +111,8 @@ def _write_ids(block: Block, *, folder: Path) -> None:
     if not has_runs(path):
         hashes = [np.zeros(0, _HASH), *(_hashes(parse_ids(batch["id"])) for _, batch in block.batches(["id"]))]
         together = np.concatenate(hashes)
-        order, bounds = by_prefix(together, _PREFIX_BITS)
-        write_runs(path, [(together[order], bounds)], _PREFIXES)
+        order, bounds = by_prefix(together, PREFIX_BITS)
+        write_runs(path, [(together[order], bounds)], PREFIXES)
 
 
 def _shared(range_: Range, *, paths: Sequence[Path]) -> np.ndarray:

@@ -36,6 +36,13 @@ class WrittenFile:
     def of(cls, sink: ArrowSink) -> Self:
         return cls(sink.num_rows, sink.num_bytes, sink.sha256)
 
+    def is_at(self, path: Path) -> bool:
+        """Whether the file at `path` is there as it was written: all of it is read."""
+        try:
+            return file_sha256(path) == self.sha256
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return False
+
 
 @dataclass(frozen=True)
 class Manifest:

@@ -48,9 +48,8 @@ from pipelines.report.model import (
 from pipelines.report.published import beside_paper
 from pipelines.run.folder import RunFolder
 from pipelines.run.manifests import Manifests, Sums
-from shards import mirror
 from shards.errors import RunError
-from shards.manifest import Chains, file_sha256
+from shards.manifest import Chains
 from shards.stage import Rule
 from shards.stats import Stats
 
@@ -183,7 +182,7 @@ def _require_ledger(run: RunFolder) -> None:
     files = run.paths([run.ledger(key) for key in manifests.units])
     for file, key, manifest in zip(files, manifests.units, manifests, strict=True):
         written = manifest.files.get(run.ledger(key))
-        if written is not None and not (mirror.exists(file) and file_sha256(file) == written.sha256):
+        if written is not None and not written.is_at(file):
             raise RunError(f"{file}: missing or not what was written; `gristmill verify {run.root}` reports what to do")
 
 

@@ -23,7 +23,7 @@ from shards.atomic import write_bytes
 from shards.errors import RunError
 from shards.exchange import Block
 from shards.limits import raise_unless_damage
-from shards.manifest import WrittenFile, file_sha256
+from shards.manifest import WrittenFile
 from shards.unit_key import UnitKey
 
 
@@ -119,5 +119,4 @@ class UnitBatches:
 def is_whole(run: RunFolder, block: MadeBlock) -> bool:
     """Whether the files of the block are there as they were written."""
     files = {**block.files, **{run.texts(UnitKey.parse(u.key)): u.texts for u in block.units if u.texts is not None}}
-    paths = {run.path(name): written for name, written in files.items()}
-    return all(path.is_file() and file_sha256(path) == written.sha256 for path, written in paths.items())
+    return all(written.is_at(run.path(name)) for name, written in files.items())

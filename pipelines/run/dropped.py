@@ -93,9 +93,7 @@ def _texts(
         yield made.units_of("dropped_rows")[rows], part.select(DROPPED.names)
         text = run.path(run.pass_file(number, key, "text"))
         for removal in of_pass:
-            removed = read_verdicts(
-                removal.verdicts, removal.first, sum(unit.live_rows for unit in made.units), ["row"]
-            )
+            removed = read_verdicts(removal.verdicts, removal.first, made.live_rows, ["row"])
             if not removed.num_rows:
                 continue
             rows, part = _rows(text, chosen, removed["row"].to_numpy())

@@ -19,9 +19,8 @@ import pyarrow.compute as pc
 from pipelines.recipe import Pass
 from pipelines.run.folder import RunFolder
 from pipelines.run.recalled import SAVED, saved_names
-from shards import mirror
 from shards.errors import RunError
-from shards.manifest import file_sha256, read_manifest
+from shards.manifest import read_manifest
 from shards.reader import Damage
 from shards.schema import PAYLOAD, PROVENANCE, TEXT
 from shards.sink import read_batches, read_table
@@ -87,7 +86,7 @@ class SavedReader:
         manifest = read_manifest(run.path(run.manifest(key)))
         for name, written in manifest.files.items():
             file = run.path(name)
-            if name != run.shard(key) and not (mirror.exists(file) and file_sha256(file) == written.sha256):
+            if name != run.shard(key) and not written.is_at(file):
                 raise RunError(f"{file}: missing or not what was written; `gristmill verify {run}` tells what to do")
         self.next_start = manifest.next_start
         self.damage = [Damage(**damage) for damage in manifest.damage]

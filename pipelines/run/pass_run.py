@@ -114,7 +114,7 @@ class PassRun:
         return todo
 
     def _note(self, block: MadeBlock) -> None:
-        self._made[block.key] = Made(block.key, block.units[0].file, sum(unit.live_rows for unit in block.units))
+        self._made[block.key] = Made(block.key, block.units[0].file, block.live_rows)
         self.stats += Stats.sum(Stats.from_json(unit.stats) for unit in block.units)
         self.damage += (Damage(**place) for unit in block.units for place in unit.damage)
         for unit in block.units:

@@ -10,7 +10,7 @@ from pipelines.run.folder import RunFolder
 from shards import mirror
 from shards.atomic import boot_id
 from shards.errors import RunError
-from shards.manifest import file_sha256, read_manifest
+from shards.manifest import read_manifest
 
 
 def trust_work(run: RunFolder) -> None:
@@ -49,7 +49,7 @@ def _is_whole_block(run: RunFolder, name: str) -> bool:
 
 def _is_whole_unit(run: RunFolder, name: str) -> bool:
     try:
-        files = {run.path(file): written for file, written in read_manifest(run.path(name)).files.items()}
+        files = read_manifest(run.path(name)).files
     except RunError:
         return False
-    return all(path.is_file() and file_sha256(path) == written.sha256 for path, written in files.items())
+    return all(written.is_at(run.path(file)) for file, written in files.items())
