@@ -19,6 +19,7 @@ from pydantic import field_validator
 from cleaners.assets.fasttext_file import load_fasttext
 from cleaners.language import LABEL, model_sha256
 from cleaners.thresholds import Threshold
+from shards.brought import brought
 from shards.compiled import kernel
 from shards.errors import UserError
 from shards.stage import Batch, Rule, Stage, StageConfig, with_columns
@@ -55,8 +56,11 @@ class ClassifierConfig(StageConfig):
     def digests(self) -> dict[str, str]:
         return {f"{self.name}.model": model_sha256(Path(self.model))}
 
+    def files(self) -> dict[str, Path]:
+        return {self.model: Path(self.model)}
+
     def build(self) -> Stage:
-        classifier = load_classifier(Path(self.model), self.label, f"{self.name}.label")
+        classifier = load_classifier(brought(self.model) or Path(self.model), self.label, f"{self.name}.label")
 
         def measure(batch: Batch) -> Batch:
             return with_columns(batch, {f"{self.name}.score": scores(classifier, self.label, batch["text"])})

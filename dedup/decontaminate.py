@@ -24,6 +24,7 @@ from dedup.evaluation.eval_index import EvaluationIndex
 from dedup.evaluation.sets import EvaluationSet, read_set
 from shards import mirror
 from shards.atomic import write_json
+from shards.brought import brought
 from shards.config import table_like
 from shards.errors import UserError
 from shards.spans import SPAN_LISTS, Spans, as_lists, cut, in_lists
@@ -89,8 +90,14 @@ class DecontaminateConfig(StageConfig):
     def digests(self) -> dict[str, str]:
         return {f"{self.name}.sets.{found.name}": found.sha256 for found in self.read_sets()}
 
+    def files(self) -> dict[str, Path]:
+        return {path: Path(path) for _, path in self.sets if Path(path).exists()}
+
     def read_sets(self) -> list[EvaluationSet]:
-        return [read_set(name, path, self.fields, f"{self.name}.sets.{name}") for name, path in self.sets]
+        return [
+            read_set(name, str(brought(path) or path), self.fields, f"{self.name}.sets.{name}")
+            for name, path in self.sets
+        ]
 
     def build(self) -> "Decontaminate":
         index = EvaluationIndex.of(self.read_sets(), self.ngram, self.min_words, self.segmented)

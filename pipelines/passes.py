@@ -17,7 +17,7 @@ from typing import Self
 import pyarrow.compute as pc
 
 from dedup.index import write_earlier
-from pipelines.executors import Counters, Executor
+from pipelines.executors import Counters, Executor, Job
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Pass
 from pipelines.report.build import write_report_json
@@ -53,6 +53,7 @@ def execute(run: Run, executor: Executor, report: Report, *, until_global: bool 
     """
     folder = run.folder
     with locked(folder.root), executor, _Seconds(folder) as seconds:
+        executor.begin(Job(folder.root, run.recipe.files()))
         trust_work(folder)
         passes = run.recipe.passes()
         exchange: Exchange | None = None

@@ -20,6 +20,7 @@ import pyarrow as pa
 import tomli_w
 from pydantic import Field
 
+from cleaners.assets.listfile import list_file
 from cleaners.c4 import C4Config
 from cleaners.chinese_quality import ChineseQualityConfig
 from cleaners.classifier import ClassifierConfig
@@ -130,6 +131,12 @@ class Recipe:
                 groups[-1][0].append(stage)
         groups[0][1].insert(0, SAME_RECORD)
         return tuple(Pass(i, tuple(local), tuple(global_)) for i, (local, global_) in enumerate(groups))
+
+    def files(self) -> dict[str, Path]:
+        """Files and folders of this machine that stages read, by their names in `shards.brought`."""
+        stages = [stage for _, stage in self.stages]
+        lists = (list_file(reference) for stage in stages for reference in stage.lists().values())
+        return dict(found for found in lists if found) | {k: v for stage in stages for k, v in stage.files().items()}
 
     def local_stages(self) -> Iterator[StageConfig]:
         """In recipe order."""

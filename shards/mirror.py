@@ -8,6 +8,9 @@ file that another one has put, and paths go to workers as they are. `shards.atom
 before the file takes its name; readers open files by `opened`, which fetches what is not there. So what is written is
 in the store, and copies are a cache (`shards.scratch`).
 
+A path of a mirror means nothing on another machine, so it travels there as what `departing` gives, of which `arrived`
+makes a path in the scratch of that machine.
+
 Whether a file exists is what the store says: a listing may be late, and a copy may have been removed. Paths that lie in
 no mirror cost a comparison of strings.
 """
@@ -15,8 +18,9 @@ no mirror cost a comparison of strings.
 import itertools
 import os
 import re
+import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -45,6 +49,8 @@ _TRIES = 5  # to open a copy that others remove as soon as it is there
 
 _numbers = itertools.count()
 _absent: set[Path] = set()  # what stores do not have
+_deleted: list[Path] = []  # by this process since a path of its mirrors departed
+_has_departed = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,46 @@ def shown(text: str) -> str:
         return text
     roots = rf"{re.escape(str(scratch.base()))}/[0-9a-f]+/\d+/(\w+)/([^/\s]+)/\+(?=/)"
     return re.sub(roots, lambda match: f"{match[1]}://{unquote(match[2])}", text)
+
+
+Departed = tuple[str, str]  # (name of the scratch folder of the process that made the mirror, path in it)
+
+
+def departing(path: Path) -> Departed | None:
+    """What `arrived` needs to give the path on another machine; None for paths in no mirror."""
+    global _has_departed
+    found = _ROOT.match(str(path)) if _MARK in str(path) else None
+    if found is None:
+        return None
+    _has_departed = True
+    return Path(found[1]).name, str(path)[len(found[1]) + 1 :]
+
+
+def arrived(name: str, inside: str) -> Path:
+    """The path of a mirror that departed from another process, in the same place or in this machine's scratch."""
+    return scratch.shared_folder(name) / inside
+
+
+def deleted() -> list[Path]:
+    """What this process has deleted in its mirrors since paths of them departed: other machines may hold copies."""
+    return _deleted
+
+
+def forget(paths: Sequence[Path] = ()) -> None:
+    """Forget what stores do not have, and the copies of what is deleted: another process has changed the store."""
+    _absent.clear()
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def lost() -> str | None:
+    """Why a mirror of this process may no longer be written to; None where all may."""
+    if not _has_departed:
+        return None
+    return next((path.read_text(encoding="utf-8") for path in scratch.own_folder().glob(f"*/*/*/+/{LOST}")), None)
 
 
 def opened(path: Path, open_: Callable[[Path], T]) -> T:
@@ -251,6 +297,8 @@ def _delete(path: Path, names: Callable[[_Mirror], list[str]]) -> None:
         mirror.store.delete(names(mirror))
     except RemoteError as error:
         raise RunError(f"{address(path)}: cannot be removed: {error}") from None
+    if _has_departed:
+        _deleted.append(path)
 
 
 def glob(folder: Path, pattern: str) -> list[Path]:

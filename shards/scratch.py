@@ -1,7 +1,9 @@
 """Scratch space for mirrors: a folder for each process that mounts some, and a bound on what copies take in it.
 
-    SCRATCH/gristmill-mirrors-1000/4k2f.lock     held by the process as long as it lives
+    SCRATCH/gristmill-mirrors-1000/4k2f.lock     held, with others, by each process that uses the folder
                                    4k2f/         its mirrors, removed when it ends; by the next one where it was killed
+
+Workers of that process on other machines have a folder of the same name there, and share it (`shared_folder`).
 
 SCRATCH is $GRISTMILL_SCRATCH, or the system's folder for temporary files. Copies may take $GRISTMILL_SCRATCH_BYTES, or
 half of what is free there. A copy is a read-only file; writable files are the scratch of one process and stay. Whoever
@@ -24,6 +26,7 @@ from shards.errors import UserError
 
 COPY_MODE = 0o444  # of files that are in the store
 
+_OWNER = "owner"  # in the folder of a process where that process runs itself
 _CHECKS = 16  # times in which the bound is used up: a check looks at every copy
 _REMEDY = "set GRISTMILL_SCRATCH to a folder on this disk that can be written"
 
@@ -38,25 +41,59 @@ def base() -> Path:
 
 def own_folder() -> Path:
     """This process's folder, which nobody else writes to but its workers. UserError where there can be none."""
-    return _own_folder(base())
+    return _folder(base(), None)
+
+
+def shared_folder(name: str) -> Path:
+    """The folder, on this machine, of the process whose own one has this name. UserError where there can be none."""
+    return _folder(base(), name)
+
+
+def remove_shared(name: str) -> None:
+    """Remove that folder where it is not the process's own: its workers on this machine are done."""
+    if (base() / name / _OWNER).exists():
+        return
+    shutil.rmtree(base() / name, ignore_errors=True)
+    (base() / name).with_suffix(".lock").unlink(missing_ok=True)
 
 
 @cache
-def _own_folder(root: Path) -> Path:
+def _folder(root: Path, name: str | None) -> Path:
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = root.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
             raise UserError(f"{root}: is not a folder of yours that only you can use; {_REMEDY}")
         _remove_dead(root)
-        own = root / secrets.token_hex(4)
-        lock = own.with_suffix(".lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        own.mkdir(mode=0o700)
+        own = root / (name or secrets.token_hex(4))
+        lock = _share(own)
     except OSError as error:
         raise UserError(f"{root}: {error.strerror}; {_REMEDY}") from None
-    atexit.register(_remove, own, lock, os.getpid())
+    if name is None:
+        (own / _OWNER).touch()
+        atexit.register(_remove, own, lock, os.getpid())
+    else:
+        atexit.register(_leave, own, lock, os.getpid())
     return own
+
+
+def _share(folder: Path) -> IO[str]:
+    """Make the folder where there is none, and hold its lock together with others."""
+    while True:
+        lock = folder.with_suffix(".lock").open("a")
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name)):  # noqa: PTH116
+                folder.mkdir(mode=0o700, exist_ok=True)
+                return lock
+        lock.close()  # of a folder that somebody has removed meanwhile
+
+
+def _leave(folder: Path, lock: IO[str], pid: int) -> None:
+    """Remove the folder if nobody else uses it."""
+    with suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(folder, lock, pid)
 
 
 def _remove_dead(root: Path) -> None:

@@ -135,6 +135,10 @@ class AnyStageConfig(Config):
         """sha256 of everything outside the run that the results depend on, by name; part of the fingerprint."""
         return {}
 
+    def files(self) -> dict[str, Path]:
+        """Files and folders of this machine, besides lists, that `build` reads, by their names in `shards.brought`."""
+        return {}
+
     def lists(self) -> dict[str, str | Path]:
         """References of the word and domain lists that the stage reads, by name; their facts are in the fingerprint."""
         return {}

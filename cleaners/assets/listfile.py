@@ -27,9 +27,11 @@ from isal import igzip, isal_zlib
 
 from cleaners.assets.pypi_file import downloaded_wheel
 from shards.atomic import write_bytes
+from shards.brought import brought
 from shards.errors import RunError, UserError
 
 UT1 = "ut1"
+_BUILT_IN = Path(__file__).parent
 _UT1_WHEEL = "datatrove==0.10.1"
 _UT1_MEMBERS = ("datatrove/assets/url_filterblacklistsv0_3_0.tar.gz", "domains")
 _UT1_SHA256 = "774cc3b6567998658c9705376fb6f3c439fe425a4643324a6396085d55c037ca"  # of the member, uncompressed
@@ -85,6 +87,14 @@ def facts_of(lists: dict[str, str | Path]) -> dict[str, dict[str, str | int]]:
     return {name: asdict(list_facts(reference)) for name, reference in lists.items()}
 
 
+def list_file(reference: str | Path) -> tuple[str, Path] | None:
+    """(name, path) of the file of this machine that holds the list; None for one that comes with an installation."""
+    name = _file_name(str(reference))
+    path = _path(name)
+    is_installed = name.startswith("package:") or path.is_relative_to(_BUILT_IN)
+    return None if is_installed else (name, path)
+
+
 def ut1_target() -> Path:
     return Path.home() / ".cache" / "gristmill" / "ut1.gz"
 
@@ -101,7 +111,8 @@ def fetch_ut1(target: Path) -> None:
 
 def _open(reference: str, opened: list[BinaryIO]) -> BinaryIO:
     """Open the list. Every stream that must be closed is appended to `opened`."""
-    name, *members = [reference] if Path(reference).is_file() else reference.split("!")
+    name = _file_name(reference)
+    members = reference[len(name) + 1 :].split("!") if name != reference else []
     path = _path(name)
     stream: BinaryIO = path.open("rb")
     opened.append(stream)
@@ -138,7 +149,15 @@ class _Utf8:
                 return text.encode("utf-8", "surrogatepass")
 
 
+def _file_name(reference: str) -> str:
+    """The reference without members of archives."""
+    is_file = brought(reference) is not None or Path(reference).is_file()
+    return reference if is_file else reference.partition("!")[0]
+
+
 def _path(name: str) -> Path:
+    if (path := brought(name)) is not None:
+        return path
     if name == UT1:
         if not ut1_target().is_file():
             raise UserError(f"the list {UT1} is not at {ut1_target()}: run `gristmill lists`")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.options import (
-    CORES,
+    AddressOption,
     DomainsOption,
     ExecutorOption,
     IdsOption,
@@ -16,6 +16,7 @@ from pipelines.cli.options import (
     RunsArgument,
     UrlsOption,
     WorkersOption,
+    made_executor,
 )
 from pipelines.cli.printing import show, show_all, show_json
 from pipelines.numbers import counted
@@ -30,15 +31,14 @@ def add(
     folder: RunArgument,
     recipe: Annotated[str | None, typer.Option(help="Sign by its dedup stages, not by those of the run.")] = None,
     executor: ExecutorOption = "pool",
-    workers: WorkersOption = CORES,
+    workers: WorkersOption = None,
     memory: MemoryOption = None,
+    address: AddressOption = None,
 ) -> None:
     """Add what a finished run kept: stages with `index = "INDEX"` compare later dumps with it."""
-    from pipelines.executors import make_executor, parse_memory
     from pipelines.verbs import index as verb
 
-    num_bytes = parse_memory(memory) if memory is not None else None
-    added = verb.add(index, folder, make_executor(executor, workers, num_bytes), recipe)
+    added = verb.add(index, folder, made_executor(executor, workers, memory, address), recipe)
     show_all(verb.lines(index, folder, added))
 
 

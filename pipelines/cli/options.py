@@ -1,12 +1,15 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shards import mirror
 from shards.cores import usable_cores
+
+if TYPE_CHECKING:
+    from pipelines.executors import Executor
 
 CORES = usable_cores()
 
@@ -27,10 +30,18 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: STAGE.KEY=VALUE, source.paths=DIR, output.KEY=VALUE."),
 ]
-ExecutorOption = Annotated[Literal["in-process", "pool"], typer.Option(help="Where units of work run.")]
-WorkersOption = Annotated[int, typer.Option(help="Processes of the pool.", min=1)]
+ExecutorOption = Annotated[Literal["in-process", "pool", "ray"], typer.Option(help="Where units of work run.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(help="Tasks at once; one for each core of the machine or cluster if not given.", min=1),
+]
 MemoryOption = Annotated[
-    str | None, typer.Option(help="Memory for deduplication, like 2GB or 500MB; half of the machine's if not given.")
+    str | None,
+    typer.Option(help="Memory for deduplication on a machine, like 2GB or 500MB; half of it if not given."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(help="The Ray cluster, as HOST:PORT or auto; one of this machine if not given.", metavar="HOST:PORT"),
 ]
 OverwriteOption = Annotated[bool, typer.Option(help="Redo an existing run, even one of another recipe.")]
 
@@ -39,3 +50,10 @@ DomainsOption = Annotated[
     list[str] | None, typer.Option("--domains", help="A file of domains, one a line, or one domain, or ut1.")
 ]
 IdsOption = Annotated[list[str] | None, typer.Option("--id", help="An id of the ledger.")]
+
+
+def made_executor(kind: str, workers: int | None, memory: str | None, address: str | None) -> "Executor":
+    """The executor of the options, which are refused here: before anything is made."""
+    from pipelines.executors import make_executor, parse_memory
+
+    return make_executor(kind, workers, parse_memory(memory) if memory is not None else None, address)

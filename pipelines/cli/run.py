@@ -8,6 +8,7 @@ import typer
 
 from pipelines.cli.options import (
     CORES,
+    AddressOption,
     ExecutorOption,
     MemoryOption,
     OverwriteOption,
@@ -15,6 +16,7 @@ from pipelines.cli.options import (
     RunArgument,
     SetOption,
     WorkersOption,
+    made_executor,
 )
 from pipelines.cli.printing import show, show_all, show_json, this_command
 from shards import mirror
@@ -37,8 +39,9 @@ def run(
         ),
     ] = None,
     executor: ExecutorOption = "pool",
-    workers: WorkersOption = CORES,
+    workers: WorkersOption = None,
     memory: MemoryOption = None,
+    address: AddressOption = None,
     settings: SetOption = None,
     part: Annotated[str | None, typer.Option(help="Take part I of N of the inputs only, as 2/5.")] = None,
     until_global: Annotated[
@@ -51,7 +54,7 @@ def run(
     from pipelines.run.opening import open_run
     from pipelines.run.part import WHOLE, Part
 
-    made = _executor(executor, workers, memory)
+    made = made_executor(executor, workers, memory, address)
     of_inputs = Part.parse(part) if part is not None else WHOLE
     resolved = load_recipe(recipe, settings or [])
     folder = folder.expanduser() if folder else Path("runs") / resolved.name
@@ -74,14 +77,15 @@ def merge(
         ),
     ],
     executor: ExecutorOption = "pool",
-    workers: WorkersOption = CORES,
+    workers: WorkersOption = None,
     memory: MemoryOption = None,
+    address: AddressOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Join runs of one recipe over different inputs, and make the rest: as one run over all inputs, byte for byte."""
     from pipelines.run.merging import open_merge
 
-    made = _executor(executor, workers, memory)
+    made = made_executor(executor, workers, memory, address)
     _execute(open_merge(runs, to.expanduser(), overwrite=overwrite), made)
 
 
@@ -92,22 +96,16 @@ def apply(
     ],
     settings: SetOption = None,
     executor: ExecutorOption = "pool",
-    workers: WorkersOption = CORES,
+    workers: WorkersOption = None,
     memory: MemoryOption = None,
+    address: AddressOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make the run that other settings give, from a run's ledger and texts: nothing is extracted again."""
     from pipelines.replay.apply import open_apply
 
-    made = _executor(executor, workers, memory)
+    made = made_executor(executor, workers, memory, address)
     _execute(open_apply(folder, settings or [], to.expanduser(), overwrite=overwrite), made)
-
-
-def _executor(kind: str, workers: int, memory: str | None) -> "Executor":
-    """The executor of the options, which are refused here: before a run has a folder."""
-    from pipelines.executors import make_executor, parse_memory
-
-    return make_executor(kind, workers, parse_memory(memory) if memory is not None else None)
 
 
 def _execute(opened: "Run", executor: "Executor", *, until_global: bool = False) -> None:
@@ -135,7 +133,7 @@ def _execute(opened: "Run", executor: "Executor", *, until_global: bool = False)
 
 def plan(
     recipe: RecipeArgument,
-    workers: WorkersOption = CORES,
+    workers: WorkersOption = None,
     memory: MemoryOption = None,
     settings: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -152,7 +150,7 @@ def plan(
     if not as_json:
         show_all(curve_lines(shapes))
     with ProgressDisplay() as progress:
-        estimated = estimate(resolved, workers, num_bytes, progress)
+        estimated = estimate(resolved, workers or CORES, num_bytes, progress)
     if as_json:
         minhash = [asdict(shape) for shape in shapes]
         show_json({"minhash": minhash, "estimate": asdict(estimated) if estimated else None})

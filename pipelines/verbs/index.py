@@ -41,7 +41,7 @@ from dedup.lsh.edge_runs import EdgeRuns
 from dedup.lsh.edges import Comparison, collect, edge_tasks, find_edges
 from dedup.lsh.signing import SignedFiles, Signing, Verify, sign, sign_by_prefix
 from dedup.url_dedup import UrlDedupConfig
-from pipelines.executors import Executor
+from pipelines.executors import Executor, Job
 from pipelines.numbers import counted
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.run.folder import RunFolder
@@ -74,6 +74,7 @@ def add(index: Path, run: Path, executor: Executor, recipe: str | None = None) -
     settings = _settings(made_of)
     name, fingerprint = run.resolve().name, folder.made_of().digest
     with locked(index, elsewhere="index"), executor:
+        executor.begin(Job(index))
         parts = read_parts(index) if any(index.glob("*/index.json")) else {}
         for path, part in parts.items():
             require_normal_form(index, {path: part}, part.settings)

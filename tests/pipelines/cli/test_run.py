@@ -70,7 +70,7 @@ def test_a_folder_without_right_to_write_is_one_line(tmp_path: Path, crawl_file:
         (["--memory", "1MB"], "too little for a process to start"),
         (["--memory", "two"], "expected a size as 2GB or 500MB"),
         (["--workers", "0"], "greater than or equal to 1"),
-        (["--executor", "ray"], "'ray' is not one of"),
+        (["--executor", "slurm"], "'slurm' is not one of"),
         (["--set", "source.paths=missing"], "no such file or folder"),
         (["--part", "3/2"], "expected I/N with I from 1 to N"),
         (["--part", "1/2"], "no input falls into this part, the other parts have all 1 file"),

@@ -187,7 +187,7 @@ def script(tmp_path: Path, text: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
 
 
 @pytest.mark.parametrize("executor", ["InProcess()", "ProcessPool(1)"])
