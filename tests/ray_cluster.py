@@ -3,6 +3,7 @@ folder of its own."""
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ class RayCluster:
 
         self._temporary = temporary
         self._number = 0
+        self.nodes: list[Any] = []  # that run tasks
         Path("/tmp/ray").mkdir(exist_ok=True)  # where Ray notes the newest cluster of the machine
         head = {"num_cpus": 0, "object_store_memory": _OBJECTS, "include_dashboard": False, "temp_dir": temporary}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -39,9 +41,15 @@ class RayCluster:
             num_cpus=num_cpus,
             memory=_MEMORY,
             object_store_memory=_OBJECTS,
-            env_vars={**os.environ, "GRISTMILL_SCRATCH": str(scratch), **(environment or {})},
+            env_vars={
+                **os.environ,
+                "GRISTMILL_SCRATCH": str(scratch),
+                "PYTHONPATH": os.pathsep.join(sys.path),  # workers import the functions of tests
+                **(environment or {}),
+            },
         )
         node.gristmill_scratch = scratch
+        self.nodes.append(node)
         return node
 
     def scratch(self, node: Any) -> Path:
@@ -50,6 +58,7 @@ class RayCluster:
 
     def remove(self, node: Any) -> None:
         """Kill the node: its raylet, and with that its workers."""
+        self.nodes.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
 
     def shutdown(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pipelines.run.folder import RunFolder
+from shards import mirror
 
 
 def digest(run: Path, without: Collection[str] = ()) -> dict[str, str]:
@@ -16,3 +17,17 @@ def digest(run: Path, without: Collection[str] = ()) -> dict[str, str]:
         for name, path in files.items()
         if name.parts[0] != RunFolder.SUMMARIES
     }
+
+
+def objects(url: str) -> dict[str, bytes]:
+    """The contents of all objects below the URL, by name."""
+    folder = mirror.local(url)
+    paths = mirror.glob(folder, "**/*")
+    return {path.relative_to(folder).as_posix(): mirror.read_bytes(path) for path in mirror.ahead(paths)}
+
+
+def stored(url: str) -> dict[str, str]:
+    """As `digest`, of a run in a store."""
+    found = {name: hashlib.sha256(data).hexdigest() for name, data in objects(url).items()}
+    kept = (name for name in found if not name.startswith(f"{RunFolder.SUMMARIES}/"))
+    return {name: found[name] for name in kept if name not in (RunFolder.SECONDS, RunFolder.REPORT_PAGE)}

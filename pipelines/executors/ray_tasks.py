@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from collections import Counter, deque
@@ -37,6 +38,7 @@ from shards.errors import GristmillError, Interrupted, RunError, UserError
 from shards.stop_signal import Stop, stop_on_signal
 
 _POLL_SECONDS = 1.0  # between two looks at Ctrl-C, the cluster and the board
+_CONNECT_SECONDS = 10.0
 _CLEANING_SECONDS = 10.0  # for all nodes to remove their scratch
 _MOST_LOSSES = 5  # of one task, with its worker or node
 _ENVIRONMENT = re.compile(r"AWS_\w+|https?_proxy|no_proxy", re.IGNORECASE)
@@ -203,6 +205,8 @@ class RayTasks:
 
     def _connect(self) -> None:
         ray = _ray()
+        if self._address is not None:
+            _require_listening(self._address)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             if self._address is None:
@@ -219,13 +223,28 @@ class RayTasks:
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             cause = " ".join(str(error).split())[:200]
             raise UserError(
-                f"--address {self._address}: no cluster of Ray {ray.__version__} answers ({cause}); start one by "
-                "`ray start --head`, or leave --address out"
+                f"--address {self._address}: no cluster of Ray {ray.__version__} answers: {cause}"
             ) from None
         finally:
             for number, handler in handlers.items():
                 with suppress(ValueError):  # not in the main thread, where Ray sets none either
                     signal.signal(number, handler)
+
+
+def _require_listening(address: str) -> None:
+    """UserError where nobody listens: Ray itself would ask for minutes."""
+    if address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if not (colon and port.isdecimal()) or "/" in address:
+        raise UserError(f"--address {address}: expected HOST:PORT, as `ray start --head` prints it, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"--address {address}: no cluster answers ({cause}); start one by `ray start --head`, or leave it out"
+        ) from None
 
 
 @dataclass

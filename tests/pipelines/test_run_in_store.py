@@ -1,6 +1,5 @@
 """Runs whose folder is on a real S3 server (moto): the bytes of a run on disk, whatever fails, and every verb."""
 
-import hashlib
 import json
 import os
 import subprocess
@@ -13,7 +12,7 @@ from random import Random
 import pytest
 from command import gristmill
 from ledger_runs import LEDGER_RECIPE, make_crawl, make_run
-from run_digest import digest
+from run_digest import digest, objects, stored
 from s3_server import Faults, Proxy
 
 from pipelines.report.build import write_report
@@ -43,19 +42,6 @@ kind = "decontaminate"
 sets = { mill = "SET" }
 action = "flag"
 """
-
-
-def objects(url: str) -> dict[str, bytes]:
-    """The contents of all objects below the URL, by name."""
-    folder = mirror.local(url)
-    paths = mirror.glob(folder, "**/*")
-    return {path.relative_to(folder).as_posix(): mirror.read_bytes(path) for path in mirror.ahead(paths)}
-
-
-def stored(url: str) -> dict[str, str]:
-    """As `on_disk`, of a run in a store."""
-    found = {name: hashlib.sha256(data).hexdigest() for name, data in objects(url).items()}
-    return {name: sha256 for name, sha256 in found.items() if name not in (RunFolder.SECONDS, RunFolder.REPORT_PAGE)}
 
 
 def on_disk(run: Path) -> dict[str, str]:
