@@ -14,6 +14,7 @@ from pipelines.cli.options import (
     MemoryOption,
     RunArgument,
     RunsArgument,
+    ShipOption,
     UrlsOption,
     WorkersOption,
     made_executor,
@@ -34,11 +35,12 @@ def add(
     workers: WorkersOption = None,
     memory: MemoryOption = None,
     address: AddressOption = None,
+    ship: ShipOption = False,
 ) -> None:
     """Add what a finished run kept: stages with `index = "INDEX"` compare later dumps with it."""
     from pipelines.verbs import index as verb
 
-    added = verb.add(index, folder, made_executor(executor, workers, memory, address), recipe)
+    added = verb.add(index, folder, made_executor(executor, workers, memory, address, ship), recipe)
     show_all(verb.lines(index, folder, added))
 
 

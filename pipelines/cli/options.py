@@ -44,6 +44,9 @@ AddressOption = Annotated[
     typer.Option(help="The Ray cluster, as HOST:PORT or auto; one of this machine if not given.", metavar="HOST:PORT"),
 ]
 OverwriteOption = Annotated[bool, typer.Option(help="Redo an existing run, even one of another recipe.")]
+ShipOption = Annotated[
+    bool, typer.Option("--ship", help="Install this gristmill on the cluster's nodes, which have Python and Ray only.")
+]
 
 UrlsOption = Annotated[list[str] | None, typer.Option("--url", help="A URL, as `url_dedup` compares them.")]
 DomainsOption = Annotated[
@@ -52,8 +55,11 @@ DomainsOption = Annotated[
 IdsOption = Annotated[list[str] | None, typer.Option("--id", help="An id of the ledger.")]
 
 
-def made_executor(kind: str, workers: int | None, memory: str | None, address: str | None) -> "Executor":
+def made_executor(
+    kind: str, workers: int | None, memory: str | None, address: str | None, ship: bool = False
+) -> "Executor":
     """The executor of the options, which are refused here: before anything is made."""
     from pipelines.executors import make_executor, parse_memory
 
-    return make_executor(kind, workers, parse_memory(memory) if memory is not None else None, address)
+    num_bytes = parse_memory(memory) if memory is not None else None
+    return make_executor(kind, workers, num_bytes, address, ship=ship)

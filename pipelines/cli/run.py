@@ -15,6 +15,7 @@ from pipelines.cli.options import (
     RecipeArgument,
     RunArgument,
     SetOption,
+    ShipOption,
     WorkersOption,
     made_executor,
 )
@@ -42,6 +43,7 @@ def run(
     workers: WorkersOption = None,
     memory: MemoryOption = None,
     address: AddressOption = None,
+    ship: ShipOption = False,
     settings: SetOption = None,
     part: Annotated[str | None, typer.Option(help="Take part I of N of the inputs only, as 2/5.")] = None,
     until_global: Annotated[
@@ -54,7 +56,7 @@ def run(
     from pipelines.run.opening import open_run
     from pipelines.run.part import WHOLE, Part
 
-    made = made_executor(executor, workers, memory, address)
+    made = made_executor(executor, workers, memory, address, ship)
     of_inputs = Part.parse(part) if part is not None else WHOLE
     resolved = load_recipe(recipe, settings or [])
     folder = folder.expanduser() if folder else Path("runs") / resolved.name
@@ -80,12 +82,13 @@ def merge(
     workers: WorkersOption = None,
     memory: MemoryOption = None,
     address: AddressOption = None,
+    ship: ShipOption = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Join runs of one recipe over different inputs, and make the rest: as one run over all inputs, byte for byte."""
     from pipelines.run.merging import open_merge
 
-    made = made_executor(executor, workers, memory, address)
+    made = made_executor(executor, workers, memory, address, ship)
     _execute(open_merge(runs, to.expanduser(), overwrite=overwrite), made)
 
 
@@ -99,12 +102,13 @@ def apply(
     workers: WorkersOption = None,
     memory: MemoryOption = None,
     address: AddressOption = None,
+    ship: ShipOption = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make the run that other settings give, from a run's ledger and texts: nothing is extracted again."""
     from pipelines.replay.apply import open_apply
 
-    made = made_executor(executor, workers, memory, address)
+    made = made_executor(executor, workers, memory, address, ship)
     _execute(open_apply(folder, settings or [], to.expanduser(), overwrite=overwrite), made)
 
 

@@ -32,18 +32,25 @@ __all__ = [
 
 
 def make_executor(
-    kind: str, workers: int | None = None, memory: int | None = None, address: str | None = None
+    kind: str,
+    workers: int | None = None,
+    memory: int | None = None,
+    address: str | None = None,
+    *,
+    ship: bool = False,
 ) -> Executor:
     """The executor that `--executor` names: "in-process", "pool" or "ray".
 
     `workers` is the most tasks at once; if not given, one for each core of this machine, or of the cluster at
-    `address`.
-    UserError for an address that the executor has no use for.
+    `address`. With `ship`, its nodes install this gristmill. UserError for options that the executor has no use for.
     """
     if kind == "ray":
+        if ship and address is None:
+            raise UserError("--ship: is for a cluster of other machines; name it by --address")
         from pipelines.executors.ray_tasks import RayTasks
 
-        return RayTasks(address, workers, memory)
-    if address is not None:
-        raise UserError(f"--address {address}: is for --executor ray; add it, or leave the address out")
+        return RayTasks(address, workers, memory, ship=ship)
+    if address is not None or ship:
+        option = f"--address {address}" if address is not None else "--ship"
+        raise UserError(f"{option}: is for --executor ray; add that, or leave the option out")
     return ProcessPool(workers or usable_cores(), memory) if kind == "pool" else InProcess(memory)

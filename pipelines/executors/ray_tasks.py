@@ -16,6 +16,7 @@ import hashlib
 import itertools
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -32,6 +33,7 @@ from typing import Any, ClassVar, Self
 from pipelines.executors.memory import IDLE, task_memory
 from pipelines.executors.packing import packed, unpacked
 from pipelines.executors.protocol import Job, Then, Tick, Watch, unwatched
+from pipelines.executors.shipping import runtime_environment
 from shards import brought, mirror, scratch
 from shards.atomic import atomic_file, boot_id, sync_disk
 from shards.errors import GristmillError, Interrupted, RunError, UserError
@@ -67,11 +69,18 @@ class RayTasks:
     """Runs tasks on the cluster at `address`; without one, on a cluster of this machine that ends with the block.
 
     At most `workers` run at once, or one for each CPU that the cluster has at the time. `memory` is what the tasks of
-    one node may take together, half of the smallest node's if not given.
+    one node may take together, half of the smallest node's if not given. With `ship`, nodes install this gristmill.
     """
 
-    def __init__(self, address: str | None = None, workers: int | None = None, memory: int | None = None) -> None:
-        self._address, self._most, self._memory = address, workers, memory
+    def __init__(
+        self,
+        address: str | None = None,
+        workers: int | None = None,
+        memory: int | None = None,
+        *,
+        ship: bool = False,
+    ) -> None:
+        self._address, self._most, self._memory, self._ship = address, workers, memory, ship
         self._job: Job | None = None
         self._files: dict[str, _Files] = {}
         self._objects: dict[str, Any] = {}  # of `_files`, by sha256
@@ -80,6 +89,7 @@ class RayTasks:
         self.num_lost = 0  # tasks that were given out again
 
     def __enter__(self) -> Self:
+        _set_token(is_ours=self._address is None)
         self._own = not _ray().is_initialized()
         if self._own:
             self._connect()
@@ -219,7 +229,9 @@ class RayTasks:
                     _temp_dir=self._temporary,
                 )
             else:
-                ray.init(address=self._address, logging_level="WARNING")
+                with tempfile.TemporaryDirectory(prefix="gristmill-wheel-") as folder:
+                    environment = runtime_environment(Path(folder)) if self._ship else None
+                    ray.init(address=self._address, logging_level="WARNING", runtime_env=environment)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             cause = " ".join(str(error).split())[:200]
             raise UserError(
@@ -514,6 +526,22 @@ def _losses() -> tuple[type[Exception], ...]:
         known.ObjectLostError,
         known.TaskUnschedulableError,
     )
+
+
+def _set_token(*, is_ours: bool) -> None:
+    """Let Ray show the user's token, which `ray start` asks for where there is one, or a new one to a cluster of ours.
+
+    It reads these variables when it is imported.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    if is_ours:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+        return
+    with suppress(RuntimeError):  # no home
+        default = Path.home() / ".ray" / "auth_token"
+        if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} or default.is_file():
+            os.environ["RAY_AUTH_MODE"] = "token"
 
 
 def _ray() -> Any:
