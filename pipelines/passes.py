@@ -37,6 +37,7 @@ from shards import mirror
 from shards.atomic import write_json
 from shards.errors import RunError
 from shards.exchange import ALARMS_FILE, EDGES_FILE, VERDICTS, Block, GlobalStageConfig
+from shards.lease import Lease
 from shards.lock import locked
 from shards.reader import Damage, only_error
 from shards.sink import open_arrow, read_batches, read_table
@@ -52,8 +53,9 @@ def execute(run: Run, executor: Executor, report: Report, *, until_global: bool 
     Raises RunError where it cannot go on; finished units stay.
     """
     folder = run.folder
-    with locked(folder.root), executor, _Seconds(folder) as seconds:
+    with locked(folder.root) as lease, executor, _Seconds(folder) as seconds:
         executor.begin(Job(folder.root, run.recipe.files()))
+        report = lease.checked(report)  # before each step, and now and then in it
         trust_work(folder)
         passes = run.recipe.passes()
         exchange: Exchange | None = None
@@ -74,13 +76,14 @@ def execute(run: Run, executor: Executor, report: Report, *, until_global: bool 
             verdicts = _resolve(run, pass_, exchange, blocks, executor, report, seconds)
             for key, (number, first) in exchange.places(passing.made).items():
                 work[key] += (Decided(pass_, verdicts[number], first),)
-        _finish(run, passes, work, executor, report)
+        _finish(run, passes, work, executor, report, lease)
         _keep_dedup(folder, passes)
         if carry_over([one for one in (run.saved, folder) if one is not None], folder):
             folder.delete(RunFolder.BLOCK_LEDGERS)  # which still have what was removed
         if run.saved is not None:
             _take_kills(run.saved, folder)
         _sort_kills(folder)
+        lease.check()
         seconds.keep()
         folder.sync()
         write_report_json(folder.root)
@@ -176,6 +179,7 @@ def _finish(
     work: Mapping[UnitKey, tuple[Decided, ...]],
     executor: Executor,
     report: Report,
+    lease: Lease,
 ) -> None:
     schema, recipe = ledger_schema(passes), run.recipe.to_toml(paths=False)
     per_rule = run.recipe.output.dropped_per_rule
@@ -202,6 +206,7 @@ def _finish(
     def dropped() -> Iterator[Candidates]:
         yield from (_candidates(run.folder, unit, per_rule) for key in finished for unit in units[key])
         for done in executor.map(finish_block, tasks):
+            lease.check()
             for manifest in done.manifests:
                 summaries.add(manifest)
             yield done.dropped

@@ -74,7 +74,7 @@ def train_model(config_path: Path, *, overrides: Mapping[str, str], progress: Ca
     for source in config.source.values():
         verify_tokens(Path(source.tokens))
     plan = make_plan(config)
-    with locked(Path(config.out), elsewhere="out"):
+    with locked(Path(config.out), elsewhere="out") as lease:
         _check_same_plan(plan)
         torch.manual_seed(config.seed)
         model = Model(config.model, plan.vocab_size).to(device)
@@ -82,7 +82,7 @@ def train_model(config_path: Path, *, overrides: Mapping[str, str], progress: Ca
         if config.compile:
             model.compile()
         with stop_on_signal() as stop:
-            return _train(plan, model, optimizer, progress, stop)
+            return _train(plan, model, optimizer, lease.checked(progress), stop)
 
 
 def _train(

@@ -86,7 +86,8 @@ def tokenize_shards(
             check_weight_column(shard, weight_column)
     with ExitStack() as stack:
         for source in sources:
-            stack.enter_context(locked(out / source))
+            lease = stack.enter_context(locked(out / source))
+            report = lease.checked(report)
         finished = {source: _finished(out / source) for source in sources}
         for source in sources:
             _require_same(out / source, tokenizer, finished[source], held_out_fraction)

@@ -20,6 +20,7 @@ from pipelines.run.folder import RunFolder
 from pipelines.run.opening import open_run
 from pipelines.run.units import BlockTask
 from shards.errors import RunError
+from shards.lease import LOCK, Owner
 from shards.unit_key import UnitKey
 
 TWO_PASSES = RECIPE + '\n[[stage]]\nkind = "gopher_quality"\nname = "again"\nmin_words = 150\n'
@@ -145,6 +146,22 @@ def test_a_damaged_file_of_verdicts_is_named_with_its_remedy(root: Path) -> None
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(RunError, match=rf"not a whole Arrow file; delete the folder {folder} and run"):
         attempt(root)
+
+
+def test_a_run_whose_folder_is_taken_over_ends_before_its_next_step(root: Path) -> None:
+    def taken_over(progress: Progress) -> None:
+        if progress.phase == "exact":
+            (root / "run" / LOCK).write_bytes(Owner("node7", 1, "", "", "now", "x").to_bytes())
+
+    recipe = load_recipe(str(root / "recipe.toml"), [f'source.paths="{root}/crawl"'])
+    run = open_run(recipe, root / "run")
+    with pytest.raises(RunError, match=r"its lock was taken over by process 1 on node7.* the same command resumes"):
+        execute(run, InProcess(), taken_over)
+    assert RunFolder(root / "run").resolved_stages(0) == ["exact", "same_record"]
+    (root / "run" / LOCK).unlink()  # the other one has released it
+    attempt(root)
+    attempt(root, out="calm")
+    assert digest(root / "run") == digest(root / "calm")
 
 
 def test_a_global_stage_with_its_mark_is_not_run_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from s3_server import Faults, Proxy
 
-from shards import mirror, store_lock
+from shards import lease, mirror, store_lock
 from shards.atomic import write_bytes
 from shards.errors import RunError, UserError
 from shards.lock import locked
@@ -80,7 +80,7 @@ def test_the_lock_of_a_killed_process_of_this_machine_is_taken_over_at_once(s3: 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process is on another machine than those that it starts."""
-    monkeypatch.setattr(store_lock, "_machine", lambda: "another")
+    monkeypatch.setattr(lease, "_machine", lambda: "another")
 
 
 @pytest.mark.slow
@@ -101,7 +101,7 @@ def test_the_lock_of_a_process_elsewhere_is_taken_over_when_it_is_silent(
 
 @pytest.mark.slow
 def test_a_lock_that_is_renewed_is_not_taken_over(s3: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_lock, "_BEAT_S", 0.3)
+    monkeypatch.setattr(lease, "BEAT_S", 0.3)
     monkeypatch.setattr(store_lock, "LAPSE_S", 2.5)
     with locked(mirror.local(s3.folder)):
         time.sleep(4)
@@ -112,7 +112,7 @@ def test_a_lock_that_is_renewed_is_not_taken_over(s3: Proxy, monkeypatch: pytest
 def test_who_loses_the_lock_writes_no_more_and_leaves_it_to_its_owner(
     s3: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_lock, "_BEAT_S", 0.05)
+    monkeypatch.setattr(lease, "BEAT_S", 0.05)
     folder = mirror.local(s3.folder)
     says = f"^{s3.folder}: its lock was taken over by process 1 on other, since now UTC; nothing more is written"
     with pytest.raises(RunError, match=says), locked(folder):
@@ -127,8 +127,8 @@ def test_who_has_lost_the_lock_hears_of_it_at_the_latest_at_the_end(s3: Proxy) -
 
 
 def test_who_cannot_renew_the_lock_in_time_writes_no_more(s3: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_lock, "_BEAT_S", 0.05)
-    monkeypatch.setattr(store_lock, "_MAX_LATE_S", 0.0)
+    monkeypatch.setattr(lease, "BEAT_S", 0.05)
+    monkeypatch.setattr(lease, "_MAX_LATE_S", 0.0)
     folder = mirror.local(s3.folder)
 
     def fail(*_: object) -> None:
@@ -140,7 +140,7 @@ def test_who_cannot_renew_the_lock_in_time_writes_no_more(s3: Proxy, monkeypatch
 
 @pytest.mark.slow
 def test_an_answer_that_was_lost_does_not_lose_the_lock(s3: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_lock, "_BEAT_S", 0.05)
+    monkeypatch.setattr(lease, "BEAT_S", 0.05)
     folder = mirror.local(s3.folder)
     s3.faults = Faults(unanswered_if=0.5)
     with locked(folder):
