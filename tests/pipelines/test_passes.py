@@ -11,7 +11,8 @@ from crawl import RECIPE, Crawl, article, sentences
 from run_digest import digest
 
 from dedup.minhash import MinHashConfig
-from pipelines.executors import InProcess, Then, Tick, Watch
+from pipelines.executors import InProcess, Watch
+from pipelines.executors.protocol import Then, Tick
 from pipelines.passes import execute
 from pipelines.progress import Progress
 from pipelines.recipe import load_recipe

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,26 @@ def advance_once(number: int, watch: Watch) -> int:
 
 def end_process(_: int) -> None:
     os._exit(9)
+
+
+def killed_twice(folder: Path, number: int) -> int:
+    if number in (2, 4) and not (marker := folder / f"{number}").exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def own_pid(_: int) -> int:
+    return os.getpid()
+
+
+class TwoWords(Exception):
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} {two}")
+
+
+def fail_in_two_words(_: int) -> None:
+    raise TwoWords("one", "two")
 
 
 def one_less(result: int) -> list[int]:
@@ -106,9 +127,39 @@ def test_in_one_process_progress_is_the_sum_of_what_tasks_have_done() -> None:
     assert seen == [[1, 1, 10], [3, 2, 20], [6, 3, 30]]
 
 
-def test_a_dead_worker_is_an_error_with_the_remedy() -> None:
-    with ProcessPool(2) as pool, pytest.raises(RunError, match=r"worker process died .* fewer --workers need less"):
+def test_a_task_whose_worker_dies_is_run_again_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ProcessPool(2) as pool:
+        assert sorted(pool.map(partial(killed_twice, tmp_path), range(6))) == [*range(6)]
+    assert pool.num_lost == 2
+    assert caplog.messages == ["a worker process died (killed, or out of memory); its task runs again"] * 2
+
+
+def test_a_task_that_no_worker_survives_is_an_error_with_the_remedy() -> None:
+    says = (
+        r"^a worker process died \(exit code 9\) in each of 3 tries of one task; .* fewer --workers need less memory$"
+    )
+    with ProcessPool(2) as pool, pytest.raises(RunError, match=says):
         list(pool.map(end_process, [1]))
+
+
+def test_a_worker_that_is_killed_between_two_maps_is_replaced() -> None:
+    with ProcessPool(2) as pool:
+        for process in set(pool.map(own_pid, range(20))):
+            os.kill(process, signal.SIGKILL)
+        assert sorted(pool.map(square, range(5))) == [0, 1, 4, 9, 16]
+
+
+def test_a_map_that_was_left_early_leaves_no_results_to_the_next() -> None:
+    with ProcessPool(2) as pool:
+        assert next(iter(pool.map(square, range(20)))) in (0, 1)
+        assert sorted(pool.map(count_down, range(5))) == [-1, 0, 1, 2, 3]
+
+
+def test_an_error_that_cannot_be_sent_is_told_all_the_same() -> None:
+    with ProcessPool(1) as pool, pytest.raises(RuntimeError, match="TwoWords: one two"):
+        list(pool.map(fail_in_two_words, [1]))
 
 
 def test_the_command_line_names_an_executor() -> None:

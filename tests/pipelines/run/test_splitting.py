@@ -19,7 +19,8 @@ from http_server import serving
 from run_digest import digest
 
 from cleaners.crawl import warc
-from pipelines.executors import Executor, InProcess, ProcessPool, Then, Tick, Watch
+from pipelines.executors import Executor, InProcess, ProcessPool, Watch
+from pipelines.executors.protocol import Then, Tick
 from pipelines.passes import execute
 from pipelines.progress import Progress
 from pipelines.recipe import load_recipe
