@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-scale bench-shares bench-conformance bench-shared clean
+.PHONY: setup demo test test-s3 test-ray test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-scale bench-shares bench-conformance bench-shared clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -29,6 +29,10 @@ test-s3: setup
 	GRISTMILL_TEST_S3=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/shards/test_object_store.py \
 	  tests/shards/test_mirror.py tests/shards/test_scratch.py tests/shards/test_store_lock.py \
 	  tests/pipelines/test_run_in_store.py
+
+# Ray, on clusters of several nodes: faults, signals, and nodes that have nothing but Python and Ray.
+test-ray: setup
+	GRISTMILL_TEST_RAY=1 $(BIN)/python -m pytest tests/pipelines/executors
 
 test-fast: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'

@@ -54,7 +54,7 @@ def execute(run: Run, executor: Executor, report: Report, *, until_global: bool 
     """
     folder = run.folder
     with locked(folder.root) as lease, executor, _Seconds(folder) as seconds:
-        executor.begin(Job(folder.root, run.recipe.files()))
+        executor.begin(Job(folder.root, lease.owner.token, run.recipe.files()))
         report = lease.checked(report)  # before each step, and now and then in it
         trust_work(folder)
         passes = run.recipe.passes()

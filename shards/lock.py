@@ -51,6 +51,16 @@ def locked(folder: Path, *, elsewhere: str = "--out") -> Iterator[Lease]:
         yield file
 
 
+def owner_of(folder: Path) -> Owner | None:
+    """Who has the folder locked, as this machine sees it; None where nobody has, or it does not see the folder."""
+    if (place := mirror.place_of(folder)) is not None:
+        found = place[0].look(LOCK)
+        return Owner.parse(found[0]) if found is not None else None
+    with suppress(OSError):
+        return Owner.parse((folder / LOCK).read_bytes())  # opened anew: NFS then asks the server
+    return None
+
+
 class _FileLease(Lease):
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder))

@@ -138,13 +138,6 @@ def forget(paths: Sequence[Path] = ()) -> None:
             path.unlink(missing_ok=True)
 
 
-def lost() -> str | None:
-    """Why a mirror of this process may no longer be written to; None where all may."""
-    if not _has_departed:
-        return None
-    return next((path.read_text(encoding="utf-8") for path in scratch.own_folder().glob(f"*/*/*/+/{LOST}")), None)
-
-
 def opened(path: Path, open_: Callable[[Path], T]) -> T:
     """`open_(path)`, of a file that may have to be fetched. FileNotFoundError where the store has none either."""
     for _ in range(_TRIES):

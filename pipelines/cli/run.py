@@ -20,6 +20,7 @@ from pipelines.cli.options import (
     made_executor,
 )
 from pipelines.cli.printing import show, show_all, show_json, this_command
+from pipelines.numbers import counted
 from shards import mirror
 from shards.errors import Interrupted, UserError
 
@@ -129,6 +130,8 @@ def _execute(opened: "Run", executor: "Executor", *, until_global: bool = False)
                 execute(opened, executor, progress, until_global=until_global)
         except Interrupted:
             raise Interrupted(f"interrupted; finished units are safe. To resume: {this_command()}") from None
+        if executor.num_lost:
+            show(f"note: {counted(executor.num_lost, 'task')} ran again, whose worker or node had died")
     if opened.folder.is_done():
         show_all(last_lines.lines(opened.folder.root))
     else:

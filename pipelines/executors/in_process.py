@@ -33,6 +33,8 @@ class _LocalWatch:
 class InProcess:
     """Runs one task after the other, here. Inside a task of another executor, `watch` is the one that it was given."""
 
+    num_lost = 0
+
     def __init__(self, memory: int | None = None, *, watch: Watch | None = None) -> None:
         self.memory = memory or machine_memory() // 2
         self.task_memory = task_memory(self.memory, 1, 1)

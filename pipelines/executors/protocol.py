@@ -29,6 +29,7 @@ class Job:
     """What tasks need of the machine on which a run was started."""
 
     folder: Path  # of the run: every machine must see it, and keeps what it writes there
+    token: str  # of the lease by which the folder is locked
     files: Mapping[str, Path] = field(default_factory=dict)  # that stages read, by the names they have for them
 
 
@@ -38,6 +39,11 @@ class Executor(TaskExecutor, Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+    @property
+    def num_lost(self) -> int:
+        """Tasks that were given out again after their worker died."""
+        ...
 
     def begin(self, job: Job) -> None:
         """Note what the tasks to come need, where they run on other machines."""

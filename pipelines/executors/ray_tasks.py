@@ -37,6 +37,8 @@ from pipelines.executors.shipping import runtime_environment
 from shards import brought, mirror, scratch
 from shards.atomic import atomic_file, boot_id, sync_disk
 from shards.errors import GristmillError, Interrupted, RunError, UserError
+from shards.lock import owner_of
+from shards.remote import RemoteError
 from shards.stop_signal import Stop, stop_on_signal
 
 _POLL_SECONDS = 1.0  # between two looks at Ctrl-C, the cluster and the board
@@ -89,7 +91,6 @@ class RayTasks:
         self.num_lost = 0  # tasks that were given out again
 
     def __enter__(self) -> Self:
-        _set_token(is_ours=self._address is None)
         self._own = not _ray().is_initialized()
         if self._own:
             self._connect()
@@ -190,8 +191,6 @@ class RayTasks:
                         running.submit(todo.popleft())
                     if not running.tasks and stop.is_set:
                         raise Interrupted("interrupted")
-                    if (why := mirror.lost()) is not None:
-                        raise RunError(why)
                     done = running.wait()
                     if tick is not None and not done and (counters := running.counters()):
                         tick(counters)
@@ -220,6 +219,7 @@ class RayTasks:
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             if self._address is None:
+                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))  # or Ray leaves one in the home
                 self._temporary = tempfile.mkdtemp(prefix="gristmill-ray-")
                 ray.init(
                     address="local",
@@ -233,6 +233,11 @@ class RayTasks:
                     environment = runtime_environment(Path(folder)) if self._ship else None
                     ray.init(address=self._address, logging_level="WARNING", runtime_env=environment)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            if any(isinstance(one, ray.exceptions.AuthenticationError) for one in _with_causes(error)):
+                raise UserError(
+                    f"--address {self._address}: the cluster asks for its token: export RAY_AUTH_MODE=token, and "
+                    "RAY_AUTH_TOKEN where ~/.ray/auth_token does not hold it"
+                ) from None
             cause = " ".join(str(error).split())[:200]
             raise UserError(
                 f"--address {self._address}: no cluster of Ray {ray.__version__} answers: {cause}"
@@ -436,24 +441,29 @@ def _run(
         prepared = _Worker.prepared(number, call, objects)
         watch.check_stop()
         if prepared.job is not None:
-            _require_seen(prepared.job.folder)
+            _require_locked(prepared.job)
         result = prepared.fn(unpacked(task), watch)
         if prepared.job is not None and prepared.boot != boot_id() and not mirror.is_mirrored(prepared.job.folder):
             sync_disk(prepared.job.folder)  # the driver syncs for its own machine only
         return packed(result)
+    except RemoteError as error:
+        return packed(RunError(f"the folder's lock cannot be read: {error}; the same command resumes"))
     except GristmillError as error:
         return packed(type(error)(mirror.shown(str(error))))
     finally:
         watch.end()
 
 
-def _require_seen(folder: Path) -> None:
-    """RunError where this machine does not have the folder that the driver has locked."""
-    if not mirror.is_mirrored(folder) and not (folder / ".lock").exists():
+def _require_locked(job: Job) -> None:
+    """RunError where this machine does not see the folder that the driver has locked, or another has it now."""
+    owner = owner_of(job.folder)
+    if owner is None:
         raise RunError(
-            f"{folder.absolute()}: node {os.uname().nodename} has no such folder; a run on several machines needs an "
-            "--out on a disk that all share, or a URL (s3://)"
+            f"{mirror.shown(str(job.folder.absolute()))}: node {os.uname().nodename} does not see this folder as the "
+            "driver has it; a run on several machines needs an --out on a disk that all share, or a URL (s3://)"
         )
+    if owner.token != job.token:
+        raise RunError(f"{mirror.shown(str(job.folder))}: its lock was taken over by {owner}; the same command resumes")
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -511,6 +521,12 @@ def _name_of(fn: Any) -> str:
     return str(fn.__name__)
 
 
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _last_line(error: Exception) -> str:
     return str(error).strip().splitlines()[-1]
 
@@ -526,22 +542,6 @@ def _losses() -> tuple[type[Exception], ...]:
         known.ObjectLostError,
         known.TaskUnschedulableError,
     )
-
-
-def _set_token(*, is_ours: bool) -> None:
-    """Let Ray show the user's token, which `ray start` asks for where there is one, or a new one to a cluster of ours.
-
-    It reads these variables when it is imported.
-    """
-    if "RAY_AUTH_MODE" in os.environ:
-        return
-    if is_ours:
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
-        return
-    with suppress(RuntimeError):  # no home
-        default = Path.home() / ".ray" / "auth_token"
-        if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} or default.is_file():
-            os.environ["RAY_AUTH_MODE"] = "token"
 
 
 def _ray() -> Any:

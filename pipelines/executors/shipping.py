@@ -18,7 +18,6 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 from shards.errors import RunError
@@ -61,12 +60,10 @@ def pins() -> list[str]:
 
 
 def _requirements(of: Distribution, extra: str) -> Iterator[Requirement]:
-    """What the distribution requires for this extra; "" is what it always requires."""
-    environment = {**default_environment(), "extra": extra}
+    """What the distribution requires with this extra, "" for none."""
     for text in of.requires or ():
         needed = Requirement(text)
-        always = needed.marker is None or needed.marker.evaluate({**environment, "extra": ""})
-        if always if not extra else (needed.marker is not None and not always and needed.marker.evaluate(environment)):
+        if needed.marker is None or needed.marker.evaluate({"extra": extra}):
             yield needed
 
 

@@ -73,8 +73,8 @@ def add(index: Path, run: Path, executor: Executor, recipe: str | None = None) -
     made_of = load_recipe(recipe if recipe is not None else str(folder.path(RunFolder.RECIPE)))
     settings = _settings(made_of)
     name, fingerprint = run.resolve().name, folder.made_of().digest
-    with locked(index, elsewhere="index"), executor:
-        executor.begin(Job(index))
+    with locked(index, elsewhere="index") as lease, executor:
+        executor.begin(Job(index, lease.owner.token))
         parts = read_parts(index) if any(index.glob("*/index.json")) else {}
         for path, part in parts.items():
             require_normal_form(index, {path: part}, part.settings)

@@ -20,7 +20,7 @@ from pipelines.executors import Counters, Job, Watch
 from pipelines.executors.ray_tasks import RayTasks, _require_listening
 from shards.brought import brought
 from shards.errors import RunError, UserError
-from shards.lock import locked
+from shards.lock import locked, owner_of
 
 pytestmark = pytest.mark.slow
 full = pytest.mark.skipif("GRISTMILL_TEST_RAY" not in os.environ, reason="`make test-ray` runs it")
@@ -62,8 +62,8 @@ def connected(cluster: RayCluster) -> Iterator[RayTasks]:
 
 @pytest.fixture
 def executor(connected: RayTasks, tmp_path: Path) -> Iterator[RayTasks]:
-    with locked(tmp_path):
-        connected.begin(Job(tmp_path))
+    with locked(tmp_path) as lease:
+        connected.begin(Job(tmp_path, lease.owner.token))
         yield connected
 
 
@@ -170,13 +170,17 @@ def test_files_that_stages_read_come_along(executor: RayTasks, tmp_path: Path) -
     (tmp_path / "sets").mkdir()
     (tmp_path / "sets" / "a.jsonl").write_text("a")
     (tmp_path / "sets" / "b.jsonl").write_text("b")
-    executor.begin(Job(tmp_path, {"mine": tmp_path / "list.txt", "sets": tmp_path / "sets"}))
+    token = owner_of(tmp_path).token  # type: ignore[union-attr]
+    executor.begin(Job(tmp_path, token, {"mine": tmp_path / "list.txt", "sets": tmp_path / "sets"}))
     assert sorted(executor.map(read_brought, ["mine", "sets"])) == ["['a.jsonl', 'b.jsonl']", "mill"]
 
 
 def test_a_node_that_does_not_see_the_folder_of_the_run_says_so(executor: RayTasks, tmp_path: Path) -> None:
-    executor.begin(Job(tmp_path / "nowhere"))
-    with pytest.raises(RunError, match=r"node \S+ has no such folder; .*s3://"):
+    executor.begin(Job(tmp_path / "nowhere", "token"))
+    with pytest.raises(RunError, match=r"node \S+ does not see this folder .*s3://"):
+        list(executor.map(count_down, [1]))
+    executor.begin(Job(tmp_path, "of a driver that was held up"))
+    with pytest.raises(RunError, match=r"its lock was taken over by process \d+ on"):
         list(executor.map(count_down, [1]))
 
 

@@ -44,7 +44,9 @@ def test_the_wheel_of_a_checkout_has_its_modules_and_data_and_no_others(tmp_path
 
 @pytest.mark.slow
 @pytest.mark.skipif("GRISTMILL_TEST_RAY" not in os.environ, reason="installs Ray and all libraries twice: minutes")
-def test_nodes_with_python_and_ray_alone_run_a_shipped_gristmill(tmp_path: Path) -> None:
+def test_nodes_with_python_and_ray_alone_run_a_shipped_gristmill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "node"], check=True)
     python = tmp_path / "node" / "bin" / "python"
     packages = [f"ray=={version('ray')}", "virtualenv"]
@@ -54,6 +56,8 @@ def test_nodes_with_python_and_ray_alone_run_a_shipped_gristmill(tmp_path: Path)
     crawl = make_crawl(tmp_path / "crawl")
     words = ["run", recipe, "--set", f'source.web.paths="{crawl}"', "--out"]
     assert gristmill(*words, tmp_path / "alone", "--executor", "in-process").returncode == 0
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 2)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     start = [tmp_path / "node" / "bin" / "ray", "start", "--head", "--port=0", "--num-cpus=2", "--block"]
     start += ["--include-dashboard=false", f"--temp-dir=/tmp/gm-ship-{os.getpid()}"]
