@@ -14,6 +14,7 @@ folder; the variables of the environment by which stores are reached, where a wo
 
 import hashlib
 import itertools
+import logging
 import os
 import re
 import secrets
@@ -40,6 +41,8 @@ from shards.errors import GristmillError, Interrupted, RunError, UserError
 from shards.lock import owner_of
 from shards.remote import RemoteError
 from shards.stop_signal import Stop, stop_on_signal
+
+log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 1.0  # between two looks at Ctrl-C, the cluster and the board
 _CONNECT_SECONDS = 10.0
@@ -225,13 +228,16 @@ class RayTasks:
                     address="local",
                     num_cpus=self._most,
                     include_dashboard=False,
+                    log_to_driver=False,
                     logging_level="WARNING",
                     _temp_dir=self._temporary,
                 )
             else:
                 with tempfile.TemporaryDirectory(prefix="gristmill-wheel-") as folder:
                     environment = runtime_environment(Path(folder)) if self._ship else None
-                    ray.init(address=self._address, logging_level="WARNING", runtime_env=environment)
+                    ray.init(
+                        address=self._address, log_to_driver=False, logging_level="WARNING", runtime_env=environment
+                    )
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             if any("AuthToken" in str(one) for one in _with_causes(error)):  # it tells by the text alone
                 raise UserError(
@@ -327,6 +333,7 @@ class _Running:
                 f"a task was lost {_MOST_LOSSES} times with its worker ({type(error).__name__}: killed, or out of "
                 "memory); run the same command again, it resumes; fewer --workers need less memory"
             ) from error
+        log.warning("a task was lost with its worker or node (%s); it runs again", type(error).__name__)
 
     def counters(self) -> list[int]:
         ray = _ray()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from s3_server import Proxy
 
 from pipelines.executors import Counters, Job, Watch
 from pipelines.executors.ray_tasks import RayTasks, _require_listening
+from pipelines.run.folder import RunFolder
 from shards.brought import brought
 from shards.errors import RunError, UserError
 from shards.lock import locked, owner_of
@@ -234,3 +236,32 @@ def test_a_run_in_a_store_has_them_too_and_leaves_nothing_in_the_scratch_of_node
     on_cluster(cluster, *made(crawl), f"{s3.folder}/run", cwd=alone.parent)
     assert stored(f"{s3.folder}/run") == digest(alone)
     assert [path for node in cluster.nodes for path in cluster.scratch(node).rglob("*") if path.is_file()] == []
+
+
+@full  # and not `real`: without `make test-ray` it is skipped although the data are there
+def test_the_crawl_in_a_store_survives_a_node_that_is_removed_in_its_middle(
+    real_data: Path, language_model: Path, s3: Proxy, tmp_path: Path
+) -> None:
+    """The sha256 of shards, ledger and all else as in one process."""
+    files = sorted((real_data / "crawl").glob("*.warc.gz"))[: int(os.environ.get("GRISTMILL_TEST_FILES", "8"))]
+    words = ["run", "gristmill", "--set", f"source.paths={json.dumps([str(file) for file in files])}", "--out"]
+    done = gristmill(*words, tmp_path / "alone", "--executor", "in-process")
+    assert done.returncode == 0, done.stderr
+    with ray_cluster() as cluster:
+        lost = cluster.add()
+        cluster.add()
+        options = [s3.folder, "--executor", "ray", "--address", cluster.address]
+        command = [sys.executable, "-m", "pipelines", *words, *options]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                done_so_far = re.search(r"pass 0: (\d+)%", line)
+                if done_so_far and int(done_so_far[1]) > 5:
+                    break
+            cluster.remove(lost)
+            cluster.add()
+            assert process.stdout is not None
+            said, told = process.stdout.read(), process.stderr.read()
+            assert process.wait() == 0, told
+    assert "ran again, whose worker or node had died" in said
+    assert stored(s3.folder) == digest(tmp_path / "alone", without=[RunFolder.REPORT_PAGE])
