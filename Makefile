@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-ray test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-scale bench-shares bench-conformance bench-shared clean
+.PHONY: setup demo test test-s3 test-ray test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-scale bench-cluster bench-shares bench-conformance bench-shared clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -70,6 +70,10 @@ bench-dedup: setup bench-peers
 # Costs of many files, units and manifests; about an hour. ARGS="--scale .05 --only files units" for a part of it.
 bench-scale: setup
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+# Ray on two local nodes beside a pool of two processes, on ten copies of the crawl; a quarter of an hour.
+bench-cluster: setup
+	$(BIN)/python -m benchmarks.cluster $$GRISTMILL_REAL_DATA/crawl
 
 bench-shares: setup
 	$(BIN)/python -m benchmarks.shares
