@@ -37,6 +37,7 @@ from pipelines.executors.protocol import Job, Then, Tick, Watch, unwatched
 from pipelines.executors.shipping import runtime_environment
 from shards import brought, mirror, scratch
 from shards.atomic import atomic_file, boot_id, sync_disk
+from shards.cores import usable_cores
 from shards.errors import GristmillError, Interrupted, RunError, UserError
 from shards.lock import owner_of
 from shards.remote import RemoteError
@@ -226,7 +227,7 @@ class RayTasks:
                 self._temporary = tempfile.mkdtemp(prefix="gristmill-ray-")
                 ray.init(
                     address="local",
-                    num_cpus=self._most,
+                    num_cpus=self._most or usable_cores(),
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level="WARNING",
@@ -343,10 +344,12 @@ class _Running:
             return []
 
     def stop(self) -> None:
-        """Ask open tasks to end with their batch."""
+        """Ask open tasks to end with their batch. Where no node is left, those that wait for one end at once."""
         if not self.is_stopped:
             self.is_stopped = True
             self.executor._board.stop.remote(self.call.number)
+        if not _nodes():
+            self.executor._be_forced()
 
     def end(self) -> None:
         """Wait until no task is open: whoever ends this early must not leave one that writes."""

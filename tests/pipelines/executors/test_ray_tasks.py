@@ -238,6 +238,26 @@ def test_a_run_in_a_store_has_them_too_and_leaves_nothing_in_the_scratch_of_node
     assert [path for node in cluster.nodes for path in cluster.scratch(node).rglob("*") if path.is_file()] == []
 
 
+@full
+def test_apply_merge_and_index_give_their_bytes_too(
+    cluster: RayCluster, crawl: Path, alone: Path, s3: Proxy, tmp_path: Path
+) -> None:
+    changed = ["apply", alone, "--set", "gopher_quality.min_words=90", "--out"]
+    assert gristmill(*changed, tmp_path / "applied", "--executor", "in-process", cwd=alone.parent).returncode == 0
+    on_cluster(cluster, *changed, f"{s3.folder}/applied", cwd=alone.parent)
+    assert stored(f"{s3.folder}/applied") == digest(tmp_path / "applied")
+
+    parts = [f"{s3.folder}/1", f"{s3.folder}/2"]
+    for number, part in enumerate(parts, 1):
+        on_cluster(cluster, *made(crawl), part, "--part", f"{number}/2", "--until-global", cwd=alone.parent)
+    on_cluster(cluster, "merge", *parts, "--out", f"{s3.folder}/merged", cwd=alone.parent)
+    assert stored(f"{s3.folder}/merged") == digest(alone)
+
+    assert gristmill("index", "add", tmp_path / "index", alone, "--executor", "in-process").returncode == 0
+    on_cluster(cluster, "index", "add", tmp_path / "index-ray", alone, cwd=tmp_path)
+    assert digest(tmp_path / "index-ray") == digest(tmp_path / "index")
+
+
 @full  # and not `real`: without `make test-ray` it is skipped although the data are there
 def test_the_crawl_in_a_store_survives_a_node_that_is_removed_in_its_middle(
     real_data: Path, language_model: Path, s3: Proxy, tmp_path: Path
