@@ -151,3 +151,54 @@ def test_files_are_fetched_ahead_in_their_order_and_those_of_the_disk_are_left_a
     assert list(mirror.ahead(paths)) == paths
     assert [(other / name).read_text() for name in names] == names
     assert s3.requests["GET"] == 151
+
+
+def test_a_path_that_arrives_on_another_machine_is_one_of_its_scratch_and_knows_its_object(
+    s3: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = mirror.local(s3.folder)
+    write_bytes(one / "a" / "x.json", b"1")
+    departed = mirror.departing(one / "a" / "x.json")
+    assert departed is not None
+    assert mirror.arrived(*departed) == one / "a" / "x.json", "on this machine it is the same"
+    monkeypatch.setenv("GRISTMILL_SCRATCH", str(tmp_path / "node"))
+    there = mirror.arrived(*departed)
+    assert there.is_relative_to(tmp_path / "node")
+    assert mirror.address(there) == f"{s3.folder}/a/x.json"
+    assert mirror.read_bytes(there) == b"1"
+    assert mirror.departing(tmp_path) is None
+
+
+def test_copies_elsewhere_of_what_is_deleted_here_can_be_forgotten(
+    s3: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = mirror.local(s3.folder)
+    monkeypatch.setattr(mirror, "_has_departed", False)
+    monkeypatch.setattr(mirror, "_deleted", [])
+    write_bytes(one / "x.json", b"old")
+    mirror.unlink(one / "x.json")
+    assert mirror.deleted() == [], "nobody else knows its paths"
+    write_bytes(one / "x.json", b"old")
+    departed = mirror.departing(one / "x.json")
+    assert departed is not None
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("GRISTMILL_SCRATCH", str(tmp_path / "node"))
+        there = mirror.arrived(*departed)
+        assert mirror.read_bytes(there) == b"old"
+    mirror.unlink(one / "x.json")
+    write_bytes(one / "x.json", b"new")
+    assert mirror.read_bytes(there) == b"old"
+    assert mirror.deleted() == [one / "x.json"]
+    mirror.forget([there])
+    assert mirror.read_bytes(there) == b"new"
+
+
+def test_what_another_process_has_made_is_seen_after_forgetting_that_it_was_not_there(
+    s3: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = mirror.local(s3.folder), mirror.local(s3.folder)
+    assert not mirror.exists(one / "x.json")
+    write_bytes(two / "x.json", b"1")
+    assert not mirror.exists(one / "x.json")
+    mirror.forget()
+    assert mirror.exists(one / "x.json")

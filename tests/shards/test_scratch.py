@@ -82,3 +82,35 @@ def test_a_bound_that_is_no_number_is_the_users_mistake(s3: Proxy, monkeypatch: 
     monkeypatch.setenv("GRISTMILL_SCRATCH_BYTES", "2GB")
     with pytest.raises(UserError, match="GRISTMILL_SCRATCH_BYTES=2GB: expected a number of bytes"):
         write_bytes(mirror.local(s3.folder) / "x", b"")
+
+
+def test_a_folder_that_processes_share_goes_with_the_last_of_them(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from shards import scratch\n"
+        "folder = scratch.shared_folder('0a0b0c0d')\n"
+        "(folder / str(len(list(folder.iterdir())))).touch()\n"
+        "print(folder, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    environment = {**os.environ, "GRISTMILL_SCRATCH": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline().endswith("0a0b0c0d\n")
+        return process
+
+    first, second = start(), start()
+    folder = next(tmp_path.glob("gristmill-mirrors-*")) / "0a0b0c0d"
+    first.communicate()
+    assert copies(folder) == ["0", "1"]
+    second.communicate()
+    assert not folder.exists()
+    start().kill()
+    assert folder.exists()
+    start().communicate()
+    assert not folder.exists()
+    assert [*folder.parent.iterdir()] == []
