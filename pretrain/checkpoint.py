@@ -2,11 +2,11 @@
 
     OUT/checkpoints/step-00000400/model.safetensors    weights
                                   training.pt          optimizer and random-number state
-                                  state.json           step, tokens and plan; written last
+                                  state.json           step, tokens, plan, sha256 of the others; written last
 
 A checkpoint exists when its state.json does, and loses that file first when it is deleted or written again. Older
 checkpoints are deleted only after a new one exists, so a kill at any moment leaves a whole one. A checkpoint that does
-not load is passed over for the one before it.
+not load, or of which a bit has changed, is passed over for the one before it.
 """
 
 import logging
@@ -23,6 +23,7 @@ from pretrain.state import STATE, TrainState, checkpoint_paths, read_state
 from shards.atomic import atomic_file, write_bytes, write_json
 from shards.errors import RunError
 from shards.limits import check_limits
+from shards.manifest import file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +33,22 @@ _WEIGHTS, _TRAINING = "model.safetensors", "training.pt"
 def save_checkpoint(
     folder: Path, state: TrainState, model: nn.Module, optimizer: torch.optim.Optimizer, *, keep: int
 ) -> None:
-    """Write the checkpoint of `state.step` and delete all but the newest `keep` up to that step."""
+    """Write the checkpoint of `state.step` and delete all but the newest `keep` up to that step.
+
+    RunError, before anything is written, where a weight is not finite.
+    """
+    if broken := next((name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()), None):
+        raise RunError(
+            f"step {state.step}: {broken} is not finite, and no checkpoint was written; with a lower optimizer.lr "
+            "train from the beginning, into another out"
+        )
     path = folder / f"step-{state.step:08d}"
     (path / STATE).unlink(missing_ok=True)  # it exists only where this checkpoint did not load
     write_bytes(path / _WEIGHTS, save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
     with atomic_file(path / _TRAINING) as file:
         torch.save({"optimizer": optimizer.state_dict(), "rng": torch.get_rng_state()}, file)
-    write_json(path / STATE, state.model_dump())
+    sha256 = {name: file_sha256(path / name) for name in (_WEIGHTS, _TRAINING)}
+    write_json(path / STATE, state.model_copy(update={"sha256": sha256}).model_dump())
     # Checkpoints of later steps did not load; otherwise training would have continued from them.
     kept = [other for other in checkpoint_paths(folder) if other.name <= path.name][-keep:]
     for other in folder.glob("step-*"):
@@ -57,6 +67,7 @@ def load_newest(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
     for path in newest_first:
         try:
             state = read_state(path)
+            _check(path, state)
             _load(path, model, optimizer)
         except RunError as error:
             problems.append(str(error))
@@ -71,6 +82,18 @@ def load_newest(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
             f"restore one from a copy, or delete {folder} to train from the beginning"
         )
     return None
+
+
+def _check(path: Path, state: TrainState) -> None:
+    """RunError where a file is not as it was written."""
+    for name, sha256 in state.sha256.items():
+        try:
+            found = file_sha256(path / name)
+        except OSError as error:
+            check_limits(path / name, error)
+            raise RunError(f"{path / name}: not readable ({error.strerror})") from None
+        if found != sha256:
+            raise RunError(f"{path / name}: is not as it was written: sha256 {found[:12]}, written was {sha256[:12]}")
 
 
 def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -10,6 +10,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shards.config import Config
 from shards.errors import GristmillError, RunError
 from shards.limits import check_limits
@@ -27,6 +29,7 @@ class TrainState(Config):
     plan_hash: str
     identity: dict[str, Any]  # of the plan
     loss: float | None = None  # of the last step; None before the first step
+    sha256: dict[str, str] = Field(default_factory=dict)  # of the checkpoint's other files; older ones state none
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:
