@@ -35,15 +35,16 @@ def train_step(
     config: TrainConfig,
     source_names: Sequence[str],
 ) -> StepResult:
-    """Update the model once; `step` counts from 1. RunError, before the update, where the loss is not finite."""
+    """Update the model once; `step` counts from 1. RunError, before the update, if loss or gradient is not finite."""
     loss_sums = accumulate(model, batch, config.micro_batch_rows, len(source_names)).tolist()
     loss = sum(loss_sums) / max(1, batch.num_labels)
-    if not math.isfinite(loss):
-        raise RunError(
-            f"step {step}: the loss is {loss}; lower optimizer.lr, or see with `gristmill trace` what the step was "
-            "trained on; the newest checkpoint is of an earlier step"
-        )
-    grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.max_grad_norm)
+    grad_norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.max_grad_norm))
+    for name, value in (("loss", loss), ("gradient norm", grad_norm)):
+        if not math.isfinite(value):
+            raise RunError(
+                f"step {step}: the {name} is {value}, and nothing was updated; `gristmill trace --step {step}` shows "
+                "what the step was trained on; with a lower optimizer.lr train from the beginning, into another out"
+            )
     lr = learning_rate(step, config.steps, config.optimizer)
     for group in optimizer.param_groups:
         group["lr"] = lr
@@ -55,7 +56,7 @@ def train_step(
         for name, loss_sum, count in zip(source_names, loss_sums, num_labels, strict=True)
         if count
     }
-    return StepResult(loss, loss_by_source, lr, float(grad_norm))
+    return StepResult(loss, loss_by_source, lr, grad_norm)
 
 
 def accumulate(model: Model, batch: Batch, num_rows: int, num_sources: int) -> Tensor:
