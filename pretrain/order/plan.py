@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from pretrain.config import TrainConfig
+from pretrain.config import ModelConfig, OptimizerConfig, TokenSourceConfig, TrainConfig
 from pretrain.order.mixture import Mixture, MixtureSource
 from pretrain.order.packing import VERSION as PACKING_VERSION
 from pretrain.order.packing import Packing, pack_weighted
+from shards.config import Config
 from shards.errors import UserError
 from shards.token_manifest import TOKENIZER
 from shards.tokens import HELD_OUT, TRAIN, TokenDocuments
@@ -132,8 +133,23 @@ def held_out_documents(plan: Plan) -> dict[str, TokenDocuments]:
 
 
 def differing_keys(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """The keys of two identities whose values differ, in order of name."""
-    return sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+    """The keys of two identities whose values differ, in order of name.
+
+    A setting that one of them lacks, since a gristmill that did not know it made it, has its default there.
+    """
+    both = ours.keys() | theirs.keys()
+    return sorted(key for key in both if ours.get(key, default_of(key)) != theirs.get(key, default_of(key)))
+
+
+_TABLES: dict[str, type[Config]] = {"model": ModelConfig, "optimizer": OptimizerConfig, "source": TokenSourceConfig}
+
+
+def default_of(key: str) -> Any:
+    """The default of a setting of TRAIN.toml by its dotted key; None where it has none."""
+    table, _, name = key.rpartition(".")
+    of_table: type[Config] = _TABLES.get(table.partition(".")[0], TrainConfig)
+    field = of_table.model_fields.get(name)
+    return None if field is None or field.is_required() else field.default
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from training_runs import curve, evaluations, train
 
 from pretrain.metrics import Record
@@ -136,6 +137,29 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoints(
     with pytest.raises(RunError, match="step 6: the loss is nan"):
         train(train_file(), poison)
     assert [step for step, *_ in curve(tmp_path / "out")] == [1, 2, 3, 4, 5]
+
+
+def test_a_gradient_that_is_not_finite_updates_nothing(train_file: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(
+        RunError, match=r"step \d+: the (loss|gradient norm) is \w+, and nothing was updated; .*another out"
+    ):
+        train(train_file(checkpoint_every=1), **{"optimizer.lr": "1e18", "optimizer.warmup_steps": "0"})
+    for path in (tmp_path / "out" / "checkpoints").glob("*/model.safetensors"):
+        assert all(tensor.isfinite().all() for tensor in load_file(path).values())
+    for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=pytest.fail)
+
+
+def test_a_setting_that_a_checkpoint_does_not_know_has_its_default_there(
+    train_file: Callable[..., Path], undisturbed: Path
+) -> None:
+    for path in undisturbed.glob("checkpoints/*/state.json"):
+        state = json.loads(path.read_bytes())
+        del state["identity"]["optimizer.decay_fraction"]
+        path.write_text(json.dumps(state))
+    train(train_file(out="undisturbed"))
+    with pytest.raises(UserError, match=r"differ in optimizer\.decay_fraction;"):
+        train(train_file(out="undisturbed"), **{"optimizer.decay_fraction": "0.3"})
 
 
 def test_two_processes_do_not_train_in_one_folder(train_file: Callable[..., Path], tmp_path: Path) -> None:
