@@ -43,7 +43,7 @@ class ExactConfig(KeepConfig):
 
     @property
     def cost(self) -> Cost:
-        return Cost(seconds_per_mb=0.0166, bytes_per_text_byte=3)
+        return Cost(seconds_per_mb=0.0166, bytes_per_text_byte=3, disk_per_document=62)
 
     @property
     def fingerprint(self) -> Fingerprint:

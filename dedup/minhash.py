@@ -32,7 +32,7 @@ from dedup.lsh.replay import connected_rows, near_rows
 from dedup.lsh.shape import best_shape, s_curve
 from dedup.lsh.shape import refusal as shape_refusal
 from dedup.lsh.shingles import Unit
-from dedup.lsh.signing import SignedFiles, Signing, Verify, sign_by_prefix
+from dedup.lsh.signing import KEY, SIGNED, SignedFiles, Signing, Verify, sign_by_prefix
 from dedup.normal_form import VERSION
 from dedup.replay import documents_of, ids_of, remove_for_others
 from shards.atomic import write_json
@@ -123,7 +123,15 @@ class MinHashConfig(KeepConfig):
 
     @property
     def cost(self) -> Cost:
-        return Cost(seconds_per_mb=0.0086 + 6.1e-6 * self.bands * self.rows, bytes_per_text_byte=3)
+        signature = 4 * self.bands * self.rows if self.verify == "signature" else 0
+        return Cost(
+            seconds_per_mb=0.0086 + 6.1e-6 * self.bands * self.rows,
+            bytes_per_text_byte=3,
+            disk_per_document=KEY.itemsize * self.bands + SIGNED.itemsize + signature,
+            disk_per_text_byte=0 if signature else 0.65,  # 4 bytes a shingle
+            driver_seconds_per_document=1.5e-6,
+            driver_bytes_per_document=8 if self.clusters == "transitive" else 1,
+        )
 
     def curve(self) -> Curve:
         half_at = (1 - 0.5 ** (1 / self.bands)) ** (1 / self.rows)

@@ -56,7 +56,13 @@ class OverlapConfig(KeepConfig):
 
     @property
     def cost(self) -> Cost:
-        return Cost(seconds_per_mb=0.058, bytes_per_text_byte=6)
+        return Cost(
+            seconds_per_mb=0.058,
+            bytes_per_text_byte=6,
+            disk_per_text_byte=2.4,
+            driver_seconds_per_document=7e-6,
+            driver_bytes_per_document=56,
+        )
 
     def columns(self) -> pa.Schema:
         return pa.schema([COPIES])

@@ -55,7 +55,14 @@ class ParagraphsConfig(PassagesConfig):
 
     @property
     def cost(self) -> Cost:
-        return Cost(seconds_per_mb=0.0074, bytes_per_text_byte=3)
+        return Cost(
+            seconds_per_mb=0.0074,
+            bytes_per_text_byte=3,
+            disk_per_text_byte=0.39,  # of lines of ten words
+            driver_seconds_per_document=1.8e-6,
+            driver_bytes_per_document=40,
+            text_reads=3,
+        )
 
     def hasher(self) -> "Paragraphs":
         return Paragraphs(self.split, self.normalize, self.min_piece_chars)

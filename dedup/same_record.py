@@ -44,7 +44,7 @@ class SameRecordConfig(GlobalStageConfig):
 
     @property
     def cost(self) -> Cost:
-        return Cost(seconds_per_document=0.5e-6)
+        return Cost(seconds_per_document=0.5e-6, disk_per_document=9)
 
     def resolve(self, units: Sequence[Block], folder: Path, executor: Executor) -> None:
         if shared := _write_shared(folder, units, executor):

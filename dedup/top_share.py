@@ -43,7 +43,7 @@ class TopShareConfig(GlobalStageConfig):
 
     @property
     def cost(self) -> Cost:
-        return Cost(seconds_per_document=1e-6)
+        return Cost(seconds_per_document=1e-6, disk_per_document=24, driver_bytes_per_document=16)
 
     def refusal(self, before: Before) -> str | None:
         return before.not_carried("metric", self.metric)

@@ -45,7 +45,7 @@ class UrlDedupConfig(GlobalStageConfig):
 
     @property
     def cost(self) -> Cost:
-        return Cost(seconds_per_document=1e-6)
+        return Cost(seconds_per_document=1e-6, disk_per_document=62)
 
     @property
     def fingerprint(self) -> Fingerprint:
