@@ -31,6 +31,14 @@ def open_remote(path: str, num_bytes: int, version: str) -> io.BufferedReader:
     return io.BufferedReader(_RemoteRaw(_fetches(path, num_bytes, version)), _BUFFER_BYTES)
 
 
+def num_fetches(num_bytes: int) -> int:
+    """The requests in which so many bytes are fetched, one after the other from some place of a file."""
+    count, length = 0, _LEAST
+    while num_bytes > 0:
+        count, num_bytes, length = count + 1, num_bytes - length, min(_MOST, _GROWTH * length)
+    return count
+
+
 @lru_cache(maxsize=2)
 def _fetches(path: str, num_bytes: int, version: str) -> "_Fetches":
     remote: RemoteFile = HttpFile(path, num_bytes, version) if is_http(path) else S3Object(path, version)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,6 +26,8 @@ from shards.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from pipelines.executors import Executor
+    from pipelines.preview.cluster import Cluster, Prices
+    from pipelines.recipe import Recipe
     from pipelines.run.opening import Run
 
 
@@ -139,20 +141,70 @@ def _execute(opened: "Run", executor: "Executor", *, until_global: bool = False)
 
 
 def plan(
+    context: typer.Context,
     recipe: RecipeArgument,
     workers: WorkersOption = None,
     memory: MemoryOption = None,
     settings: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            help="Plan for more files like those of source.paths, on a cluster: how many, their size (90TB), or "
+            "snapshot, a whole one of Common Crawl."
+        ),
+    ] = None,
+    nodes: Annotated[int, typer.Option(help="Of --scale: nodes of the cluster.", min=1)] = 1,
+    cores: Annotated[int, typer.Option(help="Of --scale: cores of a node.", min=1)] = CORES,
+    node_memory: Annotated[str | None, typer.Option(help="Of --scale: memory of a node; this machine's.")] = None,
+    network: Annotated[str, typer.Option(help="Of --scale: a node's network, each way.")] = "10Gbit",
+    core_speed: Annotated[float, typer.Option(help="Of --scale: a core there, in cores here.", min=0.01)] = 1.0,
+    run_folder: Annotated[
+        Literal["disk", "store"] | None,
+        typer.Option(help="Of --scale: where --out lies; a store (s3://) if there are more nodes than one."),
+    ] = None,
+    price: Annotated[float | None, typer.Option(help="Of --scale: dollars a node and hour.", min=0)] = None,
+    store_prices: Annotated[
+        str, typer.Option(help="Of --scale: dollars for 1,000 PUTs, 1,000 GETs, a GB a month; S3's of March 2026.")
+    ] = "0.005,0.0004,0.023",
+    days: Annotated[float, typer.Option(help="Of --scale: days for which the finished run is kept.", min=0)] = 30.0,
 ) -> None:
-    """Show which pairs a recipe's MinHash compares and what a run of source.paths takes: time, memory, disk."""
-    from pipelines.executors import parse_memory
+    """Show which pairs a recipe's MinHash compares and what a run of source.paths takes: time, memory, disk; with
+    --scale what a larger one takes on a cluster, money too."""
+    from pipelines.executors import machine_memory, parse_memory
+    from pipelines.preview.cluster import Cluster, Prices, parse_size
     from pipelines.preview.plan import curve_lines, curves, estimate, lines
     from pipelines.progress import ProgressDisplay
     from pipelines.recipe import load_recipe
 
     resolved = load_recipe(recipe, settings or [])
     num_bytes = parse_memory(memory) if memory is not None else None
+    if scale is not None:
+        of_node = parse_size("--node-memory", node_memory, "a size as 128GB") if node_memory else machine_memory()
+        cluster = Cluster(
+            nodes=nodes,
+            cores=cores,
+            node_memory=of_node,
+            network=parse_size("--network", network, "bits or bytes a second, as 10Gbit"),
+            core_speed=core_speed,
+            in_store=nodes > 1 if run_folder is None else run_folder == "store",
+            memory=num_bytes or of_node // 2,
+        )
+        _plan_scale(resolved, scale, cluster, Prices.parse(price, store_prices, days), as_json=as_json)
+        return
+    for name in (
+        "nodes",
+        "cores",
+        "node_memory",
+        "network",
+        "core_speed",
+        "run_folder",
+        "price",
+        "store_prices",
+        "days",
+    ):
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE":
+            raise UserError(f"--{name.replace('_', '-')}: describes the cluster of --scale; give --scale snapshot, too")
     shapes = curves(resolved)
     if not as_json:
         show_all(curve_lines(shapes))
@@ -165,6 +217,25 @@ def plan(
         show(f"for time, memory and disk give inputs: gristmill plan {recipe} --set source.paths=DIR")
     else:
         show_all(lines(estimated))
+
+
+def _plan_scale(recipe: "Recipe", scale: str, cluster: "Cluster", prices: "Prices", *, as_json: bool) -> None:
+    from pipelines.preview import scale as scaling
+    from pipelines.preview.cluster import Crawl
+    from pipelines.preview.plan import try_out
+    from pipelines.progress import ProgressDisplay
+
+    Crawl.parse(scale, [1])  # refused before anything is measured
+    with ProgressDisplay() as progress:
+        tried = try_out(recipe, CORES, progress)
+    if tried is None:
+        raise UserError("--scale: needs files to measure; give one or some by --set source.paths=FILE")
+    crawl = Crawl.parse(scale, [file.num_bytes for files in tried.inputs.values() for file in files])
+    scaled = scaling.reckon_scale(recipe, tried.probes, crawl, cluster, prices, tried.ready)
+    if as_json:
+        show_json(asdict(scaled) | {"total_seconds": scaled.total_seconds, "total_dollars": scaled.total_dollars})
+    else:
+        show_all(scaling.lines(scaled))
 
 
 def sample(

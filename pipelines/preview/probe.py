@@ -33,6 +33,8 @@ from shards.errors import RunError, UserError
 from shards.source import SourceConfig
 from shards.storage import InputFile
 
+STAGES = "stages"  # among the sizes of a `ProbeRun`: the part of `work` that global stages wrote
+
 _POSITIONS = 40
 _KEPT_FOLDERS = (RunFolder.SHARDS, RunFolder.LEDGER, RunFolder.DROPPED, RunFolder.DEDUP)
 _FIRST = 60  # documents of the first part
@@ -105,6 +107,11 @@ def _run(task: _Task, number: int, watch: Watch) -> ProbeRun:
         def look(progress: Progress) -> None:
             if progress.phase == "finish":  # all work is done, and none of it is deleted yet
                 disk.update({name: run.folder.num_bytes(name) for name in (RunFolder.WORK, RunFolder.TEXTS)})
+                disk[STAGES] = sum(
+                    run.folder.num_bytes(run.folder.stage_work(pass_.number, stage.name))
+                    for pass_ in run.recipe.passes()
+                    for stage in pass_.global_
+                )
 
         execute(run, InProcess(watch=watch), look)
         return ProbeRun(

@@ -33,6 +33,11 @@ class Made(NamedTuple):
     live_rows: int
 
 
+def rows_of_block(live_rows: int, task_memory: int) -> int:
+    """The most rows of a block, in a run whose first pass left `live_rows`, with tasks of `task_memory` bytes."""
+    return min(_MOST_ROWS, max(_LEAST_ROWS, live_rows // _SHARE), task_memory // _ROW_BYTES)
+
+
 @dataclass(frozen=True)
 class Exchange:
     """The layout: blocks of work by block of the exchange, in the order of the run."""
@@ -48,9 +53,7 @@ class Exchange:
         A block has rows of one source and snapshot, so that stages can compare those by themselves, and no more rows
         than a task of `task_memory` bytes can hold.
         """
-        rows = min(
-            _MOST_ROWS, max(_LEAST_ROWS, sum(one.live_rows for one in made) // _SHARE), task_memory // _ROW_BYTES
-        )
+        rows = rows_of_block(sum(one.live_rows for one in made), task_memory)
         if run.folder.has(RunFolder.EXCHANGE):
             rows = run.folder.read_json(RunFolder.EXCHANGE, dict[str, int])["rows"]
         else:

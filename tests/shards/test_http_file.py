@@ -10,6 +10,7 @@ from http_server import Site, replying, serving
 
 from shards import remote
 from shards.errors import GristmillError, RunError, UserError
+from shards.read_ahead import num_fetches
 from shards.storage import InputFile, find_inputs, open_input
 
 DATA = random.Random(7).randbytes(700_000)
@@ -83,6 +84,15 @@ def test_each_byte_is_sent_once_however_many_streams_ask() -> None:
         assert content(file) == DATA
         assert site.num_bytes == len(DATA) + 1  # one byte told the size
         assert len(site.requests) == 3
+
+
+def test_requests_are_as_many_as_are_foretold() -> None:
+    for num_bytes in (1, 256 << 10, 300_000, 5 << 20, 14_000_000):
+        with serving({f"/{NAME}": bytes(num_bytes)}) as site:
+            file = find(f"{site.url}{NAME}")
+            asked = len(site.requests)
+            assert len(content(file)) == num_bytes
+            assert len(site.requests) - asked == num_fetches(num_bytes)
 
 
 def test_a_server_without_ranges_sends_the_file_once_to_a_reader_that_goes_forward() -> None:

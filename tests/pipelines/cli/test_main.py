@@ -186,7 +186,7 @@ def paths_of_commands() -> list[tuple[str, ...]]:
     for words, command in commands.items():
         parameters = inspect.signature(command).parameters.values()
         for asked in parameters:
-            if "Path" in str(asked.annotation.__origin__):
+            if "Path" in str(getattr(asked.annotation, "__origin__", "")):  # none of typer's context
                 given = [word for parameter in parameters for word in words_for(parameter, parameter is asked)]
                 found.append((f"{' '.join(words)} {asked.name}", *words, *given))
     return found

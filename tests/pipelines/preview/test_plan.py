@@ -126,7 +126,7 @@ def probe(input_bytes: int, extract: float, dropped: dict[str, int]) -> Probe:
         1, Documents(100, 30), dropped, failed={}, records={}, bodies={}, damage=(), funnel=funnel, units=1
     )
     seconds = {"read": 0.5, "page": 0.1, "extract": extract, "gopher_quality": 0.2, "write": 0.1, "exact": 0.05}
-    disk = {"work": 5000, "texts": 1000, "shards": 400, "ledger": 300, "dropped": 200, "dedup": 100}
+    disk = {"work": 5000, "texts": 1000, "shards": 400, "ledger": 300, "dropped": 200, "dedup": 100, "stages": 2000}
     measured = ProbeRun(input_bytes, seconds, report, disk)
     return Probe(measured, measured, 0.0, 400_000_000)
 
