@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.options import SetOption, ShardsArgument
+from pipelines.cli.options import (
+    AddressOption,
+    ExecutorOption,
+    MemoryOption,
+    SetOption,
+    ShardsArgument,
+    WorkersOption,
+    made_executor,
+)
 from pipelines.cli.printing import say, show, show_all, this_command
 from pipelines.lines import Line, Table
 from pipelines.numbers import counted
@@ -42,11 +50,27 @@ def tokenize(
     repeat_by: Annotated[
         str | None, typer.Option(help="Column that says how often an epoch has a document: rehydrate.weight.")
     ] = None,
+    executor: ExecutorOption = "pool",
+    workers: WorkersOption = None,
+    memory: MemoryOption = None,
+    address: AddressOption = None,
 ) -> None:
-    """Turn shards into token shards that training maps into memory."""
+    """Turn shards into token shards that training maps into memory. The same command resumes."""
     from pretrain.tokenizing.tokenize import tokenize_shards
 
-    sources = tokenize_shards(shards, tokenizer, to, held_out_fraction=held_out, weight_column=repeat_by, report=say)
+    try:
+        with made_executor(executor, workers, memory, address) as made:
+            sources = tokenize_shards(
+                shards,
+                tokenizer,
+                to,
+                held_out_fraction=held_out,
+                weight_column=repeat_by,
+                report=say,
+                executor=made,
+            )
+    except Interrupted:
+        raise Interrupted(f"interrupted; finished shards are safe. To resume: {this_command()}") from None
     show(f"wrote {to}: the sources {', '.join(sources)}")
 
 

@@ -5,14 +5,19 @@
 A token shard is finished when its manifest exists. It is made again when the text shard has changed or its files are
 damaged. A folder has one held-out fraction, so a document stays held out in every later run, whatever shard it comes
 in (`split.py`). A held-out document is measured once, whatever its weight.
+
+A shard is a task, wherever an executor runs it. The process that hands out the tasks holds the locks of the token
+folders and writes their manifests; a task takes the tokenizer from one of them.
 """
 
 import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +30,9 @@ from pretrain.tokenizing.split import is_held_out
 from pretrain.tokenizing.text_shards import find_shards, read_documents
 from pretrain.tokenizing.tokenizer import Tokenizer
 from shards.atomic import write_bytes, write_json
+from shards.cores import usable_cores
 from shards.errors import RunError, UserError
+from shards.exchange import Executor
 from shards.lock import locked
 from shards.manifest import file_sha256
 from shards.schema import MASKED
@@ -50,12 +57,26 @@ CHUNK_BYTES = 8 << 20  # text that is encoded at once: bounds memory, and is eno
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What token shards depend on, besides the texts."""
+class _Task:
+    """A shard, and what its tokens depend on besides the texts."""
 
-    tokenizer: Tokenizer
+    shard: Path
+    source: str
+    stem: str  # of the shard's file name
+    folder: Path  # of the source's tokens
+    tokenizer: Path  # the copy in one of the folders
+    tokenizer_sha256: str
     held_out_fraction: float  # 0 to below 1
     weight_column: str | None  # of the text shards; None: every document has weight 1
+    finished: ShardManifest | None  # of an earlier call
+    num_threads: int
+
+
+@dataclass(frozen=True)
+class _Made:
+    source: str
+    stem: str
+    manifest: ShardManifest
 
 
 def tokenize_shards(
@@ -66,19 +87,20 @@ def tokenize_shards(
     held_out_fraction: float,
     report: Callable[[str], None],
     weight_column: str | None = None,
+    executor: Executor | None = None,
 ) -> dict[str, TokenManifest]:
     """Make the token folders of all sources in `shards`, and return their manifests by source.
 
     A source is the folder that a shard lies in. Finished shards stay as they are, but a folder's manifest lists the
-    shards of this call only. `report` is called with one line for each shard, and with one line for each source where
-    shards of earlier calls are left out. `weight_column` holds how often an epoch has each document.
+    shards of this call only. `report` is called with one line for each shard, in their order, and with one line for
+    each source where shards of earlier calls are left out. `weight_column` holds how often an epoch has each document.
+    Shards are made by `executor`; without one here, one after the other on all cores.
 
     UserError where a token folder was made with another tokenizer or held-out fraction, or is in use.
     """
     if not 0 <= held_out_fraction < 1:
         raise UserError(f"--held-out: expected a fraction from 0 to below 1, found {held_out_fraction}")
     tokenizer = Tokenizer(tokenizer_path)
-    settings = Settings(tokenizer, held_out_fraction, weight_column)
     sources = _by_source(find_shards(shards))
     for shard in (shard for files in sources.values() for shard in files.values()):
         check_mask_column(shard)
@@ -93,10 +115,26 @@ def tokenize_shards(
             _require_same(out / source, tokenizer, finished[source], held_out_fraction)
         for source in sources:
             _claim(out / source, tokenizer)
-        for source, files in sources.items():
-            for stem, shard in files.items():
-                manifest = _tokenize_shard(shard, stem, settings, out / source, finished[source].get(stem))
-                report(f"{source}/{stem}: {_summary(manifest)}")
+        num_threads = _num_threads(executor, sum(map(len, sources.values())))
+        tasks = [
+            _Task(
+                shard=shard,
+                source=source,
+                stem=stem,
+                folder=out / source,
+                tokenizer=out / next(iter(sources)) / TOKENIZER,
+                tokenizer_sha256=tokenizer.sha256,
+                held_out_fraction=held_out_fraction,
+                weight_column=weight_column,
+                finished=finished[source].get(stem),
+                num_threads=num_threads,
+            )
+            for source, files in sources.items()
+            for stem, shard in files.items()
+        ]
+        made = map(_tokenize_shard, tasks) if executor is None else executor.map(_tokenize_shard, tasks)
+        for one in _in_order(made, tasks):
+            report(f"{one.source}/{one.stem}: {_summary(one.manifest)}")
         for source, files in sources.items():
             if left_out := sorted(finished[source].keys() - files.keys()):
                 count = f"{len(left_out)} shard{'' if len(left_out) == 1 else 's'}"
@@ -108,6 +146,24 @@ def tokenize_shards(
         return {
             source: write_token_manifest(out / source, tokenizer.vocab_size, files) for source, files in sources.items()
         }
+
+
+def _num_threads(executor: Executor | None, num_tasks: int) -> int:
+    """Threads of a task, so that all tasks at once keep this machine's cores busy."""
+    at_once = 1 if executor is None else min(executor.workers, num_tasks)
+    return max(1, usable_cores() // max(1, at_once))
+
+
+def _in_order(made: Iterator[_Made], tasks: Sequence[_Task]) -> Iterator[_Made]:
+    """What was made in the order of its tasks, each when it and all before it are there."""
+    waiting: dict[tuple[str, str], _Made] = {}
+    todo = iter(tasks)
+    task = next(todo, None)
+    for one in made:
+        waiting[one.source, one.stem] = one
+        while task is not None and (first := waiting.pop((task.source, task.stem), None)) is not None:
+            yield first
+            task = next(todo, None)
 
 
 def _summary(manifest: ShardManifest) -> str:
@@ -177,62 +233,75 @@ def _claim(folder: Path, tokenizer: Tokenizer) -> None:
     write_bytes(folder / TOKENIZER, tokenizer.json)
 
 
-def _tokenize_shard(
-    shard: Path, stem: str, settings: Settings, folder: Path, finished: ShardManifest | None
-) -> ShardManifest:
-    """Make the token shard of `shard` unless the `finished` one was made from the same text and is whole."""
-    manifest_path = folder / MANIFESTS / f"{stem}.json"
-    input_sha256 = file_sha256(shard)
+def _tokenize_shard(task: _Task) -> _Made:
+    """Make a token shard, unless the finished one was made from the same text and is whole."""
+    tokenizer = _tokenizer(task.tokenizer, task.tokenizer_sha256)
+    folder, finished = task.folder, task.finished
+    manifest_path = folder / MANIFESTS / f"{task.stem}.json"
+    input_sha256 = file_sha256(task.shard)
     if finished is not None:
-        same = (finished.input_sha256, finished.weight_column) == (input_sha256, settings.weight_column)
-        if same and is_whole(folder, stem, finished):
-            log.info("event=shard_reused shard=%s", shard)
-            return finished
-        manifest_path.unlink()
+        same = (finished.input_sha256, finished.weight_column) == (input_sha256, task.weight_column)
+        if same and is_whole(folder, task.stem, finished):
+            log.info("event=shard_reused shard=%s", task.shard)
+            return _Made(task.source, task.stem, finished)
+        manifest_path.unlink(missing_ok=True)  # the worker of an earlier attempt may have been lost after this
 
-    schema = token_schema(settings.tokenizer.vocab_size)
+    schema = token_schema(tokenizer.vocab_size)
     no_rows = pa.RecordBatch.from_pylist([], schema)
     counts = {split: Counter(_counts(no_rows)) for split in (TRAIN, HELD_OUT)}
     with ExitStack() as stack:
         sinks = {
-            split: stack.enter_context(ArrowSink(folder / split / f"{stem}.arrow", schema, compressed=False))
+            split: stack.enter_context(ArrowSink(folder / split / f"{task.stem}.arrow", schema, compressed=False))
             for split in counts
         }
-        for rows in _token_rows(shard, settings, schema):
-            held_out = is_held_out(rows["id"], settings.held_out_fraction)
+        for rows in _token_rows(task, tokenizer, schema):
+            held_out = is_held_out(rows["id"], task.held_out_fraction)
             for split, in_split in ((TRAIN, ~held_out), (HELD_OUT, held_out)):
                 part = rows.filter(pa.array(in_split))
                 sinks[split].write(part)
                 counts[split].update(_counts(part))
     manifest = ShardManifest(
         input_sha256=input_sha256,
-        held_out_fraction=settings.held_out_fraction,
-        weight_column=settings.weight_column,
+        held_out_fraction=task.held_out_fraction,
+        weight_column=task.weight_column,
         files={split: TokenFile.of(sinks[split], counts[split]) for split in counts},
     )
     write_json(manifest_path, manifest.model_dump())
-    return manifest
+    return _Made(task.source, task.stem, manifest)
 
 
-def _token_rows(shard: Path, settings: Settings, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+@lru_cache(maxsize=1)
+def _tokenizer(path: Path, sha256: str) -> Tokenizer:
+    """The tokenizer that a token folder has, loaded once a process. RunError where this machine sees no such folder."""
+    if not path.exists():
+        raise RunError(
+            f"{path}: node {os.uname().nodename} has no such file; on several machines --out lies on a disk that all "
+            "share"
+        )
+    tokenizer = Tokenizer(path)
+    if tokenizer.sha256 != sha256:
+        raise RunError(f"{path}: was replaced while its tokens were made; run the same command again")
+    return tokenizer
+
+
+def _token_rows(task: _Task, tokenizer: Tokenizer, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The shard's documents as rows of a token shard, in their order."""
-    source, tokenizer = shard.resolve().parent.name, settings.tokenizer
     bos, eos = np.array([tokenizer.bos], np.uint32), np.array([tokenizer.eos], np.uint32)
-    for batch in _chunks(shard, settings.weight_column):
-        encoded = tokenizer.encode_batch(batch["text"].to_pylist())
+    for batch in _chunks(task.shard, task.weight_column):
+        encoded = tokenizer.encode_batch(batch["text"].to_pylist(), task.num_threads)
         documents = [np.concatenate([bos, ids, eos]) for ids in encoded]
         offsets = np.cumsum([0] + [len(ids) for ids in documents])
         ids = pa.array(np.concatenate(documents)).cast(schema.field("tokens").type.value_type)
-        masks = mask_documents(batch, shard, encoded, tokenizer)
+        masks = mask_documents(batch, task.shard, encoded, tokenizer)
         yield pa.RecordBatch.from_arrays(
             [
                 batch["id"].cast(pa.string()),
                 batch["url"].cast(pa.string()),
-                pa.array([source] * batch.num_rows, pa.string()),
+                pa.array([task.source] * batch.num_rows, pa.string()),
                 pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), ids),
                 masks["num_bytes"],
                 masks["masked"],
-                document_weights(batch, shard, settings.weight_column),
+                document_weights(batch, task.shard, task.weight_column),
             ],
             schema=schema,
         )

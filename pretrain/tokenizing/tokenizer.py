@@ -47,9 +47,12 @@ class Tokenizer:
         tokens = map(self._encoding.decode_single_token_bytes, range(self.vocab_size))
         return np.fromiter(map(len, tokens), np.int64, self.vocab_size)
 
-    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """uint32[tokens] of each text, without special tokens; on all cores."""
-        with ThreadPoolExecutor(usable_cores()) as threads:
+    def encode_batch(self, texts: Sequence[str], num_threads: int | None = None) -> list[np.ndarray]:
+        """uint32[tokens] of each text, without special tokens; on all cores if `num_threads` is not given."""
+        num_threads = num_threads or usable_cores()
+        if num_threads == 1:
+            return [*map(self._encode, texts)]
+        with ThreadPoolExecutor(num_threads) as threads:
             return list(threads.map(self._encode, texts))
 
     def _encode(self, text: str) -> np.ndarray:

@@ -1,10 +1,18 @@
 """`gristmill tokenizer train`, `tokenize`, `pretrain` and `trace`, one after the other."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from command import gristmill
+from corpus import make_texts, write_shard
+from ray_cluster import ray_cluster
+
+from pretrain.tokenizing.tokenize import tokenize_shards
+from pretrain.tokenizing.tokenizer_training import train_tokenizer
 
 
 def test_from_shards_to_a_trained_model_and_back_to_the_crawl(
@@ -44,3 +52,56 @@ def test_from_shards_to_a_trained_model_and_back_to_the_crawl(
     traced = gristmill("trace", tmp_path / "model" / "train.toml", "--step", "3")
     assert traced.returncode == 0, traced.stderr
     assert "https://a.example/" in traced.stdout
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    """Shards of one source, and beside them a tokenizer."""
+    texts = make_texts("en", 2000)
+    for number in range(8):
+        write_shard(tmp_path / "run" / "en" / f"en-{number:05d}-000.arrow", texts * 2)
+    train_tokenizer([tmp_path / "run"], tmp_path / "tokenizer.json", vocab_size=300, sample_bytes=10_000)
+    return tmp_path / "run"
+
+
+def tokens_of(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def tokens_here(shards: Path) -> dict[str, bytes]:
+    out, tokenizer = shards.parent / "here", shards.parent / "tokenizer.json"
+    tokenize_shards([shards], tokenizer, out, held_out_fraction=0.01, report=lambda _: None)
+    return tokens_of(out)
+
+
+@pytest.mark.slow
+def test_tokenize_is_interrupted_and_resumed(shards: Path) -> None:
+    folder = shards.parent
+    words = [sys.executable, "-m", "pipelines", "tokenize", str(shards), "--tokenizer", str(folder / "tokenizer.json")]
+    process = subprocess.Popen(
+        [*words, "--out", str(folder / "a"), "--workers", "1"], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("en/en-00000-000: 4,000 documents")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert "interrupted; finished shards are safe. To resume: gristmill tokenize" in errors
+    made = {path: path.stat().st_mtime_ns for path in (folder / "a" / "en" / "manifests").glob("*.json")}
+    assert 1 <= len(made) < 8
+    subprocess.run([*words, "--out", str(folder / "a")], check=True, capture_output=True)
+    assert {path: path.stat().st_mtime_ns for path in made} == made, "finished shards are not made again"
+    assert tokens_of(folder / "a") == tokens_here(shards)
+
+
+@pytest.mark.slow
+def test_tokens_made_on_a_cluster_are_those_of_one_process(shards: Path) -> None:
+    folder = shards.parent
+    words = ("tokenize", shards, "--tokenizer", folder / "tokenizer.json", "--out")
+    with ray_cluster() as cluster:
+        cluster.add()
+        cluster.add()
+        done = gristmill(*words, folder / "ray", "--executor", "ray", "--address", cluster.address)
+    assert done.returncode == 0, done.stderr
+    assert tokens_of(folder / "ray") == tokens_here(shards)

@@ -1,12 +1,16 @@
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from corpus import decode, make_texts, write_shard
 
+from pipelines.executors import InProcess, ProcessPool
 from pretrain.tokenizing.tokenize import tokenize_shards
 from pretrain.tokenizing.tokenizer import Tokenizer
 from pretrain.tokenizing.tokenizer_training import train_tokenizer
@@ -233,3 +237,95 @@ def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path, run_folder
         tokenize(run_folder, tokenizer_path, tmp_path / "file")
     with pytest.raises(UserError, match=r"file/t\.json: cannot be written: .*; choose a folder"):
         train_tokenizer([run_folder], tmp_path / "file" / "t.json", vocab_size=300, sample_bytes=1000)
+
+
+class LastFirst:
+    """An executor that gives the results of all tasks in the opposite order."""
+
+    workers = 3
+    memory = task_memory = 1 << 30
+
+    def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Any = lambda _: ()) -> Iterator[Any]:
+        return reversed([fn(task) for task in tasks])
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize("executor", [LastFirst(), InProcess(), ProcessPool(2)], ids=["last first", "here", "pool"])
+def test_an_executor_changes_no_byte_and_no_line(
+    tmp_path: Path, run_folder: Path, tokenizer_path: Path, tokens: Path, executor: Any
+) -> None:
+    lines: list[str] = []
+    with executor if hasattr(executor, "__enter__") else nullcontext():
+        tokenize_shards(
+            [run_folder], tokenizer_path, tmp_path, held_out_fraction=0.1, report=lines.append, executor=executor
+        )
+    assert files_of(tmp_path) == files_of(tokens)
+    assert [line.partition(":")[0] for line in lines] == [
+        f"{language}/{language}-0000{part}-000" for language in ("en", "ru") for part in range(2)
+    ]
+
+
+def test_an_executor_makes_only_the_shards_that_are_missing(
+    tmp_path: Path, run_folder: Path, tokenizer_path: Path, tokens: Path
+) -> None:
+    shutil.copytree(tokens, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "ru" / "manifests" / "ru-00001-000.json").unlink()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.arrow")}
+    with ProcessPool(2) as pool:
+        tokenize_shards(
+            [run_folder], tokenizer_path, tmp_path, held_out_fraction=0.1, report=lambda _: None, executor=pool
+        )
+    made = {path.relative_to(tmp_path) for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert made == {Path("ru") / split / "ru-00001-000.arrow" for split in (TRAIN, HELD_OUT)}
+    assert files_of(tmp_path) == files_of(tokens)
+
+
+def test_an_error_in_a_worker_is_that_of_this_process(tmp_path: Path, tokenizer_path: Path) -> None:
+    path = write_shard(tmp_path / "run" / "en" / "a.arrow", ["text"] * 3, weight=pa.array([1, -1, 1]))
+    for executor in (InProcess(), ProcessPool(1)):
+        with executor, pytest.raises(UserError, match=r"a\.arrow: column weight: expected weights of 0") as error:
+            tokenize_shards(
+                [path],
+                tokenizer_path,
+                tmp_path / "tokens",
+                held_out_fraction=0,
+                report=lambda _: None,
+                weight_column="weight",
+                executor=executor,
+            )
+        assert "\n" not in str(error.value)
+
+
+def test_a_task_that_begins_again_after_its_worker_was_lost_makes_the_same_shard(
+    tmp_path: Path, run_folder: Path, tokenizer_path: Path, tokens: Path
+) -> None:
+    """The second attempt knows of a manifest that the first one has removed, and finds files without a manifest."""
+    shutil.copytree(tokens, tmp_path, dirs_exist_ok=True)
+
+    class Twice(LastFirst):
+        def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Any = lambda _: ()) -> Iterator[Any]:
+            for task in tasks:
+                (tmp_path / "en" / "manifests" / f"{task.stem}.json").unlink(missing_ok=True)
+                yield fn(task)
+
+    for path in (tmp_path / "en" / TRAIN).glob("*.arrow"):
+        truncate(path)
+    tokenize_shards(
+        [run_folder], tokenizer_path, tmp_path, held_out_fraction=0.1, report=lambda _: None, executor=Twice()
+    )
+    assert files_of(tmp_path) == files_of(tokens)
+
+
+def test_a_machine_that_does_not_see_the_folder_says_so(tmp_path: Path, run_folder: Path, tokenizer_path: Path) -> None:
+    class Elsewhere(LastFirst):
+        def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Any = lambda _: ()) -> Iterator[Any]:
+            return map(fn, [replace(task, tokenizer=tmp_path / "nowhere" / "tokenizer.json") for task in tasks])
+
+    with pytest.raises(RunError, match=r"has no such file; on several machines --out lies on a disk that all share"):
+        tokenize_shards(
+            [run_folder], tokenizer_path, tmp_path, held_out_fraction=0, report=lambda _: None, executor=Elsewhere()
+        )

@@ -34,6 +34,11 @@ def test_every_text_comes_back_byte_for_byte(tokenizer: Tokenizer) -> None:
     assert [decode(tokenizer, ids) for ids in tokenizer.encode_batch(HARD_TEXTS)] == HARD_TEXTS
 
 
+def test_threads_change_no_token(tokenizer: Tokenizer) -> None:
+    one, many = (tokenizer.encode_batch(HARD_TEXTS, num_threads) for num_threads in (1, 3))
+    assert [ids.tolist() for ids in one] == [ids.tolist() for ids in many]
+
+
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=5))
 def test_random_texts_come_back(tokenizer: Tokenizer, texts: list[str]) -> None:
     assert [decode(tokenizer, ids) for ids in tokenizer.encode_batch(texts)] == texts
