@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from pipelines.cli import classifier, extractor, index, ledger, run, setup, training
+from pipelines.cli import classifier, extractor, index, ledger, preview, run, setup, training
 from pipelines.cli.printing import say, this_command, visible
 from shards.address import require_local
 from shards.errors import GristmillError, Interrupted, RunError, UserError
@@ -30,7 +30,7 @@ _INTERRUPTED = "gristmill: interrupted; to resume: {}"
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run,
     "merge": run.merge,
-    "plan": run.plan,
+    "plan": preview.plan,
     "status": ledger.status,
     "verify": ledger.verify,
     "report": ledger.report,
@@ -44,7 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": setup.demo,
     "models": setup.models,
     "lists": setup.lists,
-    "sample": run.sample,
+    "sample": preview.sample,
     "remove": index.remove,
     "calibrate": classifier.calibrate,
     "tokenize": training.tokenize,

@@ -17,6 +17,7 @@ _SNAPSHOT_FILES, _SNAPSHOT_FILE_BYTES = 90_000, 1_000_000_000
 # (aws.amazon.com/s3/pricing). Traffic within the region is free.
 STORE_PRICES = "0.005,0.0004,0.023"
 
+_PRICE = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*", re.ASCII)
 _UNITS = {"B": 1, "Bit": 0.125, "bit": 0.125}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGTP])(i?)(B|Bit|bit)?\s*", re.ASCII)
 
@@ -83,13 +84,13 @@ class Prices:
     @classmethod
     def parse(cls, node_hour: float | None, store: str, days: float) -> Self:
         """`store` as `STORE_PRICES`. UserError."""
-        try:
-            puts, gets, gb_month = map(float, store.split(","))
-        except ValueError:
+        words = store.split(",")
+        if len(words) != 3 or not all(map(_PRICE.fullmatch, words)):
             raise UserError(
                 f"--store-prices {store}: expected dollars for 1,000 PUTs, for 1,000 GETs and for a GB a month, as "
                 f"{STORE_PRICES}"
-            ) from None
+            )
+        puts, gets, gb_month = map(float, words)
         return cls(node_hour, puts / 1000, gets / 1000, gb_month, days)
 
 

@@ -40,6 +40,7 @@ def test_sizes_are_in_bytes_or_bits() -> None:
         (lambda: parse_size("--network", "0Gbit", "bits a second"), "--network 0Gbit"),
         (lambda: Prices.parse(None, "1,2", 30), "--store-prices 1,2: expected dollars for 1,000 PUTs"),
         (lambda: Prices.parse(None, "a,b,c", 30), "--store-prices a,b,c"),
+        (lambda: Prices.parse(None, "1,nan,-2", 30), "--store-prices 1,nan,-2"),
     ],
 )
 def test_what_is_no_crawl_size_or_price_is_refused(refused: Callable[[], object], message: str) -> None:

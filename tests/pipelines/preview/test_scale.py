@@ -211,8 +211,8 @@ def test_the_command_plans_a_snapshot_from_one_file(recipe_path: Path, tmp_path:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--nodes", "2"), "--nodes: describes the cluster of --scale; give --scale snapshot, too"),
-        (("--price", "2"), "--price: describes the cluster of --scale"),
+        (("--nodes", "2"), "--nodes: is for --scale; give --scale snapshot, too"),
+        (("--price", "2"), "--price: is for --scale"),
         (("--scale", "many"), "--scale many: expected snapshot, a number of files, or a size as 90TB"),
         (("--scale", "snapshot"), "--scale: needs files to measure; give one or some by --set source.paths=FILE"),
         (("--scale", "9", "--node-memory", "much"), "--node-memory much: expected a size as 128GB"),
