@@ -52,6 +52,7 @@ class ProbeRun:
     seconds: dict[str, float]  # by stage
     report: Summary  # of its report.json
     disk: dict[str, int]  # bytes at the end by folder; of `work` and `texts` when they are largest
+    cpu_share: float = 1.0  # of its time, what it computed: the rest it waited, mostly for cores that others had
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,15 @@ def _run(task: _Task, number: int, watch: Watch) -> ProbeRun:
                     for stage in pass_.global_
                 )
 
+        began, cpu_before = time.perf_counter(), _cpu_seconds(os.getpid())
         execute(run, InProcess(watch=watch), look)
+        took = time.perf_counter() - began
         return ProbeRun(
             input_bytes,
             json.loads(run.folder.path(RunFolder.SECONDS).read_bytes()),
             read_report_file(run.folder),
             disk | {name: run.folder.num_bytes(name) for name in _KEPT_FOLDERS},
+            min(1.0, (_cpu_seconds(os.getpid()) - cpu_before) / took),
         )
 
 
@@ -148,6 +152,20 @@ def draw_part(
     if not num_documents:
         raise RunError(f"source.{name}: no record was found in {len(files)} files; is `kind` that of the files?")
     return num_bytes
+
+
+def _cpu_seconds(process: int) -> float:
+    """What the process has computed, with its children."""
+    if sys.platform != "linux":
+        return time.process_time()
+    folder = Path("/proc") / str(process)
+    try:
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        children = (folder / "task" / str(process) / "children").read_text().split()
+    except OSError:
+        return 0.0  # it has just ended
+    # utime, stime, cutime and cstime, in ticks (proc(5)); the last two are of children that have ended
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") + sum(map(_cpu_seconds, map(int, children)))
 
 
 def _peak_memory(process: int) -> int:

@@ -147,16 +147,15 @@ def _times(run: LargeRun, ready: float) -> Iterator[Figure]:
         "start-up", start, f"as here, and kernels are compiled on each node, {_COMPILE_S:.0f} s; no wait for nodes"
     )
     for name, stages in whole.groups.items():
-        spent = sum(whole.seconds(stage) for stage in stages)
+        spent = sum(whole.cpu_seconds(stage) for stage in stages)
         limits = {"cores": run.compute_seconds(spent, run.units)}
         if name == "writing" and run.moves_files:
             limits["network"] = run.network_seconds(run.pass_disk + whole.disk(RunFolder.TEXTS))
         elif "read" in stages:
             limits["network"] = run.network_seconds(run.crawl.num_bytes)
         seconds, limit = _slowest(limits)
-        tried = (
-            f"{spent / documents * 1e3:.3g} ms a document on one core here, {counted(len(whole.probes), 'core')} busy"
-        )
+        busy = counted(len(whole.probes), "core")
+        tried = f"{spent / documents * 1e3:.3g} ms a document on a core here with {busy} busy, without time of others"
         yield Figure(name, seconds, f"{tried}; {limit}")
     for stage in whole.global_stages:
         yield _stage_time(run, stage)

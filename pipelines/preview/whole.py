@@ -60,6 +60,11 @@ class Whole:
         """Of one core."""
         return self.scale * sum(probe.second.seconds.get(stage, 0.0) for probe in self.probes)
 
+    def cpu_seconds(self, stage: str) -> float:
+        """Of one core that nobody else uses."""
+        spent = sum(probe.second.seconds.get(stage, 0.0) * probe.second.cpu_share for probe in self.probes)
+        return self.scale * spent
+
     def first_seconds(self, stage: str) -> float:
         return max(probe.first.seconds.get(stage, 0.0) for probe in self.probes)
 
