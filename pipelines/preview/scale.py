@@ -106,8 +106,8 @@ def lines(scaled: Scaled) -> Iterator[Line]:
     yield f"{counted(crawl.files, 'file')}, {size(crawl.num_bytes)}, about {documents}: {crawl.assumption}"
     yield (
         f"{counted(cluster.nodes, 'node')} of {counted(cluster.cores, 'core')}, {size(cluster.node_memory)} and "
-        f"{cluster.network * 8e-9:,.3g} Gbit/s: {counted(scaled.workers, 'worker')}; a core there is taken for "
-        f"{cluster.core_speed:g} of a core here"
+        f"{cluster.network * 8e-9:,.3g} Gbit/s: {counted(scaled.workers, 'worker')}; a core there is "
+        f"{cluster.core_speed:g} × a core here"
     )
     groups = (
         ("time", scaled.seconds, duration),
@@ -253,7 +253,7 @@ def _disk(run: LargeRun) -> tuple[Figure, ...]:
             "the run's folder at its peak",
             run.pass_disk + kept + sum(of_stages.values()),
             f"as in the probe, by bytes of the inputs, and what stages exchange, {size(of_stages[most])} of it for "
-            f"{most}; work is deleted when the report is written",
+            f"{most}; work is deleted when the report is written; disks are taken to keep up with the cores",
         ),
         Figure("the run's folder when done", kept, "shards, ledger, texts, dropped texts and edges, as in the probe"),
         Figure(
