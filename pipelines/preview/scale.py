@@ -39,8 +39,9 @@ _DRIVER_BYTES_PER_UNIT = 2_400  # 200,000 manifests take 480 MB (docs/performanc
 _PIECE_BYTES = 32 << 20  # of a PUT (`shards.object_store`)
 _UNIT_PUTS = 3  # shard, ledger, manifest
 _PASS_PUTS = 4  # facts, text, dropped, manifest
-_BLOCK_FILES = 8  # that a stage leaves for a block, at most: keys, sets, documents, bounds, verdicts, spans, columns
-_VERDICT_ASKS = 3  # for verdicts, spans and columns, which need not be there
+_BLOCK_FILES = 11  # that a stage leaves for a block, at most: those of `substring`
+_VERDICT_FILES = 3  # verdicts, spans and columns, which need not be there
+_DRIVER_READS = 3  # texts and dropped texts of the pass, ledger
 
 
 @dataclass(frozen=True)
@@ -287,22 +288,15 @@ def _requests(run: LargeRun) -> tuple[Figure, ...]:
         f"{unit_files} files a unit, up to {_BLOCK_FILES} for each stage and each of {counted(run.blocks, 'block')}, "
         f"large ones in pieces of {_PIECE_BYTES >> 20} MiB; lists and renewals of the lock are not counted",
     )
-    reads = passes * _PASS_PUTS + sum(stage.cost.text_reads for stage in whole.global_stages)
-    gets = (
-        run.units * (reads * cluster.elsewhere + _VERDICT_ASKS * stages)
-        + run.units * 3  # dropped texts and the ledger, which the driver reads
-        + block_files * (cluster.nodes - 1)
+    reads = passes * _PASS_PUTS + sum(stage.cost.text_reads for stage in whole.global_stages) + _DRIVER_READS
+    asks = min(run.units, run.workers * run.blocks) * stages * _VERDICT_FILES
+    gets = Figure(
+        "GETs of the run",
+        run.units * reads * cluster.elsewhere + asks + block_files * (cluster.nodes - 1),
+        f"{reads} of a unit's files where another node wrote them; {_VERDICT_FILES} for what each stage decided of a "
+        "block, there or not, once a process; what stages leave for blocks, once by each other node; none made again",
     )
-    return (
-        inputs,
-        puts,
-        Figure(
-            "GETs of the run",
-            gets,
-            f"{reads} of a unit's files where another node wrote them, {_VERDICT_ASKS} for what each stage decided, 3 "
-            "of the driver; each node fetches what stages leave for blocks once; no request is made again",
-        ),
-    )
+    return inputs, puts, gets
 
 
 def _money(

@@ -92,9 +92,9 @@ def test_faster_cores_shorten_what_cores_do_the_drivers_too(scaled: Any) -> None
 def test_twice_the_crawl_takes_twice_of_all_that_grows_with_it(scaled: Any) -> None:
     once, twice = scaled(), scaled(replace(CRAWL, files=2000, num_bytes=2 * 10**12))
     assert twice.documents == 2 * once.documents
-    for group in ("disk_bytes", "requests"):
+    for group, tolerance in (("disk_bytes", 0.01), ("requests", 0.1)):  # there are as many blocks
         for name, amount in amounts(once, group).items():
-            assert amounts(twice, group)[name] == pytest.approx(2 * amount, rel=0.01), name
+            assert amounts(twice, group)[name] == pytest.approx(2 * amount, rel=tolerance), name
     for part in (*SHARED, *OF_DRIVER):
         assert amounts(twice, "seconds")[part] == pytest.approx(2 * amounts(once, "seconds")[part])
     assert amounts(twice, "memory_bytes")["the driver"] > amounts(once, "memory_bytes")["the driver"]
