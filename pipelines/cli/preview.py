@@ -73,6 +73,8 @@ def plan(
         _plan(recipe, resolved, workers or CORES, num_bytes, as_json=as_json)
         return
     of_node = machine_memory() if node_memory is None else parse_size("--node-memory", node_memory, "a size as 128GB")
+    if num_bytes is not None and num_bytes > of_node:
+        raise UserError(f"--memory {memory}: a node has {of_node / 1e9:.1f} GB; give less, or a larger --node-memory")
     cluster = Cluster(
         nodes=nodes,
         cores=cores,
@@ -112,12 +114,13 @@ def _plan_scale(
     from pipelines.preview.scale import lines, reckon_scale
     from pipelines.progress import ProgressDisplay
 
-    Crawl.parse(scale, [1])  # refused before anything is measured
+    kinds = [source.kind for source in recipe.sources.values()]
+    Crawl.parse(scale, [1], kinds)  # refused before anything is measured
     with ProgressDisplay() as progress:
         tried = try_out(recipe, workers, progress)
     if tried is None:
         raise UserError("--scale: needs files to measure; give one or some by --set source.paths=FILE")
-    crawl = Crawl.parse(scale, [file.num_bytes for files in tried.inputs.values() for file in files])
+    crawl = Crawl.parse(scale, [file.num_bytes for files in tried.inputs.values() for file in files], kinds)
     scaled = reckon_scale(recipe, tried.probes, crawl, cluster, prices, tried.ready)
     if as_json:
         show_json(asdict(scaled) | {"total_seconds": scaled.total_seconds, "total_dollars": scaled.total_dollars})

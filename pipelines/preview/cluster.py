@@ -1,7 +1,7 @@
 """The cluster, the crawl and the prices of `gristmill plan --scale`, as they are given on the command line."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -31,11 +31,16 @@ class Crawl:
     assumption: str
 
     @classmethod
-    def parse(cls, text: str, given: Sequence[int]) -> Self:
+    def parse(cls, text: str, given: Sequence[int], kinds: Collection[str] = ("warc",)) -> Self:
         """The crawl that `text` names, of files like those whose sizes are `given`: "snapshot", a number of files, or a
-        size."""
+        size. `kinds` are those of the sources. UserError."""
         mean = max(1, sum(given) // max(1, len(given)))
         if text == SNAPSHOT:
+            if others := sorted({*kinds} - {"warc"}):
+                raise UserError(
+                    f"--scale {SNAPSHOT}: is of WARC files, and a source is of kind {others[0]}; give a number of "
+                    "files, or a size as 90TB"
+                )
             return cls(
                 _SNAPSHOT_FILES,
                 _SNAPSHOT_FILES * _SNAPSHOT_FILE_BYTES,

@@ -36,6 +36,10 @@ def test_sizes_are_in_bytes_or_bits() -> None:
     [
         (lambda: Crawl.parse("0", [1]), "--scale 0: expected snapshot, a number of files, or a size as 90TB"),
         (lambda: Crawl.parse("all", [1]), "--scale all: expected snapshot"),
+        (
+            lambda: Crawl.parse("snapshot", [1], ["warc", "wet"]),
+            "--scale snapshot: is of WARC files, and a source is of",
+        ),
         (lambda: parse_size("--network", "10", "bits a second"), "--network 10: expected bits a second"),
         (lambda: parse_size("--network", "0Gbit", "bits a second"), "--network 0Gbit"),
         (lambda: Prices.parse(None, "1,2", 30), "--store-prices 1,2: expected dollars for 1,000 PUTs"),
