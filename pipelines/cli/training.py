@@ -15,6 +15,7 @@ from pipelines.cli.options import (
     MemoryOption,
     SetOption,
     ShardsArgument,
+    ShipOption,
     WorkersOption,
     made_executor,
 )
@@ -54,12 +55,13 @@ def tokenize(
     workers: WorkersOption = None,
     memory: MemoryOption = None,
     address: AddressOption = None,
+    ship: ShipOption = False,
 ) -> None:
     """Turn shards into token shards that training maps into memory. The same command resumes."""
     from pretrain.tokenizing.tokenize import tokenize_shards
 
     try:
-        with made_executor(executor, workers, memory, address) as made:
+        with made_executor(executor, workers, memory, address, ship) as made:
             sources = tokenize_shards(
                 shards,
                 tokenizer,
