@@ -123,11 +123,13 @@ class ExtractConfig(StageConfig):
     def build(self) -> Stage:
         return ExtractHere(self) if self.engine == "gristmill" else ExtractInChild(self, None)
 
-    def journal(self) -> str | None:
-        return None if self.engine == "gristmill" else "kills.jsonl"
+    def journal(self) -> str:
+        return "kills.jsonl"
 
-    def build_in(self, journal: Path | None) -> Stage:
-        return ExtractHere(self) if self.engine == "gristmill" else ExtractInChild(self, journal)
+    def build_in(self, journal: Path | None, *, careful: bool = False) -> Stage:
+        if self.engine == "gristmill":
+            return ExtractHere(self, journal, careful=careful)
+        return ExtractInChild(self, journal)
 
     @model_validator(mode="after")
     def _engine_has_its_options(self) -> "ExtractConfig":
@@ -138,10 +140,11 @@ class ExtractConfig(StageConfig):
 
 
 class _Extract:
-    """Decodes pages, refuses bombs and tidies text, for every engine."""
+    """Decodes pages, refuses bombs and killers, and tidies text, for every engine."""
 
-    def __init__(self, config: ExtractConfig) -> None:
-        self._config = config
+    def __init__(self, config: ExtractConfig, journal: Path | None) -> None:
+        self._config, self._journal = config, journal
+        self._kills = _read_journal(journal)
 
     def __call__(self, batch: Batch) -> Batch:
         rows = list(self._rows(batch))
@@ -172,7 +175,16 @@ class _Extract:
         }
         if self._config.refuses(num_elements, depth):
             return row, None
+        if page.id in self._kills:
+            return row | {"killed": 1}, None
         return row | {"killed": 0}, utf8
+
+    def _remember(self, page: "_InputPage", cause: str) -> None:
+        """Note a page that kills its engine."""
+        self._kills.add(page.id)
+        if self._journal is not None:
+            line = {"id": page.id, "url": page.url, "reason": f"{self._config.name}.killed", "cause": cause}
+            append_synced(self._journal, json.dumps(line, ensure_ascii=False).encode() + b"\n")
 
     def _with_text(self, row: Row, text: str | None) -> Row:
         text = limit_newlines(text or "", self._config.max_newlines)
@@ -182,13 +194,23 @@ class _Extract:
 
 
 class ExtractHere(_Extract):
-    """Extracts with our own engine, in this process, many pages at a time."""
+    """Extracts with our own engine, in this process, many pages at a time.
+
+    Where it is `careful`, a child process extracts each page before: workers have died on these pages.
+    """
+
+    def __init__(self, config: ExtractConfig, journal: Path | None = None, *, careful: bool = False) -> None:
+        super().__init__(config, journal)
+        self._child = ExtractionChild(config.engine, config.favour) if careful else None
 
     def _rows(self, batch: Batch) -> Iterator[Row]:
         waiting: list[tuple[_InputPage, Row, bytes | None]] = []
         num_bytes = 0
         for page in _input_pages(batch):
             row, html = self._prepare(page)
+            if html is not None and self._child is not None and (cause := _kills(self._child, page, html)):
+                self._remember(page, cause)
+                row, html = row | {"killed": 1}, None
             waiting.append((replace(page, payload=None), row, html))
             num_bytes += len(html or b"")
             if num_bytes >= _CHUNK_BYTES:
@@ -218,9 +240,7 @@ class ExtractInChild(_Extract):
     """Extracts with an engine of others, in a child process that may be killed."""
 
     def __init__(self, config: ExtractConfig, journal: Path | None) -> None:
-        super().__init__(config)
-        self._journal = journal
-        self._kills = _read_journal(journal)
+        super().__init__(config, journal)
         self._child = ExtractionChild(config.engine, config.favour, metadata=config.metadata)
 
     def _rows(self, batch: Batch) -> Iterator[Row]:
@@ -228,8 +248,6 @@ class ExtractInChild(_Extract):
         in_flight: _InputPage | None = None
         for page in _input_pages(batch):
             row, html = self._prepare(page)
-            if html is not None and page.id in self._kills:
-                row, html = row | {"killed": 1}, None
             if in_flight is not None:
                 yield self._finish(in_flight)
                 in_flight = None
@@ -258,12 +276,6 @@ class ExtractInChild(_Extract):
         row = page.row | {"failed": 0, "title": metadata.title, "page_date": metadata.date}
         return self._with_text(row, text)
 
-    def _remember(self, page: "_InputPage", cause: str) -> None:
-        self._kills.add(page.id)
-        if self._journal is not None:
-            line = {"id": page.id, "url": page.url, "reason": f"{self._config.name}.killed", "cause": cause}
-            append_synced(self._journal, json.dumps(line, ensure_ascii=False).encode() + b"\n")
-
 
 @dataclass(frozen=True)
 class _InputPage:
@@ -291,6 +303,22 @@ def _day(date: str) -> str:
         return datetime.date.fromisoformat(date[:10]).isoformat()
     except ValueError:
         return ""
+
+
+def _kills(child: ExtractionChild, page: _InputPage, html: bytes) -> str:
+    """Why the page kills a child process, twice; "" where it does not."""
+    cause = ""
+    for _ in range(2):
+        try:
+            child.send(html, page.url)
+            child.receive()
+        except Killed as killed:
+            cause = str(killed)
+        except ValueError:  # it fails here, too
+            return ""
+        else:
+            return ""
+    return cause
 
 
 def _read_journal(journal: Path | None) -> set[str]:

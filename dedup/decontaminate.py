@@ -115,7 +115,7 @@ class DecontaminateConfig(StageConfig):
     def searches(self) -> Searches:
         return Searches(self.ngram, self.action, self.journal())
 
-    def build_in(self, journal: Path | None) -> Stage:
+    def build_in(self, journal: Path | None, *, careful: bool = False) -> Stage:
         """Build the stage and write the searched items into the run: the sets' files may be deleted before a report."""
         stage = self.build()
         if journal is not None and not mirror.exists(journal):

@@ -199,7 +199,7 @@ class StageConfig(AnyStageConfig):
         """Name, in the run's folder, of the file that keeps what reruns must know; None: there is none."""
         return None
 
-    def build_in(self, journal: Path | None) -> Stage:
+    def build_in(self, journal: Path | None, *, careful: bool = False) -> Stage:
         """`build()` for a run. `journal` is the path of the file that `journal()` names."""
         return self.build()
 

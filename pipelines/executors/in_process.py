@@ -18,6 +18,7 @@ class _LocalWatch:
     stop: Stop
     tick: Tick | None
     counters: list[int] = field(default_factory=lambda: [0, 0, 0])
+    losses = 0  # whoever is lost here takes its parent along
 
     def check_stop(self) -> None:
         if self.stop.is_set:

@@ -19,7 +19,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -217,7 +217,7 @@ class _Worker:
     def take(self, task: _Task) -> bool:
         """Give it a task; False where it is dead. It has none, so it waits for one, and nothing can be stuck."""
         try:
-            self.connection.send_bytes(pickle.dumps((task.fn, task.value), pickle.HIGHEST_PROTOCOL))
+            self.connection.send_bytes(pickle.dumps((task.fn, task.value, task.losses), pickle.HIGHEST_PROTOCOL))
         except OSError:
             return False
         self.task = task
@@ -239,6 +239,7 @@ class _SharedWatch:
 
     flag: Any
     counters: Any
+    losses: int = 0
 
     def check_stop(self) -> None:
         if self.flag.value:
@@ -263,10 +264,10 @@ def _work(connection: Connection, watch: _SharedWatch, parent: int) -> None:
             connection.send_bytes(_answer(connection.recv_bytes(), watch))
 
 
-def _answer(data: bytes, watch: Watch) -> bytes:
+def _answer(data: bytes, watch: _SharedWatch) -> bytes:
     try:
-        fn, value = pickle.loads(data)
-        return pickle.dumps(_Answer(fn(value, watch)), pickle.HIGHEST_PROTOCOL)
+        fn, value, losses = pickle.loads(data)
+        return pickle.dumps(_Answer(fn(value, replace(watch, losses=losses))), pickle.HIGHEST_PROTOCOL)
     except BaseException as error:  # noqa: BLE001  # the parent raises it
         told = "".join(traceback.format_exception(error))
         try:

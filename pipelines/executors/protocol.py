@@ -15,6 +15,11 @@ Then = Callable[[Any], Sequence[Any]]
 class Watch(Protocol):
     """What a long task shares with whoever started it."""
 
+    @property
+    def losses(self) -> int:
+        """How often this task was lost with its worker before."""
+        ...
+
     def check_stop(self) -> None:
         """Raise Interrupted if the user has pressed Ctrl-C. Asked between batches."""
         ...

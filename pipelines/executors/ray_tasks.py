@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 1.0  # between two looks at Ctrl-C, the cluster and the board
 _CONNECT_SECONDS = 10.0
 _CLEANING_SECONDS = 10.0  # for all nodes to remove their scratch
+_OUT_OF_MEMORY = 77  # exit code of a worker
 _MOST_LOSSES = 5  # of one task, with its worker or node
 _ENVIRONMENT = re.compile(r"AWS_\w+|https?_proxy|no_proxy", re.IGNORECASE)
 _numbers = itertools.count()
@@ -292,7 +293,8 @@ class _Running:
 
     def _give_out(self, number: int, task: bytes) -> None:
         executor = self.executor
-        ref = self._run.remote(self.call.number, self._call, executor._board, number, task, executor._objects)
+        losses = self.losses[number]
+        ref = self._run.remote(self.call.number, self._call, executor._board, number, losses, task, executor._objects)
         self.tasks[ref] = (number, task)
 
     def wait(self) -> list[Any]:
@@ -395,8 +397,8 @@ class _Board:
 class _BoardWatch:
     """The watch of a task: what it counts goes to the board once a second, and comes back as whether to stop."""
 
-    def __init__(self, board: Any, call: int, task: int) -> None:
-        self._board, self._call, self._task = board, call, task
+    def __init__(self, board: Any, call: int, task: int, losses: int) -> None:
+        self._board, self._call, self._task, self.losses = board, call, task, losses
         self._counters = [0, 0, 0]
         self._told = 0.0
 
@@ -443,10 +445,16 @@ class _Worker:
 
 
 def _run(
-    number: int, call: Sequence[Any], board: Any, task_number: int, task: bytes, objects: Mapping[str, Any]
+    number: int,
+    call: Sequence[Any],
+    board: Any,
+    task_number: int,
+    losses: int,
+    task: bytes,
+    objects: Mapping[str, Any],
 ) -> bytes:
     """Run a task in a worker. Its result, or the error that a user is to read, as bytes."""
-    watch = _BoardWatch(board, number, task_number)
+    watch = _BoardWatch(board, number, task_number, losses)
     try:
         prepared = _Worker.prepared(number, call, objects)
         watch.check_stop()
@@ -456,6 +464,8 @@ def _run(
         if prepared.job is not None and prepared.boot != boot_id() and not mirror.is_mirrored(prepared.job.folder):
             sync_disk(prepared.job.folder)  # the driver syncs for its own machine only
         return packed(result)
+    except MemoryError:
+        os._exit(_OUT_OF_MEMORY)  # as if the kernel had killed the worker: the task runs again
     except RemoteError as error:
         return packed(RunError(f"the folder's lock cannot be read: {error}; the same command resumes"))
     except GristmillError as error:

@@ -41,6 +41,7 @@ from shards.storage import InputFile
 from shards.unit_key import UnitKey
 
 _STAGES = 64  # that a worker holds, with their models; more than a recipe has
+_LOSSES = 2  # of a task with its worker, after which its stages look which page it is that kills
 _SMALL_BYTES = 1 << 20  # of texts, which share a record batch with those of the next unit
 _FULL_ROWS, _FULL_BYTES = 20_000, 64 << 20  # a block with so many rows or bytes takes no further unit
 
@@ -125,7 +126,7 @@ class _OpenBlock:
 
     def __init__(self, task: BlockTask, watch: Watch, files: ExitStack) -> None:
         self._task, self._watch = task, watch
-        self._stages, self._keeper = _stages(task)
+        self._stages, self._keeper = _stages(task, careful=watch.losses >= _LOSSES)
         self._facts, self._text = facts_schema(task.pass_), text_schema(task.carried)
         self.sinks: dict[str, ArrowSink] = {}
 
@@ -248,12 +249,12 @@ def _reader(task: BlockTask, unit: UnitInput) -> Reader:
     return RowReader(task.source, unit.key.source, unit.file, unit.start, task.brought)
 
 
-def _stages(task: BlockTask) -> tuple[list[tuple[StageConfig, Stage]], Keeper | None]:
+def _stages(task: BlockTask, *, careful: bool) -> tuple[list[tuple[StageConfig, Stage]], Keeper | None]:
     """The pass's stages, and the one among them that holds the texts to be kept."""
     early, recalled = early_stages(task.pass_), task.recalled_stages
     stages: list[tuple[StageConfig, Stage]] = []
     for config in task.pass_.local:
-        build = partial(_built, config, task.run)
+        build = partial(_built, config, task.run, careful=careful)
         if task.saved is not None and config in early:
             stages.append((config, Recorded(config)))
             continue
@@ -269,10 +270,10 @@ def _stages(task: BlockTask) -> tuple[list[tuple[StageConfig, Stage]], Keeper | 
 
 
 @lru_cache(maxsize=_STAGES)
-def _built(config: StageConfig, run: RunFolder) -> Stage:
+def _built(config: StageConfig, run: RunFolder, *, careful: bool) -> Stage:
     """Models load once a worker, not once a unit."""
     name = config.journal()
-    return config.build_in(None if name is None else run.path(name))
+    return config.build_in(None if name is None else run.path(name), careful=careful)
 
 
 def _with_sizes(batch: Batch) -> Batch:

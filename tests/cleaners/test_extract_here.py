@@ -1,12 +1,15 @@
 """The stage `extract` with our own engine."""
 
+import json
+import os
 import random
 import re
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from crawl import SENTENCES, Crawl, article
+from command import gristmill
+from crawl import SENTENCES, Crawl, article, sentences
 
 from cleaners.extract import METADATA, OWN_METRICS, ExtractConfig, ExtractHere
 from cleaners.extraction.model import model_path
@@ -15,7 +18,7 @@ from pipelines.passes import execute
 from pipelines.recipe import load_recipe
 from pipelines.run.opening import open_run
 from shards.errors import UserError
-from shards.sink import open_arrow
+from shards.sink import open_arrow, read_table
 from tests.cleaners.test_extract import batch
 
 
@@ -141,3 +144,70 @@ def test_a_run_of_the_recipe_is_the_same_with_any_workers(tmp_path: Path) -> Non
     assert not any("Imprint" in text or "Shop" in text for text in texts)
     manifests = b"".join(data for name, data in runs[0].items() if name.endswith(".json"))
     assert model_path().stem.encode() in manifests, "what the run depends on"
+
+
+# Put into every process of a run: the engine of a page with this word is killed, as by a fault in native code.
+POISON = """
+import os, signal, sys
+from importlib.util import find_spec
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name != "cleaners.extraction.engine":
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        load = spec.loader.exec_module
+
+        def load_and_replace(module):
+            load(module)
+            extract = module.extract
+
+            def dies(pages, options):
+                if any(b"poison" in page for page in pages):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return extract(pages, options)
+
+            module.extract = dies
+
+        spec.loader.exec_module = load_and_replace
+        return spec
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.slow
+def test_a_page_that_kills_the_worker_is_named_and_dropped_and_the_others_are_as_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inject").mkdir()
+    (tmp_path / "inject" / "sitecustomize.py").write_text(POISON)
+    pages = [article(f"Page {i}", sentences(i)) for i in range(30)]
+    for name in ("healthy", "poisoned"):
+        crawl = Crawl()
+        for i, page in enumerate(pages):
+            crawl.page(f"https://e.org/{i}", page.replace("Home", "poison") if (name, i) == ("poisoned", 17) else page)
+        crawl.write(tmp_path / name / "a.warc.gz")
+    recipe = tmp_path / "mill.toml"
+    recipe.write_text(
+        '[source.web]\nkind = "warc"\n\n[[stage]]\nkind = "page"\n\n[[stage]]\nkind = "extract"\nengine = "gristmill"\n'
+    )
+
+    def run(name: str, *options: str) -> tuple[str, dict[str, str]]:
+        out = tmp_path / f"run-{name}{''.join(options)}"
+        done = gristmill("run", recipe, "--set", f"source.paths={tmp_path / name}", "--out", out, *options)
+        assert done.returncode == 0, done.stderr
+        (shard,) = out.glob("shards/web/*.arrow")
+        return done.stdout + done.stderr, dict(
+            zip(*(read_table(shard)[n].to_pylist() for n in ("url", "text")), strict=True)
+        )
+
+    _, healthy = run("healthy")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "inject"), str(Path(__file__).parents[2])]))
+    said, poisoned = run("poisoned", "--workers=2")
+    assert "its task runs again" in said
+    assert poisoned == {url: text for url, text in healthy.items() if url != "https://e.org/17"}
+    (entry,) = map(json.loads, (tmp_path / "run-poisoned--workers=2" / "kills.jsonl").read_text().splitlines())
+    assert entry["url"] == "https://e.org/17"
+    assert (entry["reason"], entry["cause"]) == ("extract.killed", "memory")

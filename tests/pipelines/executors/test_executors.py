@@ -69,6 +69,8 @@ def one_less(result: int) -> list[int]:
 class CountingWatch:
     """A watch as a task of another executor has it."""
 
+    losses = 0
+
     def __init__(self) -> None:
         self.counters = [0, 0, 0]
         self.num_checks = 0

@@ -27,6 +27,8 @@ TWO_PASSES = RECIPE + '\n[[stage]]\nkind = "gopher_quality"\nname = "again"\nmin
 class CountingWatch:
     """Counts what a unit reports, and stops it at the batch with this number."""
 
+    losses = 0
+
     def __init__(self, stop_at: int | None = None) -> None:
         self.counters, self.steps = [0, 0, 0], list[list[int]]()
         self._left = stop_at
