@@ -29,6 +29,7 @@ _INTERRUPTED = "gristmill: interrupted; to resume: {}"
 # In the order of the help.
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run,
+    "submit": run.submit,
     "merge": run.merge,
     "plan": preview.plan,
     "status": ledger.status,

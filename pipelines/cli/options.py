@@ -43,6 +43,10 @@ AddressOption = Annotated[
     str | None,
     typer.Option(help="The Ray cluster, as HOST:PORT or auto; one of this machine if not given.", metavar="HOST:PORT"),
 ]
+PartOption = Annotated[str | None, typer.Option(help="Take part I of N of the inputs only, as 2/5.")]
+UntilGlobalOption = Annotated[
+    bool, typer.Option("--until-global", help="Stop before the first global stage, for `gristmill merge`.")
+]
 OverwriteOption = Annotated[bool, typer.Option(help="Redo an existing run, even one of another recipe.")]
 ShipOption = Annotated[
     bool, typer.Option("--ship", help="Install this gristmill on the cluster's nodes, which have Python and Ray only.")

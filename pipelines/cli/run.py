@@ -1,5 +1,6 @@
-"""Commands that make runs: run, merge, apply."""
+"""Commands that make runs: run, submit, merge, apply."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,12 @@ from pipelines.cli.options import (
     ExecutorOption,
     MemoryOption,
     OverwriteOption,
+    PartOption,
     RecipeArgument,
     RunArgument,
     SetOption,
     ShipOption,
+    UntilGlobalOption,
     WorkersOption,
     made_executor,
 )
@@ -44,10 +47,8 @@ def run(
     address: AddressOption = None,
     ship: ShipOption = False,
     settings: SetOption = None,
-    part: Annotated[str | None, typer.Option(help="Take part I of N of the inputs only, as 2/5.")] = None,
-    until_global: Annotated[
-        bool, typer.Option("--until-global", help="Stop before the first global stage, for `gristmill merge`.")
-    ] = False,
+    part: PartOption = None,
+    until_global: UntilGlobalOption = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Clean and deduplicate crawl files into Arrow shards. The same command resumes what was interrupted."""
@@ -60,6 +61,71 @@ def run(
     resolved = load_recipe(recipe, settings or [])
     folder = folder.expanduser() if folder else Path("runs") / resolved.name
     _execute(open_run(resolved, folder, part=of_inputs, overwrite=overwrite), made, until_global=until_global)
+
+
+def submit(
+    recipe: RecipeArgument,
+    nodes: Annotated[int, typer.Option(help="Nodes of the job.", min=1)],
+    time: Annotated[
+        str, typer.Option(help="Time limit of one start: minutes, HH:MM:SS, D-HH. A run that needs more goes on.")
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="The run's folder on a disk that all nodes share, or a URL; runs/<recipe> if not given.",
+            parser=mirror.local,
+            metavar="PATH",
+        ),
+    ] = None,
+    partition: Annotated[str | None, typer.Option(help="Slurm's partition.")] = None,
+    account: Annotated[str | None, typer.Option(help="Slurm's account.")] = None,
+    cpus: Annotated[
+        int | None, typer.Option(help="CPUs of each node; whole nodes, with their memory, if not given.", min=1)
+    ] = None,
+    grace: Annotated[int, typer.Option(help="Seconds before the time limit at which the run stops.")] = 120,
+    restarts: Annotated[int, typer.Option(help="How often the job may go back into the queue.", min=0)] = 50,
+    sbatch: Annotated[
+        list[str] | None, typer.Option(help='Another option of sbatch, as --sbatch "--qos=low". Repeatable.')
+    ] = None,
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Write the file for sbatch, and do not submit it.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(help="The most tasks at once; all CPUs if not given.", min=1)] = None,
+    memory: MemoryOption = None,
+    settings: SetOption = None,
+    part: PartOption = None,
+    until_global: UntilGlobalOption = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Run a recipe on nodes of Slurm: as `run`, and preempted or out of time it goes on by itself."""
+    from pipelines.executors import parse_memory
+    from pipelines.recipe import builtin_names, load_recipe
+    from pipelines.run.part import Part
+    from pipelines.verbs.submit import Job, absolute, file_of, has_slurm, job_file, require_ray, write_file
+    from pipelines.verbs.submit import submit as hand_over
+
+    require_ray()
+    job = Job(nodes, time, partition, account, cpus, grace, restarts, tuple(sbatch or []))
+    job.check()
+    resolved = load_recipe(recipe, settings or [])
+    if memory is not None:
+        parse_memory(memory)
+    if part is not None:
+        Part.parse(part)
+    folder = folder.expanduser() if folder else Path("runs") / resolved.name
+    named = recipe if recipe in builtin_names() else absolute(mirror.local(recipe))
+    options = {"--workers": workers, "--memory": memory, "--part": part}
+    given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    changed = [word for setting in settings or [] for word in ("--set", setting)]
+    flags = ["--until-global"] if until_global else []
+    words = ["run", named, *changed, "--out", absolute(folder), *given, *flags]
+    path = file_of(folder)
+    write_file(path, job_file(job, path, words, ["--overwrite"] if overwrite else []))
+    if only_print or not has_slurm():
+        show(f"wrote {path}; to submit it: {shlex.join(['sbatch', str(path)])}")
+    else:
+        show(f"wrote {path}; {hand_over(path)}")
 
 
 def merge(
