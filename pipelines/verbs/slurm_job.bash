@@ -11,11 +11,6 @@ export PYTHONUNBUFFERED=1
 if ((restarts == 0)); then
     run+=("${only_at_first[@]}")
 fi
-# A run takes half of the memory that Slurm grants on a node, as it takes half of a machine's.
-mb=${SLURM_MEM_PER_NODE:-$((${SLURM_MEM_PER_CPU:-0} * ${SLURM_CPUS_ON_NODE:-1}))}
-if ((mb > 0)) && [[ " ${run[*]} " != *" --memory "* ]]; then
-    run+=(--memory "$((mb / 2))MB")
-fi
 
 # ---- Ray: a step for the first node, where this script and the driver run, and a step for the others.
 
@@ -28,8 +23,13 @@ ray_node() {
     local python=$1 temporary=/tmp/gristmill-$SLURM_JOB_ID.$SLURM_STEP_ID.$SLURM_NODEID
     rm -rf "$temporary"
     mkdir -m 700 "$temporary" || exit 1
+    # Where Slurm limits the memory of the job on a node, in MiB, tasks get it, less the store of objects.
+    local mb=${SLURM_MEM_PER_NODE:-$((${SLURM_MEM_PER_CPU:-0} * SLURM_CPUS_ON_NODE))} limits=()
+    if ((mb > 0)); then
+        limits=(--memory=$(((mb - 500) << 20)))
+    fi
     "$python" -P -m ray.scripts.scripts start --block --temp-dir="$temporary" --num-cpus="$SLURM_CPUS_ON_NODE" \
-        --object-store-memory=500000000 "${@:2}" >/dev/null &
+        --object-store-memory=$((500 << 20)) "${limits[@]}" "${@:2}" >/dev/null &
     local ray=$!
     trap 'kill "$ray"' TERM
     while kill -0 "$ray" 2>/dev/null; do

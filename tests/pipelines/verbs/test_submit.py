@@ -172,7 +172,11 @@ def init(*_, **__):
     ready = True
 is_initialized, shutdown, nodes = lambda: ready, lambda: None, lambda: [{"Alive": True}] * 9
 """
-RAY_START = "import signal; signal.sigwait([signal.SIGTERM])"
+RAY_START = """
+import signal, sys
+print("ray:", *sys.argv[1:], file=sys.stderr, flush=True)
+signal.sigwait([signal.SIGTERM])
+"""
 DRIVER = """
 import os, signal, sys, time
 print("driver:", *sys.argv[1:], flush=True)
@@ -215,7 +219,8 @@ class TestJob:
         number = self.start(slurm, f"sys.exit({code})", replace(JOB, nodes=1 + code, cpus=4))
         ended = self.ended(slurm, number)
         assert ended[:2] == (code, 0)
-        assert "driver: run a b --overwrite --memory 6000MB --executor ray --address 1" in ended[2]
+        assert "driver: run a b --overwrite --executor ray --address 1" in ended[2]
+        assert f"--num-cpus=4 --object-store-memory=524288000 --memory={11_500 << 20} --head" in ended[2]
 
     def test_sigterm_stops_the_driver_and_the_next_start_goes_on(self, slurm: Slurm) -> None:
         number = self.start(slurm, "os.environ.get('SLURM_RESTART_COUNT') or time.sleep(60)")
