@@ -12,6 +12,7 @@ trusts no file that was written after the last of them.
 
 import ctypes
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -124,13 +125,16 @@ def boot_id() -> str:
 def append_synced(path: Path, line: bytes) -> None:
     """Append a line to a journal; on return it is on disk.
 
-    An object cannot be appended to, so in a mirror each line is a file of its own in `journal_lines`.
+    An object cannot be appended to, so in a mirror each line is a file of its own in `journal_lines`. Where two
+    machines append at once, NFS would write both lines at one place; the lock makes it ask for the end of the file.
     """
     if mirror.is_mirrored(path):
         write_bytes(journal_lines(path) / hashlib.sha256(line).hexdigest()[:32], line)
         return
     try:
         with path.open("ab") as file:
+            with suppress(OSError):  # a disk without such locks
+                fcntl.flock(file, fcntl.LOCK_EX)
             file.write(line)
             file.flush()
             os.fsync(file.fileno())

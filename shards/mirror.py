@@ -33,6 +33,7 @@ from shards import scratch
 from shards.address import scheme
 from shards.errors import RunError, UserError
 from shards.folders import matches
+from shards.network_disk import is_there_now
 from shards.object_store import STORES, ObjectStore
 from shards.remote import RemoteError
 
@@ -144,6 +145,8 @@ def opened(path: Path, open_: Callable[[Path], T]) -> T:
         try:
             result = open_(path)
         except FileNotFoundError:
+            if _MARK not in str(path) and is_there_now(path):
+                return open_(path)
             if not fetch(path):
                 raise
         else:
@@ -164,7 +167,9 @@ def exists(path: Path) -> bool:
     A process asks the store once for a file that it has not: later answers are those of this disk. So ask for what
     others make when they are done.
     """
-    return path.exists() or (path not in _absent and fetch(path))
+    if path.exists():
+        return True
+    return path not in _absent and fetch(path) if _MARK in str(path) else is_there_now(path)
 
 
 def fetch(path: Path) -> bool:
@@ -298,7 +303,7 @@ def glob(folder: Path, pattern: str) -> list[Path]:
     """The files in `folder` that match, sorted: those of the store, and copies that its listing does not have yet."""
     mirror = _of(folder)
     if mirror is None:
-        return sorted(folder.glob(pattern))
+        return sorted(folder.glob(pattern)) if exists(folder) else []
     name, parts = mirror.name(folder), pattern.split("/")
     try:
         objects = mirror.store.inside(name)[1] if len(parts) == 1 else mirror.store.below(name)
@@ -334,6 +339,8 @@ def tagged(folder: Path) -> dict[Path, tuple[int, str]]:
 def folders(folder: Path) -> list[str]:
     """The names of the folders in `folder`, sorted."""
     mirror = _of(folder)
+    if mirror is None and not exists(folder):
+        return []
     there = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
     if mirror is None:
         return sorted(there)

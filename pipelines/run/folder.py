@@ -425,6 +425,8 @@ class RunFolder:
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """What is in the folder; nothing where it does not exist. RunError where it may not be read."""
+    if not mirror.exists(folder):
+        return []
     try:
         with os.scandir(folder) as entries:
             return list(entries)
