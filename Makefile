@@ -30,9 +30,11 @@ test-s3: setup
 	  tests/shards/test_mirror.py tests/shards/test_scratch.py tests/shards/test_store_lock.py \
 	  tests/pipelines/test_run_in_store.py
 
-# Ray, on clusters of several nodes: faults, signals, and nodes that have nothing but Python and Ray.
+# Ray, on clusters of several nodes: faults, signals, nodes that have nothing but Python and Ray, a stand-in for Slurm,
+# and all commands of docs/cluster.md.
 test-ray: setup
-	GRISTMILL_TEST_RAY=1 $(BIN)/python -m pytest tests/pipelines/executors
+	GRISTMILL_TEST_RAY=1 $(BIN)/python -m pytest tests/pipelines/executors tests/pipelines/test_run_on_slurm.py \
+	  tests/test_cluster_page.py
 
 test-fast: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'

@@ -169,8 +169,11 @@ def scontrol(*words: str) -> int:
 
 
 def squeue(*_: str) -> int:
+    """The jobs, when all have ended: who looks again and again sees the same at last."""
     for job in sorted(_jobs().iterdir()):
-        sys.stdout.write(f"{job.name} {'CD' if (job / 'code').exists() else 'R'}\n")
+        while not (job / "code").exists():
+            time.sleep(0.1)
+        sys.stdout.write(f"{job.name} CD\n")
     return 0
 
 
