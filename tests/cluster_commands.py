@@ -1,5 +1,5 @@
-"""Stand-ins for the commands of docs/cluster.md that this machine cannot run: `ray start` and `ray stop`, which elsewhere
-start and end the Ray of a whole machine, `kubectl`, `aws` and `pip`. Ray and gristmill behind them are real."""
+"""Stand-ins for the commands of docs/cluster.md that cannot run here: `ray start` and `ray stop`, which are for the Ray
+of a whole machine, `kubectl`, `aws` and `pip`. Ray and gristmill behind them are real."""
 
 import json
 import os

@@ -55,7 +55,7 @@ def substitutions(folder: Path, port: int, settings: dict[str, str]) -> dict[str
         r"s3://commoncrawl/crawl-data/CC-MAIN-2024-10/": f"s3://{BUCKET}/",
         r"s3://my-bucket": f"s3://{BUCKET}",
         r"--workers 64 --memory 64GB": "--workers 2 --memory 1GB",
-        r"--nodes 8 --time 24:00:00 --partition long": "--nodes 2 --time 24:00:00 --partition long --cpus 1 --memory 1GB",
+        r"--nodes 8 --time 24:00:00": "--nodes 2 --time 24:00:00 --cpus 1 --memory 1GB",
         r"/nvme/scratch": str(folder / "nvme"),
         r"\bhead:6379": f"127.0.0.1:{port}",
         r"--port=6379": f"--port={port}",
@@ -86,7 +86,7 @@ def test_every_command_of_the_page_is_run_by_the_test_of_its_section() -> None:
     assert blocks("sh").keys() == RUN.keys()
     words = [shlex.split(line, comments=True) for block in blocks("sh").values() for line in block.splitlines()]
     assert {line[0] for line in words} == COMMANDS
-    assert {language for language in re.findall(r"^```(\w+)", PAGE, re.MULTILINE)} == {"sh", "dockerfile", "yaml"}
+    assert set(re.findall(r"^```(\w+)", PAGE, re.MULTILINE)) == {"sh", "dockerfile", "yaml"}
 
 
 def test_the_image_has_the_ray_of_the_lock_and_what_it_copies_exists() -> None:

@@ -20,7 +20,8 @@ export RAY_AUTH_TOKEN RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 
 # Ray on a node, until SIGTERM, with a folder that goes with it. (`ray stop` would also end Ray of the user's other jobs.)
 ray_node() {
-    local python=$1 temporary=/tmp/gristmill-$SLURM_JOB_ID.$SLURM_STEP_ID.$SLURM_NODEID
+    local python=$1 temporary=/tmp/gristmill-$SLURM_JOB_ID.$SLURM_STEP_ID.$SLURM_NODEID ray='' ended=0
+    trap 'ended=1; kill "$ray" 2>/dev/null' TERM
     rm -rf "$temporary"
     mkdir -m 700 "$temporary" || exit 1
     # Where Slurm limits the memory of the job on a node, in MiB, tasks get it, less the store of objects.
@@ -30,8 +31,8 @@ ray_node() {
     fi
     "$python" -P -m ray.scripts.scripts start --block --temp-dir="$temporary" --num-cpus="$SLURM_CPUS_ON_NODE" \
         --object-store-memory=$((500 << 20)) "${limits[@]}" "${@:2}" >/dev/null &
-    local ray=$!
-    trap 'kill "$ray"' TERM
+    ray=$!
+    ((!ended)) || kill "$ray"
     while kill -0 "$ray" 2>/dev/null; do
         wait "$ray"
     done
@@ -108,10 +109,21 @@ print(f"gristmill: {there} of {nodes} nodes are there", file=sys.stderr)
 EOF
 attend $!
 code=$?
-if ((code == 0 && kill_at == 0)); then
+drive() {
     "$python" -P -m pipelines "${run[@]}" --executor ray --address "$address" &
     attend $!
+}
+if ((code == 0 && kill_at == 0)); then
+    drive
     code=$?
+    if ((code == 2 && restarts > 0 && kill_at == 0)); then
+        # The last start may have been killed on another node: the lock of its driver ends after a while.
+        say "once more in $lock_wait_s seconds, when a lock of the last start has ended"
+        sleep "$lock_wait_s" &
+        attend $!
+        drive
+        code=$?
+    fi
     goes_on=$((code > 2 || (code > 0 && ray_ended)))
 else
     goes_on=$((kill_at > 0 && !ray_ended)) # where Ray does not start, it would not start again

@@ -27,6 +27,7 @@ from shards.errors import RunError, UserError
 LEAST_GRACE_S = 60  # seconds: 30 for the end of Ray and the way back into the queue, and as many for the open batches
 _SUFFIX = ".sbatch"
 _NODES_WAIT_S = 600  # seconds from the start of a job until it begins with the nodes that are there
+_LOCK_WAIT_S = 90  # seconds: more than the lock of a driver outlives it on another machine (`shards.lock`)
 _TIME = re.compile(
     r"(?:(?P<days>\d+)-(?P<of_day>\d+(?::\d+){0,2})|(?P<clock>\d+(?::\d+){0,2})|UNLIMITED|INFINITE)", re.I
 )
@@ -76,6 +77,7 @@ def job_file(job: Job, path: Path, run: Sequence[str], only_at_first: Sequence[s
         "grace_s": str(job.grace_s),
         "max_restarts": str(job.max_restarts),
         "nodes_wait_s": str(_NODES_WAIT_S),
+        "lock_wait_s": str(_LOCK_WAIT_S),
     }
     return "\n".join([*lines, "", *(f"{key}={value}" for key, value in settings.items()), "", body])
 

@@ -166,16 +166,23 @@ class TestCommand:
 
 
 RAY = """
+import pathlib
 ready = False
 def init(*_, **__):
     global ready
     ready = True
-is_initialized, shutdown, nodes = lambda: ready, lambda: None, lambda: [{"Alive": True}] * 9
+def nodes():
+    return [{"Alive": True} for _ in pathlib.Path().glob("*.node")]
+is_initialized = lambda: ready
 """
 RAY_START = """
-import signal, sys
+import os, pathlib, signal, sys
 print("ray:", *sys.argv[1:], file=sys.stderr, flush=True)
+path = pathlib.Path(f"{os.getpid()}.node")
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+path.touch()
 signal.sigwait([signal.SIGTERM])
+path.unlink()
 """
 DRIVER = """
 import os, signal, sys, time
@@ -237,6 +244,21 @@ class TestJob:
         slurm.wait_for(number, "ready")
         slurm.signal_script(number)
         assert self.ended(slurm, number)[:2] == (0, 1)
+
+    def test_a_lock_that_the_last_start_has_left_is_waited_for(
+        self, slurm: Slurm, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pipelines.verbs.submit._LOCK_WAIT_S", 1)
+        seen = "__import__('pathlib').Path('seen')"
+        driver = f"""
+if not os.environ.get('SLURM_RESTART_COUNT'):
+    os.kill(os.getpid(), signal.SIGKILL)
+if not {seen}.exists():
+    {seen}.touch()
+    sys.exit(2)
+"""
+        code, requeued, log = self.ended(slurm, self.start(slurm, driver))
+        assert (code, requeued, log.count("driver: ")) == (0, 1, 3)
 
     def test_steps_that_slurm_ends_are_as_sigterm(self, slurm: Slurm) -> None:
         """Preemption that gives grace sends SIGTERM to the steps and not to the script."""
