@@ -102,30 +102,30 @@ def submit(
     from pipelines.executors import parse_memory
     from pipelines.recipe import builtin_names, load_recipe
     from pipelines.run.part import Part
-    from pipelines.verbs.submit import Job, absolute, file_of, has_slurm, job_file, require_ray, write_file
-    from pipelines.verbs.submit import submit as hand_over
+    from pipelines.verbs import submit as slurm
 
-    require_ray()
-    job = Job(nodes, time, partition, account, cpus, grace, restarts, tuple(sbatch or []))
+    slurm.require_ray()
+    job = slurm.Job(nodes, time, partition, account, cpus, grace, restarts, tuple(sbatch or []))
     job.check()
     resolved = load_recipe(recipe, settings or [])
+    slurm.check_inputs(resolved)
     if memory is not None:
         parse_memory(memory)
     if part is not None:
         Part.parse(part)
     folder = folder.expanduser() if folder else Path("runs") / resolved.name
-    named = recipe if recipe in builtin_names() else absolute(mirror.local(recipe))
+    named = recipe if recipe in builtin_names() else slurm.absolute(mirror.local(recipe))
     options = {"--workers": workers, "--memory": memory, "--part": part}
     given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     changed = [word for setting in settings or [] for word in ("--set", setting)]
     flags = ["--until-global"] if until_global else []
-    words = ["run", named, *changed, "--out", absolute(folder), *given, *flags]
-    path = file_of(folder)
-    write_file(path, job_file(job, path, words, ["--overwrite"] if overwrite else []))
-    if only_print or not has_slurm():
+    words = ["run", named, *changed, "--out", slurm.absolute(folder), *given, *flags]
+    path = slurm.file_of(folder)
+    slurm.write_file(path, slurm.job_file(job, path, words, ["--overwrite"] if overwrite else []))
+    if only_print or not slurm.has_slurm():
         show(f"wrote {path}; to submit it: {shlex.join(['sbatch', str(path)])}")
     else:
-        show(f"wrote {path}; {hand_over(path)}")
+        show(f"wrote {path}; {slurm.submit(path)}")
 
 
 def merge(

@@ -50,7 +50,10 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way, socket.socket() as
     print(f"{way.getsockname()[0]}:{free.getsockname()[1]}")
 EOF
 )
-[[ -n $address ]] || exit 1
+if [[ -z $address ]]; then
+    say "no way in the network from ${nodes[0]} to ${nodes[-1]}"
+    exit 1
+fi
 
 "${step[@]}" --nodes=1 --nodelist="${nodes[0]}" "${on_node[@]}" \
     --head --node-ip-address="${address%:*}" --port="${address#*:}" --include-dashboard=false &

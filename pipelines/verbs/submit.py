@@ -20,11 +20,15 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
+from pipelines.recipe import Recipe
 from shards import mirror
+from shards.address import file_name, is_remote
 from shards.atomic import atomic_file
 from shards.errors import RunError, UserError
+from shards.storage import find_inputs
 
 LEAST_GRACE_S = 60  # seconds: 30 for the end of Ray and the way back into the queue, and as many for the open batches
+_LISTS = (".paths", ".paths.gz")
 _SUFFIX = ".sbatch"
 _NODES_WAIT_S = 600  # seconds from the start of a job until it begins with the nodes that are there
 _LOCK_WAIT_S = 90  # seconds: more than the lock of a driver outlives it on another machine (`shards.lock`)
@@ -84,8 +88,8 @@ def job_file(job: Job, path: Path, run: Sequence[str], only_at_first: Sequence[s
 
 def file_of(folder: Path) -> Path:
     """Where the file of the run in `folder` is written: beside it, or here for a run in a store."""
-    beside = Path.cwd() if mirror.is_mirrored(folder) else folder.absolute().parent
-    return beside / f"{folder.name}{_SUFFIX}"
+    root = folder.absolute()
+    return (Path.cwd() if mirror.is_mirrored(root) else root.parent) / f"{root.name}{_SUFFIX}"
 
 
 def write_file(path: Path, text: str) -> None:
@@ -110,6 +114,17 @@ def submit(path: Path) -> str:
 def has_slurm() -> bool:
     """Whether this machine can submit jobs."""
     return shutil.which("sbatch") is not None
+
+
+def check_inputs(recipe: Recipe) -> None:
+    """UserError where the recipe has no inputs, or names files of this disk that are not there.
+
+    URLs and what lists name are left to the run: it takes minutes to ask for each file of a crawl.
+    """
+    for name, source in recipe.sources.items():
+        here = [path for path in source.paths if not is_remote(path) and not file_name(path).endswith(_LISTS)]
+        if here or not source.paths:
+            find_inputs(here, source.suffixes, f"source.{name}.paths")
 
 
 def require_ray() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -66,8 +67,9 @@ def test_a_run_on_two_nodes_has_the_bytes_of_one_process(slurm: Slurm, tmp_path:
 
 
 @pytest.mark.skipif(not os.environ.get("GRISTMILL_TEST_RAY"), reason="takes a minute: make test-ray")
+@pytest.mark.parametrize("preempt", [Slurm.signal_script, Slurm.signal_steps])
 def test_a_run_that_is_preempted_in_its_middle_goes_on_and_has_the_bytes_of_one_process(
-    slurm: Slurm, tmp_path: Path
+    slurm: Slurm, tmp_path: Path, preempt: Callable[[Slurm, int], None]
 ) -> None:
     random = Random(0)
     words = [f"w{random.randrange(10**6):x}" for _ in range(5000)]
@@ -81,7 +83,7 @@ def test_a_run_that_is_preempted_in_its_middle_goes_on_and_has_the_bytes_of_one_
     made = tmp_path / "out" / "work" / "0"
     while not [*made.glob("*.json")]:
         assert not slurm.text(number, "code"), slurm.text(number, "log")
-    slurm.signal_script(number)
+    preempt(slurm, number)
     slurm.wait_for(number, "back in the queue")
     num_made = len([*made.glob("*.json")])
     assert 0 < num_made < 60

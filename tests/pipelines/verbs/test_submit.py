@@ -16,6 +16,7 @@ from shards import mirror
 from shards.errors import UserError
 
 JOB = Job(nodes=2, time="1:00:00")
+URL = ("--set", "source.paths=https://nowhere.example/warc.paths.gz")
 
 
 @pytest.fixture
@@ -110,43 +111,38 @@ def test_the_file_lies_beside_the_run_and_that_of_a_run_in_a_store_lies_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert file_of(Path("runs/mine")) == tmp_path / "runs" / "mine.sbatch"
+    assert file_of(Path()) == tmp_path.with_name(f"{tmp_path.name}.sbatch")
     assert file_of(mirror.local("s3://bucket/runs/mine")) == tmp_path / "mine.sbatch"
 
 
 class TestCommand:
     def test_paths_are_absolute_and_nobody_else_may_read_the_file(self, tmp_path: Path) -> None:
         (tmp_path / "recipe.toml").write_text(RECIPE)
-        words = (
-            "submit",
-            "recipe.toml",
-            "--nodes",
-            2,
-            "--time",
-            "1-0",
-            "--out",
-            "runs/a",
-            "--set",
-            "source.web.paths=x",
-        )
-        done = gristmill(*map(str, words), "--memory", "4GB", "--part", "1/2", "--print", cwd=tmp_path, columns=500)
+        (tmp_path / "x.jsonl").touch()
+        inputs = ["--set", "source.web.paths=x.jsonl", "--set", "source.ark.paths=https://nowhere.example/a.jsonl"]
+        words = ("submit", "recipe.toml", "--nodes", "2", "--time", "1-0", "--out", "runs/a", *inputs)
+        done = gristmill(*words, "--memory", "4GB", "--part", "1/2", "--print", cwd=tmp_path, columns=500)
         path = tmp_path / "runs" / "a.sbatch"
         assert (done.returncode, done.stdout) == (0, f"wrote {path}; to submit it: sbatch {path}\n"), done.stderr
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        run = ["run", tmp_path / "recipe.toml", "--set", "source.web.paths=x", "--out", tmp_path / "runs" / "a"]
+        run = ["run", tmp_path / "recipe.toml", *inputs, "--out", tmp_path / "runs" / "a"]
         assert f"\nrun=({shlex.join(map(str, run))} --memory 4GB --part 1/2)\n" in path.read_text()
 
     def test_a_run_in_a_store_and_a_built_in_recipe_keep_their_names(self, tmp_path: Path) -> None:
-        words = ("submit", "gristmill", "--nodes", "2", "--time", "60", "--out", "s3://bucket/runs/a", "--print")
+        words = ("submit", "gristmill", *URL, "--nodes", "2", "--time", "60", "--out", "s3://bucket/runs/a", "--print")
         assert gristmill(*words, cwd=tmp_path).returncode == 0
-        assert "\nrun=(run gristmill --out s3://bucket/runs/a)\n" in (tmp_path / "a.sbatch").read_text()
+        run = shlex.join(["run", "gristmill", *URL, "--out", "s3://bucket/runs/a"])
+        assert f"\nrun=({run})\n" in (tmp_path / "a.sbatch").read_text()
 
     @pytest.mark.parametrize(
         ("words", "message"),
         [
             (["nothing.toml"], "neither a recipe file nor a built-in recipe"),
-            (["gristmill", "--set", "gopher_quality.min_wrds=3"], "min_wrds"),
-            (["gristmill", "--memory", "much"], "--memory much"),
-            (["gristmill", "--part", "3/2"], "--part 3/2"),
+            (["gristmill", *URL, "--set", "gopher_quality.min_wrds=3"], "min_wrds"),
+            (["gristmill", *URL, "--memory", "much"], "--memory much"),
+            (["gristmill", *URL, "--part", "3/2"], "--part 3/2"),
+            (["gristmill"], "source.web.paths: no path is given"),
+            (["gristmill", "--set", "source.paths=crwal/"], "source.web.paths: crwal/: no such file or folder"),
             (["gristmill", "--grace", "5"], "--grace 5"),
         ],
     )
@@ -159,7 +155,7 @@ class TestCommand:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["slurm"]
 
     def test_a_job_that_sbatch_refuses_is_the_users_mistake_with_its_words(self, tmp_path: Path, slurm: Slurm) -> None:
-        words = ("submit", "gristmill", "--nodes", "2", "--time", "60", "--partition", "refused")
+        words = ("submit", "gristmill", *URL, "--nodes", "2", "--time", "60", "--partition", "refused")
         done = gristmill(*words, cwd=tmp_path, columns=300)
         assert done.returncode == 2
         assert f"sbatch refuses {tmp_path}/runs/gristmill.sbatch: sbatch: error: invalid partition" in done.stderr
