@@ -19,9 +19,10 @@ RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 export RAY_AUTH_TOKEN RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 
 # Ray on a node, until SIGTERM, with a folder that goes with it. (`ray stop` would also end Ray of the user's other jobs.)
+# Where Slurm sends SIGTERM to all processes of the step, the node waits for a head that is gone: it is killed.
 ray_node() {
-    local python=$1 temporary=/tmp/gristmill-$SLURM_JOB_ID.$SLURM_STEP_ID.$SLURM_NODEID ray='' ended=0
-    trap 'ended=1; kill "$ray" 2>/dev/null' TERM
+    local python=$1 temporary=/tmp/gristmill-$SLURM_JOB_ID.$SLURM_STEP_ID.$SLURM_NODEID ray='' kill_at=0
+    trap 'kill_at=$((SECONDS + 5)); kill "$ray" 2>/dev/null' TERM
     rm -rf "$temporary"
     mkdir -m 700 "$temporary" || exit 1
     # Where Slurm limits the memory of the job on a node, in MiB, tasks get it, less the store of objects.
@@ -32,9 +33,12 @@ ray_node() {
     "$python" -P -m ray.scripts.scripts start --block --temp-dir="$temporary" --num-cpus="$SLURM_CPUS_ON_NODE" \
         --object-store-memory=$((500 << 20)) "${limits[@]}" "${@:2}" >/dev/null &
     ray=$!
-    ((!ended)) || kill "$ray"
     while kill -0 "$ray" 2>/dev/null; do
-        wait "$ray"
+        if ((kill_at > 0 && SECONDS > kill_at)); then
+            kill -KILL "$ray" 2>/dev/null
+        fi
+        sleep 0.5 &
+        wait $!
     done
     rm -rf "$temporary"
 }
@@ -67,16 +71,17 @@ fi
 # ---- The driver, as soon as all nodes are there, or after $nodes_wait_s seconds with those that are.
 
 # SIGTERM comes $grace_s seconds before the time limit, or as the job is preempted. The driver then ends at its next batch:
-# what is done is kept. If it does not end in time, it is killed, and what was open is made again.
-stop() {
+# what is done is kept. If it does not end in time, it is killed, and what was open is made again. Without Ray it cannot
+# end by itself.
+stop() { # why, seconds until it is killed
     if ((kill_at == 0)); then
-        say "$1"
-        kill_at=$((SECONDS + grace_s - 30))
+        say "$1; the run stops"
+        kill_at=$((SECONDS + $2))
         kill "$process" 2>/dev/null
     fi
 }
 kill_at=0 ray_ended=0
-trap 'stop "SIGTERM; the run stops"' TERM
+trap 'stop SIGTERM $((grace_s - 30))' TERM
 
 # Wait for a process, which is stopped on SIGTERM and where Ray ends; its exit code.
 attend() {
@@ -84,12 +89,12 @@ attend() {
     while kill -0 "$process" 2>/dev/null; do
         if ! kill -0 "$head" 2>/dev/null; then
             ray_ended=1
-            stop "Ray has ended; the run stops"
+            stop "Ray has ended" 5
         fi
         if ((kill_at > 0 && SECONDS > kill_at)); then
             kill -KILL "$process" 2>/dev/null
         fi
-        sleep 0.2 &
+        sleep 0.5 &
         wait $!
     done
     wait "$process"
