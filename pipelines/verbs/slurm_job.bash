@@ -37,7 +37,7 @@ ray_node() {
         if ((kill_at > 0 && SECONDS > kill_at)); then
             kill -KILL "$ray" 2>/dev/null
         fi
-        sleep 0.5 &
+        sleep 0.2 &
         wait $!
     done
     rm -rf "$temporary"
@@ -94,7 +94,7 @@ attend() {
         if ((kill_at > 0 && SECONDS > kill_at)); then
             kill -KILL "$process" 2>/dev/null
         fi
-        sleep 0.5 &
+        sleep 0.2 &
         wait $!
     done
     wait "$process"
