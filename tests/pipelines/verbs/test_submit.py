@@ -5,12 +5,14 @@ import stat
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import gristmill
 from many_files import RECIPE
 from slurm import Slurm
 
+from pipelines.cli.run import submit
 from pipelines.verbs.submit import Job, file_of, job_file
 from shards import mirror
 from shards.errors import UserError
@@ -135,22 +137,29 @@ class TestCommand:
         assert f"\nrun=({run})\n" in (tmp_path / "a.sbatch").read_text()
 
     @pytest.mark.parametrize(
-        ("words", "message"),
+        ("changed", "message"),
         [
-            (["nothing.toml"], "neither a recipe file nor a built-in recipe"),
-            (["gristmill", *URL, "--set", "gopher_quality.min_wrds=3"], "min_wrds"),
-            (["gristmill", *URL, "--memory", "much"], "--memory much"),
-            (["gristmill", *URL, "--part", "3/2"], "--part 3/2"),
-            (["gristmill"], "source.web.paths: no path is given"),
-            (["gristmill", "--set", "source.paths=crwal/"], "source.web.paths: crwal/: no such file or folder"),
-            (["gristmill", "--grace", "5"], "--grace 5"),
+            ({"recipe": "nothing.toml"}, "neither a recipe file nor a built-in recipe"),
+            ({"settings": [*URL[1:], "gopher_quality.min_wrds=3"]}, "min_wrds"),
+            ({"settings": []}, "source.web.paths: no path is given"),
+            ({"settings": ["source.paths=crwal/"]}, "source.web.paths: crwal/: no such file or folder"),
+            ({"memory": "much"}, "--memory much"),
+            ({"part": "3/2"}, "--part 3/2"),
+            ({"grace": 5}, "--grace 5"),
         ],
     )
     def test_what_the_job_would_refuse_is_refused_before_it_is_queued(
-        self, tmp_path: Path, slurm: Slurm, words: list[str], message: str
+        self,
+        tmp_path: Path,
+        slurm: Slurm,
+        monkeypatch: pytest.MonkeyPatch,
+        changed: dict[str, Any],
+        message: str,
     ) -> None:
-        done = gristmill("submit", *words, "--nodes", "2", "--time", "60", cwd=tmp_path, columns=300)
-        assert (done.returncode, len(done.stderr.splitlines()), message in done.stderr) == (2, 1, True), done.stderr
+        monkeypatch.chdir(tmp_path)
+        words: dict[str, Any] = {"recipe": "gristmill", "nodes": 2, "time": "60", "settings": [*URL[1:]]}
+        with pytest.raises(UserError, match=message):
+            submit(**(words | changed))
         assert [*(slurm.folder / "jobs").iterdir()] == []
         assert sorted(path.name for path in tmp_path.iterdir()) == ["slurm"]
 
