@@ -57,7 +57,7 @@ def owner_of(folder: Path) -> Owner | None:
         found = place[0].look(LOCK)
         return Owner.parse(found[0]) if found is not None else None
     with suppress(OSError):
-        return Owner.parse((folder / LOCK).read_bytes())  # opened anew: NFS then asks the server
+        return Owner.parse(mirror.read_bytes(folder / LOCK))  # opened anew: NFS then asks the server
     return None
 
 
