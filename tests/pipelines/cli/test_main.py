@@ -205,6 +205,7 @@ def words_for(parameter: inspect.Parameter, is_asked: bool) -> list[str]:
 RUNS = {
     *(
         "run folder",
+        "submit folder",
         "merge runs",
         "merge to",
         "apply folder",
