@@ -25,7 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from shards import mirror
+from shards import mirror, scratch
 from shards.address import require_local
 from shards.errors import RunError, UserError
 from shards.limits import check_limits
@@ -169,7 +169,13 @@ def disk_error(path: Path, error: OSError) -> UserError | RunError:
         return UserError(f"{path}: cannot be written: {error.strerror}; choose a shorter name")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
         return UserError(f"{path}: cannot be written: {error.strerror}; choose a folder that you may write to")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    # NumPy says of a short write only "1025 requested and 1008 written".
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and " requested and " in str(error)):
+        if mirror.is_mirrored(path):
+            return RunError(
+                f"{path}: the scratch disk is full ({scratch.base().parent}); free some space there, or set "
+                "GRISTMILL_SCRATCH to a folder on another disk, and run the same command again, it resumes"
+            )
         return RunError(f"{path}: the disk is full; free some space and run the same command again, it resumes")
     return RunError(f"{path}: writing failed: {error.strerror or error}; run the same command again, it resumes")
 
