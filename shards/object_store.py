@@ -224,6 +224,10 @@ def remote_error(error: Exception) -> RemoteError:
     """The library's error as cause and remedy."""
     import obstore
 
+    if "RequestTimeTooSkewed" in str(error):
+        return RemoteError(
+            "the clock of this machine differs from the store's by more than it accepts", "set the clock, as by NTP"
+        )
     match error:
         case FileNotFoundError() | obstore.exceptions.NotFoundError():
             return RemoteError("no such bucket or object", "check the address")

@@ -36,6 +36,7 @@ class Faults:
     unanswered_if: float = 0.0  # of conditional PUTs
     late_s: float = 0.0  # a LIST lacks objects that were put in the last seconds
     down: bool = False  # every request is answered 503
+    is_skewed: bool = False  # the server's clock is an hour ahead, so it refuses what is signed
 
 
 @dataclass
@@ -120,6 +121,8 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 time.sleep(proxy.faults.delay_s)
             if proxy.faults.down or proxy.draw("busy"):
                 return self.answer(503, {}, b"<Error><Code>SlowDown</Code></Error>")
+            if proxy.faults.is_skewed:
+                return self.answer(403, {}, b"<Error><Code>RequestTimeTooSkewed</Code></Error>")
             connection = http.client.HTTPConnection(*proxy.server, timeout=60)
             connection.request(self.command, self.path, body, dict(self.headers))
             answer = connection.getresponse()

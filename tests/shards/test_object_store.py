@@ -100,6 +100,14 @@ def test_an_object_is_replaced_only_while_it_is_that_version(s3: Proxy) -> None:
         store.write_if("none", b"", first)
 
 
+def test_a_clock_that_the_store_does_not_accept_is_named(s3: Proxy, tmp_path: Path) -> None:
+    s3.faults = Faults(is_skewed=True)
+    store, says = ObjectStore(s3.folder), "^the clock of this machine differs from the store's .*; set the clock"
+    for ask in (lambda: store.write("x", b""), lambda: store.read("x", tmp_path / "x"), lambda: [*store.below("")]):
+        with pytest.raises(RemoteError, match=says):
+            ask()
+
+
 def test_what_cannot_be_done_is_one_line(s3: Proxy) -> None:
     with pytest.raises(RemoteError, match=r"no such bucket or object; check the address"):
         ObjectStore("s3://none/x").write("y", b"")
