@@ -97,6 +97,9 @@ def main() -> None:
         sys.exit(UserError.exit_code)
     except OSError as error:
         sys.exit(_os_error(error))
+    except MemoryError:
+        say("gristmill: out of memory; close other programs or give less by --memory, and run the same command again")
+        sys.exit(RunError.exit_code)
     sys.exit(code)
 
 

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 1.0  # at most so long the parent of a pool neither shows progress nor sees Ctrl-C
 _MOST_LOSSES = 3  # of one task, with its worker
+_OUT_OF_MEMORY = 77  # exit code of a worker
 
 
 class ProcessPool:
@@ -200,6 +201,8 @@ class _Death:
     def __str__(self) -> str:
         if self.exit_code == -signal.SIGKILL:
             return "killed, or out of memory"
+        if self.exit_code == _OUT_OF_MEMORY:
+            return "out of memory"
         if self.exit_code is not None and self.exit_code < 0:
             return signal.Signals(-self.exit_code).name
         return f"exit code {self.exit_code}"
@@ -268,6 +271,8 @@ def _answer(data: bytes, watch: _SharedWatch) -> bytes:
     try:
         fn, value, losses = pickle.loads(data)
         return pickle.dumps(_Answer(fn(value, replace(watch, losses=losses))), pickle.HIGHEST_PROTOCOL)
+    except MemoryError:
+        os._exit(_OUT_OF_MEMORY)  # as if the kernel had killed it: whatever it holds is given back
     except BaseException as error:  # noqa: BLE001  # the parent raises it
         told = "".join(traceback.format_exception(error))
         try:

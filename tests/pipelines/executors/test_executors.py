@@ -1,6 +1,7 @@
 """Executors: a pool and one process give the same results, stop on a signal, and say what went wrong."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -46,6 +47,14 @@ def killed_twice(folder: Path, number: int) -> int:
     if number in (2, 4) and not (marker := folder / f"{number}").exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def starved_once(folder: Path, number: int) -> int:
+    if not (marker := folder / "starved").exists():
+        marker.touch()
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, resource.RLIM_INFINITY))
+        bytearray(64 << 30)
     return number
 
 
@@ -136,6 +145,14 @@ def test_a_task_whose_worker_dies_is_run_again_and_that_is_said(
         assert sorted(pool.map(partial(killed_twice, tmp_path), range(6))) == [*range(6)]
     assert pool.num_lost == 2
     assert caplog.messages == ["a worker process died (killed, or out of memory); its task runs again"] * 2
+
+
+def test_a_worker_that_is_out_of_memory_gives_way_to_a_new_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ProcessPool(1) as pool:
+        assert list(pool.map(partial(starved_once, tmp_path), [1, 2])) == [1, 2]
+    assert caplog.messages == ["a worker process died (out of memory); its task runs again"]
 
 
 def test_a_task_that_no_worker_survives_is_an_error_with_the_remedy() -> None:
