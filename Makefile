@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-ray test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-scale bench-cluster bench-shares bench-conformance bench-shared clean
+.PHONY: setup demo test test-s3 test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-scale bench-cluster bench-shares bench-conformance bench-shared clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -35,6 +35,10 @@ test-s3: setup
 test-ray: setup
 	GRISTMILL_TEST_RAY=1 $(BIN)/python -m pytest tests/pipelines/executors tests/pipelines/test_run_on_slurm.py \
 	  tests/test_cluster_page.py
+
+# 100 kills of drivers, workers and nodes, and every other fault of docs/reliability.md, whose counts it prints.
+test-faults: setup
+	GRISTMILL_TEST_KILLS=100 $(BIN)/python -m pytest -rN tests/faults tests/pipelines/executors/test_ray_faults.py
 
 test-fast: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'

@@ -1,6 +1,8 @@
 """What all tests share: the real data, the language model, and a rule against silent skips."""
 
 import os
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,3 +72,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="write the golden file anew")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the counts of faults, as rows of the table in docs/reliability.md."""
+    if (runs := sys.modules.get("fault_runs")) is None:
+        return
+    counts, today = runs.all_faults, time.strftime("%Y-%m-%d")
+    for fault, times in sorted(counts.injected.items()):
+        terminalreporter.write_line(f"| {fault} | {times} | {counts.survived[fault]} | {today} |")

@@ -29,5 +29,6 @@ def objects(url: str) -> dict[str, bytes]:
 def stored(url: str) -> dict[str, str]:
     """As `digest`, of a run in a store."""
     found = {name: hashlib.sha256(data).hexdigest() for name, data in objects(url).items()}
+    left_out = (RunFolder.SECONDS, RunFolder.REPORT_PAGE, ".lock")  # a lock is left where a kill comes after the report
     kept = (name for name in found if not name.startswith(f"{RunFolder.SUMMARIES}/"))
-    return {name: found[name] for name in kept if name not in (RunFolder.SECONDS, RunFolder.REPORT_PAGE)}
+    return {name: found[name] for name in kept if name not in left_out}
