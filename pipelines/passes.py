@@ -85,6 +85,7 @@ def execute(run: Run, executor: Executor, report: Report, *, until_global: bool 
         _sort_kills(folder)
         lease.check()
         seconds.keep()
+        folder.remove_parts()
         folder.sync()
         write_report_json(folder.root)
         folder.sync()

@@ -4,6 +4,9 @@ Data goes to `<path>.part`, is synced, and takes its name by a rename that is sy
 the old file, the new file, or a `.part` that nobody reads and the next writer replaces. In a mirror (`shards.mirror`)
 the file is put into its store, which is the rename there.
 
+On a cluster a process may be given up for lost while it lives on and writes, and its task runs elsewhere. So that two
+such processes never write into one `.part`, those of a process can have names of their own (`write_apart`).
+
 A run writes tens of files for each unit, and a sync of each would cost more than the work. Its files are renamed
 without one (`synced=False`), which a kill cannot harm either, but the loss of power can. So the run syncs its disk as a
 whole (`sync_disk`) at the points from which it will not look back, and after a restart of the machine (`boot_id`) it
@@ -16,6 +19,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -30,6 +34,15 @@ from shards.address import require_local
 from shards.errors import RunError, UserError
 from shards.limits import check_limits
 
+PART = ".part"
+_own = ""  # what the parts of this process are called besides
+
+
+def write_apart() -> None:
+    """From now on no other process writes the parts of this one. What a kill leaves of them, nobody replaces."""
+    global _own
+    _own = _own or secrets.token_hex(4)
+
 
 @contextmanager
 def atomic_file(
@@ -43,7 +56,8 @@ def atomic_file(
     fails.
     """
     require_local(path)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part" if several else f"{path.name}.part")
+    own = _own or str(os.getpid()) * several
+    part = path.with_name(f"{path.name}.{own}.part" if own else f"{path.name}.part")
     is_put = mirror.is_mirrored(path) and not private
     try:
         with _opened(part) as file:

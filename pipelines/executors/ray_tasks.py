@@ -5,8 +5,8 @@
            ◀──counters of open tasks── board (an actor beside the driver) ──stop──▶ watch of each worker
 
 Ray places tasks, and that is all that is left to it. A task that is lost with its worker or node is given out again
-here, so that it is counted and said. Tasks write files that appear whole and have the same bytes each time, so it does
-no harm where a lost one lives on for a moment.
+here, so that it is counted and said. Tasks write files that appear whole and have the same bytes each time, by way of
+parts with names of their own, so it does no harm where a lost one lives on for a while.
 
 Everything that a task needs comes with its call: files of the driver's machine that stages read, by digest; the working
 folder; the variables of the environment by which stores are reached, where a worker does not have its own.
@@ -36,7 +36,7 @@ from pipelines.executors.packing import packed, unpacked
 from pipelines.executors.protocol import Job, Then, Tick, Watch, unwatched
 from pipelines.executors.shipping import runtime_environment
 from shards import brought, mirror, scratch
-from shards.atomic import atomic_file, boot_id, sync_disk
+from shards.atomic import atomic_file, boot_id, sync_disk, write_apart
 from shards.cores import usable_cores
 from shards.errors import GristmillError, Interrupted, RunError, UserError
 from shards.lock import owner_of
@@ -430,6 +430,7 @@ class _Worker:
     @classmethod
     def prepared(cls, number: int, packed_call: Sequence[Any], objects: Mapping[str, Any]) -> _Call:
         if cls.call is None or cls.call.number != number:
+            write_apart()
             call: _Call = unpacked(_ray().get(packed_call[0]))
             for name, value in call.environment.items():
                 os.environ.setdefault(name, value)

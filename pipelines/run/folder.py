@@ -40,7 +40,7 @@ from pipelines.recipe import Recipe, load_recipe
 from pipelines.run.manifests import Manifests
 from pipelines.run.summaries import Stamp
 from shards import mirror
-from shards.atomic import journal_lines, link_or_copy, read_journal, sync_disk, write_bytes, write_json
+from shards.atomic import PART, journal_lines, link_or_copy, read_journal, sync_disk, write_bytes, write_json
 from shards.errors import RunError, UserError
 from shards.formats import OLDEST_RUN_RESUMED, RUN_FILE, RUN_FORMAT, RUN_KEY, run_format
 from shards.limits import raise_unless_damage
@@ -344,6 +344,15 @@ class RunFolder:
         for what in ("facts", "text", "dropped"):
             self.delete(self.pass_file(number, key, what))
         self.delete(self.texts(key))
+
+    def remove_parts(self) -> None:
+        """Remove what killed processes have left of files. Parts in `work` go with it, and none are put into a store."""
+        if mirror.is_mirrored(self.root):
+            return
+        for name in (self.SHARDS, self.LEDGER, self.TEXTS, self.DROPPED, self.DEDUP):
+            for folder, _, files in os.walk(self.path(name)):
+                for file in (file for file in files if file.endswith(PART)):
+                    Path(folder, file).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove the run's own files and nothing else in the folder, first of all the mark that it is done."""

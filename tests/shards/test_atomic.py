@@ -1,4 +1,5 @@
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +81,37 @@ def test_a_file_that_cannot_have_a_second_name_is_copied(tmp_path: Path, monkeyp
     assert path.read_bytes() == source.read_bytes()
     assert not path.samefile(source)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["path", "source"]
+
+
+def test_two_processes_that_write_apart_write_the_same_file_without_harm(tmp_path: Path) -> None:
+    """The first is given up for lost, the second makes its file anew, and the first ends its own in between."""
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from shards.atomic import atomic_file, write_apart\n"
+        "write_apart()\n"
+        "with atomic_file(Path(sys.argv[1])) as file:\n"
+        "    file.write(b'a' * 1000)\n"
+        "    file.flush()\n"
+        "    print('half', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    file.write(b'b' * 1000)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", script, str(tmp_path / "x")]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half\n"
+        return process
+
+    whole = b"a" * 1000 + b"b" * 1000
+    lost, other = start(), start()
+    lost.communicate("go on\n")
+    assert (tmp_path / "x").read_bytes() == whole
+    other.kill()
+    other.communicate()
+    assert (tmp_path / "x").read_bytes() == whole
+    assert len([*tmp_path.glob("x.*.part")]) == 1, "which a run removes at its end"
