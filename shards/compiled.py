@@ -10,14 +10,18 @@ A compiled function is stored in the first of these folders that can be written:
 Numba compiles a function again when its file changes, but not when a constant or a function of another file changes
 that it has compiled in. So before a module's first kernel is loaded, its stored functions are dropped if any of our
 modules that it imports, directly or not, is newer.
+
+Of several processes that need a function which is not stored, one compiles it and the others wait: a machine compiles
+each once, however many workers start on it.
 """
 
+import fcntl
 import os
 import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from time import time_ns
@@ -52,8 +56,40 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     except RuntimeError:  # Numba found none of its folders writable
         config.CACHE_DIR = str(temporary_folder())  # type: ignore[attr-defined]  # Numba sets it at import
         compiled = njit(cache=True, **options)(function)
-    drop_stale(Path(function.__code__.co_filename), Path(compiled.stats.cache_path), _ROOT)
+    source, stored = Path(function.__code__.co_filename), Path(compiled.stats.cache_path)
+    drop_stale(source, stored, _ROOT)
+    compile_ = compiled.compile
+
+    def compile_once(signature: Any) -> Any:
+        with alone(stored / f"{source.stem}.lock"):
+            return compile_(signature)  # which looks for what is stored first
+
+    compiled.compile = compile_once
     return compiled
+
+
+_held: dict[Path, int] = {}  # how often this process is inside of `alone`
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other processes out of the block. Modules lock in the order of their imports, so none waits for ever.
+
+    Where the lock cannot be had, as on some network disks, the block runs all the same.
+    """
+    lock = None
+    if not _held.get(path):
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = path.open("a")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+    _held[path] = _held.get(path, 0) + 1
+    try:
+        yield
+    finally:
+        _held[path] -= 1
+        if lock is not None:
+            lock.close()
 
 
 def temporary_folder() -> Path:

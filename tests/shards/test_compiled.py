@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,3 +131,39 @@ def test_where_no_temporary_folder_can_be_written_one_line_says_what_to_set(no_h
         "can be written",
         done.stderr.splitlines()[-1],
     )
+
+
+COUNTED = """
+from pathlib import Path
+from numba.core import event
+from shards.compiled import kernel
+from other import add
+
+class Listener(event.Listener):
+    def on_start(self, found):
+        with Path("compiled").open("a") as file:
+            file.write(found.data["dispatcher"].py_func.__name__ + "\\n")
+    def on_end(self, found): ...
+
+@kernel
+def grind(corn):
+    return add(corn) + 2
+
+if __name__ == "__main__":
+    event.register("numba:compile", Listener())
+    print(grind(1))
+"""
+
+
+def test_of_many_processes_one_compiles_each_function(tmp_path: Path) -> None:
+    (tmp_path / "mill.py").write_text(COUNTED)
+    (tmp_path / "other.py").write_text(
+        "from shards.compiled import kernel\n\n@kernel\ndef add(corn):\n    return corn + 1\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "mill.py"]
+    processes = [
+        subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(5)
+    ]
+    assert [process.communicate()[0] for process in processes] == ["4\n"] * 5
+    assert sorted((tmp_path / "compiled").read_text().split()) == ["add", "grind"]
