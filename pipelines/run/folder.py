@@ -346,7 +346,7 @@ class RunFolder:
         self.delete(self.texts(key))
 
     def remove_parts(self) -> None:
-        """Remove what killed processes have left of files. Parts in `work` go with it, and none are put into a store."""
+        """Remove what killed processes have left of files; that in `work` goes with it, none is in a store."""
         if mirror.is_mirrored(self.root):
             return
         for name in (self.SHARDS, self.LEDGER, self.TEXTS, self.DROPPED, self.DEDUP):
