@@ -6,6 +6,7 @@ resumed only under a plan of the same `identity`.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +115,7 @@ def make_plan(config: TrainConfig) -> Plan:
                 f"source {other.name}: its tokenizer {other.documents.folder / TOKENIZER} is not that of source "
                 f"{sources[0].name}; tokenize both with the same one"
             )
+    _require_one_fraction(sources)
     mixture = Mixture(
         tuple(
             MixtureSource(s.name, config.source[s.name].weight, s.packing.num_rows, config.source[s.name].max_epochs)
@@ -124,6 +126,25 @@ def make_plan(config: TrainConfig) -> Plan:
     plan = Plan(config, tuple(sources), mixture, sources[0].documents.manifest.vocab_size)
     mixture.check(plan.num_places)
     return plan
+
+
+def _require_one_fraction(sources: Sequence[PlannedSource]) -> None:
+    """UserError where token folders hold out different fractions: what is held out of one may be trained on in another.
+
+    The split follows from a document's id, and a larger fraction holds out more of the same documents.
+    """
+    fractions = {
+        source.documents.folder: shard.held_out_fraction
+        for source in sources
+        for shard in source.documents.manifest.shards.values()
+    }
+    first, *others = fractions
+    for folder in others:
+        if fractions[folder] != fractions[first]:
+            raise UserError(
+                f"{folder}: holds out {fractions[folder]:g} of its documents and {first} {fractions[first]:g}, so that "
+                "documents of the one may be measured and trained on in the other; tokenize both with one --held-out"
+            )
 
 
 def held_out_documents(plan: Plan) -> dict[str, TokenDocuments]:

@@ -33,6 +33,16 @@ def test_sources_of_different_tokenizers_are_refused(
         make_plan(load_config(train_file(source=sources), {}))
 
 
+def test_sources_that_hold_out_different_fractions_are_refused(
+    train_file: Callable[..., Path], tmp_path: Path, tokens: Path, run_folder: Path
+) -> None:
+    tokenizer = tokens / "en" / "tokenizer.json"
+    tokenize_shards([run_folder], tokenizer, tmp_path / "more", held_out_fraction=0.3, report=lambda line: None)
+    sources = {"en": {"tokens": str(tokens / "en")}, "ru": {"tokens": str(tmp_path / "more" / "ru")}}
+    with pytest.raises(UserError, match=r"more/ru: holds out 0\.3 of its documents and .*en 0\.\d+, .* --held-out$"):
+        make_plan(load_config(train_file(source=sources), {}))
+
+
 def test_only_settings_that_change_the_curve_are_part_of_the_identity(train_file: Callable[..., Path]) -> None:
     def identity(**overrides: str) -> dict[str, object]:
         return make_plan(
