@@ -1,6 +1,8 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tokenizers
@@ -55,6 +57,41 @@ def test_special_tokens_are_never_made_from_text(tokenizer: Tokenizer) -> None:
     special = range(len(SPECIAL_TOKENS))
     assert decode(tokenizer, special) == "".join(SPECIAL_TOKENS)
     assert not set(special) & set(tokenizer.encode_batch(["".join(SPECIAL_TOKENS)])[0].tolist())
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"normalizer": {"type": "NFC"}}, "normalizer"),  # Qwen's
+        ({"post_processor": {"type": "ByteLevel", "add_prefix_space": True}}, "post_processor"),
+        ({"model": {"ignore_merges": True}}, r"model\.ignore_merges"),  # Llama 3's
+        ({"model": {"type": "Unigram"}}, r"model\.type"),
+        ({"model": {"type": "WordPiece"}}, r"model\.type"),
+        ({"model": {"byte_fallback": True}}, r"model\.byte_fallback"),
+        ({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False}}, "pre_tokenizer"),  # GPT-2's
+        ({"pre_tokenizer": None}, "pre_tokenizer"),
+        ({"added_tokens": []}, r"added_tokens: has no <\|bos\|> and no <\|eos\|>"),
+    ],
+)
+def test_a_foreign_tokenizer_is_refused_by_the_key_that_makes_it_foreign(
+    tokenizer: Tokenizer, tmp_path: Path, change: dict[str, Any], key: str
+) -> None:
+    changed = json.loads(tokenizer.json)
+    for name, value in change.items():
+        changed[name] = changed[name] | value if name == "model" else value
+    (tmp_path / "t.json").write_text(json.dumps(changed))
+    with pytest.raises(UserError, match=rf"t\.json: not a tokenizer .* made: {key}"):
+        Tokenizer(tmp_path / "t.json")
+
+
+def test_ids_that_are_not_in_the_order_of_merges_are_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    changed = json.loads(tokenizer.json)
+    first, second = (token for token, id_ in changed["model"]["vocab"].items() if id_ in (270, 280))
+    vocab = changed["model"]["vocab"]
+    vocab[first], vocab[second] = vocab[second], vocab[first]
+    (tmp_path / "t.json").write_text(json.dumps(changed))
+    with pytest.raises(UserError, match=r"model\.merges: the ids are not in their order"):
+        Tokenizer(tmp_path / "t.json")
 
 
 def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
