@@ -1,5 +1,6 @@
 """Commands that look ahead: plan, sample."""
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -72,6 +73,9 @@ def plan(
                 raise UserError(f"--{name.replace('_', '-')}: is for --scale; give --scale snapshot, too")
         _plan(recipe, resolved, workers or CORES, num_bytes, as_json=as_json)
         return
+    for name, value in (("core-speed", core_speed), ("price", price), ("days", days)):
+        if value is not None and not math.isfinite(value):
+            raise UserError(f"--{name} {value}: expected a number")
     of_node = machine_memory() if node_memory is None else parse_size("--node-memory", node_memory, "a size as 128GB")
     if num_bytes is not None and num_bytes > of_node:
         raise UserError(f"--memory {memory}: a node has {of_node / 1e9:.1f} GB; give less, or a larger --node-memory")

@@ -23,7 +23,7 @@ from pipelines.cli.options import (
 from pipelines.cli.printing import show, show_all, this_command
 from pipelines.numbers import counted
 from shards import mirror
-from shards.errors import Interrupted
+from shards.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from pipelines.executors import Executor
@@ -122,8 +122,12 @@ def submit(
     words = ["run", named, *changed, "--out", slurm.absolute(folder), *given, *flags]
     path = slurm.file_of(folder)
     slurm.write_file(path, slurm.job_file(job, path, words, ["--overwrite"] if overwrite else []))
-    if only_print or not slurm.has_slurm():
+    if only_print:
         show(f"wrote {path}; to submit it: {shlex.join(['sbatch', str(path)])}")
+    elif not slurm.has_slurm():
+        raise UserError(
+            f"sbatch: is not on this machine; wrote {path}, which can be submitted where it is (see --print)"
+        )
     else:
         show(f"wrote {path}; {slurm.submit(path)}")
 

@@ -12,6 +12,7 @@ Everything that a task needs comes with its call: files of the driver's machine 
 folder; the variables of the environment by which stores are reached, where a worker does not have its own.
 """
 
+import atexit
 import hashlib
 import itertools
 import logging
@@ -21,6 +22,7 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections import Counter, deque
@@ -45,6 +47,7 @@ from shards.stop_signal import Stop, stop_on_signal
 
 log = logging.getLogger(__name__)
 
+_MOST_PATH = 36
 _POLL_SECONDS = 1.0  # between two looks at Ctrl-C, the cluster and the board
 _CONNECT_SECONDS = 10.0
 _CLEANING_SECONDS = 10.0  # for all nodes to remove their scratch
@@ -96,10 +99,13 @@ class RayTasks:
         self.num_lost = 0  # tasks that were given out again
 
     def __enter__(self) -> Self:
+        if self._address is None and "ray" not in sys.modules:  # otherwise Ray leaves a token in the home, and says so
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))
         self._own = not _ray().is_initialized()
-        if self._own:
-            self._connect()
         try:
+            if self._own:
+                self._connect()
             self._nodes, self._looked = _nodes(), time.monotonic()
             if not self._nodes:
                 raise RunError(f"--address {self._address}: the cluster has no node with a CPU; add one and run again")
@@ -214,8 +220,6 @@ class RayTasks:
         self._objects.clear()
         if self._own:
             _ray().shutdown()
-            if self._temporary is not None:
-                shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _connect(self) -> None:
         ray = _ray()
@@ -224,8 +228,7 @@ class RayTasks:
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             if self._address is None:
-                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))  # or Ray leaves one in the home
-                self._temporary = tempfile.mkdtemp(prefix="gristmill-ray-")
+                self._temporary = _temporary_folder()
                 ray.init(
                     address="local",
                     num_cpus=self._most or usable_cores(),
@@ -240,6 +243,8 @@ class RayTasks:
                     ray.init(
                         address=self._address, log_to_driver=False, logging_level="WARNING", runtime_env=environment
                     )
+        except SystemExit:  # of the handler that Ray sets for SIGTERM meanwhile
+            raise Interrupted("interrupted") from None
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             if any("AuthToken" in str(one) for one in _with_causes(error)):  # it tells by the text alone
                 raise UserError(
@@ -254,6 +259,20 @@ class RayTasks:
             for number, handler in handlers.items():
                 with suppress(ValueError):  # not in the main thread, where Ray sets none either
                     signal.signal(number, handler)
+
+
+def _temporary_folder() -> str:
+    """A folder for a cluster of ours, which goes with this process, or with the next one where this one was killed.
+
+    Paths of sockets in it may have 107 bytes, of which Ray takes 63; where the scratch has no room for so many it lies
+    beside, and a kill leaves it there.
+    """
+    own = str(scratch.own_folder())
+    folder = (
+        tempfile.mkdtemp(prefix="r", dir=own) if len(own) <= _MOST_PATH else tempfile.mkdtemp(prefix="gristmill-ray-")
+    )
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # after Ray has ended its processes
+    return folder
 
 
 def _require_listening(address: str) -> None:
@@ -346,10 +365,12 @@ class _Running:
             return []
 
     def stop(self) -> None:
-        """Ask open tasks to end with their batch. Where no node is left, those that wait for one end at once."""
-        if not self.is_stopped:
-            self.is_stopped = True
-            self.executor._board.stop.remote(self.call.number)
+        """Ask open tasks to end with their batch. Where no node is left, those that wait for one end at once.
+
+        It is asked again and again: a board that was started anew does not know it.
+        """
+        self.is_stopped = True
+        self.executor._board.stop.remote(self.call.number)
         if not _nodes():
             self.executor._be_forced()
 
@@ -359,8 +380,8 @@ class _Running:
             return
         ray = _ray()
         with stop_on_signal(self.executor._be_forced), suppress(ray.exceptions.RaySystemError):
-            self.stop()
             while self.tasks:
+                self.stop()
                 done, _ = ray.wait([*self.tasks], num_returns=len(self.tasks), timeout=_POLL_SECONDS)
                 for ref in done:
                     del self.tasks[ref]
@@ -408,8 +429,8 @@ class _BoardWatch:
         ray = _ray()
         try:
             is_stopped = ray.get(self._board.note.remote(self._call, self._task, self._counters))
-        except ray.exceptions.RayError:
-            raise Interrupted("interrupted: the driver's node is lost") from None
+        except ray.exceptions.RayError:  # the board is started anew; with the driver, Ray ends this process, too
+            is_stopped = False
         self._told = time.monotonic()
         if is_stopped:
             raise Interrupted("interrupted")
@@ -470,7 +491,8 @@ def _run(
     except RemoteError as error:
         return packed(RunError(f"the folder's lock cannot be read: {error}; the same command resumes"))
     except GristmillError as error:
-        return packed(type(error)(mirror.shown(str(error))))
+        there = "" if _Worker.call is None or _Worker.call.boot == boot_id() else f" (on node {os.uname().nodename})"
+        return packed(type(error)(mirror.shown(str(error)) + there))
     finally:
         watch.end()
 
@@ -517,7 +539,8 @@ def _beside_driver(actor: type) -> Any:
     """An actor on the driver's node, which lives and dies with it."""
     ray = _ray()
     here = ray.get_runtime_context().get_node_id()
-    return ray.remote(actor).options(num_cpus=0, scheduling_strategy=_on_node(here)).remote()
+    options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": _on_node(here)}
+    return ray.remote(actor).options(**options).remote()
 
 
 def _on_node(node: str) -> Any:

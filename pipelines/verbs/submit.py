@@ -28,6 +28,7 @@ from shards.errors import RunError, UserError
 from shards.storage import find_inputs
 
 LEAST_GRACE_S = 60  # seconds: 30 for the end of Ray and the way back into the queue, and as many for the open batches
+_MOST_GRACE_S = 65_535  # sbatch(1), --signal
 _LISTS = (".paths", ".paths.gz")
 _SUFFIX = ".sbatch"
 _NODES_WAIT_S = 600  # seconds from the start of a job until it begins with the nodes that are there
@@ -55,6 +56,8 @@ class Job:
         seconds = _seconds(self.time)
         if self.grace_s < LEAST_GRACE_S:
             raise UserError(f"--grace {self.grace_s}: too short to end in; give {LEAST_GRACE_S} seconds or more")
+        if self.grace_s > _MOST_GRACE_S:
+            raise UserError(f"--grace {self.grace_s}: Slurm takes {_MOST_GRACE_S} seconds at most")
         if seconds is not None and seconds <= self.grace_s:
             raise UserError(f"--time {self.time}: is over within the --grace of {self.grace_s} seconds; give more")
         for option in self.more:

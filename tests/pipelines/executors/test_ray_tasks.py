@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,6 +163,20 @@ def test_a_task_whose_worker_was_killed_is_given_out_again(executor: RayTasks, t
     assert executor.num_lost == before + 1
 
 
+def test_work_goes_on_when_the_process_between_driver_and_workers_is_killed(executor: RayTasks, tmp_path: Path) -> None:
+    seen: list[list[int]] = []
+
+    def tick(counters: Counters) -> None:
+        seen.append([*counters])
+        if len(seen) == 1:
+            subprocess.run(["pkill", "-KILL", "-f", "ray::_Board"], check=True)
+        elif seen[-1][0] == 3:
+            (tmp_path / "go").touch()
+
+    assert list(executor.map_watched(advance_and_wait, [tmp_path / "go"], tick=tick)) == [None]
+    assert seen[-1] == [3, 2, 10]
+
+
 def test_a_task_that_kills_each_worker_ends_the_run_with_the_remedy(executor: RayTasks) -> None:
     with pytest.raises(RunError, match=r"lost 5 times .* run the same command"):
         list(executor.map(die, [1]))
@@ -203,6 +218,24 @@ def test_memory_is_shared_by_the_tasks_of_a_node(cluster: RayCluster) -> None:
 def test_an_address_where_nobody_answers_is_refused(address: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         _require_listening(address)
+
+
+@pytest.mark.parametrize("wait_s", [3.0, pytest.param(4.5, marks=full), pytest.param(6.0, marks=full)])
+def test_sigterm_while_a_cluster_of_its_own_starts_leaves_nothing_behind(
+    crawl: Path, alone: Path, tmp_path: Path, wait_s: float
+) -> None:
+    before = {*Path(tempfile.gettempdir()).glob("gristmill-*/*"), *Path(tempfile.gettempdir()).glob("gristmill-ray-*")}
+    command = [sys.executable, "-m", "pipelines", *made(crawl), str(tmp_path / "run"), "--executor", "ray"]
+    with subprocess.Popen(command, cwd=alone.parent, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(wait_s)
+        process.terminate()
+        said = process.communicate()[1]
+    assert process.returncode == 130, said
+    assert "o resume: gristmill run" in said
+    assert {
+        *Path(tempfile.gettempdir()).glob("gristmill-*/*"),
+        *Path(tempfile.gettempdir()).glob("gristmill-ray-*"),
+    } <= before
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=full), signal.SIGTERM])

@@ -237,3 +237,9 @@ def test_what_cannot_be_planned_is_refused(recipe_path: Path, words: tuple[str, 
     assert done.returncode == 2
     assert message in done.stderr
     assert not done.stdout
+
+
+@pytest.mark.parametrize("option", ["--days", "--price", "--core-speed"])
+def test_figures_that_are_no_numbers_are_refused(recipe_path: Path, option: str) -> None:
+    done = gristmill("plan", recipe_path, "--scale", "10", option, "inf")
+    assert (done.returncode, done.stderr) == (2, f"gristmill: {option} inf: expected a number\n")
