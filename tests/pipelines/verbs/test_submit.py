@@ -130,6 +130,15 @@ class TestCommand:
         run = ["run", tmp_path / "recipe.toml", *inputs, "--out", tmp_path / "runs" / "a"]
         assert f"\nrun=({shlex.join(map(str, run))} --memory 4GB --part 1/2)\n" in path.read_text()
 
+    def test_where_there_is_no_slurm_the_file_is_written_and_the_command_fails(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", "/usr/bin:/bin")
+        done = gristmill("submit", "gristmill", *URL, "--nodes", "2", "--time", "60", "--out", "runs/a", cwd=tmp_path)
+        path = tmp_path / "runs" / "a.sbatch"
+        assert (done.returncode, path.is_file()) == (2, True)
+        assert done.stderr.startswith(f"gristmill: sbatch: is not on this machine; wrote {path}, ")
+
     def test_a_run_in_a_store_and_a_built_in_recipe_keep_their_names(self, tmp_path: Path) -> None:
         words = ("submit", "gristmill", *URL, "--nodes", "2", "--time", "60", "--out", "s3://bucket/runs/a", "--print")
         assert gristmill(*words, cwd=tmp_path).returncode == 0
