@@ -114,7 +114,7 @@ def test_a_private_file_is_not_put_and_one_that_failed_is_not_there(s3: Proxy) -
     one = mirror.local(s3.folder)
     with atomic_file(one / "owners", private=True) as file:
         file.write(b"1")
-    with pytest.raises(RunError, match="the disk is full"), atomic_file(one / "x"):
+    with pytest.raises(RunError, match="the scratch disk is full"), atomic_file(one / "x"):
         raise OSError(errno.ENOSPC, "full")
     assert (one / "owners").read_bytes() == b"1"
     assert os.listdir(one) == ["owners"]  # noqa: PTH208
