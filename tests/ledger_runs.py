@@ -15,6 +15,23 @@ from pipelines.run.opening import open_run
 _EXACT = '[[stage]]\nkind = "exact"'
 LEDGER_RECIPE = RECIPE.replace(_EXACT, f'[[stage]]\nkind = "refinedweb_lines"\n\n{_EXACT}')
 LEDGER_RECIPE += '\n[[stage]]\nkind = "url_dedup"\n'
+# Every other kind that compares documents with others; SET stands for an evaluation set.
+GLOBAL_STAGES = """
+[[stage]]
+kind = "paragraphs"
+
+[[stage]]
+kind = "substring"
+action = "cut"
+
+[[stage]]
+kind = "ngram_overlap"
+
+[[stage]]
+kind = "decontaminate"
+sets = { mill = "SET" }
+action = "flag"
+"""
 
 
 def make_crawl(folder: Path) -> Path:

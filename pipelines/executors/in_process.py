@@ -4,11 +4,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Self
+from typing import Any
 
 from pipelines.executors.memory import machine_memory, task_memory
-from pipelines.executors.protocol import Job, Then, Tick, Watch, unwatched
+from pipelines.executors.protocol import Then, Tick, Watch, Watching
 from shards.errors import Interrupted
 from shards.stop_signal import Stop, stop_on_signal
 
@@ -31,10 +30,8 @@ class _LocalWatch:
             self.tick(self.counters)
 
 
-class InProcess:
+class InProcess(Watching):
     """Runs one task after the other, here. Inside a task of another executor, `watch` is the one that it was given."""
-
-    num_lost = 0
 
     def __init__(self, memory: int | None = None, *, watch: Watch | None = None) -> None:
         self.memory = memory or machine_memory() // 2
@@ -42,15 +39,7 @@ class InProcess:
         self.workers = 1
         self._watch = watch
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None: ...
-
-    def begin(self, job: Job) -> None: ...
-
-    def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Then = lambda _: ()) -> Iterator[Any]:
-        return self.map_watched(partial(unwatched, fn), tasks, then)
 
     def map_watched(
         self,

@@ -20,13 +20,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, Self
+from typing import Any
 
 from pipelines.executors.memory import machine_memory, task_memory
-from pipelines.executors.protocol import Job, Then, Tick, Watch, unwatched
+from pipelines.executors.protocol import OUT_OF_MEMORY, Then, Tick, Watch, Watching
 from shards.errors import GristmillError, Interrupted, RunError
 from shards.stop_signal import stop_on_signal
 
@@ -34,10 +33,9 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 1.0  # at most so long the parent of a pool neither shows progress nor sees Ctrl-C
 _MOST_LOSSES = 3  # of one task, with its worker
-_OUT_OF_MEMORY = 77  # exit code of a worker
 
 
-class ProcessPool:
+class ProcessPool(Watching):
     """Runs tasks on `workers` processes, started fresh (spawn), so no lock or thread of this one is copied into them.
 
     They start with the first tasks and end with the `with` block, or with an error.
@@ -52,9 +50,6 @@ class ProcessPool:
         self._flag = self._context.RawValue("b", 0)
         self._workers: list[_Worker] = []
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self._flag.value = 1  # whatever ends this early, the workers' open units end too
         with stop_on_signal(self._kill_workers):
@@ -64,11 +59,6 @@ class ProcessPool:
                 worker.process.join()
         self._workers.clear()
         self._flag.value = 0
-
-    def begin(self, job: Job) -> None: ...
-
-    def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Then = lambda _: ()) -> Iterator[Any]:
-        return self.map_watched(partial(unwatched, fn), tasks, then)
 
     def map_watched(
         self,
@@ -201,7 +191,7 @@ class _Death:
     def __str__(self) -> str:
         if self.exit_code == -signal.SIGKILL:
             return "killed, or out of memory"
-        if self.exit_code == _OUT_OF_MEMORY:
+        if self.exit_code == OUT_OF_MEMORY:
             return "out of memory"
         if self.exit_code is not None and self.exit_code < 0:
             return signal.Signals(-self.exit_code).name
@@ -272,7 +262,7 @@ def _answer(data: bytes, watch: _SharedWatch) -> bytes:
         fn, value, losses = pickle.loads(data)
         return pickle.dumps(_Answer(fn(value, replace(watch, losses=losses))), pickle.HIGHEST_PROTOCOL)
     except MemoryError:
-        os._exit(_OUT_OF_MEMORY)  # as if the kernel had killed it: whatever it holds is given back
+        os._exit(OUT_OF_MEMORY)  # as if the kernel had killed it: whatever it holds is given back
     except BaseException as error:  # noqa: BLE001  # the parent raises it
         told = "".join(traceback.format_exception(error))
         try:

@@ -1,11 +1,15 @@
 """What a run asks of whoever runs its tasks, and what a long task shares with it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from shards.exchange import Executor as TaskExecutor
+
+OUT_OF_MEMORY = 77  # exit code of a worker
 
 Counters = Sequence[int]  # documents read, documents kept, bytes read, of all open units together
 Tick = Callable[[Counters], None]
@@ -65,6 +69,36 @@ class Executor(TaskExecutor, Protocol):
         ...
 
 
-def unwatched(fn: Callable[[Any], Any], task: Any, _: Watch) -> Any:
-    """`fn(task)`: for `map_watched` to run what takes no watch."""
+class Watching(ABC):
+    """What every executor has that can run tasks which are watched."""
+
+    num_lost = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def begin(self, job: Job) -> None:  # noqa: B027  # tasks on this machine need nothing besides
+        """See `Executor`."""
+
+    def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Then = lambda _: ()) -> Iterator[Any]:
+        return self.map_watched(partial(_unwatched, fn), tasks, then)
+
+    @abstractmethod
+    def map_watched(
+        self,
+        fn: Callable[[Any, Watch], Any],
+        tasks: Sequence[Any],
+        then: Then = lambda _: (),
+        tick: Tick | None = None,
+    ) -> Iterator[Any]: ...
+
+
+def name_of(fn: Callable[..., Any]) -> str:
+    """The name of the function that a task runs."""
+    while isinstance(fn, partial):
+        fn = fn.args[0] if fn.func is _unwatched else fn.func
+    return fn.__name__
+
+
+def _unwatched(fn: Callable[[Any], Any], task: Any, _: Watch) -> Any:
     return fn(task)

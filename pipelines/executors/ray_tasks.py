@@ -29,13 +29,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pipelines.executors.memory import IDLE, task_memory
 from pipelines.executors.packing import packed, unpacked
-from pipelines.executors.protocol import Job, Then, Tick, Watch, unwatched
+from pipelines.executors.protocol import OUT_OF_MEMORY, Job, Then, Tick, Watch, Watching, name_of
 from pipelines.executors.shipping import runtime_environment
 from shards import brought, mirror, scratch
 from shards.atomic import atomic_file, boot_id, sync_disk, write_apart
@@ -47,11 +46,10 @@ from shards.stop_signal import Stop, stop_on_signal
 
 log = logging.getLogger(__name__)
 
-_MOST_PATH = 36
+_MOST_PATH = 36  # bytes of the scratch folder
 _POLL_SECONDS = 1.0  # between two looks at Ctrl-C, the cluster and the board
 _CONNECT_SECONDS = 10.0
 _CLEANING_SECONDS = 10.0  # for all nodes to remove their scratch
-_OUT_OF_MEMORY = 77  # exit code of a worker
 _MOST_LOSSES = 5  # of one task, with its worker or node
 _ENVIRONMENT = re.compile(r"AWS_\w+|https?_proxy|no_proxy", re.IGNORECASE)
 _numbers = itertools.count()
@@ -75,7 +73,7 @@ class _Call:
     deleted: list[Path]  # of which other machines may have copies
 
 
-class RayTasks:
+class RayTasks(Watching):
     """Runs tasks on the cluster at `address`; without one, on a cluster of this machine that ends with the block.
 
     At most `workers` run at once, or one for each CPU that the cluster has at the time. `memory` is what the tasks of
@@ -95,7 +93,6 @@ class RayTasks:
         self._files: dict[str, _Files] = {}
         self._objects: dict[str, Any] = {}  # of `_files`, by sha256
         self._force = False
-        self._temporary: str | None = None
         self.num_lost = 0  # tasks that were given out again
 
     def __enter__(self) -> Self:
@@ -167,9 +164,6 @@ class RayTasks:
             self._objects[sha256] = _ray().put(data)
         return sha256
 
-    def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any], then: Then = lambda _: ()) -> Iterator[Any]:
-        return self.map_watched(partial(unwatched, fn), tasks, then)
-
     def map_watched(
         self,
         fn: Callable[[Any, Watch], Any],
@@ -228,14 +222,13 @@ class RayTasks:
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             if self._address is None:
-                self._temporary = _temporary_folder()
                 ray.init(
                     address="local",
                     num_cpus=self._most or usable_cores(),
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level="WARNING",
-                    _temp_dir=self._temporary,
+                    _temp_dir=_temporary_folder(),
                 )
             else:
                 with tempfile.TemporaryDirectory(prefix="gristmill-wheel-") as folder:
@@ -304,7 +297,7 @@ class _Running:
 
     def __post_init__(self) -> None:
         self._call = [_ray().put(packed(self.call))]  # in a list, so that a worker gets it when it asks for it
-        options = {**self.executor.resources, "max_retries": 0, "name": _name_of(self.call.fn)}
+        options = {**self.executor.resources, "max_retries": 0, "name": name_of(self.call.fn)}
         self._run = _ray().remote(_run).options(**options)
 
     def submit(self, task: Any) -> None:
@@ -487,7 +480,7 @@ def _run(
             sync_disk(prepared.job.folder)  # the driver syncs for its own machine only
         return packed(result)
     except MemoryError:
-        os._exit(_OUT_OF_MEMORY)  # as if the kernel had killed the worker: the task runs again
+        os._exit(OUT_OF_MEMORY)  # as if the kernel had killed the worker: the task runs again
     except RemoteError as error:
         return packed(RunError(f"the folder's lock cannot be read: {error}; the same command resumes"))
     except GristmillError as error:
@@ -556,13 +549,6 @@ def _clean_nodes(name: str) -> None:
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     cleaning = [clean.options(num_cpus=0, scheduling_strategy=_on_node(node)).remote(name) for node in nodes]
     ray.wait(cleaning, num_returns=len(cleaning), timeout=_CLEANING_SECONDS)
-
-
-def _name_of(fn: Any) -> str:
-    """The name of the function that a task runs, for Ray's own pages."""
-    while isinstance(fn, partial):
-        fn = fn.args[0] if fn.func is unwatched else fn.func
-    return str(fn.__name__)
 
 
 def _with_causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 from command import gristmill
-from ledger_runs import LEDGER_RECIPE, make_crawl, make_run
+from ledger_runs import GLOBAL_STAGES, LEDGER_RECIPE, make_crawl, make_run
 from run_digest import digest, objects, stored
 from s3_server import Faults, Proxy
 
@@ -26,22 +26,6 @@ from shards.errors import UserError
 
 full = pytest.mark.skipif("GRISTMILL_TEST_S3" not in os.environ, reason="`make test-s3` runs it")
 SECRETS = ("key-that-nobody-may-see", "secret-that-nobody-may-see")
-GLOBAL_STAGES = """
-[[stage]]
-kind = "paragraphs"
-
-[[stage]]
-kind = "substring"
-action = "cut"
-
-[[stage]]
-kind = "ngram_overlap"
-
-[[stage]]
-kind = "decontaminate"
-sets = { mill = "SET" }
-action = "flag"
-"""
 
 
 def on_disk(run: Path) -> dict[str, str]:

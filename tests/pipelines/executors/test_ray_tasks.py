@@ -14,7 +14,7 @@ from shutil import rmtree
 
 import pytest
 from command import gristmill
-from ledger_runs import LEDGER_RECIPE, make_crawl
+from ledger_runs import GLOBAL_STAGES, LEDGER_RECIPE, make_crawl
 from ray_cluster import RayCluster, ray_cluster
 from run_digest import digest, stored
 from s3_server import Proxy
@@ -29,25 +29,7 @@ from shards.lock import locked, owner_of
 pytestmark = pytest.mark.slow
 full = pytest.mark.skipif("GRISTMILL_TEST_RAY" not in os.environ, reason="`make test-ray` runs it")
 
-RECIPE = (
-    LEDGER_RECIPE
-    + """
-[[stage]]
-kind = "paragraphs"
-
-[[stage]]
-kind = "substring"
-action = "cut"
-
-[[stage]]
-kind = "ngram_overlap"
-
-[[stage]]
-kind = "decontaminate"
-sets = { mill = "set.jsonl" }
-action = "flag"
-"""
-)
+RECIPE = (LEDGER_RECIPE + GLOBAL_STAGES).replace("SET", "set.jsonl")
 
 
 @pytest.fixture(scope="module")
