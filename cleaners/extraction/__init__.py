@@ -2,7 +2,7 @@
 
     bytes ──html──▶ tree ──features──▶ rows of blocks ──forest──▶ p ──choice, comments──▶ chosen blocks ──▶ text
                       │                                                    by plain_text, or by markdown ┘
-                      └──json_ld, page_state──▶ text in scripts, for pages without text;  page_metadata──▶ title, date
+                      └──json_ld, page_state──▶ text in scripts, for pages without text;  metadata──▶ title, date
 
     engine       all of the picture for a batch of pages: what other packages call
     model        the file that holds the linear models and the two forests; the shipped one is in models/

@@ -25,7 +25,7 @@ from cleaners.extraction.html.tree import parse
 from cleaners.extraction.json_ld import ld_texts, ld_values, meta_texts
 from cleaners.extraction.markdown import formatted_text
 from cleaners.extraction.model import Model, load_model, model_path
-from cleaners.extraction.page_metadata import PageMetadata, page_metadata
+from cleaners.extraction.metadata.page import PageMetadata, page_metadata
 from cleaners.extraction.page_state import state_of, state_texts
 from cleaners.extraction.plain_text import max_plain_text_bytes, write_plain_text
 from cleaners.extraction.prose import num_words
@@ -111,7 +111,7 @@ def _frameless(page: bytes) -> bytes:
 
 
 def declared(page: bytes, url: str, max_date: str) -> PageMetadata:
-    """Title, date and other metadata of a page in valid UTF-8; see `page_metadata`."""
+    """Title, date and other metadata of a page in valid UTF-8; see `metadata`."""
     data = np.frombuffer(page, np.uint8)
     return page_metadata(data, parse(data), url, max_date)
 

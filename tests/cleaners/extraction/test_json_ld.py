@@ -11,7 +11,7 @@ from script_pages import PROSE, body, ld
 
 from cleaners.extraction.html.tree import parse
 from cleaners.extraction.json_ld import ld_values, objects, parse_json
-from cleaners.extraction.page_metadata import PageMetadata, page_metadata
+from cleaners.extraction.metadata.page import PageMetadata, page_metadata
 
 
 def read(html: str) -> PageMetadata:

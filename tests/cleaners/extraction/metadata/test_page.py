@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cleaners.extraction import page_metadata as page_data_module
 from cleaners.extraction.html.nodes import Tree
 from cleaners.extraction.html.tree import parse
-from cleaners.extraction.page_metadata import PageMetadata, page_metadata, parse_date
+from cleaners.extraction.metadata import dates, elements
+from cleaners.extraction.metadata.dates_in_text import parse_date
+from cleaners.extraction.metadata.page import PageMetadata, page_metadata
 
 
 def read(html: str, url: str = "https://example.org/a/b", max_date: str = "2024-12-31") -> PageMetadata:
@@ -178,13 +179,14 @@ def test_a_date_in_much_text_is_not_looked_for() -> None:
 
 def test_a_text_in_nested_elements_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read_nodes = []
-    text_of = page_data_module._text
+    text_of = elements.text_of
 
     def counted(data: np.ndarray, tree: Tree, node: int) -> str:
         read_nodes.append(node)
         return text_of(data, tree, node)
 
-    monkeypatch.setattr(page_data_module, "_text", counted)
+    for module in (dates, elements):
+        monkeypatch.setattr(module, "text_of", counted)
     times = "<time>" * 500 + "3 May 2020" + "</time>" * 500
     assert read(times + "<h1><div>" * 200 + "x").date == "2020-05-03"
     assert len(read_nodes) == 2

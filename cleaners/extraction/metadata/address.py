@@ -1,0 +1,51 @@
+"""Addresses: the canonical one of a page, and the names of sites in them."""
+
+import re
+from urllib.parse import urljoin
+
+import numpy as np
+
+from cleaners.extraction.html import attributes
+from cleaners.extraction.html.nodes import Tree
+from cleaners.extraction.html.tags import TAGS
+from cleaners.extraction.json_ld import value_of
+from cleaners.extraction.metadata.elements import clean, elements, first
+
+_MAX_ADDRESS_CHARS = 2_000  # many servers refuse longer ones
+_BASE, _LINK = TAGS["base"], TAGS["link"]
+_ADDRESS = re.compile(r"\s*https?://(?:www\.)?([^#]*)", re.IGNORECASE)
+
+
+def canonical_url(data: np.ndarray, tree: Tree, url: str, others: list[str]) -> str | None:
+    """The address by <link rel=canonical>, else by `others`."""
+    base = first(value_of(data, tree, node, attributes.HREF).strip() for node in elements(tree, _BASE))
+    links = [
+        value_of(data, tree, node, attributes.HREF)
+        for node in elements(tree, _LINK)
+        if "canonical" in value_of(data, tree, node, attributes.REL).lower().split()
+    ]
+    for link in (clean(link, _MAX_ADDRESS_CHARS + 1) for link in (*links, *others)):
+        try:
+            address = urljoin(urljoin(url, base), link) if link else ""
+        except ValueError:
+            continue
+        if _ADDRESS.match(address) and len(address) <= _MAX_ADDRESS_CHARS:
+            return address
+    return None
+
+
+def bare(address: str) -> str:
+    """An address without scheme, "www.", fragment and last slash, for comparisons; "" if it is none."""
+    match = _ADDRESS.match(address)
+    return match[1].strip().rstrip("/").lower() if match else ""
+
+
+def hosts(url: str) -> set[str]:
+    """Names of a site by its address: "millnews" and "millnewsorg" for www.mill-news.org."""
+    labels = bare(url).split("/")[0].split(":")[0].split(".")
+    return {letters(label) for label in labels[:-1]} | {letters("".join(labels))}
+
+
+def letters(name: str) -> str:
+    """The letters and digits of a name in lower case, for comparisons."""
+    return "".join(c for c in name.lower() if c.isalnum())
