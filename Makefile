@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-scale bench-cluster bench-shares bench-conformance bench-shared clean
+.PHONY: setup demo test test-s3 test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -69,6 +69,9 @@ bench-clean: setup bench-peers
 
 bench-extract: setup bench-peers
 	$(BIN)/python -m benchmarks.extract
+
+bench-metadata: setup
+	$(BIN)/python -m benchmarks.metadata
 
 bench-dedup: setup bench-peers
 	$(BIN)/python -m benchmarks.dedup
