@@ -31,10 +31,9 @@ from shards.schema import TEXT
 from shards.stage import Batch, Rule, Stage, StageConfig, null_where, with_columns
 
 _TITLE, _DATE = pa.field("title", pa.string()), pa.field("page_date", pa.string())
-# Only the engine gristmill gives the last three.
-METADATA = pa.schema(
-    [_TITLE, _DATE, *(pa.field(name, pa.string()) for name in ("author", "canonical_url", "declared_language"))]
-)
+# Only the engine gristmill gives these.
+_OWN_METADATA = ("author", "site_name", "canonical_url", "declared_language")
+METADATA = pa.schema([_TITLE, _DATE, *(pa.field(name, pa.string()) for name in _OWN_METADATA)])
 _BEFORE_REFUSAL = ("num_elements", "depth", "charset", "num_replaced")  # metrics of pages that are refused
 METRICS = ("num_elements", "depth", "num_replaced", "killed", "failed", "num_chars")
 # Of the engine gristmill; `extraction.engine.Extracted` defines them.
@@ -53,7 +52,7 @@ Row = dict[str, str | int | float | None]  # by column, without the stage's name
 class ExtractConfig(StageConfig):
     """Kind `extract`. Rows that bring their text (WET, shards, JSON lines) keep it."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     stops: ClassVar[bool] = True
     reads_pages: ClassVar[bool] = True
     makes_text: ClassVar[bool] = True
@@ -70,7 +69,7 @@ class ExtractConfig(StageConfig):
     min_chars: int = 1
     max_newlines: int = 2  # longer runs of line ends are cut to this length (RefinedWeb, App. G.1)
     remove_urls: bool = True  # from the text (RefinedWeb, App. G.1)
-    metadata: bool = False  # `title`, `page_date` (YYYY-MM-DD, never after the record's date) and more as columns
+    metadata: bool = False  # `title`, `page_date` (YYYY-MM-DD, never after the record in UTC) and more as columns
 
     @property
     def edits(self) -> bool:
@@ -231,8 +230,8 @@ class ExtractHere(_Extract):
             metrics = extracted._asdict() | {"from_scripts": int(extracted.from_scripts)}
             if self._config.metadata:
                 data = declared(html, page.url, page.date)
-                row |= {"title": data.title, "page_date": data.date, "author": data.author}
-                row |= {"canonical_url": data.canonical_url, "declared_language": data.declared_language}
+                row |= {"title": data.title, "page_date": data.date}
+                row |= {name: getattr(data, name) for name in _OWN_METADATA}
             yield self._with_text(row | metrics | {"failed": 0}, extracted.text)
 
 

@@ -24,8 +24,8 @@ from cleaners.extraction.frames import frameless_page
 from cleaners.extraction.html.tree import parse
 from cleaners.extraction.json_ld import ld_texts, ld_values, meta_texts
 from cleaners.extraction.markdown import formatted_text
-from cleaners.extraction.model import Model, load_model, model_path
 from cleaners.extraction.metadata.page import PageMetadata, page_metadata
+from cleaners.extraction.model import Model, load_model, model_path
 from cleaners.extraction.page_state import state_of, state_texts
 from cleaners.extraction.plain_text import max_plain_text_bytes, write_plain_text
 from cleaners.extraction.prose import num_words

@@ -37,8 +37,9 @@ def scripts(data: np.ndarray, tree: Tree, is_wanted: Callable[[str], bool]) -> I
 
     Types are in lower case. Parameters, as in "application/ld+json; charset=utf-8", are ignored.
     """
-    for node in np.flatnonzero(tree.nodes["tag"] == SCRIPT).tolist():
-        kind = value_of(data, tree, node, attributes.TYPE).split(";")[0].strip().lower()
+    nodes = np.flatnonzero(tree.nodes["tag"] == SCRIPT).tolist()
+    for node, values in zip(nodes, attribute_values(data, tree, nodes), strict=True):
+        kind = values.get(attributes.TYPE, "").split(";")[0].strip().lower()
         if tree.nodes[node]["after"] > node + 1 and is_wanted(kind):
             text = tree.nodes[node + 1]
             yield kind, data[text["start"] : text["end"]].tobytes().decode("utf-8", "replace")
@@ -49,8 +50,18 @@ def value_of(data: np.ndarray, tree: Tree, node: int, attribute: int) -> str:
     k = attribute_of(tree, node, attribute)
     if k < 0:
         return ""
-    raw = data[tree.attributes[k]["start"] : tree.attributes[k]["end"]].tobytes().decode("utf-8", "replace")
-    return unescape(raw)
+    _, start, end = tree.attributes[k].item()
+    return unescape(data[start:end].tobytes().decode("utf-8", "replace"))
+
+
+def attribute_values(data: np.ndarray, tree: Tree, nodes: list[int]) -> Iterator[dict[int, str]]:
+    """The attributes of each node by their numbers: what `value_of` gives, for many nodes."""
+    begins, ends = (tree.nodes[name][nodes].tolist() for name in ("first_attribute", "end_attribute"))
+    for begin, end in zip(begins, ends, strict=True):
+        yield {
+            name: unescape(data[start:stop].tobytes().decode("utf-8", "replace"))
+            for name, start, stop in tree.attributes[begin:end].tolist()
+        }
 
 
 def parse_json(text: str) -> Any:

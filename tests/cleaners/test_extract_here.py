@@ -64,9 +64,13 @@ def test_pages_whose_bytes_are_not_their_text_in_utf8_are_read() -> None:
 
 
 def test_metadata_has_columns_of_its_own() -> None:
-    page = '<html lang=de><meta name=author content="A. B."><link rel=canonical href="/c"><title>T</title><p>x'
+    page = (
+        '<html lang=de><meta name=author content="A. B."><link rel=canonical href="/c"><title>T</title><p>x'
+        "<meta property=og:site_name content=Mill>"
+    )
     done = config(metadata=True).build()(batch(page))
-    assert [done[name][0].as_py() for name in METADATA.names] == ["T", None, "A. B.", "https://example.org/c", "de"]
+    values = [done[name][0].as_py() for name in METADATA.names]
+    assert values == ["T", None, "A. B.", "Mill", "https://example.org/c", "de"]
     assert ExtractConfig(metadata=True).carried().names == ["title", "page_date"]
 
 
@@ -101,6 +105,14 @@ def test_dates_of_pages_end_with_the_day_of_their_record() -> None:
     days = pa.array(["2020-05-06T10:00:00Z", "2020-05-05T23:59:59Z", None])
     pages = pages.set_column(pages.schema.get_field_index("date"), "date", days)
     assert config(metadata=True).build()(pages)["page_date"].to_pylist() == ["2020-05-06", None, None]
+
+
+def test_the_day_of_a_page_may_be_tomorrow_where_it_was_written() -> None:
+    page = '<meta name=date content="2020-05-06T08:00:00+09:00"><p>x'
+    pages = batch(page, page)
+    days = pa.array(["2020-05-05T23:30:00Z", "2020-05-04T23:30:00Z"])
+    pages = pages.set_column(pages.schema.get_field_index("date"), "date", days)
+    assert config(metadata=True).build()(pages)["page_date"].to_pylist() == ["2020-05-06", None]
 
 
 def test_line_ends_and_addresses_are_tidied_as_with_every_engine() -> None:

@@ -167,6 +167,7 @@ def test_columns_are_named_after_the_stage_or_shared_by_all(config: StageConfig)
         "title",
         "page_date",
         "author",
+        "site_name",
         "canonical_url",
         "declared_language",
     }

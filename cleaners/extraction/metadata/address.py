@@ -8,21 +8,23 @@ import numpy as np
 from cleaners.extraction.html import attributes
 from cleaners.extraction.html.nodes import Tree
 from cleaners.extraction.html.tags import TAGS
-from cleaners.extraction.json_ld import value_of
+from cleaners.extraction.json_ld import attribute_values
 from cleaners.extraction.metadata.elements import clean, elements, first
 
 _MAX_ADDRESS_CHARS = 2_000  # many servers refuse longer ones
 _BASE, _LINK = TAGS["base"], TAGS["link"]
+_NO_LETTERS = re.compile(r"[\W_]+")
 _ADDRESS = re.compile(r"\s*https?://(?:www\.)?([^#]*)", re.IGNORECASE)
 
 
 def canonical_url(data: np.ndarray, tree: Tree, url: str, others: list[str]) -> str | None:
     """The address by <link rel=canonical>, else by `others`."""
-    base = first(value_of(data, tree, node, attributes.HREF).strip() for node in elements(tree, _BASE))
+    bases = attribute_values(data, tree, elements(tree, _BASE))
+    base = first(values.get(attributes.HREF, "").strip() for values in bases)
     links = [
-        value_of(data, tree, node, attributes.HREF)
-        for node in elements(tree, _LINK)
-        if "canonical" in value_of(data, tree, node, attributes.REL).lower().split()
+        link.get(attributes.HREF, "")
+        for link in attribute_values(data, tree, elements(tree, _LINK))
+        if "canonical" in link.get(attributes.REL, "").lower().split()
     ]
     for link in (clean(link, _MAX_ADDRESS_CHARS + 1) for link in (*links, *others)):
         try:
@@ -48,4 +50,4 @@ def hosts(url: str) -> set[str]:
 
 def letters(name: str) -> str:
     """The letters and digits of a name in lower case, for comparisons."""
-    return "".join(c for c in name.lower() if c.isalnum())
+    return _NO_LETTERS.sub("", name.lower())

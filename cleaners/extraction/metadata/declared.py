@@ -7,11 +7,11 @@ import numpy as np
 from cleaners.extraction.html import attributes
 from cleaners.extraction.html.nodes import Tree
 from cleaners.extraction.html.tags import TAGS
-from cleaners.extraction.json_ld import ld_values, objects, types_of, value_of
+from cleaners.extraction.json_ld import attribute_values, ld_values, objects, types_of
 from cleaners.extraction.metadata.address import bare
 from cleaners.extraction.metadata.elements import elements
 
-_HTTP_EQUIV = attributes.ATTRIBUTES["http-equiv"]
+_NAMES = (attributes.PROPERTY, attributes.NAME, attributes.ITEMPROP, attributes.ATTRIBUTES["http-equiv"])
 _META = TAGS["meta"]
 # Keys of JSON-LD that hold what the page is about, and keys that hold other pages.
 _OWN = {"@graph", "mainEntity", "mainEntityOfPage"}
@@ -20,7 +20,7 @@ _ARTICLES = {
     "article", "newsarticle", "blogposting", "report", "techarticle", "scholarlyarticle", "socialmediaposting",
     "liveblogposting", "reportagenewsarticle", "opinionnewsarticle", "analysisnewsarticle", "reviewnewsarticle",
     "discussionforumposting", "question", "recipe", "howto", "product", "event", "jobposting", "videoobject", "book",
-    "webpage", "creativework",
+    "webpage", "creativework", "claimreview", "review", "backgroundnewsarticle", "medicalwebpage", "podcastepisode",
 }  # fmt: skip
 
 
@@ -28,6 +28,7 @@ class JsonLd(NamedTuple):
     """The JSON-LD of a page."""
 
     values: list[Any]
+    things: list[dict[str, Any]]  # all of them, outer ones first
     own: list[dict[str, Any]]  # articles that are what the page is about
     people: dict[str, dict[str, Any]]  # things with a name, by their "@id"
 
@@ -47,22 +48,30 @@ class JsonLd(NamedTuple):
         return list(by_bare.values()) if len(by_bare) == 1 else []
 
 
-def metas_of(data: np.ndarray, tree: Tree) -> dict[str, str]:
-    """The first content for each name or property, in lower case."""
-    out: dict[str, str] = {}
-    for node in elements(tree, _META):
-        content = value_of(data, tree, node, attributes.CONTENT)
-        for attribute in (attributes.PROPERTY, attributes.NAME, attributes.ITEMPROP, _HTTP_EQUIV):
-            if content and (name := value_of(data, tree, node, attribute).strip().lower()):
-                out.setdefault(name, content)
+class Metas(dict[str, list[str]]):
+    """The contents of <meta> by name, property, `itemprop` or `http-equiv` in lower case, in the order of the page."""
+
+    def one(self, name: str) -> str:
+        """The first content, or ""."""
+        return self[name][0] if name in self else ""
+
+
+def metas_of(data: np.ndarray, tree: Tree) -> Metas:
+    out = Metas()
+    for values in attribute_values(data, tree, elements(tree, _META)):
+        content = values.get(attributes.CONTENT, "")
+        names = {name.strip().lower() for key in _NAMES if (name := values.get(key))} if content else ()
+        for name in names:
+            out.setdefault(name, []).append(content)
     return out
 
 
 def json_ld(data: np.ndarray, tree: Tree) -> JsonLd:
     values = ld_values(data, tree)
     own = [thing for thing in objects(values, _OWN.__contains__) if types_of(thing) & _ARTICLES]
-    people = {string_of(thing, "@id"): thing for thing in objects(values) if "@id" in thing and "name" in thing}
-    return JsonLd(values, own, people)
+    things = list(objects(values))
+    people = {string_of(thing, "@id"): thing for thing in things if "@id" in thing and "name" in thing}
+    return JsonLd(values, things, own, people)
 
 
 def string_of(thing: dict[str, Any], key: str) -> str:

@@ -7,16 +7,26 @@ import numpy as np
 
 from cleaners.extraction.html.nodes import FOREIGN, IN_TEMPLATE, Tree
 from cleaners.extraction.html.text import max_text_bytes, write_text
+from shards.compiled import kernel
 
 MAX_TITLE_CHARS = 1_000
 
 
 def elements(tree: Tree, tag: int) -> list[int]:
     """Elements of a tag outside of templates and SVG. The <title> of SVG holds HTML again; its parent is foreign."""
-    nodes = tree.nodes
-    numbers = np.flatnonzero(nodes["tag"] == tag)
-    excluded = (nodes["flags"][numbers] & IN_TEMPLATE) | (nodes["flags"][nodes["parent"][numbers]] & FOREIGN)
-    return [int(node) for node in numbers[excluded == 0]]
+    found: list[int] = _elements(tree.nodes, tag).tolist()
+    return found
+
+
+@kernel
+def _elements(nodes, tag):
+    out = np.empty(len(nodes), np.int32)
+    size = 0
+    for i in range(1, len(nodes)):
+        if nodes[i].tag == tag and not (nodes[i].flags & IN_TEMPLATE or nodes[nodes[i].parent].flags & FOREIGN):
+            out[size] = i
+            size += 1
+    return out[:size]
 
 
 def outer(tree: Tree, tag: int) -> Iterator[int]:

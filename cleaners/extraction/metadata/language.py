@@ -8,7 +8,7 @@ import numpy as np
 from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.nodes import Tree
 from cleaners.extraction.json_ld import value_of
-from cleaners.extraction.metadata.declared import string_of
+from cleaners.extraction.metadata.declared import Metas, string_of
 
 _LANGUAGE = re.compile(r"^[a-zA-Z]{2,3}(?:[-_][a-zA-Z0-9]{2,8}){0,5}$")
 # The tree does not keep `xml:lang`, which stands in the first bytes of XHTML. The search is quadratic in their number.
@@ -16,7 +16,7 @@ _XML_LANG = re.compile(rb"<html\b[^>]*?\sxml:lang\s*=\s*[\"']?([\w-]+)", re.IGNO
 _MAX_BYTES_BEFORE_LANGUAGE = 2_000
 
 
-def declared_language(data: np.ndarray, tree: Tree, metas: dict[str, str], things: list[dict[str, Any]]) -> str | None:
+def declared_language(data: np.ndarray, tree: Tree, metas: Metas, things: list[dict[str, Any]]) -> str | None:
     """The declared language as a BCP 47 tag.
 
     The outermost element comes first, since browsers and screen readers follow it (the HTML standard, 3.2.6.2), then
@@ -29,8 +29,8 @@ def declared_language(data: np.ndarray, tree: Tree, metas: dict[str, str], thing
         value_of(data, tree, 0, attributes.LANG),
         xml[1].decode() if xml else "",
         value_of(data, tree, body, attributes.LANG),
-        metas.get("content-language", ""),
-        metas.get("og:locale", ""),
+        metas.one("content-language"),
+        metas.one("og:locale"),
         *(string_of(thing, "inLanguage") for thing in things),
     ):
         tag = declared.split(",")[0].strip()

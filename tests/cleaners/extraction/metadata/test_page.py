@@ -8,7 +8,7 @@ import pytest
 
 from cleaners.extraction.html.nodes import Tree
 from cleaners.extraction.html.tree import parse
-from cleaners.extraction.metadata import dates, elements
+from cleaners.extraction.metadata import dates, elements, titles
 from cleaners.extraction.metadata.dates_in_text import parse_date
 from cleaners.extraction.metadata.page import PageMetadata, page_metadata
 
@@ -39,28 +39,6 @@ def ld(value: Any) -> str:
 )
 def test_title_is_the_first_that_is_declared(html: str, title: str | None) -> None:
     assert read(html).title == title
-
-
-@pytest.mark.parametrize(
-    ("text", "date"),
-    [
-        ("2020-03-17T23:59:00+02:00", "2020-03-17"),
-        ("20200317", "2020-03-17"),
-        ("March 5, 2020", "2020-03-05"),
-        ("Tue, 05 Mar 2020 10:00:00 GMT", "2020-03-05"),
-        ("5 марта 2020 г.", "2020-03-05"),
-        ("2020年3月5日", "2020-03-05"),
-        ("5. März 2020", "2020-03-05"),
-        ("le 1er août 2019", "2019-08-01"),
-        ("5 de mayo de 2021", "2021-05-05"),
-        ("03/04/2020", None),
-        ("2020-13-40", None),
-        ("soon", None),
-    ],
-)
-def test_dates_of_many_languages(text: str, date: str | None) -> None:
-    found = parse_date(text)
-    assert (found.isoformat() if found else None) == date
 
 
 def test_date_is_of_the_first_source_that_has_one_in_range() -> None:
@@ -185,7 +163,7 @@ def test_a_text_in_nested_elements_is_read_once(monkeypatch: pytest.MonkeyPatch)
         read_nodes.append(node)
         return text_of(data, tree, node)
 
-    for module in (dates, elements):
+    for module in (dates, elements, titles):
         monkeypatch.setattr(module, "text_of", counted)
     times = "<time>" * 500 + "3 May 2020" + "</time>" * 500
     assert read(times + "<h1><div>" * 200 + "x").date == "2020-05-03"
