@@ -164,7 +164,12 @@ class Named:
             return [content]
         nodes, after = self._tree.nodes, int(self._tree.nodes[node]["after"])
         inner = [i for i in sorted(candidates) if node < i < after]
-        if texts := [part for i in inner for part in self._parts(i, inner)]:
+        texts, end = [], node
+        for i in inner:
+            if i >= end:  # else it stands in the one before
+                texts += self._parts(i, inner)
+                end = int(nodes[i]["after"])
+        if texts:
             return texts
         inside = range(node, after)
         texts = [clean(text_of(self._data, self._tree, i)) for i in inside if nodes[i]["tag"] == TEXT]

@@ -173,3 +173,10 @@ def test_no_page_raises_and_all_that_is_told_is_clean(parts: list[tuple[str, str
     for value in (told.title, told.author, told.date, told.site_name, told.canonical_url, told.declared_language):
         assert value is None or (value == value.strip() != "" and value.encode())
     assert told == read(html)
+
+
+def test_nested_and_repeated_elements_are_read_in_bounded_time() -> None:
+    """Reading each element once for each that it stands in would take 2^90 steps."""
+    nested = "<div class=author>" * 90 + "By Ann Lee" + "</div>" * 90
+    assert page(nested).author == "Ann Lee"
+    assert page("", "", "<p class=author>Bo Ek</p><p class=date>x</p>" * 20_000).author == "Bo Ek"
