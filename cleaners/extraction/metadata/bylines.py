@@ -18,6 +18,7 @@ from cleaners.extraction.metadata.people import (
 )
 from cleaners.extraction.prose import unescape
 
+_MAX_DECLARED = 50  # authors that are read; fewer fill the column
 _MAX_SHOWN = 6  # names in a byline: more are those of a list
 _AUTHOR_NAMES = (
     "citation_author", "author", "article:author", "dc.creator", "dcterms.creator", "dc.contributor", "parsely-author",
@@ -54,11 +55,14 @@ def _declared(
 ) -> Iterator[tuple[list[str], bool]]:
     """(names, whether they may be of people) of each source for programs, in order."""
     for thing in things:
-        authors = [_resolved(author, people) for author in _as_list(thing.get("author") or thing.get("creator"))]
+        authors = [
+            _resolved(author, people)
+            for author in _as_list(thing.get("author") or thing.get("creator"))[:_MAX_DECLARED]
+        ]
         people_alone = [author for author in authors if not _is_organization(author)]
         names = [name for author in people_alone or authors for name in declared_names(_name(author))]
         yield names, bool(names and people_alone)
-    values = [[clean(value) for value in metas.get(key, ())] for key in _AUTHOR_NAMES]
+    values = [[clean(value) for value in metas.get(key, ())[:_MAX_DECLARED]] for key in _AUTHOR_NAMES]
     for some in (*values, list(_labelled(metas))):
         names = [name for value in some for name in declared_names(value)]
         yield names, bool(names)

@@ -164,7 +164,8 @@ class Named:
             return [content]
         nodes, after = self._tree.nodes, int(self._tree.nodes[node]["after"])
         inner = [i for i in sorted(candidates) if node < i < after]
-        texts, end = [], node
+        texts: list[str] = []
+        end = node
         for i in inner:
             if i >= end:  # else it stands in the one before
                 texts += self._parts(i, inner)
@@ -172,8 +173,8 @@ class Named:
         if texts:
             return texts
         inside = range(node, after)
-        texts = [clean(text_of(self._data, self._tree, i)) for i in inside if nodes[i]["tag"] == TEXT]
-        return [text for text in texts if text]
+        shown = (clean(text_of(self._data, self._tree, i)) for i in inside if nodes[i]["tag"] == TEXT)
+        return [text for text in shown if text]
 
     def _value(self, node: int, attribute: int) -> str:
         return value_of(self._data, self._tree, node, attribute).strip()
