@@ -177,14 +177,14 @@ def _user_engine(name: str) -> Engine:
 
 
 def _rows(summaries: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """F1 of all pages, F1 or accuracy by type and by set, and time; a column for each summary."""
+    """F1 of all pages, F1 or accuracy by type, set, language and length of label, and time; a column a summary."""
 
     def row(title: str, value: Callable[[Any], float | None], digits: int = 3) -> tuple[str, ...]:
         values = map(value, summaries)
         return title, *("–" if number is None else f"{number:.{digits}f}" for number in values)
 
     yield row("F1", lambda summary: summary["f1"])
-    for key in ("types", "sets"):
+    for key in ("types", "sets", "languages", "lengths"):
         for kind, scores in summaries[0][key].items():
             if "f1" in scores:
                 yield row(f"{kind} ({scores['pages']:,})", lambda s, key=key, kind=kind: s[key][kind].get("f1"))  # type: ignore[misc]

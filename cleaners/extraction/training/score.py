@@ -1,5 +1,6 @@
 """Scores of extracted text against labels, for one page and for an engine over many."""
 
+import itertools
 import re
 import time
 from collections import Counter, defaultdict
@@ -14,34 +15,66 @@ from cleaners.assets.domain_lines import host_of
 
 _DRAWS = 1_000
 _NUM_WORST = 10
-_WORD = re.compile(r"\w+")
+_WORD, _CHARACTER = re.compile(r"\w+"), re.compile(r"\w")
+_UNSPACED = ("zh", "ja", "th")  # languages that are scored over characters
+_BOUNDS = (100, 200, 400, 800, 1600)  # words of labels
+
+LENGTHS = (
+    f"under {_BOUNDS[0]} words",
+    *(f"{least} to {most - 1} words" for least, most in itertools.pairwise(_BOUNDS)),
+    f"{_BOUNDS[-1]} words and more",
+)
 
 Engine = Callable[[str, str], str]  # HTML and URL to text
 
 
-def f1(text: str, truth: str) -> float:
+def f1(text: str, truth: str, language: str = "") -> float:
     """F1 over the multiset of words (`\\w+`, in lower case), 1 if both texts are empty.
 
-    A run of Chinese characters without punctuation is one word.
+    In Chinese, Japanese and Thai (`language` zh, ja, th) it is over characters. Otherwise, a run of Chinese characters
+    without punctuation is one word.
     """
-    return overlap(text, truth).f1
+    return overlap(text, truth, language).f1
 
 
 class Overlap(NamedTuple):
-    """Words that a text and the truth have in common."""
+    """Numbers of words of a text, of the truth, and of both."""
 
-    f1: float
-    precision: float
-    recall: float
+    common: int
+    found: int
+    wanted: int
+
+    @property
+    def f1(self) -> float:
+        return 2 * self.common / (self.found + self.wanted) if self.found or self.wanted else 1.0
+
+    @property
+    def precision(self) -> float:
+        return self.common / self.found if self.found else float(not self.wanted)
+
+    @property
+    def recall(self) -> float:
+        return self.common / self.wanted if self.wanted else float(not self.found)
 
 
-def overlap(text: str, truth: str) -> Overlap:
-    words, wanted = (Counter(_WORD.findall(side.lower())) for side in (text, truth))
-    if not words or not wanted:
-        equal = float(words == wanted)
-        return Overlap(equal, equal, equal)
-    common = (words & wanted).total()
-    return Overlap(2 * common / (words.total() + wanted.total()), common / words.total(), common / wanted.total())
+def overlap(text: str, truth: str, language: str = "") -> Overlap:
+    words, wanted = (Counter(_units(side, language)) for side in (text, truth))
+    return Overlap((words & wanted).total(), words.total(), wanted.total())
+
+
+def _units(text: str, language: str) -> list[str]:
+    return (_CHARACTER if is_unspaced(language) else _WORD).findall(text.lower())
+
+
+def is_unspaced(language: str) -> bool:
+    """Whether pages of the language, such as `zh` or `zh-TW`, are scored over characters."""
+    return language.lower().partition("-")[0] in _UNSPACED
+
+
+def length_of(text: str, language: str = "") -> str:
+    """The class of length of a label, such as "100 to 199 words". Two characters of an unspaced language are a word."""
+    words = len(_units(text, language)) / (1 + is_unspaced(language))
+    return LENGTHS[sum(words >= least for least in _BOUNDS)]
 
 
 class ScoredPage(NamedTuple):
@@ -50,6 +83,8 @@ class ScoredPage(NamedTuple):
     url: str
     kind: str  # `page_type` of the truth, or its `set`
     source: str  # `set`
+    language: str  # `language`, or ""
+    length: str  # one of `LENGTHS`, or "" without `main_content`
     overlap: Overlap | None  # None without `main_content`
     found: int  # snippets of `with` that the text has
     num_with: int
@@ -58,7 +93,7 @@ class ScoredPage(NamedTuple):
 
 
 def score_page(url: str, text: str, truth: dict[str, Any]) -> ScoredPage:
-    source = str(truth.get("set") or "")
+    source, language = (str(truth.get(key) or "") for key in ("set", "language"))
     folded = " ".join(text.split())
     inside, outside = ([" ".join(s.split()) for s in truth.get(key) or ()] for key in ("with", "without"))
     content = truth.get("main_content")
@@ -66,7 +101,9 @@ def score_page(url: str, text: str, truth: dict[str, Any]) -> ScoredPage:
         url,
         str(truth.get("page_type") or source),
         source,
-        overlap(text, content) if content is not None else None,
+        language,
+        length_of(content, language) if content is not None else "",
+        overlap(text, content, language) if content is not None else None,
         sum(snippet in folded for snippet in inside),
         len(inside),
         sum(snippet not in folded for snippet in outside),
@@ -95,9 +132,10 @@ class Scores:
     def summary(self) -> dict[str, Any]:
         """The dict that `gristmill extractor score --json` prints: F1 of pages with `main_content`, by type and by set.
 
-        `types` and `sets` hold the number of pages and the scores by snippets, too.
+        `types`, `sets`, `languages` and `lengths` (of labels) hold the number of pages and the scores by snippets, too.
         """
         labelled = [page for page in self.pages if page.overlap is not None]
+        by_length = dict(_grouped(labelled, "length"))
         worst = sorted(labelled, key=lambda page: (_f1(page), page.url))[:_NUM_WORST]
         return {
             "pages": len(self.pages),
@@ -109,6 +147,8 @@ class Scores:
             "by_set": {source: fmean(map(_f1, pages)) for source, pages in _grouped(labelled, "source")},
             "types": {kind: _group_score(pages) for kind, pages in _grouped(self.pages, "kind")},
             "sets": {source: _group_score(pages) for source, pages in _grouped(self.pages, "source")},
+            "languages": {name: _group_score(pages) for name, pages in _grouped(self.pages, "language") if name},
+            "lengths": {name: _group_score(by_length[name]) for name in LENGTHS if name in by_length},
             "ms_per_page": 1000 * self.seconds / (len(self.pages) - 1) if len(self.pages) > 1 else None,
             "first_call_s": self.first_call,
             "worst": [{"url": page.url, "type": page.kind, "f1": _f1(page)} for page in worst],
