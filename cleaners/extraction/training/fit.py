@@ -40,6 +40,7 @@ class LabelledPage(NamedTuple):
     kind: str  # the type of page by which reports divide
     source: str
     weight: float  # 1 if the text was chosen by hand, else less
+    language: str = ""  # zh, ja and th are scored over characters
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from cleaners.extraction.training.fit import (
     fit,
     fold_of,
     prepare,
-    token_f1,
     trees_of,
 )
+from cleaners.extraction.training.fold_scores import fold_scores, fold_summary, write_fold_scores
 from cleaners.extraction.training.labels import block_texts
 from cleaners.extraction.training.pages import TruthPage
 from cleaners.extraction.training.silver import WEIGHT, agreed_text, correct
@@ -65,7 +65,8 @@ def _labelled(page: TruthPage, text: str, weight: float) -> LabelledPage:
     source = str(page.truth.get("set") or "")
     kind = str(page.truth.get("page_type") or source)
     host = page.truth.get("site") or host_of(page.url)
-    return LabelledPage(page.url, host, page.html.encode(), text, kind, source, weight)
+    language = str(page.truth.get("language") or "")
+    return LabelledPage(page.url, host, page.html.encode(), text, kind, source, weight, language)
 
 
 def _silver(page: TruthPage) -> PreparedPage | None:
@@ -92,14 +93,17 @@ def train_extractor(
     if len({fold_of(page.labelled.host) for page in pages if page.weight.any()}) < 2:
         raise UserError("the labelled pages are of one host, or none has text; training needs at least two hosts")
     trained = fit(pages, settings, tell)
+    scores = fold_scores(pages, [_chosen(page, p) for page, p in zip(pages, trained.across_folds, strict=True)])
     card = {
         "data": list(cards),
         "settings": asdict(settings),
+        **fold_summary(scores),
         **summary(pages, trained),
     }
     path = save_model(
         folder, trained.path_weights, trained.word_weights, trees_of(trained.first), trees_of(trained.second), card
     )
+    write_fold_scores(path, scores)
     return path, {"digest": path.stem.rpartition("-")[2], **card}
 
 
@@ -123,36 +127,19 @@ def data_cards(pages: Sequence[PreparedPage]) -> list[dict[str, Any]]:
 
 
 def summary(pages: Sequence[PreparedPage], trained: TrainedModels) -> dict[str, Any]:
-    """The results of the models of the folds on pages that they did not see."""
-    scored = [
-        (page, across_f1(page, p))
-        for page, p in zip(pages, trained.across_folds, strict=True)
-        if page.labelled.weight == 1.0
-    ]
-    by_type: dict[str, list[float]] = {}
-    by_set: dict[str, list[float]] = {}
-    for page, f1 in scored:
-        by_type.setdefault(page.labelled.kind, []).append(f1)
-        by_set.setdefault(page.labelled.source, []).append(f1)
+    """What the card says of the second trees: their calibration, and the gain of each feature."""
     gains = trained.second.feature_importance("gain")
     names = [*FEATURES, *CONTEXT]
     return {
-        "f1_across_folds": _mean([f1 for _, f1 in scored]) if scored else None,
-        "by_type": {kind: {"pages": len(f1s), "f1": _mean(f1s)} for kind, f1s in sorted(by_type.items())},
-        "by_set": {source: {"pages": len(f1s), "f1": _mean(f1s)} for source, f1s in sorted(by_set.items())},
         "calibration": calibration(pages, trained.across_folds),
         "importance": {names[i]: round(float(gains[i] / gains.sum()), 5) for i in np.argsort(-gains, kind="stable")},
-        "worst": [
-            {"url": page.labelled.url, "type": page.labelled.kind, "f1": round(f1, 4)}
-            for page, f1 in sorted(scored, key=lambda item: (item[1], item[0].labelled.url))[:50]
-        ],
     }
 
 
-def across_f1(page: PreparedPage, p: np.ndarray) -> float:
-    chosen = choose(page.page.measured.measures, p)
+def _chosen(page: PreparedPage, p: np.ndarray) -> np.ndarray:
+    chosen: np.ndarray = choose(page.page.measured.measures, p)
     drop_copies(page.page.measured.measures, chosen)
-    return token_f1(page.labels, chosen)
+    return chosen
 
 
 def calibration(pages: Sequence[PreparedPage], across_folds: Sequence[np.ndarray]) -> list[dict[str, float]]:
@@ -175,7 +162,3 @@ def calibration(pages: Sequence[PreparedPage], across_folds: Sequence[np.ndarray
                 }
             )
     return out
-
-
-def _mean(values: Sequence[float]) -> float:
-    return round(float(np.mean(values)), 4) if values else 0.0

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from crawl import SENTENCES, Crawl, article
 from typer.testing import CliRunner
 
 from cleaners.extraction.model import load_model
+from cleaners.extraction.training.fold_scores import page_digest, read_fold_scores
 from cleaners.extraction.training.pages import crawl_pages, read_truth
 from pipelines.cli import app, main
 from shards.atomic import disk_error
@@ -99,6 +101,7 @@ def test_scores_have_types_sets_and_time(labelled: Path) -> None:
     assert scores["resiliparse"]["behind_first"]["f1"] == pytest.approx(scores["f1"] - scores["resiliparse"]["f1"])
     table = run("score", "gristmill", "--truth", labelled)
     assert "article (30)" in table.stdout
+    assert "100 to 199 words (12)" in table.stdout
 
 
 def test_score_reads_the_pages_from_warc(tmp_path: Path) -> None:
@@ -156,8 +159,16 @@ def test_training_gives_the_same_model_twice_and_a_report(tmp_path: Path, labell
     assert first.name == second.name
     assert first.read_bytes() == second.read_bytes()
     load_model(first)
+    folds = [model.with_suffix(".folds.jsonl.gz") for model in (first, second)]
+    assert folds[0].read_bytes() == folds[1].read_bytes()
+    assert read_fold_scores(first).keys() == {page_digest(page(n)[0]) for n in range(60)}
     card = json.loads(first.with_suffix(".json").read_bytes())
     assert card["f1_across_folds"] > 0.95
+    assert card["f1_across_folds"] == pytest.approx(
+        fmean(words.f1 for words in read_fold_scores(first).values()), abs=1e-4
+    )
+    assert sum(group["pages"] for group in card["by_length"].values()) == 60
+    assert sum(card["loss"].values()) == pytest.approx(1 - card["f1_across_folds"], abs=1e-3)
     assert card["data"][0] | {"sha256": ""} == {
         "set": "made",
         "labels": "by hand",
@@ -167,6 +178,7 @@ def test_training_gives_the_same_model_twice_and_a_report(tmp_path: Path, labell
     }
     report = first.with_suffix(".html").read_text()
     assert "path_score" in report
+    assert "What is lost" in report
     assert {"forum", "article", "made", first.stem.rpartition("-")[2]} <= set(re.findall(r"\w+", visible_text(report)))
 
 
