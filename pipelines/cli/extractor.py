@@ -27,11 +27,13 @@ def score(
     engine: Annotated[str, typer.Argument(help="trafilatura, resiliparse, gristmill, or module:function.")],
     more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,  # `--warc crawl/*.gz`, as a shell expands it
     warc: Annotated[list[str] | None, typer.Option(help="The pages: files or folders; may be repeated.")] = None,
-    truth: Annotated[Path, typer.Option(help="JSON lines of url, main_content, page_type, set.")] = Path("truth.jsonl"),
+    truth: Annotated[Path, typer.Option(help="JSON lines of url, main_content, page_type, set, language.")] = Path(
+        "truth.jsonl"
+    ),
     against: Annotated[list[str] | None, typer.Option(help="Another engine on the same pages.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score how well an engine finds the main text: F1 over words, by type and set, and milliseconds a page."""
+    """Score how well an engine finds the main text: F1 by type, set, language and length, and milliseconds a page."""
     from pipelines.tuning.extractor import score_engines, score_lines, scores_as_json
 
     names = list(dict.fromkeys([engine, *(against or [])]))

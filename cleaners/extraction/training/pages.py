@@ -6,6 +6,7 @@ The truth is JSON lines, one a page: `url` and any of
     select, remove    CSS selectors of the elements that hold it, and of elements in these that are not part of it
     with, without     lists of snippets that are in it, and that are not
     page_type, set    groups in reports
+    language          likewise, by ISO 639-1; pages in zh, ja and th are scored over characters
     site              pages of one site are in one fold; by default the site of the address
     html              the page itself; without it, the page is looked for in WARC files
 """
