@@ -14,12 +14,12 @@ import numpy as np
 
 from cleaners.extraction.choice import choose, drop_copies, expected_f1
 from cleaners.extraction.comments import comment_blocks, leave_out_comments
-from cleaners.extraction.features.block_features import features_of
+from cleaners.extraction.features.block_features import write_features
 from cleaners.extraction.features.columns import NUM_FEATURES
-from cleaners.extraction.features.context import NUM_CONTEXT, context_of
+from cleaners.extraction.features.context import NUM_CONTEXT, write_context
 from cleaners.extraction.features.page import containers_of, read_page
 from cleaners.extraction.features.template_counts import signatures_with_parents
-from cleaners.extraction.forest import predict
+from cleaners.extraction.forest import blank_columns, predict_columns
 from cleaners.extraction.frames import frameless_page
 from cleaners.extraction.html.tree import parse
 from cleaners.extraction.json_ld import ld_texts, ld_values, meta_texts
@@ -190,20 +190,21 @@ def chosen_blocks(data, page, model):
     if len(page.blocks) == 0:
         return np.zeros(0, np.bool_), 0.0
     containers = containers_of(page)
-    x = features_with_context(data, page, containers, model)
-    p = predict(model.second, x)
+    columns = features_with_context(data, page, containers, model)
+    p = predict_columns(model.second, columns, len(page.blocks))
     chosen = choose(page.measured.measures, p)
     drop_copies(page.measured.measures, chosen)
-    leave_out_comments(page, containers, x[0], chosen)
+    leave_out_comments(page, containers, columns[:, 0], chosen)
     return chosen, expected_f1(page.measured.measures, p, chosen)
 
 
 @kernel
 def features_with_context(data, page, containers, model):
-    """float32[blocks, NUM_FEATURES + NUM_CONTEXT]: the input of the second forest."""
-    x = np.empty((len(page.blocks), NUM_FEATURES + NUM_CONTEXT), np.float32)
-    first = features_of(data, page, containers, model.path_weights, model.word_weights)
-    x[:, :NUM_FEATURES] = first
+    """The features of all blocks as `blank_columns`: the input of the second forest, and first that of the first."""
+    number = len(page.blocks)
+    columns = blank_columns(number, NUM_FEATURES + NUM_CONTEXT)
+    x = columns[:, :number].T
+    write_features(data, page, containers, model.path_weights, model.word_weights, x)
     _, signatures = signatures_with_parents(data, page.tree)
-    x[:, NUM_FEATURES:] = context_of(page, containers, signatures, predict(model.first, first))
-    return x
+    write_context(page, containers, signatures, predict_columns(model.first, columns, number), x[:, NUM_FEATURES:])
+    return columns

@@ -43,6 +43,13 @@ _H1 = TAGS["h1"]
 def features_of(data, page, containers, path_weights, word_weights):
     """float32[blocks, NUM_FEATURES]: the features of all blocks of a `ParsedPage`."""
     x = np.zeros((len(page.blocks), NUM_FEATURES), np.float32)
+    write_features(data, page, containers, path_weights, word_weights, x)
+    return x
+
+
+@kernel
+def write_features(data, page, containers, path_weights, word_weights, x):
+    """Write the features of all blocks to `x`, which holds zeros."""
     if len(x):
         _write_own(page, x)
         _write_around(page, x)
@@ -53,7 +60,6 @@ def features_of(data, page, containers, path_weights, word_weights):
         _write_neighbours(x)
         _write_windows(page, x)
         write_page_features(data, page, containers, x)
-    return x
 
 
 @kernel

@@ -80,11 +80,18 @@ def weight_of(words):
 @kernel
 def context_of(page, containers, signatures, p):
     """float32[blocks, NUM_CONTEXT]. `signatures` are those of `signatures_with_parents`, `p` is float32[blocks]."""
+    x = np.zeros((len(p), NUM_CONTEXT), np.float32)
+    write_context(page, containers, signatures, p, x)
+    return x
+
+
+@kernel
+def write_context(page, containers, signatures, p, x):
+    """As `context_of`, to `x`."""
     nodes, blocks, measures = page.tree.nodes, page.blocks, page.measured.measures
     number = len(p)
-    x = np.zeros((number, NUM_CONTEXT), np.float32)
     if number == 0:
-        return x
+        return
     weight, main = np.empty(number, np.float32), np.empty(number, np.float32)
     held, held_main = np.zeros(len(nodes), np.float32), np.zeros(len(nodes), np.float32)
     held_most = np.zeros(len(nodes), np.float32)
@@ -151,7 +158,6 @@ def context_of(page, containers, signatures, p):
         row[OfPage.BEST_F1] = best_f1
         row[OfPage.SINCE_FIRST] = b - first if first >= 0 else -999
         row[OfPage.TO_LAST] = last - b if last >= 0 else -999
-    return x
 
 
 @kernel(inline="always")

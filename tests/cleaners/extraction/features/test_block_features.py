@@ -19,7 +19,7 @@ from cleaners.extraction.features.block_features import features_of
 from cleaners.extraction.features.columns import FEATURES, GROUPS, OFFSETS
 from cleaners.extraction.features.context import CONTEXT, context_of
 from cleaners.extraction.features.linear import score_of_path, score_of_words
-from cleaners.extraction.features.measures import MAX_WORDS, hash_words
+from cleaners.extraction.features.measures import MAX_WORDS, MEASURE, hash_words
 from cleaners.extraction.forest import Trees, forest_of, predict
 from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.nodes import ARIA_HIDDEN, FOREIGN, HIDDEN
@@ -390,7 +390,7 @@ if __name__ == "__main__":
 
     forest, draw = chain_forest(), random.Random(23)
     with pytest.raises(IndexError):
-        predict(forest, np.zeros((1, 1), np.float32))  # bounds are checked
+        choose(np.zeros(0, MEASURE), np.ones(1, np.float32))  # bounds are checked
     for bomb in [*BOMBS.values(), *((bomb + "a") * 200 for bomb in TAGS_WITHOUT_END.values())]:
         run_kernels(bomb[:20_000].encode(), forest)
     pages = [page for part in range(8) for page in real_pages(Path(sys.argv[1]), part, 10) if page]
