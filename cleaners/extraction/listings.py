@@ -30,6 +30,7 @@ _NEWLINE, _BLANK, _NO_BREAK_SPACE = 10, 32, np.frombuffer("\xa0".encode(), np.ui
 def has_listings(data, page, chosen):
     """Whether a chosen block stands in a `pre` or in another listing."""
     nodes = page.tree.nodes
+    is_none = np.zeros(len(nodes), np.bool_)  # of elements around lines before: blocks share most of these
     for b in range(len(chosen)):
         if chosen[b]:
             i = np.int64(page.texts[page.blocks[b].first])
@@ -39,8 +40,9 @@ def has_listings(data, page, chosen):
                 i = np.int64(nodes[i].parent)
                 if i < 1:
                     break
-                if _is_listing(data, page, i):
+                if not is_none[i] and _is_listing(data, page, i):
                     return True
+                is_none[i] = True
     return False
 
 
