@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cleaners.extraction.html.search import word_of
 from shards.compiled import kernel
 
 NAME_BYTES = 16
 _SLOTS = 1024  # a power of two, several times the number of names: one or two probes a look-up
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_EACH = np.uint64(0x0101010101010101)
 
 
 class NameWords(NamedTuple):
@@ -58,15 +60,20 @@ def look_up(table, low, high, num_bytes):
 @kernel
 def pack(data, start, end):
     """(low, high) of the name in data[start:end], in lower case for ASCII."""
-    low, high = np.uint64(0), np.uint64(0)
-    for k in range(end - start):
-        c = np.uint64(data[start + k])
+    low = _lower(word_of(data, start, end)) if end > start else np.uint64(0)
+    high = _lower(word_of(data, start + 8, end)) if end > start + 8 else np.uint64(0)
+    for k in range(start + NAME_BYTES, end):
+        c = np.uint64(data[k])
         if np.uint64(65) <= c <= np.uint64(90):
             c |= np.uint64(32)
-        if k < 8:
-            low |= c << np.uint64(8 * k)
-        elif k < NAME_BYTES:
-            high |= c << np.uint64(8 * (k - 8))
-        else:
-            high = (high ^ c) * _MIX
+        high = (high ^ c) * _MIX
     return low, high
+
+
+@kernel(inline="always")
+def _lower(word):
+    """The word with its bytes from "A" to "Z" in lower case."""
+    low_bits = word & (_EACH * np.uint64(0x7F))
+    from_a = low_bits + _EACH * np.uint64(0x80 - 0x41)  # the high bit of a byte is set from "A" on
+    after_z = low_bits + _EACH * np.uint64(0x7F - 0x5A)
+    return word | ((from_a ^ after_z) & ~word & (_EACH * np.uint64(0x80))) >> np.uint64(2)

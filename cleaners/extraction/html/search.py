@@ -1,4 +1,4 @@
-"""Search for a byte, 32 bytes a step.
+"""Search for a byte, 32 bytes a step, and bytes as words.
 
 LLVM does not vectorise a loop with an early exit. Written plainly, the search takes 1.1 ns a byte; like this, .07 in
 long texts and .28 with a hit every 50 bytes.
@@ -28,6 +28,26 @@ def find(data, i, byte):
     return i
 
 
+@kernel(inline="always")
+def word_of(data, start, end):
+    """data[start:end], 8 bytes at most, as a little-endian word."""
+    if start + 8 <= len(data):
+        word = _word(data, start)  # type: ignore[call-arg, var-annotated]
+        return word if end - start >= 8 else word & ((np.uint64(1) << np.uint64(8 * (end - start))) - np.uint64(1))
+    word = np.uint64(0)
+    for k in range(start, min(end, start + 8)):
+        word |= np.uint64(data[k]) << np.uint64(8 * (k - start))
+    return word
+
+
+def _generate_word(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    address = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(64).as_pointer())
+    loaded = builder.load(address)
+    loaded.align = 1
+    return loaded
+
+
 def _generate_equal32(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     lanes, number = ir.VectorType(ir.IntType(8), 32), ir.IntType(32)
@@ -48,6 +68,12 @@ def _generate_lowest_bit(context: Any, builder: Any, signature: Any, arguments: 
 def _equal32(_context, data, i, byte):
     """Which of the 32 bytes at `i` equal `byte`: the lowest bit is the first of them, on little-endian machines."""
     return types.uint32(data, types.intp, types.uint8), _generate_equal32
+
+
+@intrinsic
+def _word(_context, data, i):
+    """The 8 bytes at `i`, the first of them lowest, on little-endian machines."""
+    return types.uint64(data, types.intp), _generate_word
 
 
 @intrinsic

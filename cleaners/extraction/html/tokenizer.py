@@ -19,6 +19,8 @@ COMMENT, DOCTYPE, CDATA = range(3)
 
 BANG, QUOTE, DASH, SLASH, LESS, EQUALS, GREATER, QUESTION = (ord(c) for c in "!'-/<=>?")
 DOUBLE_QUOTE, BRACKET = ord('"'), ord("]")
+_ENDS_NAME = np.zeros(256, np.bool_)
+_ENDS_NAME[[*b"\t\n\f\r />"]] = True
 _DOCTYPE_LOW = np.uint64(words_of("doctype").low)
 _CDATA = np.frombuffer(b"[CDATA[", np.uint8)
 _SCRIPT_LOW = np.uint64(words_of("script").low)
@@ -52,7 +54,7 @@ def markup(data, i):
 def name_end(data, i):
     """The end of the tag name that begins at `i`."""
     n = len(data)
-    while i < n and not (is_space(data[i]) or data[i] == SLASH or data[i] == GREATER):
+    while i < n and not _ENDS_NAME[data[i]]:
         i += 1
     return i
 
@@ -71,10 +73,7 @@ def attribute(data, i):
         return -1, -1, -1, -1, i
     start = i
     i += 1  # a name may begin with "="
-    while i < n:
-        c = data[i]
-        if c in (EQUALS, GREATER, SLASH) or is_space(c):
-            break
+    while i < n and not (_ENDS_NAME[data[i]] or data[i] == EQUALS):
         i += 1
     end = i
     while i < n and is_space(data[i]):

@@ -12,7 +12,7 @@ import pytest
 from extraction_pages import html5lib_tokenizer_cases
 
 from cleaners.extraction.html.entities import write_reference
-from cleaners.extraction.html.names import words_of
+from cleaners.extraction.html.names import NAME_BYTES, pack, words_of
 from cleaners.extraction.html.search import find
 from cleaners.extraction.html.text import max_text_bytes, write_raw
 from cleaners.extraction.html.tokenizer import (
@@ -206,3 +206,15 @@ def test_every_named_reference_is_decoded() -> None:
         data = array(f"&{name}")
         after, at = write_reference(data, 0, len(data), False, out, 0)
         assert (after, out[:at].tobytes().decode()) == (len(data), value), name
+
+
+@pytest.mark.parametrize("after", [b"", b"Z" * 20], ids=["at the end of the page", "within the page"])
+def test_a_name_is_packed_in_lower_case_for_ascii_wherever_it_stands(after: bytes) -> None:
+    every = bytes(range(1, 256))
+    for length in range(NAME_BYTES + 1):
+        for start in range(0, len(every) - length, 5):
+            name = every[start : start + length]
+            small = name.lower()  # of bytes: ASCII alone
+            low, high = int.from_bytes(small[:8], "little"), int.from_bytes(small[8:], "little")
+            data = np.frombuffer(b"<" + name + after, np.uint8)
+            assert pack(data, 1, 1 + length) == (low, high)
