@@ -32,8 +32,8 @@ def find(data, i, byte):
 def word_of(data, start, end):
     """data[start:end], 8 bytes at most, as a little-endian word."""
     if start + 8 <= len(data):
-        word = _word(data, start)  # type: ignore[call-arg, var-annotated]
-        return word if end - start >= 8 else word & ((np.uint64(1) << np.uint64(8 * (end - start))) - np.uint64(1))
+        loaded = _word(data, start)  # type: ignore[call-arg, var-annotated]
+        return loaded if end - start >= 8 else loaded & ((np.uint64(1) << np.uint64(8 * (end - start))) - np.uint64(1))
     word = np.uint64(0)
     for k in range(start, min(end, start + 8)):
         word |= np.uint64(data[k]) << np.uint64(8 * (k - start))
