@@ -18,7 +18,7 @@ from cleaners.extraction.features.block_features import write_features
 from cleaners.extraction.features.columns import NUM_FEATURES
 from cleaners.extraction.features.context import NUM_CONTEXT, write_context
 from cleaners.extraction.features.page import containers_of, read_page
-from cleaners.extraction.features.template_counts import signatures_with_parents
+from cleaners.extraction.features.template_counts import with_parents
 from cleaners.extraction.forest import blank_columns, predict_columns
 from cleaners.extraction.frames import frameless_page
 from cleaners.extraction.html.tree import parse
@@ -205,6 +205,6 @@ def features_with_context(data, page, containers, model):
     columns = blank_columns(number, NUM_FEATURES + NUM_CONTEXT)
     x = columns[:, :number].T
     write_features(data, page, containers, model.path_weights, model.word_weights, x)
-    _, signatures = signatures_with_parents(data, page.tree)
+    signatures = with_parents(page.signatures, page.tree.nodes)
     write_context(page, containers, signatures, predict_columns(model.first, columns, number), x[:, NUM_FEATURES:])
     return columns

@@ -39,9 +39,9 @@ def rewritten(data, page, chosen):
     if not (has_owners or has_code or _has_line_ends(data, page, chosen)):
         return data, page, chosen
     nodes, chosen = page.tree.nodes.copy(), chosen.copy()
-    page = ParsedPage(
-        Tree(nodes, page.tree.attributes), page.blocks, page.texts, page.measured, page.tokens, page.token_offsets
-    )
+    tree = Tree(nodes, page.tree.attributes)
+    tokens = (page.tokens, page.token_offsets, page.alike, page.signatures)
+    page = ParsedPage(tree, page.blocks, page.texts, page.measured, *tokens)
     out = np.empty(3 * len(data) + (MAX_BYTES_A_NODE + 8) * len(nodes) + 64, np.uint8)
     out[: len(data)] = data
     at = np.int64(len(data))

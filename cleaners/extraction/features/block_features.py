@@ -127,7 +127,7 @@ def _write_scores(page, path_weights, word_weights, x):
         if nodes[i].tag == TEXT or nodes[i].tag == VERBATIM:
             continue
         p = nodes[i].parent
-        own[i] = score_of_path(page, i, path_weights)
+        own[i] = own[page.alike[i]] if page.alike[i] < i else score_of_path(page, i, path_weights)
         total[i] = total[p] + own[i]
         least[i] = min(least[p], own[i])
         most[i] = max(most[p], own[i])

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cleaners.extraction.features.blocks import blocks_of
-from cleaners.extraction.features.hashing import path_tokens
+from cleaners.extraction.features.hashing import element_signatures, first_alike, path_tokens
 from cleaners.extraction.features.measures import MeasuredBlocks, measure
 from cleaners.extraction.html import tags
 from cleaners.extraction.html.nodes import Tree
@@ -22,15 +22,19 @@ class ParsedPage(NamedTuple):
     measured: MeasuredBlocks
     tokens: np.ndarray  # uint32: hashes of `path_tokens`
     token_offsets: np.ndarray  # int32[nodes + 1]
+    alike: np.ndarray  # int32[nodes] of `first_alike`
+    signatures: np.ndarray  # uint32[nodes] of `element_signatures`
 
 
 @kernel
 def read_page(data):
     tree = parse(data)
     blocks = blocks_of(tree.nodes)
-    tokens, token_offsets = path_tokens(data, tree)
+    alike = first_alike(data, tree)
+    tokens, token_offsets = path_tokens(data, tree, alike)
+    signatures = element_signatures(data, tree, alike)
     measured = measure(data, tree.nodes, blocks)
-    return ParsedPage(tree, blocks.blocks, blocks.texts, measured, tokens, token_offsets)
+    return ParsedPage(tree, blocks.blocks, blocks.texts, measured, tokens, token_offsets, alike, signatures)
 
 
 class Containers(NamedTuple):

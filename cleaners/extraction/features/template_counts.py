@@ -3,7 +3,7 @@
 import numpy as np
 
 from cleaners.extraction.features.columns import TemplateCount
-from cleaners.extraction.features.hashing import element_signatures
+from cleaners.extraction.features.hashing import element_signatures, first_alike
 from cleaners.extraction.features.measures import MAX_WORDS, hash_words
 from cleaners.extraction.html import tags
 from cleaners.extraction.html.nodes import FOREIGN
@@ -41,17 +41,23 @@ def first_equal(keys):
 @kernel
 def signatures_with_parents(data, tree):
     """(uint32[nodes] of `element_signatures`, uint64[nodes] with the parent's in the lower half)"""
-    own = element_signatures(data, tree)
-    both = np.zeros(len(own), np.uint64)
-    for i in range(1, len(own)):
-        both[i] = np.uint64(own[i]) << np.uint64(32) | np.uint64(own[tree.nodes[i].parent])
-    return own, both
+    own = element_signatures(data, tree, first_alike(data, tree))
+    return own, with_parents(own, tree.nodes)
+
+
+@kernel
+def with_parents(signatures, nodes):
+    """uint64[nodes]: the `element_signatures` of nodes, and those of their parents in the lower half."""
+    both = np.zeros(len(nodes), np.uint64)
+    for i in range(1, len(nodes)):
+        both[i] = np.uint64(signatures[i]) << np.uint64(32) | np.uint64(signatures[nodes[i].parent])
+    return both
 
 
 @kernel
 def write_template_counts(data, page, x):
     nodes, measured = page.tree.nodes, page.measured
-    own, both = signatures_with_parents(data, page.tree)
+    own, both = page.signatures, with_parents(page.signatures, nodes)
     elements = np.empty(len(nodes), np.int32)  # of nodes that are elements: their number among elements
     num_elements = 0
     for i in range(len(nodes)):

@@ -85,7 +85,7 @@ def test_only_the_first_forty_classes_count() -> None:
 def test_tokens_of_an_element_are_those_of_class_id_role_and_itemprop() -> None:
     page = f"<p title=no class='one two' id={'i' * 70} role=Note itemprop=name href=x>text<b name=no>"
     data, read, _, _ = sample_page(page)
-    tokens, offsets = path_tokens(data, read.tree)
+    tokens, offsets = path_tokens(data, read.tree, read.alike)
     assert offsets[:4].tolist() == [0, 0, 0, 0]  # html, head, body have none
     assert tokens.tolist() == [hash_of(word) for word in ["one", "two", "i" * 60, "note", "name"]]
     assert offsets.tolist() == [0, 0, 0, 0, 5, 5, 5]
@@ -109,7 +109,7 @@ def test_tokens_of_a_page_are_those_of_its_elements_in_order(page: str) -> None:
 
 def signatures(page: str) -> list[int]:
     data, read, _, _ = sample_page(page)
-    found = element_signatures(data, read.tree)
+    found = element_signatures(data, read.tree, read.alike)
     return [int(state) for state, node in zip(found, read.tree.nodes, strict=True) if node["tag"] > VERBATIM][3:]
 
 
@@ -119,3 +119,20 @@ def test_elements_with_the_same_tag_and_class_have_one_signature_without_digits(
     )
     assert first == same
     assert len({first, other_class, other_tag, none}) == 4
+
+
+@settings(max_examples=50)
+@given(soup)
+def test_the_first_element_alike_has_the_same_tag_and_names(page: str) -> None:
+    page = page + "<p class='a b' id=c>x<p id=c class='a b'>x<p id=c>x<p class='a b' title=t id=c>x<p>x" * 2
+    data, read, _, _ = sample_page(page)
+    nodes, kept = read.tree
+    seen: dict[object, int] = {}
+    for i, node in enumerate(nodes):
+        names = [
+            (int(attribute["name"]), data[attribute["start"] : attribute["end"]].tobytes())
+            for attribute in kept[node["first_attribute"] : node["end_attribute"]]
+            if attribute["name"] in (attributes.CLASS, attributes.ID, attributes.ROLE, attributes.ITEMPROP)
+        ]
+        key = (int(node["tag"]), *names) if node["tag"] > VERBATIM else i
+        assert read.alike[i] == seen.setdefault(key, i)
