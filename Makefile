@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared clean
+.PHONY: setup demo test test-s3 test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -72,6 +72,10 @@ bench-extract: setup bench-peers
 
 bench-metadata: setup
 	$(BIN)/python -m benchmarks.metadata
+
+# Milliseconds a page by part of our own extractor.
+bench-extract-parts: setup
+	$(BIN)/python -m benchmarks.extract_parts
 
 bench-dedup: setup bench-peers
 	$(BIN)/python -m benchmarks.dedup
