@@ -1,9 +1,9 @@
 """Pages of the web that were labelled by hand: labels point into a page that lies outside of the project.
 
 A line of `labelled.jsonl` names a page by its address, the element of its main text, and what it holds that its markup
-does not say: CSS selectors of elements that are not part of it (`remove`), and what an element is (`as`): "h2",
-"quote", "item", "p", "code", "code python", "tex" (its text is TeX), "tex alt" (its attribute is), "div" (no table, no
-list: there for its layout), "skip". The rest is as HTML's elements say. The Markdown is made from that here by a walk
+does not say: which of its blocks, counted from 0, are not part of the text (`drop`), selectors of elements that are not
+(`remove`), and what an element is (`as`): "h2", "quote", "item", "p", "code", "code python", "tex" (its text is TeX),
+"tex alt" (its attribute is), "div" (no table: there for its layout), "skip". The rest is as HTML's elements say. The Markdown is made from that here by a walk
 over lxml's tree that shares nothing with the extractor.
 """
 
@@ -15,10 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lxml import html as lxml_html
-from lxml.cssselect import CSSSelector
 from lxml.html import HtmlElement
 
-from benchmarks.structure.pages import LabelledPage, half_of
+from benchmarks.structure.pages import LabelledPage, half_of, select
 from cleaners.extraction.training.pages import crawl_pages
 
 LABELS = Path(__file__).with_suffix(".jsonl")
@@ -46,15 +45,17 @@ def markdown_of(html: str, labels: dict[str, Any]) -> str:
     root = lxml_html.fromstring(html.encode(), parser=lxml_html.HTMLParser(encoding="utf-8"))
     kinds: dict[HtmlElement, str] = {}
     for selector, kind in {**labels.get("as", {}), **dict.fromkeys(labels.get("remove", []), "skip")}.items():
-        found = CSSSelector(selector)(root)
+        found = select(root, selector)
         if not found:
             raise SystemExit(f"{labels['url']}: nothing is {selector}")
         kinds |= dict.fromkeys(found, kind)
-    main = CSSSelector(labels["main"])(root)
+    main = select(root, labels["main"])
     if not main:
         raise SystemExit(f"{labels['url']}: nothing is {labels['main']}")
     writer = _Writer(kinds)
-    return "\n\n".join(block for element in main for block in writer.blocks(element)) + "\n"
+    blocks = [block for element in main for block in writer.blocks(element)]
+    dropped = set(labels.get("drop", []))
+    return "\n\n".join(block for k, block in enumerate(blocks) if k not in dropped) + "\n"
 
 
 class _Writer:
@@ -94,7 +95,7 @@ class _Writer:
         return kind not in ("skip", "tex") and any(self._is_block(c, self._name(c)) for c in element)
 
     def _block(self, element: HtmlElement, name: str) -> list[str]:
-        kind, *rest = name.split()
+        kind = name.split()[0]
         if re.fullmatch("h[1-6]", kind):
             text = " ".join(self.blocks(element))
             return [f"{'#' * int(kind[1])} {text}"] if text else []
@@ -102,7 +103,8 @@ class _Writer:
             inside = "\n\n".join(self.blocks(element))
             return [re.sub("^", "> ", inside, flags=re.M)] if inside else []
         if kind in ("pre", "code"):
-            return [f"````{' '.join(rest)}\n{_raw(element)}\n````"]
+            labels = [self._kinds[part] for part in element.iter() if self._kinds.get(part, "").startswith("code ")]
+            return [f"````{labels[0].split()[1] if labels else ''}\n{_raw(element)}\n````"]
         if kind == "item":
             return self._list([element], "-")
         if kind in ("ul", "ol"):
