@@ -26,7 +26,7 @@ _BLOCKS = set(
     "h4 h5 h6 header hr li main nav ol p pre section summary table tbody td tfoot th thead tr ul".split()
 )
 _NOT_SHOWN = set("button head iframe img input link meta noscript select style svg template textarea title".split())
-_PUNCTUATION = re.compile(r"([\\`*_\[\]<>#$~|!&+.()-])")
+_PUNCTUATION = re.compile(r"([\\`*_\[\]<>#$~|!&+.-])")
 
 
 def labelled_pages(data: Path) -> Iterator[LabelledPage]:

@@ -25,6 +25,7 @@ from markdown_it.token import Token
 
 Table = list[list[str]]
 _BRACKETS = (("\\\\(", "\\\\)"), ("\\\\[", "\\\\]"), ("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"))
+_SIGNS_OF_TEX = re.compile(r"[\\^_={}+*/<>]")  # "\[1]" is an escaped bracket
 _TEX_TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\S", re.S)
 _STYLES = {"\\displaystyle", "\\textstyle", "\\scriptstyle", "\\limits", "\\,", "\\;", "\\!", "\\:", "\\ ", "~"}
 _WRAPPER = re.compile(r"^\\begin\{(split|aligned|align\*?|equation\*?|gathered)\}(.*)\\end\{\1\}$", re.S)
@@ -182,7 +183,7 @@ def _math(state: StateInline, silent: bool) -> bool:
     for left, right in _BRACKETS:
         if text.startswith(left, at):
             end = text.find(right, at + len(left))
-            if end < 0:
+            if end < 0 or (left == "\\[" and not _SIGNS_OF_TEX.search(text[at + 2 : end])):
                 return False
             return _push(state, silent, text[at + len(left) : end], end + len(right))
     if not text.startswith("$", at) or at + 1 >= len(text) or text[at + 1].isspace():
@@ -247,8 +248,8 @@ class _Reader:
                     self._around.append("1. ")
                 case "blockquote_close" | "bullet_list_close" | "ordered_list_close":
                     self._around.pop()
-                case "list_item_open":
-                    is_new_item = True
+                case "list_item_open" | "list_item_close":
+                    is_new_item = token.nesting == 1
                 case "heading_open":
                     self._heading = int(token.tag[1])
                 case "heading_close":
@@ -277,8 +278,8 @@ class _Reader:
                         self._line("#" * self._heading + " " + text)
                     else:
                         if is_new_item:
-                            depth = sum(marker != "> " for marker in self._around)
-                            self.lists.append((depth, self._around[-1] == "1. ", _plain(text)))
+                            lists = [marker for marker in self._around if marker != "> "]
+                            self.lists.append((len(lists), lists[-1] == "1. ", _plain(text)))
                         self._line(text, is_new_item)
                     is_new_item = False
 

@@ -95,6 +95,12 @@ def write_formula(data, tree, math, out, at):
 
 
 @kernel
+def has_tex(data, nodes, math):
+    """Whether `write_formula` writes TeX that the page has."""
+    return _tex(data, nodes, math)[0] >= 0
+
+
+@kernel
 def attribute_value(data, nodes, node, name):
     """(start, end) of the value of an attribute that the tree does not keep, or (-1, -1). `name` is two words."""
     i = name_end(data, nodes[node].start + 1)

@@ -12,7 +12,8 @@
     | Water | 1 l |
     | --- | --- |
 
-It is plain Python, one page at a time, for runs that ask for it. Text that would be taken for markup is escaped.
+Formulas stand between dollars, `$x^2$` or alone `$$x^2$$` (`dollars`), and listings name their language if the page does
+(`code_language`). It is plain Python, one page at a time, for runs that ask for it. Text that would be taken for markup is escaped.
 """
 
 import re
@@ -23,9 +24,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cleaners.extraction.code_language import language_of
+from cleaners.extraction.dollars import formulas_in, marked_formula, with_escaped_dollars
 from cleaners.extraction.features.page import ParsedPage
 from cleaners.extraction.html import attributes, tags
-from cleaners.extraction.html.nodes import BOLD, CODE, ITALIC, SPACE
+from cleaners.extraction.html.nodes import BOLD, CODE, FORMULA, ITALIC, SPACE
 from cleaners.extraction.html.tags import HEADING, RULES, TAGS, TEXT
 from cleaners.extraction.html.text import max_text_bytes, write_node
 from cleaners.extraction.json_ld import value_of
@@ -33,7 +36,7 @@ from cleaners.extraction.plain_text import max_block_bytes, write_block
 from cleaners.extraction.structure import layout_of
 from shards.compiled import kernel
 
-_H1, _OL, _QUOTE, _CODE = (TAGS[name] for name in "h1 ol blockquote code".split())
+_H1, _OL, _QUOTE = (TAGS[name] for name in "h1 ol blockquote".split())
 _CELLS = {TAGS["td"], TAGS["th"]}
 _MAX_DEPTH = 8  # of lists and quotations
 _MARKUP = re.compile(r"([\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;))")
@@ -41,7 +44,6 @@ _LINE_BEGIN = re.compile(r"^(>|#{1,6}(?=\s|$)|[-+](?=\s|$)|=+(?=\s*$)|[-:|]+(?=[
 _HEADING_END = re.compile(r"#+$")
 _LINE_ENDS = ("\n", "\\\n")
 _OUTER_LINE_ENDS = re.compile(r"^(?:\\?\n| )+|(?:\\?\n| )+$")
-_LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight-source)-([\w+#-]{1,20})")
 _IN_ADDRESS = str.maketrans(
     {"\t": "", "\n": "", "\r": "", " ": "%20", "(": "%28", ")": "%29", "<": "%3C", ">": "%3E", "\\": "%5C"}
 )
@@ -55,6 +57,7 @@ class StyledText(NamedTuple):
     bold: bool
     italic: bool
     code: bool
+    formula: bool
     link: str
 
 
@@ -128,7 +131,7 @@ class _Writer:
         if not text.strip():
             return None
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-        return _Line(f"{fence}{self._language(pre)}\n{text}\n{fence}", *self._before(pre))
+        return _Line(f"{fence}{language_of(self._data, self._page.tree, pre)}\n{text}\n{fence}", *self._before(pre))
 
     def _line(self, b: int) -> _Line | None:
         i = self._elements[b]
@@ -224,7 +227,14 @@ class _Writer:
                 out.append(text)
                 joined = False
                 continue
-            shown = f"`{text}`" if run.code and "`" not in text else _MARKUP.sub(r"\\\1", text)
+            if run.formula:
+                out.append(marked_formula(text, is_alone=len(runs) == 1))
+                joined = False
+                continue
+            if run.code and "`" not in text:
+                shown = f"`{text}`"
+            else:
+                shown = _MARKUP.sub(r"\\\1", with_escaped_dollars(text))
             mark = "**" * run.bold + "*" * run.italic
             before = runs[k - 1].text[-1:] if k and runs[k - 1].link == run.link else ""
             after = runs[k + 1].text[:1] if k + 1 < len(runs) and runs[k + 1].link == run.link else ""
@@ -245,19 +255,26 @@ class _Writer:
             node = int(page.texts[t])
             if t > first:
                 between = nodes[int(page.texts[t - 1]) + 1 : node]
-                out += [StyledText(line_end, False, False, False, "")] * int((between["tag"] == tags.BR).sum() > 0)
+                out += [StyledText(line_end, False, False, False, False, "")] * int((between["tag"] == tags.BR).sum() > 0)
                 if ((between["tag"] == TEXT) & (between["flags"] & SPACE > 0)).any():
-                    out.append(StyledText(" ", False, False, False, ""))
+                    out.append(StyledText(" ", False, False, False, False, ""))
             flags = int(nodes[node]["flags"])
             text = self._utf8[self._ends[t - 1] if t else 0 : self._ends[t]].decode()
             style = (not is_heading and bool(flags & BOLD), bool(flags & ITALIC), bool(flags & CODE))
+            style += (bool(flags & FORMULA) and self._markdown,)
             link = self._address(int(nodes[node]["link"])) if self._links else ""
             doubled = bool(out) and out[-1].text.endswith(" ") and text.startswith(" ")
-            if out and out[-1][1:] == (*style, link) and out[-1].text != line_end:
+            if out and out[-1][1:] == (*style, link) and out[-1].text != line_end and not style[-1]:
                 out[-1] = out[-1]._replace(text=out[-1].text + (text[1:] if doubled else text))
             else:
                 out.append(StyledText(text, *style, link))
-        return [run for run in out if run.text]
+        return [part for run in out if run.text for part in self._formulas(run)]
+
+    def _formulas(self, run: StyledText) -> list[StyledText]:
+        """A run, split at the formulas in its text."""
+        if not self._markdown or run.code or run.formula:
+            return [run]
+        return [run._replace(text=text, formula=is_formula) for text, is_formula in formulas_in(run.text)]
 
     def _verbatim(self, b: int) -> str:
         out = np.empty(max_block_bytes(self._page, b), np.uint8)
@@ -281,15 +298,6 @@ class _Writer:
             out += [line.first + first, *(line.rest + text if text else line.rest.rstrip() for text in others)]
             before = line
         return "\n".join(out)
-
-    def _language(self, pre: int) -> str:
-        last = min(int(self._nodes[pre]["after"]), pre + 3)
-        for node in range(pre, last):
-            if node == pre or int(self._nodes[node]["tag"]) == _CODE:
-                match = _LANGUAGE.search(value_of(self._data, self._page.tree, node, attributes.CLASS))
-                if match:
-                    return match[1]
-        return ""
 
 
 def _spaced(parts: Iterable[tuple[str, str]]) -> str:

@@ -1,6 +1,7 @@
 """Text that a browser shows in two dimensions, rewritten as lines before the chosen blocks are written.
 
     10<sup>6</sup>, <math>…         formulas and raised text get marks (`raised`, `formulas`)
+    Bread<a href="#bread">¶</a>     links of headings to themselves lose their signs (`anchors`)
     <td class="gutter">1…           listings lose their line numbers and keep their indents (`listings`)
     中文<b>中</b>⏎文                line ends between wide characters are no spaces
 
@@ -10,11 +11,12 @@ the page. Features are computed before, on the page as it is. A page that has no
 
 import numpy as np
 
+from cleaners.extraction.anchors import drop_anchors, has_anchors
 from cleaners.extraction.features.page import ParsedPage
 from cleaners.extraction.formulas import MAX_BYTES_ADDED as MAX_BYTES_A_NODE
-from cleaners.extraction.formulas import write_formula
+from cleaners.extraction.formulas import has_tex, write_formula
 from cleaners.extraction.html import tags
-from cleaners.extraction.html.nodes import PREFORMATTED, SPACE, Tree
+from cleaners.extraction.html.nodes import FORMULA, PREFORMATTED, SPACE, Tree
 from cleaners.extraction.html.tags import VERBATIM
 from cleaners.extraction.html.text import max_text_bytes, write_node
 from cleaners.extraction.html.tokenizer import is_letter, is_space
@@ -36,7 +38,8 @@ def rewritten(data, page, chosen):
     has_owners, has_code = False, has_listings(data, page, chosen)
     for node in page.tree.nodes:
         has_owners |= node.tag == tags.SUP or node.tag == tags.SUB or node.tag == tags.MATH
-    if not (has_owners or has_code or _has_line_ends(data, page, chosen)):
+    has_signs = has_anchors(data, page, chosen)
+    if not (has_owners or has_code or has_signs or _has_line_ends(data, page, chosen)):
         return data, page, chosen
     nodes, chosen = page.tree.nodes.copy(), chosen.copy()
     tree = Tree(nodes, page.tree.attributes)
@@ -45,6 +48,8 @@ def rewritten(data, page, chosen):
     out = np.empty(3 * len(data) + (MAX_BYTES_A_NODE + 8) * len(nodes) + 64, np.uint8)
     out[: len(data)] = data
     at = np.int64(len(data))
+    if has_signs:
+        drop_anchors(data, page, chosen)
     if has_owners:
         at = _rewrite_lines(data, page, chosen, out, at)
     if has_code:
@@ -166,6 +171,8 @@ def _rewrite_formula(data, page, t, after, end, math, is_written, line, ends, ou
             at += 1
         else:
             at = write_formula(data, page.tree, math, out, at)
+            if has_tex(data, nodes, math):
+                nodes[texts[t]].flags |= FORMULA
     if at > begin and ends[0] and _is_digit(out[begin]) and _is_alphanumeric(line[ends[0] - 1]):
         begin -= 1
         out[begin] = _BLANK
