@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared clean
+.PHONY: setup demo test test-s3 test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -76,6 +76,10 @@ bench-metadata: setup
 # Milliseconds a page by part of our own extractor.
 bench-extract-parts: setup
 	$(BIN)/python -m benchmarks.extract_parts
+
+# Structure of Markdown beside its truth. Fetches some 130 MB of Debian's documentation packages once.
+bench-structure: setup bench-peers
+	$(BIN)/python -m benchmarks.structure $(ARGS)
 
 bench-dedup: setup bench-peers
 	$(BIN)/python -m benchmarks.dedup

@@ -51,7 +51,9 @@ def main() -> None:
         }
         _report(rows, view, pages, of_writer)
         for part in _PARTS if options.worst else ():
-            worst = sorted((s[part], page.name) for s, page in zip(of_writer["ours"], pages, strict=True) if s[part] is not None)
+            worst = sorted(
+                (s[part], page.name) for s, page in zip(of_writer["ours"], pages, strict=True) if s[part] is not None
+            )
             for value, name in worst[: options.worst]:
                 print(f"  {view} {part} {value:.3f} {name}")
     if not options.ours_only and not options.half:

@@ -59,7 +59,9 @@ def docbook_part(source: str, part: str) -> str:
     """The element of a DocBook file whose id is `part`, without entities of its own."""
     source = re.sub(r"<!DOCTYPE[^\[>]*(\[.*?\])?\s*>", "", source, count=1, flags=re.S)
     source = re.sub(r"<\?xml[^>]*\?>", "", source)
-    source = re.sub(r"&([A-Za-z][\w.-]*);", lambda m: m[0] if m[1] in _XML_ENTITIES else html5.get(m[1] + ";", ""), source)
+    source = re.sub(
+        r"&([A-Za-z][\w.-]*);", lambda m: m[0] if m[1] in _XML_ENTITIES else html5.get(m[1] + ";", ""), source
+    )
     root = etree.fromstring(f"<root>{source}</root>".encode(), etree.XMLParser(recover=True, huge_tree=True))
     for element in root.iter(etree.Element):
         if part in (element.get("id"), element.get("{http://www.w3.org/XML/1998/namespace}id")):
@@ -99,7 +101,9 @@ def _member(cache: Path, archive: dict[str, str], path: str) -> bytes:
             if "page" in line and line.get(package, line["package"]) == archive["archive"]
         }
         data = _fetched(cache, archive)
-        with tarfile.open(fileobj=io.BytesIO(_data_of_deb(data) if archive["archive"].endswith(".deb") else data)) as tar:
+        with tarfile.open(
+            fileobj=io.BytesIO(_data_of_deb(data) if archive["archive"].endswith(".deb") else data)
+        ) as tar:
             for member in tar:
                 name = member.name.removeprefix("./")
                 if name in names or name.removesuffix(".gz") in names:

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from lxml.html import HtmlElement
 
-_PART = re.compile(r"#(?P<id>[\w:-]+)|\.(?P<class>[^\s.#\[:>]+)|\[(?P<name>[\w-]+)=(?P<value>[^\]]+)\]|:nth\((?P<nth>\d+)\)")
+_PART = re.compile(
+    r"#(?P<id>[\w:-]+)|\.(?P<class>[^\s.#\[:>]+)|\[(?P<name>[\w-]+)=(?P<value>[^\]]+)\]|:nth\((?P<nth>\d+)\)"
+)
 
 
 class LabelledPage(NamedTuple):

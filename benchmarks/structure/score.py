@@ -9,7 +9,7 @@ dollars, or in listings in the language `math`. Six scores, each from 0 to 1, `N
     formulas   F1 over formulas as TeX without spaces and needless braces
     code       F1 over listings, equal up to the white space at their ends and a common indent
     language   share of the listings found, among those whose language the truth names, that name the same
-    headings   F1 over (level, text)
+    headings   F1 over (level, text without a number before it)
     lists      F1 over (depth, whether numbered, the item's first line)
 """
 
@@ -203,7 +203,12 @@ def _push(state: StateInline, silent: bool, tex: str, after: int) -> bool:
     return True
 
 
-_PLAIN_CHARACTERS = str.maketrans(dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb", '"') | dict.fromkeys("\u2018\u2019\u201a", "'"))
+_NUMBER = re.compile(
+    r"^(?:Chapter |Appendix )?(?:\d+|[A-Z](?=\.))(?:\.\d+)*\.? +(?=\S)"
+)  # of sections: themes add them
+_PLAIN_CHARACTERS = str.maketrans(
+    dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb", '"') | dict.fromkeys("\u2018\u2019\u201a", "'")
+)
 _DASHES, _DOTS = re.compile("[\u2013\u2014]|(?<!-)-{2,3}(?![-\\w])"), "\u2026"
 _PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _PARSER.inline.ruler.before("escape", "math", _math)
@@ -274,7 +279,7 @@ class _Reader:
                     if row is not None:
                         row.append(text)
                     elif self._heading:
-                        self.headings.append((self._heading, _plain(text)))
+                        self.headings.append((self._heading, _NUMBER.sub("", _plain(text))))
                         self._line("#" * self._heading + " " + text)
                     else:
                         if is_new_item:

@@ -2,13 +2,14 @@
 
     <h2 id="bread">Bread<a class="headerlink" href="#bread">¶</a></h2>        Sphinx, MkDocs: Bread
 
-A link within its page whose whole text is such a sign is no text anywhere.
+A link in a heading, or within its page, whose whole text is such a sign is no text.
 """
 
 import numpy as np
 
 from cleaners.extraction.html import attributes
 from cleaners.extraction.html.nodes import SPACE, attribute_of
+from cleaners.extraction.html.tags import HEADING, RULES
 from cleaners.extraction.html.text import max_text_bytes, write_node
 from shards.compiled import kernel
 
@@ -20,11 +21,12 @@ _SIGNS = tuple(np.frombuffer(sign.encode(), np.uint8) for sign in ("¶", "#", "�
 
 @kernel
 def has_anchors(data, page, chosen):
-    """Whether a chosen block has a link to its own page that is a sign alone."""
+    """Whether a chosen block has such a link."""
     for b in range(len(chosen)):
         if chosen[b]:
+            in_heading = RULES[page.tree.nodes[page.blocks[b].element].tag] & HEADING != 0
             for node in page.texts[page.blocks[b].first : page.blocks[b].end]:
-                if _is_anchor(data, page.tree, node):
+                if _is_anchor(data, page.tree, node, in_heading):
                     return True
     return False
 
@@ -37,8 +39,9 @@ def drop_anchors(data, page, chosen):
         if not chosen[b]:
             continue
         is_empty = True
+        in_heading = RULES[nodes[page.blocks[b].element].tag] & HEADING != 0
         for node in page.texts[page.blocks[b].first : page.blocks[b].end]:
-            if _is_anchor(data, page.tree, node):
+            if _is_anchor(data, page.tree, node, in_heading):
                 nodes[node].start = nodes[node].end
                 nodes[node].flags &= ~SPACE
             else:
@@ -48,13 +51,15 @@ def drop_anchors(data, page, chosen):
 
 
 @kernel
-def _is_anchor(data, tree, node):
+def _is_anchor(data, tree, node, in_heading):
     nodes = tree.nodes
     link = nodes[node].link
     if link < 0 or nodes[node].end - nodes[node].start > _MAX_BYTES or nodes[link].after != node + 1:
         return False
     k = attribute_of(tree, link, attributes.HREF)
-    if k < 0 or tree.attributes[k].end == tree.attributes[k].start or data[tree.attributes[k].start] != _HASH:
+    if k < 0 or tree.attributes[k].end == tree.attributes[k].start:
+        return False
+    if not in_heading and data[tree.attributes[k].start] != _HASH:
         return False
     out = np.empty(max_text_bytes(_MAX_BYTES) + 8, np.uint8)
     text = out[: write_node(data, nodes, node, out, 0, 0)]

@@ -35,7 +35,9 @@ _LANGUAGES = set(
     "objc ocaml pascal perl php powershell prolog py python python3 r ruby rust scala scheme sh shell sql swift tex toml "
     "ts typescript xml yaml yml".split()
 )
-_NO_LANGUAGES = set("default none text plain plaintext txt nohighlight no-highlight source wrap lines light dark".split())
+_NO_LANGUAGES = set(
+    "default none text plain plaintext txt nohighlight no-highlight source wrap lines light dark".split()
+)
 
 
 def language_of(data: np.ndarray, tree: Tree, pre: int) -> str:

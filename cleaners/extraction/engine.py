@@ -21,6 +21,7 @@ from cleaners.extraction.features.page import containers_of, read_page
 from cleaners.extraction.features.template_counts import with_parents
 from cleaners.extraction.forest import blank_columns, predict_columns
 from cleaners.extraction.frames import frameless_page
+from cleaners.extraction.headings import with_headings
 from cleaners.extraction.html.tree import parse
 from cleaners.extraction.json_ld import ld_texts, ld_values, meta_texts
 from cleaners.extraction.markdown import formatted_text
@@ -122,6 +123,8 @@ def _formatted(page: bytes, model: Model, options: Options) -> str:
     chosen, _ = chosen_blocks(data, read, model)
     if options.comments:
         chosen |= comment_blocks(read, containers_of(read))
+    if options.markdown:
+        chosen = with_headings(read, chosen)
     data, read, chosen = rewritten(data, read, chosen)
     return formatted_text(data, read, chosen, markdown=options.markdown, links=options.links)
 

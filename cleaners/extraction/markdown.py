@@ -255,7 +255,9 @@ class _Writer:
             node = int(page.texts[t])
             if t > first:
                 between = nodes[int(page.texts[t - 1]) + 1 : node]
-                out += [StyledText(line_end, False, False, False, False, "")] * int((between["tag"] == tags.BR).sum() > 0)
+                out += [StyledText(line_end, False, False, False, False, "")] * int(
+                    (between["tag"] == tags.BR).sum() > 0
+                )
                 if ((between["tag"] == TEXT) & (between["flags"] & SPACE > 0)).any():
                     out.append(StyledText(" ", False, False, False, False, ""))
             flags = int(nodes[node]["flags"])
