@@ -3,8 +3,8 @@
 A line of `labelled.jsonl` names a page by its address, the element of its main text, and what it holds that its markup
 does not say: which of its blocks, counted from 0, are not part of the text (`drop`), selectors of elements that are not
 (`remove`), and what an element is (`as`): "h2", "quote", "item", "p", "code", "code python", "tex" (its text is TeX),
-"tex alt" (its attribute is), "div" (no table: there for its layout), "skip". The rest is as HTML's elements say. The Markdown is made from that here by a walk
-over lxml's tree that shares nothing with the extractor.
+"tex alt" (its attribute is), "div" (no table: there for its layout), "skip". The rest is as HTML's elements say. The
+Markdown is made from that here by a walk over lxml's tree that shares nothing with the extractor.
 """
 
 import json

@@ -14,8 +14,8 @@ Element = dict[str, Any]  # {"t": type, "c": contents}, as pandoc's JSON has it
 
 _WRITES = "commonmark+pipe_tables+tex_math_dollars"
 _CODE_ROLES = set(
-    "class func meth attr mod exc data obj const envvar file option keyword confval setting samp code kbd macro type var "
-    "member function method enum any-code literal option djadmin".split()
+    "class func meth attr mod exc data obj const envvar file option keyword confval setting samp code kbd macro type "
+    "var member function method enum literal djadmin".split()
 )
 _CALLED_ROLES = {"func", "meth"}  # shown with "()" after the name
 _STRONG_ROLES = {"command", "program"}

@@ -1,8 +1,9 @@
 """Scores of Markdown against the Markdown that a page should give.
 
 Both are read as CommonMark with tables and written in one form, so that `*` for `-`, escapes and wrapped lines make no
-difference, and typographic quotes, dashes and dots are plain. Links are their text, pictures are nothing, and formulas stand between dollars: in LaTeX's brackets, in
-dollars, or in listings in the language `math`. Six scores, each from 0 to 1, `None` where the truth has none of it:
+difference, and typographic quotes, dashes and dots are plain. Links are their text, pictures are nothing. Formulas
+stand in dollars, in LaTeX's brackets, or in listings in the language `math`. Seven scores, each from 0 to 1, `None`
+where the truth has none of it:
 
     text       1 - Levenshtein distance / length of the longer, over that form
     tables     TEDS (Zhong et al. 2020, "Image-based table recognition", section 4) of tables matched one by one
@@ -31,7 +32,8 @@ _STYLES = {"\\displaystyle", "\\textstyle", "\\scriptstyle", "\\limits", "\\,", 
 _WRAPPER = re.compile(r"^\\begin\{(split|aligned|align\*?|equation\*?|gathered)\}(.*)\\end\{\1\}$", re.S)
 _SAME_LANGUAGE = {
     "python3": "python", "py": "python", "pycon": "python", "pycon3": "python", "ipython": "python", "sh": "bash",
-    "ipython3": "python", "shell": "bash", "console": "bash", "shell-session": "bash", "zsh": "bash", "js": "javascript",
+    "ipython3": "python", "shell": "bash", "console": "bash", "shell-session": "bash", "zsh": "bash",
+    "js": "javascript",
     "ts": "typescript", "c++": "cpp", "yml": "yaml", "rb": "ruby", "rst": "restructuredtext", "html+jinja": "html",
     "rest": "restructuredtext", "cs": "csharp", "c#": "csharp", "docker": "dockerfile", "golang": "go", "tex": "latex",
     "restructuredtext": "restructuredtext", "jinja2": "jinja", "plaintext": "text", "postgresql": "sql",

@@ -31,9 +31,9 @@ _ATTRIBUTES = tuple(
     tuple(np.uint64(word) for word in words_of(name)[:2]) for name in ("data-lang", "data-language", "data-code-lang")
 )
 _LANGUAGES = set(
-    "bash c cpp csharp css diff go haskell html java javascript js json julia kotlin latex lisp lua make makefile matlab "
-    "objc ocaml pascal perl php powershell prolog py python python3 r ruby rust scala scheme sh shell sql swift tex toml "
-    "ts typescript xml yaml yml".split()
+    "bash c cpp csharp css diff go haskell html java javascript js json julia kotlin latex lisp lua make makefile "
+    "matlab objc ocaml pascal perl php powershell prolog py python python3 r ruby rust scala scheme sh shell sql swift "
+    "tex toml ts typescript xml yaml yml".split()
 )
 _NO_LANGUAGES = set(
     "default none text plain plaintext txt nohighlight no-highlight source wrap lines light dark".split()

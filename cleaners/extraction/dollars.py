@@ -1,8 +1,8 @@
 r"""Formulas in a line of Markdown: `$x^2$`, and `$$x^2$$` where one stands alone.
 
-Pages that MathJax or KaTeX renders in the browser hold TeX in their text: `\(x^2\)`, `\[x^2\]`, `$$x^2$$`, `$x^2$`, or an
-environment such as `equation`. Single dollars are taken by pandoc's rule (https://pandoc.org/MANUAL.html#math), and only
-around a letter or what has signs of TeX: "$5 and $6" is no formula.
+Pages that MathJax or KaTeX renders in the browser hold TeX in their text: `\(x^2\)`, `\[x^2\]`, `$$x^2$$`, `$x^2$`, or
+an environment such as `equation`. Single dollars are taken by pandoc's rule (https://pandoc.org/MANUAL.html#math), and
+only around a letter or what has signs of TeX: "$5 and $6" is no formula.
 """
 
 import re

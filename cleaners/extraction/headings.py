@@ -1,7 +1,7 @@
 """Headings of chosen text: in Markdown, a heading belongs to the text right below it.
 
-The choice of blocks weighs words, and a heading has few. Labels of main text often leave the title of a page out, so the
-model does, too. What has structure needs both.
+The choice of blocks weighs words, and a heading has few. Labels of main text often leave the title of a page out, so
+the model does, too.
 """
 
 import numpy as np

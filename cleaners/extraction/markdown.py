@@ -12,8 +12,9 @@
     | Water | 1 l |
     | --- | --- |
 
-Formulas stand between dollars, `$x^2$` or alone `$$x^2$$` (`dollars`), and listings name their language if the page does
-(`code_language`). It is plain Python, one page at a time, for runs that ask for it. Text that would be taken for markup is escaped.
+Formulas stand between dollars, `$x^2$` or alone `$$x^2$$` (`dollars`), and listings name their language if the page
+does (`code_language`). It is plain Python, one page at a time, for runs that ask for it. Text that would be taken for
+markup is escaped.
 """
 
 import re
@@ -231,10 +232,8 @@ class _Writer:
                 out.append(marked_formula(text, is_alone=len(runs) == 1))
                 joined = False
                 continue
-            if run.code and "`" not in text:
-                shown = f"`{text}`"
-            else:
-                shown = _MARKUP.sub(r"\\\1", with_escaped_dollars(text))
+            is_code = run.code and "`" not in text
+            shown = f"`{text}`" if is_code else _MARKUP.sub(r"\\\1", with_escaped_dollars(text))
             mark = "**" * run.bold + "*" * run.italic
             before = runs[k - 1].text[-1:] if k and runs[k - 1].link == run.link else ""
             after = runs[k + 1].text[:1] if k + 1 < len(runs) and runs[k + 1].link == run.link else ""
