@@ -60,7 +60,9 @@ class ExtractConfig(StageConfig):
     name: str = "extract"
     engine: Literal["gristmill", "trafilatura", "resiliparse"] = "trafilatura"
     favour: Literal["balanced", "precision", "recall"] = "balanced"  # only for trafilatura
-    # Only the engine gristmill has these three.
+    # Only the engine gristmill has these four. `model` is "permissive" for the one without the labels that are under
+    # GPL or AGPL, or a file that `gristmill extractor train` has written.
+    model: str = "gristmill"
     comments: bool = False  # keep what readers wrote below the text
     markdown: bool = False  # write Markdown instead of plain lines
     links: bool = False  # write links as [text](address)
@@ -89,9 +91,17 @@ class ExtractConfig(StageConfig):
     def digests(self) -> dict[str, str]:
         if self.engine != "gristmill":
             return {}
-        from cleaners.extraction.model import model_path
+        from cleaners.extraction.model import SHIPPED, load_model, model_path
 
-        return {f"{self.name}.engine": model_path().stem}
+        path = model_path(self.model)
+        if self.model not in SHIPPED:
+            load_model(path)  # refuses what is none
+        return {f"{self.name}.engine": path.stem}
+
+    def files(self) -> dict[str, Path]:
+        from cleaners.extraction.model import SHIPPED
+
+        return {} if self.engine != "gristmill" or self.model in SHIPPED else {self.model: Path(self.model)}
 
     def rules(self) -> tuple[Rule, ...]:
         return (
@@ -133,6 +143,7 @@ class ExtractConfig(StageConfig):
     @model_validator(mode="after")
     def _engine_has_its_options(self) -> "ExtractConfig":
         own = [name for name in ("comments", "markdown", "links") if getattr(self, name)]
+        own += ["model"] if self.model != "gristmill" else []
         if own and self.engine != "gristmill":
             raise ValueError(f"{', '.join(own)}: only the engine gristmill has it, and engine is {self.engine}")
         return self
@@ -219,9 +230,11 @@ class ExtractHere(_Extract):
 
     def _extracted(self, waiting: Sequence[tuple["_InputPage", Row, bytes | None]]) -> Iterator[Row]:
         from cleaners.extraction.engine import Options, declared, extract
+        from cleaners.extraction.model import load_model, model_path
 
+        model = load_model(model_path(self._config.model))
         options = Options(self._config.markdown, self._config.links, self._config.comments)
-        results = iter(extract([html for _, _, html in waiting if html is not None], options))
+        results = iter(extract([html for _, _, html in waiting if html is not None], options, model))
         for page, row, html in waiting:
             if html is None:
                 yield row

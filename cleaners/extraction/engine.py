@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cleaners.extraction.calibration import calibrated
 from cleaners.extraction.choice import choose, drop_copies, expected_f1
-from cleaners.extraction.comments import comment_blocks, leave_out_comments
+from cleaners.extraction.comments import comment_blocks
 from cleaners.extraction.features.block_features import write_features
 from cleaners.extraction.features.columns import NUM_FEATURES
 from cleaners.extraction.features.context import NUM_CONTEXT, write_context
@@ -60,7 +61,7 @@ class Extracted(NamedTuple):
     text: str
     num_blocks: int
     share_kept: float  # words of the chosen blocks by those of all; 0 of a page without words
-    expected_f1: float  # of the choice of blocks, from 0 to 1: how sure the model is
+    expected_f1: float  # what such a choice of blocks reached on labelled pages of unseen hosts, from 0 to 1
     from_scripts: bool  # the text comes from JSON-LD or the data of a script, not from blocks
 
 
@@ -189,7 +190,7 @@ def extract_batch(data, offsets, model, comments):
 
 @kernel
 def chosen_blocks(data, page, model):
-    """(bool[blocks], the expected F1 of this choice)"""
+    """(bool[blocks], the F1 that such a choice reaches)"""
     if len(page.blocks) == 0:
         return np.zeros(0, np.bool_), 0.0
     containers = containers_of(page)
@@ -197,8 +198,7 @@ def chosen_blocks(data, page, model):
     p = predict_columns(model.second, columns, len(page.blocks))
     chosen = choose(page.measured.measures, p)
     drop_copies(page.measured.measures, chosen)
-    leave_out_comments(page, containers, columns[:, 0], chosen)
-    return chosen, expected_f1(page.measured.measures, p, chosen)
+    return chosen, calibrated(model.calibration, expected_f1(page.measured.measures, p, chosen))
 
 
 @kernel
@@ -207,7 +207,7 @@ def features_with_context(data, page, containers, model):
     number = len(page.blocks)
     columns = blank_columns(number, NUM_FEATURES + NUM_CONTEXT)
     x = columns[:, :number].T
-    write_features(data, page, containers, model.path_weights, model.word_weights, x)
+    write_features(data, page, containers, model.linear, x)
     signatures = with_parents(page.signatures, page.tree.nodes)
     write_context(page, containers, signatures, predict_columns(model.first, columns, number), x[:, NUM_FEATURES:])
     return columns

@@ -15,11 +15,13 @@ def train(
     warc: Annotated[list[str] | None, typer.Option(help="The pages; may be repeated.")] = None,
     to: Annotated[Path, typer.Option("--out", help="Gets the model, its card and a report.")] = Path("models"),
     sets: Annotated[list[str] | None, typer.Option("--set", help="Only pages of this `set`; may be repeated.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="No pages of this `set`; may be repeated.")] = None,
+    name: Annotated[str, typer.Option(help="What the name of the file begins with.")] = "gristmill",
 ) -> None:
     """Train the extractor: the same pages give the same model. About ten minutes for 3,000 pages on two cores."""
     from pipelines.tuning.extractor import train_extractor, training_lines
 
-    model, card = train_extractor(labelled, warc or [], to, sets or [], say)
+    model, card = train_extractor(labelled, warc or [], to, sets or [], without or [], name, say)
     show_all(training_lines(model, card))
 
 

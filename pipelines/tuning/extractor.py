@@ -109,9 +109,13 @@ def train_extractor(
     warcs: Sequence[str],
     folder: Path,
     sets: Sequence[str],
+    without: Sequence[str],
+    name: str,
     report: Tell,
 ) -> tuple[Path, dict[str, Any]]:
     """Train on labelled pages from the WARC files or by their own `html`; return the model's path and its card.
+
+    Only pages of `sets` count, if there are any, and none of those in `without`.
 
     A page that several of the files `labelled` name has the label of the last of them.
     """
@@ -125,18 +129,22 @@ def train_extractor(
     from pipelines.tuning.extractor_report import write_report
 
     pages: list[dict[str, Any]] = []
+    known: set[str] = set()
     for path in labelled:
         truth = read_truth(path)
         named = {page["url"] for page in truth}
-        wanted = [page for page in truth if not sets or page.get("set") in sets]
-        if not wanted:
+        wanted = [page for page in truth if (not sets or page.get("set") in sets) and page.get("set") not in without]
+        if not wanted and not without:
             raise UserError(f"{path}: has no page of the sets {', '.join(sets)}")
         pages = [page for page in pages if page["url"] not in named] + wanted
+        known |= {str(page.get("set")) for page in truth}
+    if unknown := sorted({*without} - known):
+        raise UserError(f"--without {unknown[0]}: no page is of this set; there are {', '.join(sorted(known))}")
     _check_folder(folder)
     where = ", ".join(map(str, labelled))
     prepared = prepared_pages(labelled_pages(warcs, pages, where, report), num_pages(pages), report)
     try:
-        model, card = train.train_extractor(prepared, folder, TrainingSettings(), data_cards(prepared), report)
+        model, card = train.train_extractor(prepared, folder, TrainingSettings(), data_cards(prepared), report, name)
         write_report(model.with_suffix(".html"), card)
     except RunError as error:
         if not isinstance(cause := error.__cause__, OSError):

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from cleaners.extraction.features.block_features import features_of
 from cleaners.extraction.features.columns import FEATURES
-from cleaners.extraction.features.linear import SLOTS
+from cleaners.extraction.features.linear import SLOTS, LinearModels
 from cleaners.extraction.features.page import Containers, ParsedPage, containers_of, read_page
+from cleaners.extraction.features.page_kinds import NUM_KINDS, KindModel
+from cleaners.extraction.features.page_kinds import SLOTS as KIND_SLOTS
 from cleaners.extraction.features.template_counts import signatures_with_parents
 from cleaners.extraction.html.tags import VERBATIM
 from cleaners.extraction.markdown import formatted_text
@@ -46,10 +48,16 @@ def random_weights(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=SLOTS).astype(np.float32)
 
 
+def random_models() -> LinearModels:
+    draw = np.random.default_rng(3)
+    kinds = KindModel(*(draw.normal(size=shape).astype(np.float32) for shape in ((KIND_SLOTS, NUM_KINDS), NUM_KINDS)))
+    return LinearModels(random_weights(1), random_weights(2), kinds)
+
+
 def feature_value(html: str, name: str, block: int = 0) -> float:
     """A feature of one block of a page; the linear models have random weights."""
     sample = sample_page(html)
-    x = features_of(sample.data, sample.page, sample.containers, random_weights(1), random_weights(2))
+    x = features_of(sample.data, sample.page, sample.containers, random_models())
     return float(x[block, list(FEATURES).index(name)])
 
 
@@ -86,6 +94,10 @@ MARKUP = [
     "<img src=x>",
     "<input>",
     "<meta property=og:type content=article>",
+    "<meta name=Description content='One sentence &amp; some words of Москвы, that is the end'>",
+    "<meta name=generator content='Mill 2.0'>",
+    "<ul class=comments>",
+    "<h3>Comments (2)</h3>",
     '<script type=application/ld+json>{\'a\': [{"@type": "Article"}, {"@type":"Offer"}]}</script>',
     "<svg><desc>x</desc>",
     "</svg>",

@@ -12,7 +12,7 @@ from command import gristmill
 from crawl import SENTENCES, Crawl, article, sentences
 
 from cleaners.extract import METADATA, OWN_METRICS, ExtractConfig, ExtractHere
-from cleaners.extraction.model import model_path
+from cleaners.extraction.model import SHIPPED, model_path
 from pipelines.executors import InProcess, ProcessPool
 from pipelines.passes import execute
 from pipelines.recipe import load_recipe
@@ -57,9 +57,9 @@ def test_bytes_that_are_not_text_do_no_harm() -> None:
 
 
 def test_pages_whose_bytes_are_not_their_text_in_utf8_are_read() -> None:
-    patched = article("Café naïve").encode().replace(b"</h1>", b" caf\xe9</h1>")
+    patched = article("One").encode().replace(b"</p>", " Größe, naïve ".encode() + b"caf\xe9.</p>", 1)
     done = config().build()(batch(patched, article("One").replace("corn", "co\0rn")))
-    assert "Café naïve café" in done["text"][0].as_py()
+    assert "Größe, naïve café." in done["text"][0].as_py()
     assert SENTENCES[0] in done["text"][1].as_py()
 
 
@@ -85,6 +85,7 @@ def test_large_batches_are_extracted_in_parts(monkeypatch: pytest.MonkeyPatch) -
     ("settings", "message"),
     [
         ({"engine": "trafilatura", "markdown": True}, "markdown: only the engine gristmill has it"),
+        ({"engine": "resiliparse", "model": "permissive"}, "model: only the engine gristmill has it"),
         ({"engine": "resiliparse", "links": True, "comments": True}, "comments, links: only the engine gristmill"),
     ],
 )
@@ -94,9 +95,25 @@ def test_options_of_another_engine_are_refused(settings: dict[str, object], mess
 
 
 def test_the_model_is_part_of_the_fingerprint() -> None:
-    assert config().digests()["extract.engine"].startswith("gristmill-1-")
+    assert config().digests()["extract.engine"].startswith("gristmill-2-")
+    assert config(model="permissive").digests()["extract.engine"].startswith("permissive-2-")
     assert ExtractConfig().digests() == {}
     assert pa.types.is_float64(config().columns().field("extract.expected_f1").type)
+
+
+def test_a_model_that_is_none_is_refused_before_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "mine-2-00000000.npz"
+    with pytest.raises(UserError, match=f"{path}: no such model"):
+        config(model=str(path)).digests()
+    path.write_bytes(b"x")
+    with pytest.raises(UserError, match=f"{path}: is no model of the extractor"):
+        config(model=str(path)).digests()
+
+
+def test_both_shipped_models_find_the_text() -> None:
+    for model in SHIPPED:
+        done = config(model=model).build()(batch(article("One")))
+        assert SENTENCES[0] in done["text"][0].as_py()
 
 
 def test_dates_of_pages_end_with_the_day_of_their_record() -> None:

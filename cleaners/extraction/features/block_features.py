@@ -28,9 +28,13 @@ from cleaners.extraction.features.columns import (
     Score,
     Window,
 )
+from cleaners.extraction.features.comment_marks import write_comment_features
+from cleaners.extraction.features.item_groups import write_item_groups
+from cleaners.extraction.features.lead import write_lead
 from cleaners.extraction.features.linear import score_of_path, score_of_words
 from cleaners.extraction.features.page import next_container
 from cleaners.extraction.features.page_features import write_page_features
+from cleaners.extraction.features.page_kinds import write_page_kinds
 from cleaners.extraction.features.template_counts import write_template_counts
 from cleaners.extraction.html.nodes import ARIA_HIDDEN, HIDDEN
 from cleaners.extraction.html.tags import HEADING, RULES, TAGS, TEXT, VERBATIM
@@ -40,26 +44,30 @@ _H1 = TAGS["h1"]
 
 
 @kernel
-def features_of(data, page, containers, path_weights, word_weights):
-    """float32[blocks, NUM_FEATURES]: the features of all blocks of a `ParsedPage`."""
+def features_of(data, page, containers, linear):
+    """float32[blocks, NUM_FEATURES]: the features of all blocks of a `ParsedPage`, by `LinearModels`."""
     x = np.zeros((len(page.blocks), NUM_FEATURES), np.float32)
-    write_features(data, page, containers, path_weights, word_weights, x)
+    write_features(data, page, containers, linear, x)
     return x
 
 
 @kernel
-def write_features(data, page, containers, path_weights, word_weights, x):
-    """Write the features of all blocks to `x`, which holds zeros."""
+def write_features(data, page, containers, linear, x):
+    """Write the features of all blocks by `LinearModels` to `x`, which holds zeros."""
     if len(x):
         _write_own(page, x)
         _write_around(page, x)
-        _write_scores(page, path_weights, word_weights, x)
+        _write_scores(page, linear.paths, linear.words, x)
         _write_positions(page, x)
         _write_containers(page, containers, x)
         write_template_counts(data, page, x)
         _write_neighbours(x)
         _write_windows(page, x)
+        write_comment_features(page, containers, x)
+        write_item_groups(page, containers, x)
+        write_lead(data, page, x)
         write_page_features(data, page, containers, x)
+        write_page_kinds(data, page, linear.kinds, x)
 
 
 @kernel
@@ -138,6 +146,7 @@ def _write_scores(page, path_weights, word_weights, x):
         row[Score.PARENT_PATH_SCORE] = own[nodes[element].parent] if element > 0 else 0
         row[Score.LEAST_PATH_SCORE] = least[element]
         row[Score.MOST_PATH_SCORE] = most[element]
+        row[Score.INNER_PATH_SCORE] = _inner_score(page, b, own)
         row[Score.TEXT_SCORE], row[Score.STRONGEST_WORD] = score_of_words(page.measured, b, word_weights)
     running = np.float32(0)
     for b in range(-5, len(x)):
@@ -147,6 +156,18 @@ def _write_scores(page, path_weights, word_weights, x):
             running -= x[b - 6, Score.TEXT_SCORE]
         if b >= 0:
             x[b, Score.TEXT_SCORE_WITHIN_5] = running / 11
+
+
+@kernel
+def _inner_score(page, b, own):
+    nodes, block = page.tree.nodes, page.blocks[b]
+    total = np.float32(0)
+    for t in range(block.first, block.end):
+        i = nodes[page.texts[t]].parent
+        while i > block.element:
+            total += own[i]
+            i = nodes[i].parent
+    return total / (block.end - block.first)
 
 
 @kernel

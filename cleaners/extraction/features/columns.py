@@ -4,8 +4,10 @@ Each group of features is an enum whose members are the columns, so that a kerne
 member moves all later columns. Two groups repeat, once a container and once a neighbour; their members count from the
 first column of a repetition.
 
-    row   Own | Element | Around | Position | 5 × Container | TemplateCount | 4 × Neighbour | Window | Score | WholePage
+    row   Own | Element | Around | Position | 5 × Container | TemplateCount | 4 × Neighbour | Window | Score
                                               CONTAINERS_AT             NEIGHBOURS_AT
+          | Comments | 2 × ItemGroup | Lead | WholePage | PageKind
+                       ITEM_GROUPS_AT
 
 Shares are of characters without white space, from 0 to 1. "Container" k of a block is the k-th element around it that
 holds more blocks than the one before; the first is the block's own element.
@@ -186,15 +188,51 @@ class Score(Column):
     PARENT_PATH_SCORE = "those of its parent alone"
     LEAST_PATH_SCORE = "the least of an element around it"
     MOST_PATH_SCORE = "the greatest of an element around it"
+    INNER_PATH_SCORE = "that of the inline elements in it, the mean of its text nodes"
     TEXT_SCORE = "log odds by its words and pairs of words (`linear`)"
     STRONGEST_WORD = "the weight of its most telling word"
     TEXT_SCORE_WITHIN_5 = "sum of `text_score` over it and 5 blocks each side, by 11"
 
 
+class Comments(Column):
+    """Readers' comments as names and headings mark them (`comment_marks`)."""
+
+    first = nonmember(end_of(Score))
+    IN_COMMENTS = "1 if it is marked as part of comments"
+    SINCE_COMMENTS = "blocks since the first that is, negative before, -999 without"
+    COMMENT_SHARE = "words of comments by those of the page"
+    PROSE_OUTSIDE = "share of the words of prose that is outside of comments, -1 without prose"
+
+
+class ItemGroup(Column):
+    """Elements with the same tag and class in one parent, around the block; -1 without (`item_groups`)."""
+
+    first = nonmember(0)
+    ITEMS = "elements that hold text"
+    CHARS = "characters of each on average"
+    LINK_SHARE = "share in links"
+    SHARE = "their characters by those of the page"
+    PROSE_SHARE = "share in paragraphs"
+
+
+ITEM_GROUPS_AT, ITEM_GROUP_WIDTH = end_of(Comments), len(ItemGroup)
+ITEM_GROUP_NAMES = ("largest", "outermost")
+
+
+class Lead(Column):
+    """Where the text may begin (`lead`)."""
+
+    first = nonmember(ITEM_GROUPS_AT + len(ITEM_GROUP_NAMES) * ITEM_GROUP_WIDTH)
+    SINCE_TITLE = "blocks since that with the greatest `title_overlap`, negative before, -999 without"
+    TITLE = "that overlap, a third more for headings"
+    DESCRIPTION = "share of its words that the description of the page has, -1 without a description"
+    SINCE_DESCRIPTION = "blocks since that with the greatest such share, negative before, -999 without"
+
+
 class WholePage(Column):
     """The page, the same of all its blocks."""
 
-    first = nonmember(end_of(Score))
+    first = nonmember(end_of(Lead))
     LOG_CHARS = "ln(1 + characters) of the page"
     LINK_SHARE = "share in links"
     BLOCKS = "blocks"
@@ -220,15 +258,28 @@ class WholePage(Column):
     LARGEST_PROSE = "greatest share of prose in one element"
 
 
+class PageKind(Column):
+    """Log odds that the page is of a kind, the same of all its blocks (`page_kinds`)."""
+
+    first = nonmember(end_of(WholePage))
+    THREAD = "a thread of a forum, or a question with its answers"
+    LIST = "a list of articles, products or other pages"
+    PRODUCT = "a product"
+    SERVICE = "a firm or its service"
+
+
 FEATURES: dict[str, str] = meanings(Own) | meanings(Element) | meanings(Around) | meanings(Position)
 for _k in range(1, NUM_CONTAINERS + 1):
     FEATURES |= meanings(Container, f"container{_k}_", f"container {_k}: ")
 FEATURES |= meanings(TemplateCount)
 for _offset in OFFSETS:
     FEATURES |= meanings(Neighbour, f"block{_offset:+}_", f"block {_offset:+}, -1 without: ")
-FEATURES |= meanings(Window) | meanings(Score) | meanings(WholePage, "page_")
+FEATURES |= meanings(Window) | meanings(Score) | meanings(Comments)
+for _name in ITEM_GROUP_NAMES:
+    FEATURES |= meanings(ItemGroup, f"{_name}_group_", f"the {_name} group of like elements: ")
+FEATURES |= meanings(Lead, "lead_") | meanings(WholePage, "page_") | meanings(PageKind, "kind_")
 NUM_FEATURES = len(FEATURES)
-assert end_of(WholePage) == NUM_FEATURES  # no name stands twice, and no group is missing
+assert end_of(PageKind) == NUM_FEATURES  # no name stands twice, and no group is missing
 
 # Groups of elements: near numbers are near in use, since trees split by order.
 GROUPS = np.zeros(tags.NUM_TAGS, np.int8)

@@ -1,4 +1,4 @@
-"""Two linear models over hashes, one of the classes around a block and one of its words.
+"""Two linear models over hashes, one of the classes around a block and one of its words; `page_kinds` has a third.
 
 Each is a logistic regression with a table of 2^18 weights by hash; its log odds are features of the forests. This way
 "nav", "comment", "related" and "share" are told from "entry" and "content", in any language of the training data. Names
@@ -10,9 +10,18 @@ from typing import NamedTuple
 import numpy as np
 from numba import uint32
 
+from cleaners.extraction.features.page_kinds import KindModel
 from shards.compiled import kernel
 
 SLOTS = 1 << 18
+
+
+class LinearModels(NamedTuple):
+    """All linear models of the features."""
+
+    paths: np.ndarray  # float32[SLOTS]
+    words: np.ndarray  # float32[SLOTS]
+    kinds: KindModel
 
 
 class AdaGrad(NamedTuple):
@@ -66,18 +75,23 @@ def score_of_words(measured, b, weights):
 
 @kernel
 def learn_paths(page, wanted, weight, model):
-    """One pass of AdaGrad over a page; `wanted` are shares of main text, both arrays are float32[blocks]."""
+    """One pass of AdaGrad over a page; `wanted` are shares of main text, both arrays are float32[blocks].
+
+    The path of a block begins with the inline elements around its first text: <span class=author> tells more than the
+    <p> that holds it.
+    """
     nodes = page.tree.nodes
     for b in range(len(wanted)):
         if weight[b] <= 0:
             continue
+        innermost = nodes[page.texts[page.blocks[b].first]].parent
         score = np.float32(0)
-        i = page.blocks[b].element
+        i = innermost
         while i > 0:
             score += score_of_path(page, i, model.weights)
             i = nodes[i].parent
         error = _error(score, wanted[b]) * weight[b]
-        i = page.blocks[b].element
+        i = innermost
         while i > 0:
             _move(model, np.int64(nodes[i].tag), error, model.decay)
             for k in range(page.token_offsets[i], page.token_offsets[i + 1]):

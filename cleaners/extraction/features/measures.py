@@ -9,7 +9,7 @@ import numpy as np
 from cleaners.extraction.features.hashing import EMPTY, hash_of, step
 from cleaners.extraction.html import tags
 from cleaners.extraction.html.nodes import BOLD, HIDDEN
-from cleaners.extraction.html.text import max_text_bytes, write_node
+from cleaners.extraction.html.text import max_text_bytes, write_node, write_raw
 from shards.compiled import kernel
 from shards.unicode import decode
 
@@ -288,7 +288,18 @@ def _measure_block(data, nodes, blocks, b, measures, text, words, at):
 def hash_words(data, nodes, node, words):
     """Hash the words of text node `node` into `words`, uint32[MAX_WORDS], as those of blocks; return their number."""
     text = np.empty(max_text_bytes(nodes[node].end - nodes[node].start) + 8, np.uint8)
-    end = write_node(data, nodes, node, text, 0, 0)
+    return _hash_text_words(text, write_node(data, nodes, node, text, 0, 0), words)
+
+
+@kernel
+def hash_value_words(data, start, end, words):
+    """As `hash_words`, of an attribute's value."""
+    text = np.empty(max_text_bytes(end - start) + 8, np.uint8)
+    return _hash_text_words(text, write_raw(data, start, end, True, True, text, 0), words)
+
+
+@kernel
+def _hash_text_words(text, end, words):
     number = i = length = 0
     word = EMPTY
     while i <= end and number < MAX_WORDS:

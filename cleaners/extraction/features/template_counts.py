@@ -77,7 +77,7 @@ def write_template_counts(data, page, x):
             most[e] = max(most[e], most[elements[nodes[i].parent]]) if nodes[i].parent > 0 else most[e]
     hashes = measured.measures["hash"].astype(np.uint64)
     copies = counts_of(hashes)
-    title, num_title = _title_words(data, nodes)
+    title, num_title = title_words(data, nodes)
     for b in range(len(x)):
         i = page.blocks[b].element
         parent = max(nodes[i].parent, 0)
@@ -101,7 +101,7 @@ def write_template_counts(data, page, x):
 
 
 @kernel
-def _title_words(data, nodes):
+def title_words(data, nodes):
     """(uint32[MAX_WORDS], number) of the words of the first <title> outside of SVG, as `measure` hashes them."""
     words = np.empty(MAX_WORDS, np.uint32)
     for i in range(len(nodes)):

@@ -19,14 +19,19 @@ import numpy as np
 from cleaners.extraction.features.block_features import features_of
 from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.features.context import CONTEXT, context_of
-from cleaners.extraction.features.linear import SLOTS, AdaGrad, learn_paths, learn_words
+from cleaners.extraction.features.linear import SLOTS, AdaGrad, LinearModels, learn_paths, learn_words
 from cleaners.extraction.features.page import Containers, ParsedPage, containers_of, read_page
+from cleaners.extraction.features.page_kinds import fit_kinds, page_slots
 from cleaners.extraction.features.template_counts import signatures_with_parents
 from cleaners.extraction.forest import Trees
 from cleaners.extraction.training.labels import Labels, labels_of
 
 NUM_FOLDS = 5
 _PASSES = 4
+_SHORT_WORDS, _PAGE_WEIGHTS = 20, (0.7, 2.5)
+# Types of which there are few pages, so that articles do not decide alone. Threads most of all: it is they that keep
+# the comments that articles leave out.
+_TYPE_WEIGHTS = {"forum": 3.5, "collection": 2.2, "documentation": 1.8, "listing": 1.6, "product": 1.35, "service": 1.2}
 _RATE, _DECAY, _FIRST_SQUARE = np.float32(0.08), np.float32(1e-5), np.float32(0.3)
 
 
@@ -47,10 +52,10 @@ class LabelledPage(NamedTuple):
 class TrainingSettings:
     """Settings of both forests. Depth and trees cost time on every page; docs/extraction.md lists what was tried."""
 
-    trees: int = 150
+    trees: int = 130
     depth: int = 8
-    leaves: int = 48
-    rate: float = 0.08
+    leaves: int = 40
+    rate: float = 0.09
     least_rows: int = 40
     page_weight: ClassVar[float] = 20.0  # of all blocks of a page together: a long page counts as much as a short one
     threads: int = 2  # any number gives the same trees
@@ -65,6 +70,7 @@ class PreparedPage(NamedTuple):
     page: ParsedPage
     containers: Containers
     signatures: np.ndarray
+    slots: np.ndarray  # of `page_kinds`
     labels: Labels
     wanted: np.ndarray  # float32[blocks]: shares of main text
     weight: np.ndarray  # float32[blocks]
@@ -75,7 +81,7 @@ def prepare(labelled: LabelledPage) -> PreparedPage:
     page = read_page(data)
     labels = labels_of(labelled.html, page, labelled.text)
     words = labels.words + 0.5
-    weight = words / max(words.sum(), 1.0) * (TrainingSettings.page_weight * labelled.weight)
+    weight = words / max(words.sum(), 1.0) * (TrainingSettings.page_weight * page_weight(labelled, labels))
     wanted = labels.main / np.maximum(labels.words, 1)
     if labels.num_text == 0:
         weight = np.zeros_like(weight)
@@ -86,10 +92,22 @@ def prepare(labelled: LabelledPage) -> PreparedPage:
         page,
         containers_of(page),
         signatures,
+        page_slots(data, page),
         labels,
         wanted.astype(np.float32),
         weight.astype(np.float32),
     )
+
+
+def page_weight(labelled: LabelledPage, labels: Labels) -> float:
+    """The weight of a page: more for rare types, and where little is main text, as a wrong block costs more there.
+
+    Labels that are not by hand are not sure enough for that.
+    """
+    if labelled.weight < 1.0:
+        return labelled.weight
+    share = (labels.words.sum() + 1) / (labels.main.sum() + _SHORT_WORDS)
+    return float(np.clip(np.sqrt(share), *_PAGE_WEIGHTS)) * _TYPE_WEIGHTS.get(labelled.kind, 1.0)
 
 
 def fold_of(host: str) -> int:
@@ -99,8 +117,7 @@ def fold_of(host: str) -> int:
 class TrainedModels(NamedTuple):
     """Models trained on all pages, and predictions by models of the folds."""
 
-    path_weights: np.ndarray
-    word_weights: np.ndarray
+    linear: LinearModels
     first: Any  # booster of LightGBM
     second: Any  # booster of LightGBM
     across_folds: list[np.ndarray]  # p of each page's blocks by models that did not see its host
@@ -115,11 +132,11 @@ def fit(pages: Sequence[PreparedPage], settings: TrainingSettings, tell: Callabl
 
     x = np.empty((rows[-1], len(FEATURES) + len(CONTEXT)), np.float32)
     for fold in range(NUM_FOLDS):
-        paths, words = fit_linear([page for page, f in zip(pages, folds, strict=True) if f != fold], settings.seed)
+        linear = fit_linear([page for page, f in zip(pages, folds, strict=True) if f != fold], settings.seed)
         for i in np.flatnonzero(folds == fold):
             page = pages[int(i)]
-            x[rows[i] : rows[i + 1], : len(FEATURES)] = features_of(page.data, page.page, page.containers, paths, words)
-    paths, words = fit_linear(pages, settings.seed)
+            x[rows[i] : rows[i + 1], : len(FEATURES)] = features_of(page.data, page.page, page.containers, linear)
+    linear = fit_linear(pages, settings.seed)
     tell("linear models")
 
     first_x = np.ascontiguousarray(x[:, : len(FEATURES)])
@@ -132,11 +149,10 @@ def fit(pages: Sequence[PreparedPage], settings: TrainingSettings, tell: Callabl
     p = _across_folds(x, wanted, weight, row_folds, settings)
     second = _boost(x, wanted, weight, settings)
     tell("second trees")
-    return TrainedModels(paths, words, first, second, [p[rows[i] : rows[i + 1]] for i in range(len(pages))])
+    return TrainedModels(linear, first, second, [p[rows[i] : rows[i + 1]] for i in range(len(pages))])
 
 
-def fit_linear(pages: Sequence[PreparedPage], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(path weights, word weights), float32[SLOTS]"""
+def fit_linear(pages: Sequence[PreparedPage], seed: int) -> LinearModels:
     paths, words = (
         AdaGrad(np.zeros(SLOTS, np.float32), np.full(SLOTS, _FIRST_SQUARE), _RATE, _DECAY) for _ in range(2)
     )
@@ -148,7 +164,9 @@ def fit_linear(pages: Sequence[PreparedPage], seed: int) -> tuple[np.ndarray, np
             weight *= page.labelled.weight * TrainingSettings.page_weight / max(float(weight.sum()), 1e-9)
             learn_paths(page.page, page.wanted, weight, paths)
             learn_words(page.page.measured, page.wanted, weight, words)
-    return _rounded(paths.weights), _rounded(words.weights)
+    by_hand = [page for page in pages if page.labelled.weight == 1.0]
+    kinds = fit_kinds([page.slots for page in by_hand], [page.labelled.kind for page in by_hand], seed)
+    return LinearModels(_rounded(paths.weights), _rounded(words.weights), kinds)
 
 
 def _rounded(weights: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cleaners.extraction.comments import in_comments
+from cleaners.extraction.features.comment_marks import in_comments
 from cleaners.extraction.plain_text import max_plain_text_bytes, write_plain_text
 from cleaners.extraction.rewriting import rewritten
 from cleaners.extraction.training.comparison import WAYS

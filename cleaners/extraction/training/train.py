@@ -1,6 +1,6 @@
 """`gristmill extractor train`: from labelled pages to a model file and its card.
 
-truth ──prepared_pages──▶ labels ──fit──▶ models ──▶ gristmill-1-….npz, and beside it what they reach across folds
+truth ──prepared_pages──▶ labels ──fit──▶ models ──▶ gristmill-2-….npz, and beside it what they reach across folds
 """
 
 import hashlib
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from cleaners.assets.domain_lines import host_of
-from cleaners.extraction.choice import choose, drop_copies
+from cleaners.extraction.calibration import calibrated, fit_calibration
+from cleaners.extraction.choice import choose, drop_copies, expected_f1
 from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.features.context import CONTEXT
-from cleaners.extraction.model import save_model
+from cleaners.extraction.model import SHIPPED, save_model
 from cleaners.extraction.training.fit import (
     LabelledPage,
     PreparedPage,
@@ -33,6 +34,20 @@ from cleaners.extraction.training.silver import WEIGHT, agreed_text, correct
 from shards.errors import UserError
 
 _MIN_PAGES = 20
+# Licences of the labels of sets, by their `set`. Pages belong to their publishers.
+LICENCES = {
+    "wcxb-dev": "CC-BY-4.0",
+    "readability": "Apache-2.0",
+    "trafilatura-eval": "Apache-2.0",
+    "gne-zh": "this project's",
+    "charset": "this project's",
+    "daniel": "GPL-3.0",
+    "dragnet": "AGPL-3.0",
+    "newspaper4k-dataset": "Apache-2.0",
+    "fundus": "MIT",
+    "magic-html-article": "Apache-2.0",
+    "magic-html-forum": "Apache-2.0",
+}
 
 
 def prepared_pages(pages: Iterable[TruthPage], num_named: int, tell: Callable[[str], None]) -> list[PreparedPage]:
@@ -87,22 +102,27 @@ def train_extractor(
     settings: TrainingSettings,
     cards: Sequence[dict[str, Any]],
     tell: Callable[[str], None],
+    name: str = SHIPPED[0],
 ) -> tuple[Path, dict[str, Any]]:
-    """Train a model and write it to `folder`; return its path and its card."""
+    """Train a model and write it to `folder`; return its path and its card. The file's name begins with `name`."""
     pages = sorted(pages, key=lambda page: (page.labelled.url, page.labelled.html))
     if len({fold_of(page.labelled.host) for page in pages if page.weight.any()}) < 2:
         raise UserError("the labelled pages are of one host, or none has text; training needs at least two hosts")
     trained = fit(pages, settings, tell)
-    scores = fold_scores(pages, [_chosen(page, p) for page, p in zip(pages, trained.across_folds, strict=True)])
+    chosen = [_chosen(page, p) for page, p in zip(pages, trained.across_folds, strict=True)]
+    scores = fold_scores(pages, chosen)
+    by_hand = [i for i, page in enumerate(pages) if page.labelled.weight == 1.0]
+    expected = [expected_f1(pages[i].page.measured.measures, trained.across_folds[i], chosen[i]) for i in by_hand]
+    reached = [score.page.overlap.f1 for score in scores if score.page.overlap]
     card = {
         "data": list(cards),
         "settings": asdict(settings),
         **fold_summary(scores),
+        "expected_f1": expectations(expected, reached, [fold_of(pages[i].labelled.host) for i in by_hand]),
         **summary(pages, trained),
     }
-    path = save_model(
-        folder, trained.path_weights, trained.word_weights, trees_of(trained.first), trees_of(trained.second), card
-    )
+    forests = trees_of(trained.first), trees_of(trained.second)
+    path = save_model(folder, trained.linear, *forests, fit_calibration(expected, reached), card, name)
     write_fold_scores(path, scores)
     return path, {"digest": path.stem.rpartition("-")[2], **card}
 
@@ -122,8 +142,29 @@ def data_cards(pages: Sequence[PreparedPage]) -> list[dict[str, Any]]:
             state.update(page.wanted.tobytes() + page.weight.tobytes())
         hosts = len({page.labelled.host for page in labelled})
         card = {"set": source, "labels": kind, "pages": len(labelled), "hosts": hosts, "sha256": state.hexdigest()}
-        out.append(card)
+        out.append(card | {"licence": LICENCES.get(source, "not stated")})
     return out
+
+
+def expectations(expected: Sequence[float], reached: Sequence[float], folds: Sequence[int]) -> list[dict[str, float]]:
+    """For each tenth of the calibrated F1: its mean, the mean F1 reached, and the pages.
+
+    The line that a page is corrected by is that of the other folds.
+    """
+    x, y, fold = np.asarray(expected), np.asarray(reached), np.asarray(folds)
+    said = np.zeros(len(x))
+    for number in np.unique(fold):
+        here = fold == number
+        said[here] = calibrated(fit_calibration(x[~here], y[~here]), x[here])
+    tenths = np.minimum((said * 10).astype(np.int64), 9)
+    return [
+        {
+            "expected": round(float(said[tenths == tenth].mean()), 4),
+            "reached": round(float(y[tenths == tenth].mean()), 4),
+            "pages": int((tenths == tenth).sum()),
+        }
+        for tenth in np.unique(tenths)
+    ]
 
 
 def summary(pages: Sequence[PreparedPage], trained: TrainedModels) -> dict[str, Any]:

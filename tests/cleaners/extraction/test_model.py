@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from cleaners.extraction import model
+from cleaners.extraction.calibration import Calibration
 from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.features.context import CONTEXT
-from cleaners.extraction.features.linear import SLOTS
+from cleaners.extraction.features.linear import SLOTS, LinearModels
+from cleaners.extraction.features.page_kinds import NUM_KINDS, KindModel
+from cleaners.extraction.features.page_kinds import SLOTS as KIND_SLOTS
 from cleaners.extraction.forest import Trees, forest_of
 from cleaners.extraction.model import digest_of, load_model, model_path, save_model
 from shards.errors import UserError
@@ -34,12 +37,15 @@ def trees(num_features: int) -> Trees:
     )
 
 
+KINDS = KindModel(weights(3)[: KIND_SLOTS * NUM_KINDS].reshape(KIND_SLOTS, NUM_KINDS), weights(4)[:NUM_KINDS])
+LINE = Calibration(np.array([0.4, 0.9], np.float32), np.array([0.3, 0.8], np.float32))
+LINEAR = LinearModels(weights(1), weights(2), KINDS)
 FIRST, SECOND = trees(len(FEATURES)), trees(len(FEATURES) + len(CONTEXT))
 
 
 def save(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
-    return save_model(folder, weights(1), weights(2), FIRST, SECOND, {"pages": 3})
+    return save_model(folder, LINEAR, FIRST, SECOND, LINE, {"pages": 3})
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +66,10 @@ def refused(path: Path, expected: str) -> None:
 def test_a_model_is_read_as_it_was_saved(tmp_path: Path) -> None:
     path = save(tmp_path)
     loaded = load_model(path)
-    assert np.array_equal(loaded.path_weights, weights(1))
-    assert np.array_equal(loaded.word_weights, weights(2))
+    assert np.array_equal(loaded.linear.paths, weights(1))
+    assert np.array_equal(loaded.linear.words, weights(2))
+    assert all(np.array_equal(part, saved) for part, saved in zip(loaded.linear.kinds, KINDS, strict=True))
+    assert all(np.array_equal(part, saved) for part, saved in zip(loaded.calibration, LINE, strict=True))
     for forest, saved in ((loaded.first, FIRST), (loaded.second, SECOND)):
         assert all(np.array_equal(a, b) for a, b in zip(forest, forest_of(saved), strict=True))
 
@@ -103,8 +111,8 @@ def test_another_weight_or_tree_is_another_model(tmp_path: Path) -> None:
     other[np.flatnonzero(other)[0]] += 1
     names = {
         save(tmp_path).name,
-        save_model(tmp_path, other, weights(2), FIRST, SECOND, {}).name,
-        save_model(tmp_path, weights(1), weights(2), FIRST._replace(leaves=FIRST.leaves + 1), SECOND, {}).name,
+        save_model(tmp_path, LINEAR._replace(paths=other), FIRST, SECOND, LINE, {}).name,
+        save_model(tmp_path, LINEAR, FIRST._replace(leaves=FIRST.leaves + 1), SECOND, LINE, {}).name,
     }
     assert len(names) == 3
 
@@ -115,7 +123,7 @@ def test_a_renamed_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    refused(tmp_path / "gristmill-1-00000000.npz", "no such model")
+    refused(tmp_path / "gristmill-2-00000000.npz", "no such model")
 
 
 def test_a_cut_file_is_refused(tmp_path: Path) -> None:
@@ -140,7 +148,7 @@ def test_a_changed_byte_is_refused_where_it_changes_an_array(tmp_path: Path) -> 
         except UserError as error:
             outcomes.append(str(error))
             continue
-        assert np.array_equal(loaded.path_weights, weights(1))
+        assert np.array_equal(loaded.linear.paths, weights(1))
         assert np.array_equal(loaded.first.values, forest_of(FIRST).values)
     assert len(outcomes) > 150
     assert all(told.startswith(f"{path}: ") and "\n" not in told for told in outcomes)
@@ -148,19 +156,19 @@ def test_a_changed_byte_is_refused_where_it_changes_an_array(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("content", [b"text", b"PK\x05\x06" + bytes(18)], ids=["text", "empty archive"])
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "gristmill-1-00000000.npz"
+    path = tmp_path / "gristmill-2-00000000.npz"
     path.write_bytes(content)
     refused(path, "is no model|cut, changed or renamed")
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "gristmill-1-00000000.npz"
+    path = tmp_path / "gristmill-2-00000000.npz"
     path.touch()
     refused(path, "is no model")
 
 
 def test_a_single_array_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "gristmill-1-00000000.npz"
+    path = tmp_path / "gristmill-2-00000000.npz"
     with path.open("wb") as file:
         np.save(file, np.zeros(3))
     refused(path, "is no model")
@@ -191,7 +199,7 @@ def test_a_model_that_lacks_an_array_is_refused(tmp_path: Path, name: str) -> No
 def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     with np.load(save(tmp_path)) as archive:
         arrays = dict(archive)
-    path = tmp_path / "gristmill-1-00000000.npz"
+    path = tmp_path / "gristmill-2-00000000.npz"
     np.savez_compressed(path, **arrays | {"names": np.array([{}], object)})
     refused(path, "is no model")
 
@@ -206,7 +214,7 @@ def test_an_archive_from_another_compressor_is_the_same_model(tmp_path: Path) ->
             with archive.open(f"{name}.npy", "w") as file:
                 np.lib.format.write_array(file, values)
     path.write_bytes(plain.getvalue())
-    assert np.array_equal(load_model(path).word_weights, weights(2))
+    assert np.array_equal(load_model(path).linear.words, weights(2))
 
 
 def test_a_folder_without_a_model_or_with_two_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

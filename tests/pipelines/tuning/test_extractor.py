@@ -17,12 +17,14 @@ import pytest
 from crawl import SENTENCES, Crawl, article
 from typer.testing import CliRunner
 
+from cleaners.extract import ExtractConfig
 from cleaners.extraction.model import load_model
 from cleaners.extraction.training.fold_scores import page_digest, read_fold_scores
 from cleaners.extraction.training.pages import crawl_pages, read_truth
 from pipelines.cli import app, main
 from shards.atomic import disk_error
 from shards.errors import RunError, UserError
+from tests.cleaners.test_extract import batch
 
 
 def page(number: int) -> tuple[str, str, str]:
@@ -138,6 +140,9 @@ def test_a_mistake_is_one_line(tmp_path: Path, labelled: Path, capsys: pytest.Ca
     few.write_text(json.dumps({"url": "https://a.example/", "html": "<p>x", "main_content": "x"}))
     assert "too few to train on" in refused(capsys, "train", few, "--out", tmp_path)
     assert "has no page of the sets other" in refused(capsys, "train", few, "--set", "other")
+    assert "--without other: no page is of this set; there are made" in refused(
+        capsys, "train", labelled, "--without", "other"
+    )
     Crawl().page("https://b.example/", "<p>x").write(tmp_path / "b.warc.gz")
     for out in (few, few / "models", "/proc/models"):
         assert "cannot be written to" in refused(capsys, "train", labelled, "--out", out)
@@ -175,7 +180,10 @@ def test_training_gives_the_same_model_twice_and_a_report(tmp_path: Path, labell
         "pages": 60,
         "hosts": 20,
         "sha256": "",
+        "licence": "not stated",
     }
+    assert sum(tenth["pages"] for tenth in card["expected_f1"]) == 60
+    assert all(abs(tenth["expected"] - tenth["reached"]) < 0.1 for tenth in card["expected_f1"])
     report = first.with_suffix(".html").read_text()
     assert "path_score" in report
     assert "What is lost" in report
@@ -195,10 +203,28 @@ def test_the_last_file_that_names_a_page_labels_it(tmp_path: Path, labelled: Pat
     done = run("train", labelled, more, "--out", tmp_path)
     assert done.exit_code == 0, done.output
     (model,) = tmp_path.glob("*.npz")
+    assert model.name.startswith("gristmill-")
     card = json.loads(model.with_suffix(".json").read_bytes())
     data = [(of["set"], of["labels"], of["pages"], of["hosts"]) for of in card["data"]]
     assert data == [("made", "by hand", 57, 20), ("pointed", "by hand", 3, 1)]
     assert card["by_set"]["pointed"]["pages"] == 3
+
+
+@pytest.mark.slow
+def test_a_model_without_a_set_has_a_name_of_its_own_and_extracts_in_a_run(tmp_path: Path, labelled: Path) -> None:
+    pytest.importorskip("lightgbm")
+    url, html, text = page(70)
+    more = tmp_path / "more.jsonl"
+    more.write_text(json.dumps({"url": url, "html": html, "main_content": text, "set": "closed"}))
+    done = run("train", labelled, more, "--without", "closed", "--name", "open", "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    (model,) = tmp_path.glob("open-*.npz")
+    assert [of["set"] for of in json.loads(model.with_suffix(".json").read_bytes())["data"]] == ["made"]
+    config = ExtractConfig.parse({"engine": "gristmill", "model": str(model)}, "test")
+    assert config.digests() == {"extract.engine": model.stem}
+    assert config.files() == {str(model): model}
+    extracted = config.build()(batch(html))["text"][0].as_py()
+    assert extracted.splitlines() == text.splitlines()
 
 
 def test_training_without_lightgbm_says_what_to_install(labelled: Path) -> None:

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 from extraction_pages import real_pages
-from extraction_soup import SamplePage, around, is_element, random_weights, sample_page, soup
+from extraction_soup import SamplePage, around, is_element, random_models, sample_page, soup
 from hypothesis import given, settings
 
 from cleaners.extraction.choice import choose, drop_copies
 from cleaners.extraction.features.block_features import features_of
 from cleaners.extraction.features.columns import FEATURES, GROUPS, OFFSETS
+from cleaners.extraction.features.comment_marks import in_comments
 from cleaners.extraction.features.context import CONTEXT, context_of
+from cleaners.extraction.features.hashing import hash_of
 from cleaners.extraction.features.linear import score_of_path, score_of_words
 from cleaners.extraction.features.measures import MAX_WORDS, MEASURE, hash_words
 from cleaners.extraction.forest import Trees, forest_of, predict
@@ -26,11 +28,12 @@ from cleaners.extraction.html.nodes import ARIA_HIDDEN, FOREIGN, HIDDEN
 from cleaners.extraction.html.tags import HEADING, RULES, TAGS
 from cleaners.extraction.training.labels import labels_of
 
-PATHS, WORDS = random_weights(1), random_weights(2)
+MODELS = random_models()
+PATHS, WORDS = MODELS.paths, MODELS.words
 
 
 def features(sample: SamplePage) -> np.ndarray:
-    return features_of(sample.data, sample.page, sample.containers, PATHS, WORDS)  # type: ignore[no-any-return]
+    return features_of(sample.data, sample.page, sample.containers, MODELS)  # type: ignore[no-any-return]
 
 
 def agree(page: str, plain: Any) -> None:
@@ -214,7 +217,18 @@ def plain_scores(sample: SamplePage) -> dict[str, Any]:
     paths = [[score_of_path(sample.page, i, PATHS) for i in around(nodes, element)] for element in elements]
     words = [score_of_words(sample.page.measured, b, WORDS) for b in range(len(elements))]
     near = [sum(score for score, _ in words[max(0, b - 5) : b + 6]) / 11 for b in range(len(elements))]
+    blocks = sample.page.blocks
+    inner = [
+        np.mean(
+            [
+                sum(score_of_path(sample.page, i, PATHS) for i in around(nodes, nodes["parent"][text]) if i > element)
+                for text in sample.page.texts[blocks["first"][b] : blocks["end"][b]]
+            ]
+        )
+        for b, element in enumerate(elements)
+    ]
     return {
+        "inner_path_score": inner,
         "path_score": [sum(path) for path in paths],
         "own_path_score": [path[0] for path in paths],
         "parent_path_score": [path[1] if len(path) > 1 else 0 for path in paths],
@@ -224,6 +238,88 @@ def plain_scores(sample: SamplePage) -> dict[str, Any]:
         "strongest_word": [strongest for _, strongest in words],
         "text_score_within_5": near,
     }
+
+
+def plain_comments(sample: SamplePage) -> dict[str, Any]:
+    measures, tags_ = sample.page.measured.measures, sample.page.tree.nodes["tag"]
+    inside = in_comments(sample.page, sample.containers)
+    prose = (tags_[elements_of(sample)] == tags.P) | (
+        (measures["words"] > 25) & (measures["link_chars"] < 0.3 * measures["chars"])
+    )
+    words = measures["words"]
+    outside = words[prose & ~inside].sum() / words[prose].sum() if words[prose].sum() else -1
+    return {
+        "in_comments": inside,
+        "since_comments": np.arange(len(inside)) - inside.argmax() if inside.any() else [-999] * len(inside),
+        "comment_share": [words[inside].sum() / max(words.sum(), 1)] * len(inside),
+        "prose_outside": [outside] * len(inside),
+    }
+
+
+def plain_item_groups(sample: SamplePage) -> dict[str, Any]:
+    nodes, held = sample.page.tree.nodes, sample.containers
+    signatures = sample.page.signatures
+
+    def group(node: int) -> list[int]:
+        """The elements with text that are like the node in its parent."""
+        return [
+            i
+            for i in range(len(nodes))
+            if is_element(nodes, i)
+            and held.chars[i] > 0
+            and (signatures[i], max(nodes["parent"][i], 0)) == (signatures[node], max(nodes["parent"][node], 0))
+        ]
+
+    out: dict[str, list[float]] = {f"{which}_group_{name}": [] for which in ("largest", "outermost") for name in GROUP}
+    for element in elements_of(sample):
+        groups = [group(i) for i in around(nodes, element)]
+        largest = max((g for g in groups if len(g) >= 2), key=len, default=None)  # the innermost of equal ones
+        outermost = next((g for g in reversed(groups) if len(g) >= 3), None)
+        for which, found in (("largest", largest), ("outermost", outermost)):
+            values: list[float] = [-1.0] * len(GROUP)
+            if found is not None:
+                chars, links, prose = (part[found].sum() for part in (held.chars, held.link_chars, held.prose))
+                values = [len(found), chars / len(found), links / chars, chars / held.chars[0], prose / chars]
+            for name, value in zip(GROUP, values, strict=True):
+                out[f"{which}_group_{name}"].append(value)
+    return out
+
+
+GROUP = "items chars link_share share prose_share".split()
+
+
+def plain_lead(sample: SamplePage) -> dict[str, Any]:
+    number, nodes, measured = len(sample.page.blocks), sample.page.tree.nodes, sample.page.measured
+    overlaps = plain_likeness(sample)["title_overlap"]
+    titles = [
+        overlap * (1.3 if RULES[nodes["tag"][element]] & HEADING else 1)
+        for overlap, element in zip(overlaps, elements_of(sample), strict=True)
+    ]
+    said = [hash_of(word) for word in "one sentence some words of москвы that is the end".split()]
+    has_one = b"name=Description" in sample.data.tobytes() and _described(sample)
+    shares = []
+    for b in range(number):
+        words = measured.words[measured.offsets[b] : measured.offsets[b + 1]].tolist()
+        common = sum(word in said for word in words)
+        shares.append(-1.0 if not has_one else common / max(len(words), len(said)) if len(words) >= 4 else 0.0)
+    return {
+        "lead_title": [max(titles)] * number,
+        "lead_since_title": np.arange(number) - np.argmax(titles) if max(titles) > 0 else [-999] * number,
+        "lead_description": shares,
+        "lead_since_description": np.arange(number) - np.argmax(shares) if max(shares) > 0 else [-999] * number,
+    }
+
+
+def _described(sample: SamplePage) -> bool:
+    nodes, kept = sample.page.tree.nodes, sample.page.tree.attributes
+    return any(
+        nodes["tag"][i] == TAGS["meta"]
+        and any(
+            sample.data[kept[k]["start"] : kept[k]["end"]].tobytes() == b"Description"
+            for k in range(nodes["first_attribute"][i], nodes["end_attribute"][i])
+        )
+        for i in range(len(nodes))
+    )
 
 
 def plain_page(sample: SamplePage) -> dict[str, Any]:
@@ -266,6 +362,9 @@ def plain_page(sample: SamplePage) -> dict[str, Any]:
         plain_likeness,
         plain_neighbours,
         plain_scores,
+        plain_comments,
+        plain_item_groups,
+        plain_lead,
         plain_page,
     ],
 )
@@ -278,13 +377,15 @@ def test_columns_are_those_of_their_definitions(plain: Any) -> None:
     check()
 
 
-def test_every_feature_has_a_definition_here_except_declared_kinds() -> None:
+def test_every_feature_has_a_definition_here_except_kinds_of_pages() -> None:
     sample = sample_page("<p>a")
     plain = [plain_own, plain_around, plain_place, plain_containers, plain_likeness, plain_neighbours, plain_scores]
-    defined = {name for found in [*plain, plain_page] for name in found(sample)}
+    plain += [plain_comments, plain_item_groups, plain_lead, plain_page]
+    defined = {name for found in plain for name in found(sample)}
     assert [name for name in FEATURES if name not in defined] == [
         "page_kind",
         *(f"page_ld_{kind}" for kind in "article product forum list organisation recipe".split()),
+        *(f"kind_{kind}" for kind in "thread list product service".split()),
     ]
 
 

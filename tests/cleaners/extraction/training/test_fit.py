@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cleaners.extraction.calibration import fit_calibration
 from cleaners.extraction.choice import choose
 from cleaners.extraction.features.block_features import features_of
 from cleaners.extraction.features.context import context_of
@@ -79,9 +80,8 @@ def score(page: PreparedPage, p: np.ndarray) -> float:
 
 def saved(folder: Path, made: TrainedModels) -> Path:
     folder.mkdir(exist_ok=True)
-    return save_model(
-        folder, made.path_weights, made.word_weights, trees_of(made.first), trees_of(made.second), {"trees": 10}
-    )
+    forests = trees_of(made.first), trees_of(made.second)
+    return save_model(folder, made.linear, *forests, fit_calibration([], []), {"trees": 10})
 
 
 def test_labels_of_a_generated_page_are_its_article() -> None:
@@ -112,7 +112,7 @@ def test_the_trees_of_the_file_predict_what_lightgbm_predicts(tmp_path: Path) ->
     made = trained()
     model = load_model(saved(tmp_path, made))
     for page in pages()[:20]:
-        x = features_of(page.data, page.page, page.containers, model.path_weights, model.word_weights)
+        x = features_of(page.data, page.page, page.containers, model.linear)
         first = predict(model.first, x)
         assert np.allclose(first, made.first.predict(x), rtol=1e-5, atol=1e-6)
         both = np.concatenate([x, context_of(page.page, page.containers, page.signatures, first)], axis=1)
@@ -132,11 +132,12 @@ def test_a_second_training_on_another_number_of_threads_gives_the_same_bytes(tmp
 
 def test_another_seed_gives_another_model() -> None:
     again = fit_linear(pages(), 1)
-    assert not np.array_equal(again[0], trained().path_weights)
+    assert not np.array_equal(again.paths, trained().linear.paths)
 
 
 def test_linear_weights_are_rounded_to_float16() -> None:
-    for weights in fit_linear(pages()[:10], 0):
+    models = fit_linear(pages()[:10], 0)
+    for weights in (models.paths, models.words, *models.kinds):
         assert np.any(weights)
         assert np.array_equal(weights, weights.astype(np.float16).astype(np.float32))
 
@@ -158,17 +159,22 @@ def test_pages_without_text_blocks_or_weight_are_harmless() -> None:
     made = fit([*odd_pages, *pages()], QUICK, told)
     assert [len(p) for p in made.across_folds[:7]] == [0, 0, 1, 1, 0, 1, 1]
     assert all(np.isfinite(p).all() for p in made.across_folds)
-    assert np.isfinite(made.path_weights).all()
-    assert np.isfinite(made.word_weights).all()
+    assert all(np.isfinite(part).all() for part in (made.linear.paths, made.linear.words, *made.linear.kinds))
     found = [score(page, p) for page, p in zip(pages(), made.across_folds[7:], strict=True)]
     assert np.mean(found) > 0.97
 
 
-def test_pages_without_text_have_no_weight_and_all_others_the_same() -> None:
+def test_pages_without_text_have_no_weight() -> None:
     assert odd(3, b"<p>a block and no text", "").weight.tolist() == [0]
-    short, long = odd(8, b"<p>a b<p>c", "a b"), pages()[0]
-    assert short.weight.sum() == pytest.approx(20)
-    assert long.weight.sum() == pytest.approx(20, rel=1e-4)
+
+
+def test_pages_weigh_more_where_little_is_main_text_and_silver_ones_less() -> None:
+    whole = odd(8, b"<p>a b<p>c", "a b c")
+    assert whole.weight.sum() == pytest.approx(0.7 * 20)  # the least
+    part = odd(8, b"<p>" + b"a b c d " * 10 + b"<p>" + b"e f " * 100, "a b c d " * 10)
+    assert part.weight.sum() == pytest.approx(np.sqrt(241 / 60) * 20, rel=1e-3)
+    little = odd(8, b"<p>a b<p>" + b"e f " * 1000, "a b")
+    assert little.weight.sum() == pytest.approx(2.5 * 20, rel=1e-3)  # the most
     assert odd(9, b"<p>a b<p>c", "a b", 0.4).weight.sum() == pytest.approx(8)
 
 
