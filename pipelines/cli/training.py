@@ -45,12 +45,14 @@ def train_tokenizer(
 
 def tokenize(
     shards: ShardsArgument,
-    tokenizer: Annotated[Path, typer.Option(help="From `gristmill tokenizer train`.")],
+    tokenizer: Annotated[Path, typer.Option(help="From `gristmill tokenizer train`, or another tokenizer.json.")],
     to: Annotated[Path, typer.Option("--out", help="Gets one folder for each source.")],
     held_out: Annotated[float, typer.Option(help="Fraction of the documents kept for evaluation.")] = 0.01,
     repeat_by: Annotated[
         str | None, typer.Option(help="Column that says how often an epoch has a document: rehydrate.weight.")
     ] = None,
+    bos: Annotated[str | None, typer.Option(help="Special token that begins a text, if its name is unknown.")] = None,
+    eos: Annotated[str | None, typer.Option(help="Special token that ends a text, if its name is unknown.")] = None,
     executor: ExecutorOption = "pool",
     workers: WorkersOption = None,
     memory: MemoryOption = None,
@@ -70,6 +72,8 @@ def tokenize(
                 weight_column=repeat_by,
                 report=say,
                 executor=made,
+                bos=bos,
+                eos=eos,
             )
     except Interrupted:
         raise Interrupted(f"interrupted; finished shards are safe. To resume: {this_command()}") from None

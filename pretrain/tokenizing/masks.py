@@ -4,8 +4,8 @@
     span            └───────┘                        a token is masked if it shares a byte with one
     tokens   │The│ mill│ grind│s│                    " mill" is masked, and "The" is not
 
-A token of a byte-level tokenizer stands for bytes. So the bytes of each token follow from the tokens' lengths alone,
-also where a token holds a part of a character.
+The bytes of a token are those that the tokenizer tells (`Tokenizer.byte_spans`). A document without tokens, as an empty
+one is, teaches nothing: its <|eos|> is masked.
 """
 
 from collections.abc import Sequence
@@ -51,25 +51,32 @@ def mask_documents(
                 f"{shard}: column {MASKED.name}: document {batch['id'][i]} has {num_bytes[i]:,} bytes, and not all of "
                 "its spans lie in them; clean its input again"
             )
-        token_bytes = tokenizer.num_bytes[encoded[i]]
-        assert token_bytes.sum() == num_bytes[i], "tokens are not the text byte for byte"
-        bounds = masked_tokens(token_bytes, spans)
-        num_bytes[i] -= sum(token_bytes[start:end].sum() for start, end in bounds.reshape(-1, 2))
+        starts, ends = tokenizer.byte_spans(batch["text"][i].as_py(), encoded[i])
+        bounds = masked_tokens(starts, ends, spans)
+        num_bytes[i] -= _num_bytes(starts, ends, bounds)
         ranges[i] = bounds + 1
+    for i in [i for i, ids in enumerate(encoded) if len(ids) == 0]:
+        ranges[i], num_bytes[i] = np.array([1, 2]), 0
     offsets = np.cumsum([0] + [len(bounds) for bounds in ranges])
     masked = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(np.concatenate(ranges)))
     return pa.record_batch({"masked": masked, "num_bytes": pa.array(num_bytes)})
 
 
-def masked_tokens(num_bytes: np.ndarray, spans: np.ndarray) -> np.ndarray:
+def masked_tokens(starts: np.ndarray, ends: np.ndarray, spans: np.ndarray) -> np.ndarray:
     """int64[2 n]: start, end, … of the ranges of tokens that share a byte with a span.
 
-    Ranges ascend and do not touch. `num_bytes` is that of each token, none 0; `spans` is int64[2 m], start, end, … in
-    bytes, in any order, and may overlap or be empty.
+    Ranges ascend and do not touch. `starts` and `ends` are int64[tokens], the bytes of each token, and ascend; `spans`
+    is int64[2 m], start, end, … in bytes, in any order, and may overlap or be empty.
     """
-    starts, ends = spans.reshape(-1, 2)[spans[::2] < spans[1::2]].T
-    token_ends = np.cumsum(num_bytes)
-    change = np.zeros(len(num_bytes) + 1, np.int64)  # spans that a token shares, less those of the token before
-    np.add.at(change, np.searchsorted(token_ends, starts, side="right"), 1)
-    np.add.at(change, np.searchsorted(token_ends - num_bytes, ends, side="left"), -1)
+    firsts, lasts = spans.reshape(-1, 2)[spans[::2] < spans[1::2]].T
+    first_tokens = np.searchsorted(ends, firsts, side="right")
+    change = np.zeros(len(ends) + 1, np.int64)  # spans that a token shares, less those of the token before
+    np.add.at(change, first_tokens, 1)
+    np.add.at(change, np.maximum(first_tokens, np.searchsorted(starts, lasts, side="left")), -1)
     return np.flatnonzero(np.diff(np.cumsum(change) > 0, prepend=False))
+
+
+def _num_bytes(starts: np.ndarray, ends: np.ndarray, bounds: np.ndarray) -> int:
+    """Bytes of the tokens in the ranges of `bounds`; a byte that two ranges share counts once."""
+    firsts, lasts = starts[bounds[::2]], ends[bounds[1::2] - 1]
+    return int((lasts - np.maximum(firsts, np.concatenate([[0], lasts[:-1]]))).sum()) if len(bounds) else 0

@@ -88,19 +88,22 @@ def tokenize_shards(
     report: Callable[[str], None],
     weight_column: str | None = None,
     executor: Executor | None = None,
+    bos: str | None = None,
+    eos: str | None = None,
 ) -> dict[str, TokenManifest]:
     """Make the token folders of all sources in `shards`, and return their manifests by source.
 
     A source is the folder that a shard lies in. Finished shards stay as they are, but a folder's manifest lists the
     shards of this call only. `report` is called with one line for each shard, in their order, and with one line for
     each source where shards of earlier calls are left out. `weight_column` holds how often an epoch has each document.
-    Shards are made by `executor`; without one here, one after the other on all cores.
+    Shards are made by `executor`; without one here, one after the other on all cores. `bos` and `eos` name special
+    tokens whose roles the tokenizer's file does not tell; its copies in the token folders do.
 
     UserError where a token folder was made with another tokenizer or held-out fraction, or is in use.
     """
     if not 0 <= held_out_fraction < 1:
         raise UserError(f"--held-out: expected a fraction from 0 to below 1, found {held_out_fraction}")
-    tokenizer = Tokenizer(tokenizer_path)
+    tokenizer = Tokenizer(tokenizer_path, bos, eos)
     sources = _by_source(find_shards(shards))
     for shard in (shard for files in sources.values() for shard in files.values()):
         check_mask_column(shard)

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from pretrain.tokenizing.special_tokens import SPECIAL_TOKENS
 from pretrain.tokenizing.text_shards import find_shards, id_hashes, read_documents
-from pretrain.tokenizing.tokenizer import SPECIAL_TOKENS, Tokenizer
+from pretrain.tokenizing.tokenizer import Tokenizer
 from shards.atomic import write_bytes
 from shards.errors import UserError
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 from corpus import WORDS, decode, make_texts, write_shard
+from foreign_tokenizers import KINDS, oracle, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +60,7 @@ def test_exactly_the_tokens_that_share_a_byte_with_a_span_are_masked(
     size = len(text.encode())
     spans = [[min(start, size), min(end, size)] for start, end in spans]
     (ids,) = tokenizer.encode_batch([text])
-    bounds = masked_tokens(tokenizer.num_bytes[ids], np.array(spans, np.int64).reshape(-1))
+    bounds = masked_tokens(*tokenizer.byte_spans(text, ids), np.array(spans, np.int64).reshape(-1))
     ranges = bounds.reshape(-1, 2).tolist()
     assert [any(first <= i < last for first, last in ranges) for i in range(len(ids))] == plainly_masked(
         tokenizer, ids, spans
@@ -103,7 +104,7 @@ def test_token_shards_record_masked_tokens_and_the_bytes_of_the_others(
         for first, last in documents.masked(i, 0, len(expected)):
             masked[first:last] = True
         assert masked.tolist() == expected
-        lengths = tokenizer.num_bytes[whole]
+        lengths = np.subtract(*tokenizer.byte_spans(text, whole)[::-1])
         assert documents.num_bytes[i] == lengths[~masked[1:-1]].sum()
         num_masked += masked.sum()
     assert f"({num_masked:,} masked)" in lines[0]
@@ -189,6 +190,39 @@ def test_a_run_counts_the_tokens_that_it_learned(masked_file: Path) -> None:
     segments = [segment for step in range(12) for segment in traced_segments(plan, step)]
     assert summary.tokens == sum(segment.end - segment.start - segment.num_masked for segment in segments)
     assert sum(segment.num_masked for segment in segments) > 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_spans_mask_the_characters_of_any_tokenizer(tmp_path: Path, kind: str) -> None:
+    """A masked word's tokens are masked and its neighbours' are not, whatever the tokenizer makes of the spaces."""
+    path, masked_words = write(kind, tmp_path), ["grinds", "пшеницы", "磨"]
+    text = "the mill grinds slowly, зерно пшеницы станет мукой, 水 磨 面粉"
+    spans = [
+        [text[: (start := text.index(word))].encode(), text[: start + len(word)].encode()] for word in masked_words
+    ]
+    column = pa.array([[len(part) for span in spans for part in span]], pa.list_(pa.int64()))
+    write_shard(tmp_path / "run" / "web" / "a.arrow", [text], masked=column)
+    tokenize_shards([tmp_path / "run"], path, tmp_path / "t", held_out_fraction=0, report=lambda line: None)
+    documents, plain = TokenDocuments(tmp_path / "t" / "web", TRAIN), oracle(path)
+    num_tokens = int(documents.num_tokens[0])
+    encoded = plain.encode(text, add_special_tokens=False)
+    assert documents.tokens(0, 1, num_tokens - 1).tolist() == encoded.ids
+    inside = {token - 1 for start, end in documents.masked(0, 0, num_tokens) for token in range(start, end)}
+    words = [text.index(word) + i for word in masked_words for i in range(len(word))]
+    assert inside == {
+        token for token, (start, end) in enumerate(encoded.offsets) if any(start <= i < end for i in words)
+    }
+    hidden = len("".join(masked_words).encode())
+    assert len(text.encode()) - hidden - 3 <= documents.num_bytes[0] <= len(text.encode()) - hidden
+
+
+def test_a_document_without_tokens_teaches_nothing(tmp_path: Path, tokenizer_path: Path) -> None:
+    write_shard(tmp_path / "run" / "web" / "a.arrow", ["", "the mill"])
+    tokenize_shards([tmp_path / "run"], tokenizer_path, tmp_path / "t", held_out_fraction=0, report=lambda line: None)
+    documents = TokenDocuments(tmp_path / "t" / "web", TRAIN)
+    assert documents.num_tokens[0] == 2
+    assert documents.masked(0, 0, 2) == [(1, 2)]
+    assert documents.num_bytes.tolist() == [0, 8]
 
 
 @pytest.mark.parametrize("spans", [[0], [0, 99], [-1, 2]])
