@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -27,19 +27,45 @@ from shards.errors import Interrupted, UserError
 if TYPE_CHECKING:
     from pretrain.train import TrainSummary
 
+SampleOption = Annotated[int, typer.Option(help="MB of text to learn from.", min=1)]
+WeightsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="SOURCE=NUMBER, or a TRAIN.toml: how much of each source the sample has; all alike if not given."
+    ),
+]
+TokenizerMemoryOption = Annotated[
+    str | None,
+    typer.Option("--memory", help="Memory of the process, like 2GB; half of the machine's if not given."),
+]
+
 _SECONDS_A_LINE = 10.0  # between two steps that are printed
 
 
 def train_tokenizer(
     shards: ShardsArgument,
     to: Annotated[Path, typer.Option("--out", help="The tokenizer file.")] = Path("tokenizer.json"),
+    kind: Annotated[Literal["bpe", "unigram", "wordpiece"], typer.Option(help="The model of the tokenizer.")] = "bpe",
     vocab_size: Annotated[int, typer.Option(help="Entries, with 256 bytes and the special tokens.")] = 32_768,
-    sample_mb: Annotated[int, typer.Option(help="MB of text to learn from.", min=1)] = 1_000,
+    sample_mb: SampleOption = 1_000,
+    weights: WeightsOption = None,
+    digits: Annotated[int, typer.Option(help="Digits in a token at most.", min=1, max=3)] = 3,
+    memory: TokenizerMemoryOption = None,
 ) -> None:
-    """Train a byte-level BPE tokenizer on clean shards."""
+    """Train a tokenizer on clean shards: byte-level BPE, byte-level Unigram or WordPiece."""
     from pretrain.tokenizing import tokenizer_training
 
-    trained = tokenizer_training.train_tokenizer(shards, to, vocab_size=vocab_size, sample_bytes=sample_mb * 1_000_000)
+    trained = tokenizer_training.train_tokenizer(
+        shards,
+        to,
+        vocab_size=vocab_size,
+        sample_bytes=sample_mb * 1_000_000,
+        kind=kind,
+        weights=_source_weights(weights),
+        max_digits=digits,
+        max_memory=_max_memory(memory),
+        report=say,
+    )
     show(f"wrote {to}: {trained.vocab_size:,} entries")
 
 
@@ -105,6 +131,33 @@ def trace(
         masked = f" ({segment.num_masked} masked)" if segment.num_masked else ""
         tokens = f"tokens {segment.start}-{segment.end}{masked}"
         show(f"row {segment.batch_row}: {segment.source} epoch {segment.epoch} {segment.id} {tokens} {segment.url}")
+
+
+def _source_weights(options: list[str] | None) -> dict[str, float] | None:
+    """The weights of sources that --weights gives; those of a TRAIN.toml for a file of that kind."""
+    if not options:
+        return None
+    weights: dict[str, float] = {}
+    for option in options:
+        if option.endswith(".toml"):
+            from pretrain.config import load_config
+
+            for source in load_config(Path(option), {}).source.values():
+                name = Path(source.tokens).name  # the folder of a source's tokens is called as that of its shards
+                weights[name] = weights.get(name, 0) + source.weight
+            continue
+        name, _, weight = option.rpartition("=")
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            raise UserError(f"--weights {option}: expected SOURCE=NUMBER or a TRAIN.toml") from None
+    return weights
+
+
+def _max_memory(option: str | None) -> int:
+    from pipelines.executors import machine_memory, parse_memory
+
+    return parse_memory(option) if option is not None else machine_memory() // 2
 
 
 def _key_value(setting: str) -> tuple[str, str]:

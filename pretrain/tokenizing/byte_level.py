@@ -78,7 +78,7 @@ def tiktoken_encoding(tokenizer: dict[str, Any]) -> tiktoken.Encoding | None:
         return None
     added = {token["content"] for token in tokenizer["added_tokens"]}
     entries = {token: id_ for token, id_ in model["vocab"].items() if token not in added}
-    if not _agree(entries, _pairs(model["merges"]), model["vocab"]):
+    if not _agree(entries, merge_pairs(model["merges"]), model["vocab"]):
         return None
     ranks = {token_bytes(token): id_ for token, id_ in entries.items()}
     return tiktoken.Encoding("gristmill", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
@@ -103,6 +103,7 @@ def _agree(entries: dict[str, int], merges: list[tuple[str, str]], vocab: dict[s
     return all(len(one.ids) == 1 for one in encoded)
 
 
-def _pairs(merges: list[Any]) -> list[tuple[str, str]]:
+def merge_pairs(merges: list[Any]) -> list[tuple[str, str]]:
     """Merges as pairs; older files write a pair as one string with a space."""
-    return [tuple(merge.split(" ", 1)) if isinstance(merge, str) else tuple(merge) for merge in merges]
+    pairs = (merge.split(" ", 1) if isinstance(merge, str) else merge for merge in merges)
+    return [(first, second) for first, second in pairs]

@@ -82,7 +82,7 @@ class Tokenizer:
             return encode(texts)
         with ThreadPoolExecutor(num_threads) as threads:
             parts = [texts[first::num_threads] for first in range(num_threads)]
-            encoded = [*texts]
+            encoded = [np.zeros(0, np.uint32)] * len(texts)
             for first, part in enumerate(threads.map(encode, parts)):
                 encoded[first::num_threads] = part
         return encoded
@@ -145,6 +145,7 @@ class Tokenizer:
         added = self._added_from_text
         if (added and (added.search(text) or added.search(normal))) or (len(text) > _LONG and _LONG_RUN.search(text)):
             return self._encode_plainly([text])[0]
+        assert self._encoding is not None
         ids: np.ndarray = self._encoding.encode_to_numpy(normal, disallowed_special=())
         return ids
 

@@ -54,6 +54,26 @@ def test_from_shards_to_a_trained_model_and_back_to_the_crawl(
     assert "https://a.example/" in traced.stdout
 
 
+def test_a_tokenizer_is_trained_by_the_weights_of_a_training_file(tmp_path: Path) -> None:
+    for source in ("en", "ru"):
+        write_shard(tmp_path / "run" / source / "a.arrow", make_texts(source, 200))
+    config = tmp_path / "train.toml"
+    config.write_text(
+        'out = "model"\nsteps = 6\nsequence_length = 64\nbatch_size = 2\n[model]\npreset = "1m"\n'
+        '[source.english]\ntokens = "tokens/en"\nweight = 3\n[source.ru]\ntokens = "tokens/ru"\n'
+    )
+    words = ("tokenizer", "train", tmp_path / "run", "--vocab-size", "300", "--sample-mb", "1")
+    made = []
+    for weights in (["--weights", config], ["--weights", "en=.75", "--weights", "ru=.25"], []):
+        done = gristmill(*words, *weights, "--digits", "1", "--out", tmp_path / "t.json", "--memory", "1GB")
+        assert done.returncode == 0, done.stderr
+        assert "source en: has " in done.stderr or not weights
+        made.append((tmp_path / "t.json").read_bytes())
+    assert made[0] == made[1]
+    done = gristmill(*words, "--weights", "en")
+    assert (done.returncode, done.stderr) == (2, "gristmill: --weights en: expected SOURCE=NUMBER or a TRAIN.toml\n")
+
+
 @pytest.fixture
 def shards(tmp_path: Path) -> Path:
     """Shards of one source, and beside them a tokenizer."""
