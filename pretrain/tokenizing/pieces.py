@@ -5,11 +5,12 @@ which cannot be more frequent, and after pairs that are.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 
 import numpy as np
 import regex
+import tokenizers
 
 from pretrain.tokenizing.merges import END, MIN_COUNT, Pieces
 from pretrain.tokenizing.sample import Sample
@@ -29,8 +30,14 @@ class TooLarge(Exception):
         self.num_bytes = num_bytes  # of a sample that would fit
 
 
-def count_pieces(sample: Sample, pattern: str, max_memory: int, bytes_a_character: int) -> Counter[str]:
-    """How often each piece that `pattern` finds occurs in the sample.
+def count_pieces(
+    sample: Sample,
+    pattern: str,
+    max_memory: int,
+    bytes_a_character: int,
+    normal: Callable[[str], str] | None = None,
+) -> Counter[str]:
+    """How often each piece that `pattern` finds occurs in the sample, in the form of its texts that `normal` gives.
 
     TooLarge where the distinct pieces need more than `max_memory` bytes, with `bytes_a_character` for what is made of
     them. `pattern` is in the syntax of the module regex, version 1, which reads those of tokenizers.
@@ -40,7 +47,7 @@ def count_pieces(sample: Sample, pattern: str, max_memory: int, bytes_a_characte
     check, num_bytes = _FIRST_CHECK, 0
     for texts in sample.texts():
         for text in texts:
-            counts.update(find(text))
+            counts.update(find(normal(text) if normal else text))
             num_bytes += len(text.encode())
             if len(counts) > check:
                 memory = len(counts) * _BYTES_A_PIECE + sum(map(len, counts)) * bytes_a_character
@@ -71,6 +78,24 @@ def character_pieces(counts: Counter[str], max_merges: int, *, mark_starts: bool
         symbols[1:][(symbols[1:] != END) & (symbols[:-1] != END)] += CODE_POINTS
     room = first_id + max_merges
     return Pieces(symbols, np.append(np.int32(0), weights), _utf8_lengths(room), np.zeros(room, np.int8)), first_id
+
+
+def token_pieces(
+    counts: Counter[str],
+    as_entries: Callable[[str], str],
+    model: tokenizers.Tokenizer,
+    num_bytes: np.ndarray,
+    need: np.ndarray,
+) -> Pieces:
+    """The pieces with the tokens of `model` as symbols; `as_entries` writes a piece in the model's characters."""
+    symbols, lengths = [np.array([END], np.int32)], []
+    rest = iter(counts)
+    while some := [*islice(rest, _PIECES_AT_ONCE)]:
+        encoded = [one.ids for one in model.encode_batch_fast([*map(as_entries, some)], add_special_tokens=False)]
+        lengths += [len(ids) + 1 for ids in encoded]
+        symbols.append(np.fromiter(chain.from_iterable((*ids, END) for ids in encoded), np.int32))
+    weights = np.repeat(np.fromiter(counts.values(), np.int32, len(counts)), lengths)
+    return Pieces(np.concatenate(symbols), np.append(np.int32(0), weights), num_bytes, need)
 
 
 def in_turn(

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from pretrain.tokenizing.text_shards import find_shards, id_hashes, read_documents
 from shards.errors import UserError
+from shards.sink import open_arrow
 
 _SEED = 1  # of the id hashes; another than the held-out split's, so that the two choices are independent
 
@@ -26,16 +27,17 @@ class Sample:
     weights: Mapping[str, float] | None  # by source
     max_hashes: Mapping[str, int]  # the largest id hash in the sample, by source
     num_bytes: int  # of UTF-8 text, at least 1
+    half: int | None = None  # 0 or 1: only one half of the documents
 
     def documents(self, *columns: str) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """(source, documents) of the sample in the shards' order, with the columns id, text and `columns`."""
+        """(source, documents) of the sample in the shards' order; of `columns`, those that a shard has."""
         for file in self.files:
             source = source_of(file)
-            for batch in read_documents(file, ["id", "text"], columns):
-                in_sample = np.array(
-                    [h <= self.max_hashes[source] for h in id_hashes(batch["id"], _SEED).tolist()], bool
-                )
-                yield source, batch.filter(pa.array(in_sample))
+            there = [column for column in columns if column in open_arrow(file).schema.names]
+            for batch in read_documents(file, ["id", "text"], there):
+                hashes = id_hashes(batch["id"], _SEED).tolist()
+                in_sample = (h <= self.max_hashes[source] and self.half in (None, h & 1) for h in hashes)
+                yield source, batch.filter(pa.array(in_sample, pa.bool_()))
 
     def texts(self) -> Iterator[list[str]]:
         for _, batch in self.documents():
