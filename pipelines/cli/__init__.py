@@ -53,7 +53,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "trace": training.trace,
 }
 GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
-    "tokenizer": ("Train tokenizers.", {"train": training.train_tokenizer}),
+    "tokenizer": (
+        "Train tokenizers, extend and measure those of others.",
+        {
+            "train": training.train_tokenizer,
+            "extend": training.extend_tokenizer,
+            "report": training.report_tokenizer,
+        },
+    ),
     "classifier": (
         "Train model filters, and see what they would keep.",
         {"train": classifier.train, "apply": classifier.apply},

@@ -1,4 +1,4 @@
-"""Commands that train models: tokenizer train, tokenize, pretrain, trace."""
+"""Commands that train models: tokenizer train, extend and report, tokenize, pretrain, trace."""
 
 import json
 import time
@@ -19,7 +19,7 @@ from pipelines.cli.options import (
     WorkersOption,
     made_executor,
 )
-from pipelines.cli.printing import say, show, show_all, this_command
+from pipelines.cli.printing import say, show, show_all, show_json, this_command
 from pipelines.lines import Line, Table
 from pipelines.numbers import counted
 from shards.errors import Interrupted, UserError
@@ -67,6 +67,61 @@ def train_tokenizer(
         report=say,
     )
     show(f"wrote {to}: {trained.vocab_size:,} entries")
+
+
+def extend_tokenizer(
+    base: Annotated[Path, typer.Argument(help="The tokenizer.json of a BPE, byte-level or SentencePiece's.")],
+    shards: ShardsArgument,
+    add: Annotated[int, typer.Option(help="New entries; their ids follow the old ones.", min=1)],
+    to: Annotated[Path, typer.Option("--out", help="The tokenizer file.")] = Path("tokenizer.json"),
+    sample_mb: SampleOption = 1_000,
+    weights: WeightsOption = None,
+    memory: TokenizerMemoryOption = None,
+) -> None:
+    """Add entries to a tokenizer that others trained, learned from clean shards. The old ids stay."""
+    from pretrain.tokenizing import tokenizer_extension
+
+    extended = tokenizer_extension.extend_tokenizer(
+        base,
+        shards,
+        to,
+        num_new=add,
+        sample_bytes=sample_mb * 1_000_000,
+        weights=_source_weights(weights),
+        max_memory=_max_memory(memory),
+        report=say,
+    )
+    show(f"wrote {to}: {extended.vocab_size:,} entries, the last {add:,} of them new")
+
+
+def report_tokenizer(
+    tokenizer: Annotated[Path, typer.Argument(help="A tokenizer.json.")],
+    shards: ShardsArgument,
+    sample_mb: Annotated[int, typer.Option(help="MB of text to measure.", min=1)] = 50,
+    extend: Annotated[int, typer.Option(help="New entries of an extension to measure.", min=0)] = 0,
+    weights: WeightsOption = None,
+    memory: TokenizerMemoryOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure a tokenizer: bytes a token by source and language, unused entries, what an extension would gain."""
+    from dataclasses import asdict
+
+    from pipelines.verbs import tokenizer_report
+    from pretrain.tokenizing.tokenizer_report import report_tokenizer
+
+    measured = report_tokenizer(
+        tokenizer,
+        shards,
+        sample_bytes=sample_mb * 1_000_000,
+        num_new=extend,
+        weights=_source_weights(weights),
+        max_memory=_max_memory(memory),
+        report=say,
+    )
+    if as_json:
+        show_json(asdict(measured))
+    else:
+        show_all(tokenizer_report.lines(measured))
 
 
 def tokenize(

@@ -1,4 +1,4 @@
-"""`gristmill tokenizer train`, `tokenize`, `pretrain` and `trace`, one after the other."""
+"""`gristmill tokenizer`, `tokenize`, `pretrain` and `trace`, one after the other."""
 
 import json
 import signal
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from command import gristmill
 from corpus import make_texts, write_shard
+from foreign_tokenizers import write
 from ray_cluster import ray_cluster
 
 from pretrain.tokenizing.tokenize import tokenize_shards
@@ -72,6 +73,23 @@ def test_a_tokenizer_is_trained_by_the_weights_of_a_training_file(tmp_path: Path
     assert made[0] == made[1]
     done = gristmill(*words, "--weights", "en")
     assert (done.returncode, done.stderr) == (2, "gristmill: --weights en: expected SOURCE=NUMBER or a TRAIN.toml\n")
+
+
+def test_a_tokenizer_is_extended_and_measured(tmp_path: Path) -> None:
+    base = write("llama3", tmp_path)
+    write_shard(tmp_path / "run" / "ru" / "a.arrow", make_texts("ru", 200))
+    extended = tmp_path / "t.json"
+    done = gristmill("tokenizer", "extend", base, tmp_path / "run", "--add", "30", "--out", extended)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"wrote {extended}: 633 entries, the last 30 of them new\n"
+    done = gristmill("tokenizer", "report", base, tmp_path / "run", "--extend", "7", "--json")
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    assert (measured["vocab_size"], measured["num_new"]) == (603, 7)
+    assert [(cost["source"], cost["language"]) for cost in measured["costs"]] == [("ru", None)]
+    done = gristmill("tokenizer", "report", extended, tmp_path / "run")
+    assert "bytes a token" in done.stdout
+    assert "of 633 entries (" in done.stdout
 
 
 @pytest.fixture
