@@ -131,9 +131,10 @@ class _Learner:
         need, next_need = self.need[firsts], self.need[seconds]
         whole = (need == 0) & (next_need == 0)
         completing = (need > 0) & (next_need < 0) & (need + next_need >= 0)
-        return (whole | completing) & (
+        may_merge: np.ndarray = (whole | completing) & (
             self.num_bytes[firsts].astype(np.int64) + self.num_bytes[seconds] <= self.max_bytes
         )
+        return may_merge
 
 
 @kernel

@@ -68,7 +68,8 @@ def draw_sample(
     sources = [*dict.fromkeys(map(source_of, files))]
     groups = [sources] if weights is None else [[source] for source in sources]
     shares = [1.0] if weights is None else _shares(sources, weights)
-    max_hashes, taken = {}, 0
+    max_hashes: dict[str, int] = {}
+    taken = 0
     for group, share in zip(groups, shares, strict=True):
         wanted = int(num_bytes * share)
         max_hash, found = _largest_hash([file for file in files if source_of(file) in group], wanted)

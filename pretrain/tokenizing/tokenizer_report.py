@@ -101,7 +101,7 @@ def _measured(
             total = totals.setdefault((source, language), np.zeros(4, np.int64))
             total += (1, num_bytes, len(ids), len(new_ids))
     costs = (
-        TextCost(source, language, *total[:3].tolist(), int(total[3]) if extended else None)
+        TextCost(source, language, int(total[0]), int(total[1]), int(total[2]), int(total[3]) if extended else None)
         for (source, language), total in sorted(totals.items(), key=lambda item: (item[0][0], item[0][1] or ""))
     )
     return uses, new_uses, tuple(costs)
