@@ -97,7 +97,8 @@ class Tokenizer:
         """
         if self.num_bytes is not None:
             ends = np.cumsum(self.num_bytes[ids])
-            return ends - self.num_bytes[ids], ends
+            if not len(ids) or ends[-1] == len(text.encode()):  # else an added token has taken spaces around it
+                return ends - self.num_bytes[ids], ends
         encoded = self._plain.encode(text, add_special_tokens=False)
         assert np.array_equal(encoded.ids, ids), "the ids are those of another text"
         starts, ends = np.array(encoded.offsets, np.int64).reshape(-1, 2).T

@@ -233,6 +233,18 @@ def test_the_bytes_of_a_token_are_those_of_its_characters(tmp_path: Path, kind: 
         assert not uncovered.strip().strip("\u200d"), "only spaces and joiners belong to no token"
 
 
+def test_an_added_token_that_takes_the_spaces_around_it_has_their_bytes(tmp_path: Path) -> None:
+    path = write("gpt2", tmp_path)
+    changed = json.loads(path.read_text())
+    changed["added_tokens"].append(changed["added_tokens"][0] | {"id": 600, "content": "<mask>", "special": False})
+    changed["added_tokens"][-1] |= {"lstrip": True, "rstrip": True}
+    path.write_text(json.dumps(changed))
+    tokenizer, text = Tokenizer(path), "a  <mask> mill"
+    (ids,) = tokenizer.encode_batch([text])
+    spans = dict(zip(ids.tolist(), zip(*tokenizer.byte_spans(text, ids), strict=True), strict=True))
+    assert spans[600] == (1, 10)
+
+
 def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     for content in ("", "{}", '{"model": {"type": "BPE"}}', "[1]"):
         (tmp_path / "t.json").write_text(content)
