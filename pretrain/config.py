@@ -54,6 +54,16 @@ class TokenSourceConfig(Config):
     (Muennighoff et al., "Scaling Data-Constrained Language Models", 2023)."""
 
 
+class PackingConfig(Config):
+    """How documents are laid into rows (`pretrain.order.packing`)."""
+
+    kind: Literal["best_fit", "concatenate"] = "best_fit"
+    """Fewest cuts, or documents one after the other."""
+
+    max_segments: int = Field(default=64, gt=0)
+    """Most pieces of documents in a row."""
+
+
 class ModelConfig(Config):
     """A Llama-shaped decoder."""
 
@@ -162,6 +172,7 @@ class TrainConfig(Config):
 
     model: ModelConfig
     optimizer: OptimizerConfig = OptimizerConfig()
+    packing: PackingConfig = PackingConfig()
     source: dict[str, TokenSourceConfig] = Field(min_length=1)
     """Sources by name."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pretrain.config import ModelConfig, OptimizerConfig, TokenSourceConfig, TrainConfig
+from pretrain.config import ModelConfig, OptimizerConfig, PackingConfig, TokenSourceConfig, TrainConfig
 from pretrain.order.mixture import Mixture, MixtureSource
 from pretrain.order.packing import VERSION as PACKING_VERSION
 from pretrain.order.packing import Packing, pack_weighted
@@ -105,7 +105,13 @@ def make_plan(config: TrainConfig) -> Plan:
     sources = []
     for name, source in config.source.items():
         documents = TokenDocuments(Path(source.tokens), TRAIN)
-        packing = pack_weighted(documents.num_tokens - 1, documents.weights, config.sequence_length)
+        packing = pack_weighted(
+            documents.num_tokens - 1,
+            documents.weights,
+            config.sequence_length,
+            kind=config.packing.kind,
+            max_segments=config.packing.max_segments,
+        )
         if not packing.num_rows:
             raise UserError(f"source {name}: {source.tokens} has no training documents; remove the source")
         sources.append(PlannedSource(name, documents, packing))
@@ -162,7 +168,12 @@ def differing_keys(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     return sorted(key for key in both if ours.get(key, default_of(key)) != theirs.get(key, default_of(key)))
 
 
-_TABLES: dict[str, type[Config]] = {"model": ModelConfig, "optimizer": OptimizerConfig, "source": TokenSourceConfig}
+_TABLES: dict[str, type[Config]] = {
+    "model": ModelConfig,
+    "optimizer": OptimizerConfig,
+    "packing": PackingConfig,
+    "source": TokenSourceConfig,
+}
 
 
 def default_of(key: str) -> Any:
