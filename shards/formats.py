@@ -32,7 +32,8 @@ INDEX_FORMAT = 1
 # Of a source's token folder. An older one is refused, and `gristmill tokenize` makes it anew.
 #   1  the first
 #   2  rows have masks and weights
-TOKENS_FORMAT = 2
+#   3  what is held out follows from the texts, whose hashes the rows have
+TOKENS_FORMAT = 3
 
 RUN_FILE = "run.json"
 RUN_KEY = "format"

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from shards import mirror
 from shards.atomic import atomic_file, disk_error
+from shards.block_hashes import BlockHasher
 from shards.errors import RunError
 from shards.limits import raise_unless_damage
 
@@ -29,9 +30,17 @@ class ArrowSink:
     is zstd level 1 (measured: 286 MB/s, 41 % of the raw size) or none. UserError or RunError where writing fails.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, *, compressed: bool = True, synced: bool = True) -> None:
-        """`synced` is that of `shards.atomic.atomic_file`."""
-        self.path, self.schema, self._synced = path, schema, synced
+    def __init__(
+        self,
+        path: Path,
+        schema: pa.Schema,
+        *,
+        compressed: bool = True,
+        synced: bool = True,
+        blocks: BlockHasher | None = None,
+    ) -> None:
+        """`synced` is that of `shards.atomic.atomic_file`; `blocks` gets all bytes that are written."""
+        self.path, self.schema, self._synced, self._blocks = path, schema, synced, blocks
         self.num_rows = 0
         self.sha256 = ""
         codec = pa.Codec("zstd", 1) if compressed else None
@@ -42,7 +51,7 @@ class ArrowSink:
 
     def __enter__(self) -> Self:
         self._context = atomic_file(self.path, synced=self._synced)
-        self._file = _Hashed(self._context.__enter__())
+        self._file = _Hashed(self._context.__enter__(), self._blocks)
         # Buffered: the writer hands over each buffer and each padding by itself.
         self._stream = pa.BufferedOutputStream(pa.PythonFile(self._file, mode="w"), _BUFFER)
         self._writer = pa.ipc.new_file(self._stream, self.schema, options=self._options)
@@ -96,8 +105,8 @@ class ArrowSink:
 class _Hashed:
     """A write-only file that keeps the sha256 of its bytes."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, file: IO[bytes], blocks: BlockHasher | None) -> None:
+        self._file, self._blocks = file, blocks
         self.digest = hashlib.sha256()
         self.num_bytes = 0
         self.closed = False
@@ -105,6 +114,8 @@ class _Hashed:
     def write(self, data: pa.Buffer | bytes) -> int:
         view = memoryview(data)
         self.digest.update(view)
+        if self._blocks is not None:
+            self._blocks.update(view)
         self.num_bytes += view.nbytes
         return self._file.write(view)
 

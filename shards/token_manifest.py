@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shards.atomic import write_json
+from shards.block_hashes import BlockHasher
 from shards.config import Config
 from shards.cores import usable_cores
 from shards.errors import RunError, UserError
@@ -19,6 +20,7 @@ from shards.formats import TOKENS_FORMAT, format_of
 from shards.limits import check_limits
 from shards.manifest import file_sha256
 from shards.sink import ArrowSink
+from shards.token_figures import FiguresHasher
 
 MANIFEST, MANIFESTS, TOKENIZER = "manifest.json", "manifests", "tokenizer.json"  # names in a token folder
 REMEDY = "run the same `gristmill tokenize` again, which makes what is damaged anew"
@@ -36,11 +38,20 @@ class TokenFile(Config):
     num_text_bytes: int  # UTF-8 bytes, without those of masked tokens
     num_file_bytes: int
     sha256: str
+    blocks_xxh3: str  # of each block (`shards.block_hashes`), checked when it is first read
+    figures_xxh3: str  # of all columns that a plan reads (`shards.token_figures`)
 
     @classmethod
-    def of(cls, sink: ArrowSink, counts: Mapping[str, int]) -> "TokenFile":
-        """The entry of a file that `sink` has written; `counts` has the fields that the sink does not know."""
-        return cls(num_rows=sink.num_rows, num_file_bytes=sink.num_bytes, sha256=sink.sha256, **counts)
+    def of(cls, sink: ArrowSink, blocks: BlockHasher, figures: FiguresHasher, counts: Mapping[str, int]) -> "TokenFile":
+        """The entry of a file that `sink` has written; `counts` has the fields that the others do not know."""
+        return cls(
+            num_rows=sink.num_rows,
+            num_file_bytes=sink.num_bytes,
+            sha256=sink.sha256,
+            blocks_xxh3=blocks.hexdigests(),
+            figures_xxh3=figures.hexdigest(),
+            **counts,
+        )
 
 
 class ShardManifest(Config):
@@ -50,6 +61,7 @@ class ShardManifest(Config):
     input_sha256: str
     held_out_fraction: float
     weight_column: str | None  # of the text shard; None: every weight is 1
+    bucket_column: str | None = None  # of the text shard; None: every bucket is ""
     files: dict[str, TokenFile]  # by split
 
 

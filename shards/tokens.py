@@ -1,8 +1,8 @@
 """Token shards: documents as token ids, in files that training maps into memory.
 
     TOKENS/<source>/tokenizer.json               the tokenizer that made the ids; its sha256 names it everywhere
-                    train/<shard>.arrow          one row a document: id, url, source, tokens, num_bytes, masked, weight
-                    held-out/<shard>.arrow       documents that are never trained on, chosen by their ids
+                    train/<shard>.arrow          one row a document: id, url, source, text_hash, tokens, …
+                    held-out/<shard>.arrow       documents that are never trained on, chosen by their texts
                     manifests/, manifest.json    proofs (`shards.token_manifest`)
 
 The files are uncompressed Arrow IPC, because compressed buffers cannot be mapped: a training row is a few slices of
@@ -33,10 +33,12 @@ def token_schema(vocab_size: int) -> pa.Schema:
             pa.field("id", pa.string()),
             pa.field("url", pa.string()),
             pa.field("source", pa.string()),
+            pa.field("text_hash", pa.uint64()),  # equal for equal texts; the split follows from it
             pa.field("tokens", pa.large_list(ids)),
             pa.field("num_bytes", pa.int64()),  # UTF-8 bytes of the text, without those of masked tokens
             pa.field("masked", pa.list_(pa.int64())),  # start, end, … in tokens; ranges ascend and are disjoint
             pa.field("weight", pa.int64()),  # 0 … MAX_WEIGHT
+            pa.field("bucket", pa.string()),  # of quality, say; "" where none is known
         ]
     )
 

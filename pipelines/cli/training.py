@@ -134,6 +134,9 @@ def tokenize(
     ] = None,
     bos: Annotated[str | None, typer.Option(help="Special token that begins a text, if its name is unknown.")] = None,
     eos: Annotated[str | None, typer.Option(help="Special token that ends a text, if its name is unknown.")] = None,
+    bucket: Annotated[
+        str | None, typer.Option(help="Column that a mixture may tell documents apart by, such as a quality score.")
+    ] = None,
     executor: ExecutorOption = "pool",
     workers: WorkersOption = None,
     memory: MemoryOption = None,
@@ -151,6 +154,7 @@ def tokenize(
                 to,
                 held_out_fraction=held_out,
                 weight_column=repeat_by,
+                bucket_column=bucket,
                 report=say,
                 executor=made,
                 bos=bos,

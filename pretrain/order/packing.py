@@ -200,9 +200,9 @@ def _pour(lengths, rooms, counts, capacity, max_segments):
 def _best_fit(lengths, capacity, max_segments, num_dealt_rows, dealt):
     """The row of each piece: it goes into the row with the least room that suffices and fewer than `max_segments`.
 
-    The pieces `dealt` go to the rows 0 … num_dealt_rows - 1 first, in turn, where they fit. Rows with c free positions form a stack,
-    newest on top. A binary tree over c = 0 … capacity records which stacks are not empty, so the least sufficient c is
-    found in log(capacity) steps.
+    The pieces `dealt` go to the rows 0 … num_dealt_rows - 1 first, in turn, where they fit. Rows with c free positions
+    form a stack, newest on top. A binary tree over c = 0 … capacity records which stacks are not empty, so the least
+    sufficient c is found in log(capacity) steps.
     """
     leaves = 1
     while leaves <= capacity:

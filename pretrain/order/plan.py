@@ -137,7 +137,7 @@ def make_plan(config: TrainConfig) -> Plan:
 def _require_one_fraction(sources: Sequence[PlannedSource]) -> None:
     """UserError where token folders hold out different fractions: what is held out of one may be trained on in another.
 
-    The split follows from a document's id, and a larger fraction holds out more of the same documents.
+    The split follows from a document's text, and a larger fraction holds out more of the same documents.
     """
     fractions = {
         source.documents.folder: shard.held_out_fraction

@@ -3,8 +3,8 @@
     RUN/shards/<source>/<shard>.arrow  ──▶  TOKENS/<source>/{train,held-out}/<shard>.arrow
 
 A token shard is finished when its manifest exists. It is made again when the text shard has changed or its files are
-damaged. A folder has one held-out fraction, so a document stays held out in every later run, whatever shard it comes
-in (`split.py`). A held-out document is measured once, whatever its weight.
+damaged. A folder has one held-out fraction, so a text stays held out in every later run, whatever shard it comes in
+(`split.py`). A held-out document is measured once, whatever its weight.
 
 A shard is a task, wherever an executor runs it. The process that hands out the tasks holds the locks of the token
 folders and writes their manifests; a task takes the tokenizer from one of them.
@@ -24,12 +24,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pretrain.tokenizing.buckets import check_bucket_column, document_buckets
 from pretrain.tokenizing.document_weights import check_weight_column, document_weights
 from pretrain.tokenizing.masks import check_mask_column, mask_documents
-from pretrain.tokenizing.split import is_held_out
+from pretrain.tokenizing.split import is_held_out, text_hashes
 from pretrain.tokenizing.text_shards import find_shards, read_documents
 from pretrain.tokenizing.tokenizer import Tokenizer
 from shards.atomic import write_bytes, write_json
+from shards.block_hashes import BlockHasher
 from shards.cores import usable_cores
 from shards.errors import RunError, UserError
 from shards.exchange import Executor
@@ -37,6 +39,7 @@ from shards.lock import locked
 from shards.manifest import file_sha256
 from shards.schema import MASKED
 from shards.sink import ArrowSink
+from shards.token_figures import FiguresHasher
 from shards.token_manifest import (
     MANIFEST,
     MANIFESTS,
@@ -68,6 +71,7 @@ class _Task:
     tokenizer_sha256: str
     held_out_fraction: float  # 0 to below 1
     weight_column: str | None  # of the text shards; None: every document has weight 1
+    bucket_column: str | None  # of the text shards; None: every document has the bucket ""
     finished: ShardManifest | None  # of an earlier call
     num_threads: int
 
@@ -87,6 +91,7 @@ def tokenize_shards(
     held_out_fraction: float,
     report: Callable[[str], None],
     weight_column: str | None = None,
+    bucket_column: str | None = None,
     executor: Executor | None = None,
     bos: str | None = None,
     eos: str | None = None,
@@ -95,9 +100,10 @@ def tokenize_shards(
 
     A source is the folder that a shard lies in. Finished shards stay as they are, but a folder's manifest lists the
     shards of this call only. `report` is called with one line for each shard, in their order, and with one line for
-    each source where shards of earlier calls are left out. `weight_column` holds how often an epoch has each document.
-    Shards are made by `executor`; without one here, one after the other on all cores. `bos` and `eos` name special
-    tokens whose roles the tokenizer's file does not tell; its copies in the token folders do.
+    each source where shards of earlier calls are left out. `weight_column` holds how often an epoch has each document,
+    `bucket_column` what a mixture may tell documents apart by. Shards are made by `executor`; without one here, one
+    after the other on all cores. `bos` and `eos` name special tokens whose roles the tokenizer's file does not tell;
+    its copies in the token folders do.
 
     UserError where a token folder was made with another tokenizer or held-out fraction, or is in use.
     """
@@ -109,6 +115,8 @@ def tokenize_shards(
         check_mask_column(shard)
         if weight_column is not None:
             check_weight_column(shard, weight_column)
+        if bucket_column is not None:
+            check_bucket_column(shard, bucket_column)
     with ExitStack() as stack:
         for source in sources:
             lease = stack.enter_context(locked(out / source))
@@ -129,6 +137,7 @@ def tokenize_shards(
                 tokenizer_sha256=tokenizer.sha256,
                 held_out_fraction=held_out_fraction,
                 weight_column=weight_column,
+                bucket_column=bucket_column,
                 finished=finished[source].get(stem),
                 num_threads=num_threads,
             )
@@ -243,7 +252,8 @@ def _tokenize_shard(task: _Task) -> _Made:
     manifest_path = folder / MANIFESTS / f"{task.stem}.json"
     input_sha256 = file_sha256(task.shard)
     if finished is not None:
-        same = (finished.input_sha256, finished.weight_column) == (input_sha256, task.weight_column)
+        columns = task.weight_column, task.bucket_column
+        same = (finished.input_sha256, finished.weight_column, finished.bucket_column) == (input_sha256, *columns)
         if same and is_whole(folder, task.stem, finished):
             log.info("event=shard_reused shard=%s", task.shard)
             return _Made(task.source, task.stem, finished)
@@ -252,22 +262,27 @@ def _tokenize_shard(task: _Task) -> _Made:
     schema = token_schema(tokenizer.vocab_size)
     no_rows = pa.RecordBatch.from_pylist([], schema)
     counts = {split: Counter(_counts(no_rows)) for split in (TRAIN, HELD_OUT)}
+    blocks, figures = {split: BlockHasher() for split in counts}, {split: FiguresHasher() for split in counts}
     with ExitStack() as stack:
         sinks = {
-            split: stack.enter_context(ArrowSink(folder / split / f"{task.stem}.arrow", schema, compressed=False))
+            split: stack.enter_context(
+                ArrowSink(folder / split / f"{task.stem}.arrow", schema, compressed=False, blocks=blocks[split])
+            )
             for split in counts
         }
         for rows in _token_rows(task, tokenizer, schema):
-            held_out = is_held_out(rows["id"], task.held_out_fraction)
+            held_out = is_held_out(rows["text_hash"].to_numpy(), task.held_out_fraction)
             for split, in_split in ((TRAIN, ~held_out), (HELD_OUT, held_out)):
                 part = rows.filter(pa.array(in_split))
                 sinks[split].write(part)
                 counts[split].update(_counts(part))
+                figures[split].update(part)
     manifest = ShardManifest(
         input_sha256=input_sha256,
         held_out_fraction=task.held_out_fraction,
         weight_column=task.weight_column,
-        files={split: TokenFile.of(sinks[split], counts[split]) for split in counts},
+        bucket_column=task.bucket_column,
+        files={split: TokenFile.of(sinks[split], blocks[split], figures[split], counts[split]) for split in counts},
     )
     write_json(manifest_path, manifest.model_dump())
     return _Made(task.source, task.stem, manifest)
@@ -290,7 +305,7 @@ def _tokenizer(path: Path, sha256: str) -> Tokenizer:
 def _token_rows(task: _Task, tokenizer: Tokenizer, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The shard's documents as rows of a token shard, in their order."""
     bos, eos = np.array([tokenizer.bos], np.uint32), np.array([tokenizer.eos], np.uint32)
-    for batch in _chunks(task.shard, task.weight_column):
+    for batch in _chunks(task.shard, [c for c in (task.weight_column, task.bucket_column) if c is not None]):
         encoded = tokenizer.encode_batch(batch["text"].to_pylist(), task.num_threads)
         documents = [np.concatenate([bos, ids, eos]) for ids in encoded]
         offsets = np.cumsum([0] + [len(ids) for ids in documents])
@@ -301,19 +316,21 @@ def _token_rows(task: _Task, tokenizer: Tokenizer, schema: pa.Schema) -> Iterato
                 batch["id"].cast(pa.string()),
                 batch["url"].cast(pa.string()),
                 pa.array([task.source] * batch.num_rows, pa.string()),
+                pa.array(text_hashes(batch["text"])),
                 pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), ids),
                 masks["num_bytes"],
                 masks["masked"],
                 document_weights(batch, task.shard, task.weight_column),
+                document_buckets(batch, task.shard, task.bucket_column),
             ],
             schema=schema,
         )
 
 
-def _chunks(shard: Path, weight_column: str | None) -> Iterator[pa.RecordBatch]:
+def _chunks(shard: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The shard's rows in batches of about `CHUNK_BYTES` of text, none of them empty."""
     nullable = [MASKED.name] if check_mask_column(shard) else []
-    nullable += [weight_column] if weight_column is not None else []
+    nullable += dict.fromkeys(columns)
     for batch in read_documents(shard, ["id", "url", "text"], nullable):
         chunk_of = np.cumsum(pc.binary_length(batch["text"]).to_numpy()) // CHUNK_BYTES
         for start, end in zip(*_runs(chunk_of), strict=True):

@@ -41,8 +41,8 @@ SCHEMA = pa.schema(
 
 
 def write_shard(path: Path, texts: Sequence[str], **more: pa.Array) -> Path:
-    """`more` are further columns."""
-    ids = [xxhash.xxh3_128_hexdigest(text.encode()) for text in texts]
+    """`more` are further columns, or the ids."""
+    ids = more.pop("id").to_pylist() if "id" in more else [xxhash.xxh3_128_hexdigest(text.encode()) for text in texts]
     columns = [
         ids,
         [f"https://mill.example/{i}" for i in ids],

@@ -45,7 +45,7 @@ def test_the_digest_of_a_split_follows_its_files_and_the_tokenizer_alone(tmp_pat
     assert whole.model_copy(update={"tokenizer_sha256": "1"}).digest(TRAIN) != whole.digest(TRAIN)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"version": 2}', '{"version": 2, "shards": {}}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 3}', '{"version": 3, "shards": {}}'])
 def test_a_damaged_manifest_is_named_with_the_remedy(tmp_path: Path, content: str) -> None:
     folder = write_token_folder(tmp_path)
     (folder / "manifest.json").write_text(content)

@@ -5,7 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from shards.atomic import write_bytes, write_json
+from shards.block_hashes import BlockHasher
 from shards.sink import ArrowSink
+from shards.token_figures import FiguresHasher
 from shards.token_manifest import MANIFESTS, TOKENIZER, ShardManifest, TokenFile, write_token_manifest
 from shards.tokens import HELD_OUT, TRAIN, token_schema
 
@@ -27,16 +29,20 @@ def write_token_folder(folder: Path, vocab_size: int = 300) -> Path:
                 [row[0] for row in rows],
                 [f"https://mill.example/{row[0]}" for row in rows],
                 ["web"] * len(rows),
+                list(range(len(rows))),
                 [row[1] for row in rows],
                 [2 * len(row[1]) for row in rows],
                 [row[2] for row in rows],
                 [row[3] for row in rows],
+                [""] * len(rows),
             ]
             arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
-            with ArrowSink(folder / split / f"{stem}.arrow", schema, compressed=False) as sink:
-                sink.write(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            blocks, figures, batch = BlockHasher(), FiguresHasher(), pa.RecordBatch.from_arrays(arrays, schema=schema)
+            with ArrowSink(folder / split / f"{stem}.arrow", schema, compressed=False, blocks=blocks) as sink:
+                sink.write(batch)
+                figures.update(batch)
             counts = dict.fromkeys(("num_tokens", "num_masked_tokens", "num_epoch_tokens", "num_text_bytes"), 0)
-            files[split] = TokenFile.of(sink, counts)
+            files[split] = TokenFile.of(sink, blocks, figures, counts)
         manifest = ShardManifest(input_sha256="0", held_out_fraction=0.1, weight_column=None, files=files)
         write_json(folder / MANIFESTS / f"{stem}.json", manifest.model_dump())
     write_token_manifest(folder, vocab_size, DOCUMENTS)

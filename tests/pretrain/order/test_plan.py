@@ -1,7 +1,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from corpus import make_texts, write_shard
 
 from pretrain.config import load_config
 from pretrain.order.plan import differing_keys, make_plan
@@ -9,7 +11,8 @@ from pretrain.order.trace import traced_segments
 from pretrain.tokenizing.tokenize import tokenize_shards
 from pretrain.tokenizing.tokenizer_training import train_tokenizer
 from shards.errors import UserError
-from shards.tokens import HELD_OUT, TokenDocuments
+from shards.sink import read_table
+from shards.tokens import HELD_OUT, TRAIN, TokenDocuments
 
 
 def test_held_out_documents_are_never_trained_on(train_file: Callable[..., Path]) -> None:
@@ -41,6 +44,25 @@ def test_sources_that_hold_out_different_fractions_are_refused(
     sources = {"en": {"tokens": str(tokens / "en")}, "ru": {"tokens": str(tmp_path / "more" / "ru")}}
     with pytest.raises(UserError, match=r"more/ru: holds out 0\.3 of its documents and .*en 0\.\d+, .* --held-out$"):
         make_plan(load_config(train_file(source=sources), {}))
+
+
+def test_a_text_of_two_crawls_is_held_out_of_both_or_of_none(tmp_path: Path, tokenizer_path: Path) -> None:
+    """Its records differ, and so do its ids."""
+    texts = make_texts("en", 400)
+    hashes = []
+    for crawl, order in (("one", texts), ("two", texts[::-1])):
+        ids = pa.array([f"{crawl}-{i}" for i in range(len(texts))])
+        shard = write_shard(tmp_path / crawl / "web.arrow", order, id=ids)
+        tokenize_shards([shard], tokenizer_path, tmp_path / "t", held_out_fraction=0.2, report=lambda line: None)
+        hashes.append({split: text_hashes_of(tmp_path / "t" / crawl, split) for split in (TRAIN, HELD_OUT)})
+    one, two = hashes
+    assert 50 < len(one[HELD_OUT]) < 120
+    assert one == two
+    assert not one[HELD_OUT] & two[TRAIN]
+
+
+def text_hashes_of(folder: Path, split: str) -> set[int]:
+    return {hash_ for path in (folder / split).glob("*.arrow") for hash_ in read_table(path)["text_hash"].to_pylist()}
 
 
 def test_only_settings_that_change_the_curve_are_part_of_the_identity(train_file: Callable[..., Path]) -> None:
