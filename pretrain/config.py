@@ -17,7 +17,7 @@ max_epochs = 4
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -45,6 +45,10 @@ class TokenSourceConfig(Config):
 
     tokens: str
     """Token folder of the source, as `gristmill tokenize` makes it."""
+
+    repeat: dict[str, Annotated[float, Field(ge=0, le=1000)]] = Field(default_factory=dict)
+    """How often an epoch has the documents of a bucket, by its name (`gristmill tokenize --bucket`), times their
+    weights; once those of others. Fractions repeat a part of the documents."""
 
     weight: float = Field(default=1.0, gt=0, le=1e15)
     """Share of the training rows, on any scale (such as the size of a source); weights are divided by their sum."""

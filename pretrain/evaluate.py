@@ -18,9 +18,10 @@ import xxhash
 from pretrain.attention import Documents
 from pretrain.loss import token_losses
 from pretrain.model import Model
-from pretrain.order.batch import fill
+from pretrain.order.batch import Rows, fill
 from pretrain.order.mixture import permute
-from pretrain.order.packing import Packing, pack
+from pretrain.order.packing import pack
+from shards.token_map import TokenMap
 from shards.tokens import TokenDocuments
 
 
@@ -29,19 +30,19 @@ class HeldOut:
     """The held-out documents of a source that are evaluated."""
 
     source: str
-    documents: TokenDocuments  # all of the split
-    packing: Packing  # of the evaluated ones
+    tokens: TokenMap  # of all of the split
+    rows: Rows  # of the evaluated ones
     num_bytes: int  # of UTF-8 text in the evaluated ones, without masked tokens
 
 
 def choose_held_out(source: str, documents: TokenDocuments, row_length: int, max_tokens: int) -> HeldOut:
     """All held-out documents, or a sample of about `max_tokens` where they have more; the same in every call."""
-    key = np.array(xxhash.xxh3_64_intdigest(source.encode()), np.uint64)
-    order = permute(np.arange(len(documents)), len(documents), key)
+    order = permute(np.arange(len(documents)), len(documents), xxhash.xxh3_64_intdigest(source.encode()))
     chosen = order[: 1 + int(np.searchsorted(np.cumsum(documents.num_tokens[order]), max_tokens))]
     num_predictions = np.zeros(len(documents), np.int64)
     num_predictions[chosen] = documents.num_tokens[chosen] - 1
-    return HeldOut(source, documents, pack(num_predictions, row_length), int(documents.num_bytes[chosen].sum()))
+    rows = Rows.of(pack(num_predictions, row_length), documents.first_token)
+    return HeldOut(source, documents.token_map(), rows, int(documents.num_bytes[chosen].sum()))
 
 
 @torch.inference_mode()
@@ -54,12 +55,15 @@ def _nats(model: Model, held_out: HeldOut, num_rows: int) -> float:
     """-ln p of all evaluated tokens."""
     device = model.head_VC.device
     total = torch.zeros((), dtype=torch.float64, device=device)
-    for first in range(0, held_out.packing.num_rows, num_rows):
-        rows = range(first, min(first + num_rows, held_out.packing.num_rows))
-        tokens, labels, positions = fill(held_out.documents, held_out.packing, rows)
-        documents = Documents.of(positions, held_out.packing.max_segments, device)
+    for first in range(0, held_out.rows.num_rows, num_rows):
+        numbers = np.arange(first, min(first + num_rows, held_out.rows.num_rows))
+        batch = fill(held_out.tokens, held_out.rows, numbers)
+        documents = Documents.of(batch.positions_BT, batch.max_segments, device)
+        tokens, positions, labels = (
+            torch.from_numpy(x).to(device) for x in (batch.tokens_BT, batch.positions_BT, batch.labels_BT)
+        )
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            hidden = model(*(torch.from_numpy(x).to(device) for x in (tokens, positions)), documents)
-            losses = token_losses(hidden.flatten(0, 1), model.head_VC, torch.from_numpy(labels).to(device).flatten())
+            hidden = model(tokens, positions, documents)
+            losses = token_losses(hidden.flatten(0, 1), model.head_VC, labels.flatten().long())
         total += losses.sum(dtype=torch.float64)
     return float(total)

@@ -74,7 +74,7 @@ def accumulate(model: Model, batch: Batch, num_rows: int, num_sources: int) -> T
         documents = Documents.of(part.positions_BT, part.max_segments, device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             hidden_BTC = model(tokens_BT, positions_BT, documents)
-            losses_N = token_losses(hidden_BTC.flatten(0, 1), model.head_VC, labels_BT.flatten())
+            losses_N = token_losses(hidden_BTC.flatten(0, 1), model.head_VC, labels_BT.flatten().long())
         torch.autograd.backward(losses_N.sum() / max(1, batch.num_labels))
         loss_sums.index_add_(0, source_B, losses_N.detach().view(labels_BT.shape).sum(dim=1, dtype=torch.float64))
     return loss_sums

@@ -14,7 +14,6 @@ and resumed has the losses of one that was not, bit for bit.
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,7 +30,7 @@ from pretrain.model import Model
 from pretrain.optim import make_optimizer
 from pretrain.order.batch import Batch
 from pretrain.order.loader import Loader
-from pretrain.order.plan import SETTINGS, Plan, differing_keys, held_out_documents, make_plan
+from pretrain.order.plan import SETTINGS, Plan, differing_keys, held_out_documents, keep_plan, make_plan
 from pretrain.state import CHECKPOINTS, TrainState, recorded_identity
 from pretrain.step import StepResult, train_step
 from shards.atomic import write_bytes
@@ -60,22 +59,27 @@ class TrainSummary:
     held_out_after: dict[str, float]
 
 
-def train_model(config_path: Path, *, overrides: Mapping[str, str], progress: Callable[[Record], None]) -> TrainSummary:
+def train_model(
+    config_path: Path, *, overrides: Mapping[str, str], progress: Callable[[Record], None], verify: bool = False
+) -> TrainSummary:
     """Train as TRAIN.toml says, from the newest checkpoint in its `out` if there is one.
 
-    `progress` is called with each record as it is written. Ctrl-C or SIGTERM ends the step, saves a checkpoint and
-    raises `Interrupted`; a second one stops at once. UserError or RunError, before the first step, where settings,
-    token folders and checkpoints do not fit together or are damaged.
+    `progress` is called with each record as it is written. `verify` reads all token files first; without it each block
+    is checked when it is first read. Ctrl-C or SIGTERM ends the step, saves a checkpoint and raises `Interrupted`; a
+    second one stops at once. UserError or RunError, before the first step, where settings, token folders and
+    checkpoints do not fit together or are damaged.
     """
     config = load_config(config_path, overrides)
     device = _choose_device(config.device)
     use_cores_at_hand()
     _check_attention_mask(config, device)
-    for source in config.source.values():
-        verify_tokens(Path(source.tokens))
+    if verify:
+        for source in config.source.values():
+            verify_tokens(Path(source.tokens))
     plan = make_plan(config)
     with locked(Path(config.out), elsewhere="out") as lease:
         _check_same_plan(plan)
+        plan = keep_plan(plan)
         torch.manual_seed(config.seed)
         model = Model(config.model, plan.vocab_size).to(device)
         optimizer = make_optimizer(model, config.optimizer)
@@ -111,7 +115,7 @@ def _train(
         _warn_of_lost_records(metrics, first_step)
         if not initial_is_recorded:
             evaluation_metrics.append(_evaluation_record(0, evaluations[0]))
-        batches = _batches(Loader(plan), first_step, config.steps)
+        batches = _batches(Loader(plan), first_step, config.steps, is_pinned=model.head_VC.is_cuda)
         while True:  # once more than there are steps left: to evaluate and save after the last one
             step, is_new, is_last = state.step, state.step > first_step, state.step == config.steps
 
@@ -209,14 +213,9 @@ def _warn_of_lost_records(metrics: MetricsFile, num_steps: int) -> None:
         log.warning("event=records_lost file=%s: %d of its first %d steps", metrics.path, metrics.num_kept, num_steps)
 
 
-def _batches(loader: Loader, first: int, last: int) -> Iterator[Batch]:
-    """The batches `first` … `last` - 1; the next one is made while one is trained on."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(loader.batch, first)
-        for number in range(first + 1, last + 1):
-            batch = coming.result()
-            coming = thread.submit(loader.batch, number)
-            yield batch
+def _batches(loader: Loader, first: int, end: int, *, is_pinned: bool) -> Iterator[Batch]:
+    buffers = [torch.empty(loader.buffer_length, dtype=torch.int32, pin_memory=is_pinned).numpy() for _ in range(3)]
+    return loader.batches(first, end, buffers)
 
 
 def _evaluation_record(step: int, values: dict[str, float]) -> Record:

@@ -40,5 +40,5 @@ class BlockHasher:
 def damaged_block(data: np.ndarray, number: int, hexdigests: str) -> range | None:
     """The bytes of block `number` in the file's uint8 `data` if they differ from its checksum, and None otherwise."""
     bounds = range(number * BLOCK_BYTES, min((number + 1) * BLOCK_BYTES, len(data)))
-    found = xxhash.xxh3_64_hexdigest(data[bounds.start : bounds.stop])
+    found = xxhash.xxh3_64_hexdigest(data[bounds.start : bounds.stop].data)
     return None if found == hexdigests[number * _DIGITS : (number + 1) * _DIGITS] else bounds

@@ -166,6 +166,18 @@ def read_batches(
         yield batch.select(columns) if columns is not None else batch
 
 
+def mapped_batches(path: Path) -> tuple[int, list[pa.RecordBatch]]:
+    """(address of the file's first byte, all batches) of an uncompressed file; columns are views of its memory map.
+
+    RunError as of `open_arrow`.
+    """
+    with _whole(path):
+        file = _mapped(path)
+        base = file.read_buffer(1).address
+        reader = pa.ipc.open_file(file)
+        return base, [reader.get_batch(i) for i in range(reader.num_record_batches)]
+
+
 def _mapped(path: Path) -> pa.MemoryMappedFile:
     return pa.memory_map(str(path))
 

@@ -36,5 +36,5 @@ class FiguresHasher:
         return xxhash.xxh3_64_hexdigest(b"".join(digests))
 
 
-def _bytes(column: pa.Array) -> np.ndarray:
-    return np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).view(np.uint8)
+def _bytes(column: pa.Array) -> memoryview:
+    return np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).data

@@ -12,22 +12,30 @@ learned. An epoch has each document as often as its weight says.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from shards.errors import RunError
-from shards.sink import read_batches
-from shards.token_manifest import REMEDY, read_token_manifest, size_damage
+from shards.sink import mapped_batches
+from shards.token_figures import FiguresHasher
+from shards.token_manifest import MANIFEST, REMEDY, read_token_manifest, size_damage
+from shards.token_map import TokenLayout, TokenMap, arrow_layout, token_parts
 
 TRAIN, HELD_OUT = "train", "held-out"  # the splits
 MAX_WEIGHT = 1000  # of a document; a larger value is a mistake, such as a count of copies in its place
 
 
+def item_bytes(vocab_size: int) -> int:
+    """Bytes of a token id: 2 or 4."""
+    return 2 if vocab_size <= 1 << 16 else 4
+
+
 def token_schema(vocab_size: int) -> pa.Schema:
     """The columns of a token shard, one row a document."""
-    ids = pa.uint16() if vocab_size <= 1 << 16 else pa.uint32()
+    ids = pa.uint16() if item_bytes(vocab_size) == 2 else pa.uint32()
     return pa.schema(
         [
             pa.field("id", pa.string()),
@@ -69,12 +77,16 @@ class TokenDocuments:
         self.folder = folder
         self.manifest = read_token_manifest(folder)
         self.digest = self.manifest.digest(split)
-        self._batches: list[pa.RecordBatch] = []
-        for stem, shard in self.manifest.shards.items():
-            path = folder / split / f"{stem}.arrow"
-            if damage := size_damage(path, shard.files[split]):
+        self.parts = token_parts(folder, split, self.manifest)
+        self._files: list[list[pa.RecordBatch]] = []
+        self._bases: list[int] = []
+        for part in self.parts:
+            if damage := size_damage(part.path, part.proof):
                 raise RunError(f"{damage}; {REMEDY}")
-            self._batches += read_batches(path)
+            base, batches = mapped_batches(part.path)
+            self._bases.append(base)
+            self._files.append(batches)
+        self._batches = [batch for batches in self._files for batch in batches]
         self._first_row = np.cumsum([0] + [batch.num_rows for batch in self._batches])
         tokens = [batch["tokens"] for batch in self._batches]
         self._offsets = [np.asarray(column.offsets) for column in tokens]
@@ -88,6 +100,34 @@ class TokenDocuments:
 
     def __len__(self) -> int:
         return len(self.num_tokens)
+
+    @cached_property
+    def layout(self) -> TokenLayout:
+        """Where the tokens lie, in documents one after the other."""
+        return arrow_layout(self._files, self._bases)
+
+    @cached_property
+    def first_token(self) -> np.ndarray:
+        """int64[documents + 1]: the position of each document's first token among all of them."""
+        return np.concatenate([[0], np.cumsum(self.num_tokens)])
+
+    def token_map(self) -> TokenMap:
+        """The tokens as one array."""
+        return TokenMap(self.layout, self.parts, item_bytes(self.manifest.vocab_size))
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column of all documents."""
+        schema = token_schema(self.manifest.vocab_size)
+        return pa.chunked_array([batch[name] for batch in self._batches], schema.field(name).type)
+
+    def check_figures(self) -> None:
+        """RunError where the figures of a file, all that is read here but tokens, are not those that were written."""
+        for part, batches in zip(self.parts, self._files, strict=True):
+            hasher = FiguresHasher()
+            for batch in batches:
+                hasher.update(batch)
+            if hasher.hexdigest() != part.proof.figures_xxh3:
+                raise RunError(f"{part.path}: its figures of documents are not those in {MANIFEST}; {REMEDY}")
 
     def tokens(self, document: int, start: int, end: int) -> np.ndarray:
         """uint16 or uint32[end - start]: the tokens [start, end) as a view of the mapped file."""

@@ -165,7 +165,11 @@ def tokenize(
     show(f"wrote {to}: the sources {', '.join(sources)}")
 
 
-def pretrain(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings: SetOption = None) -> None:
+def pretrain(
+    config: Annotated[Path, typer.Argument(help="TRAIN.toml")],
+    settings: SetOption = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Read and check all tokens first.")] = False,
+) -> None:
     """Train a model on token shards. The same command resumes."""
     if find_spec("torch") is None:
         raise UserError("training needs the extra `train`: pip install 'gristmill[train]'")
@@ -173,7 +177,7 @@ def pretrain(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], setting
 
     overrides = dict(map(_key_value, settings or []))
     try:
-        summary = train_model(config, overrides=overrides, progress=_progress_lines())
+        summary = train_model(config, overrides=overrides, progress=_progress_lines(), verify=verify)
     except Interrupted as error:
         raise Interrupted(f"{error}. To resume: {this_command()}") from None
     show_all(_summary_lines(summary))

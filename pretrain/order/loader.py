@@ -7,24 +7,61 @@ The union over ranks is the same for every world size. The loader's whole state 
 is read ahead that would have to be remembered.
 """
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
-from pretrain.order.batch import Batch, fill
+from pretrain.order.batch import Batch, buffer_length, fill
 from pretrain.order.plan import Plan
 
 
 class Loader:
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self._max_segments = max(source.packing.max_segments for source in plan.sources)
+    """The batches of a rank. As a map-style data set of arrays by step it may go to `torch.utils.data.DataLoader` with
+    `batch_size=None`."""
 
-    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
-        """The rows of `step` = 0, 1, … for device `rank` = 0 … world - 1; `world` must divide the batch size."""
-        source_B, _, row_B = self.plan.rows_of_step(step, rank, world)
-        shape = len(source_B), self.plan.config.sequence_length
-        tokens, labels, positions = (np.empty(shape, np.int64) for _ in range(3))
-        for s in np.unique(source_B):
-            own = source_B == s
-            source = self.plan.sources[s]
-            tokens[own], labels[own], positions[own] = fill(source.documents, source.packing, row_B[own])
-        return Batch(tokens, labels, positions, source_B, self._max_segments)
+    def __init__(self, plan: Plan, rank: int = 0, world: int = 1) -> None:
+        """`rank` = 0 … world - 1; `world` must divide the batch size."""
+        self.plan, self.rank, self.world = plan, rank, world
+        self._first_row = np.array([source.first_row for source in plan.sources], np.int64)
+
+    def batch(self, step: int, into: np.ndarray | None = None) -> Batch:
+        """The rows of `step` = 0, 1, …, in a new buffer or the int32 buffer `into` of `buffer_length`."""
+        planned = self.plan.planned
+        source_B, _, row_B = self.plan.rows_of_step(step, self.rank, self.world)
+        return fill(planned.tokens, planned.rows, self._first_row[source_B] + row_B, source_B=source_B, into=into)
+
+    @property
+    def buffer_length(self) -> int:
+        """int32s that hold any batch."""
+        config = self.plan.config
+        rows = self.plan.planned.rows
+        return buffer_length(config.batch_size // self.world, config.sequence_length, rows.max_segments)
+
+    def batches(self, first: int, end: int, buffers: Sequence[np.ndarray]) -> Iterator[Batch]:
+        """The batches `first` … `end` - 1 in these three buffers by turns, each made while the one before is trained on.
+
+        A batch is overwritten when the one after the next is asked for.
+        """
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(self.batch, first, buffers[first % 3])
+            for step in range(first + 1, end + 1):
+                batch = coming.result()
+                if step < end:
+                    coming = thread.submit(self.batch, step, buffers[step % 3])
+                yield batch
+
+    def __len__(self) -> int:
+        """Steps of the training."""
+        return self.plan.config.steps
+
+    def __getitem__(self, step: int) -> dict[str, np.ndarray]:
+        if not 0 <= step < len(self):
+            raise IndexError(step)
+        batch = self.batch(step)
+        return {
+            "tokens": batch.tokens_BT,
+            "labels": batch.labels_BT,
+            "starts": batch.starts,
+            "source": batch.source_B,
+        }

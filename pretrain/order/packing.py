@@ -111,14 +111,14 @@ _NONE = np.zeros(0, np.int64)
 
 def _fit(length: np.ndarray, capacity: int, max_segments: int) -> np.ndarray:
     """The row of each piece, longest first, without cutting one."""
-    row = _best_fit(length, capacity, max_segments, 0, _NONE)
+    row: np.ndarray = _best_fit(length, capacity, max_segments, 0, _NONE)
     room = capacity - np.bincount(row, weights=length)
     is_closed = np.bincount(row) == max_segments
-    if room[is_closed].sum() <= MAX_UNFILLED * len(room) * capacity:
-        return row
-    dealt = np.flatnonzero(is_closed[row] & (room[row] > 0))
-    num_dealt_rows = max(int(length[length < capacity].sum()) // capacity, -(-len(dealt) // max_segments))
-    return _best_fit(length, capacity, max_segments, num_dealt_rows, dealt)
+    if room[is_closed].sum() > MAX_UNFILLED * len(room) * capacity:
+        dealt = np.flatnonzero(is_closed[row] & (room[row] > 0))
+        num_dealt_rows = max(int(length[length < capacity].sum()) // capacity, -(-len(dealt) // max_segments))
+        row = _best_fit(length, capacity, max_segments, num_dealt_rows, dealt)
+    return row
 
 
 def _fill_up(

@@ -6,8 +6,7 @@ resumed only under a plan of the same `identity`.
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from pretrain.config import ModelConfig, OptimizerConfig, PackingConfig, TokenSourceConfig, TrainConfig
-from pretrain.order.mixture import Mixture, MixtureSource
+from pretrain.order.mixture import Mixture, MixtureSource, Phase
 from pretrain.order.packing import VERSION as PACKING_VERSION
-from pretrain.order.packing import Packing, pack_weighted
+from pretrain.order.planned_rows import PlannedRows, PlannedSource, keep_rows, open_rows
 from shards.config import Config
 from shards.errors import UserError
-from shards.token_manifest import TOKENIZER
-from shards.tokens import HELD_OUT, TRAIN, TokenDocuments
+from shards.token_manifest import TOKENIZER, read_token_manifest
+from shards.tokens import HELD_OUT, TokenDocuments
 
 SETTINGS = "train.toml"  # name, in a training's `out`, of its settings with all defaults and overrides
 
@@ -39,25 +38,20 @@ FREE_SETTINGS = {
 
 
 @dataclass(frozen=True)
-class PlannedSource:
-    name: str
-    documents: TokenDocuments  # those that are trained on
-    packing: Packing  # of an epoch
-
-    @property
-    def num_epoch_tokens(self) -> int:
-        """Predictions in an epoch, masked ones included."""
-        return int((self.packing.end - self.packing.start).sum())
-
-
-@dataclass(frozen=True)
 class Plan:
     """The rows of all sources and their order; a place of the order is one row of one global batch."""
 
     config: TrainConfig
-    sources: tuple[PlannedSource, ...]
+    planned: PlannedRows
     mixture: Mixture
-    vocab_size: int
+
+    @property
+    def sources(self) -> tuple[PlannedSource, ...]:
+        return self.planned.sources
+
+    @property
+    def vocab_size(self) -> int:
+        return self.sources[0].manifest.vocab_size
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -68,7 +62,7 @@ class Plan:
     @property
     def token_digests(self) -> dict[str, str]:
         """The digest of each token folder by the dotted key of the setting that names it."""
-        return {f"source.{source.name}.tokens": source.documents.digest for source in self.sources}
+        return {f"source.{source.name}.tokens": source.digest for source in self.sources}
 
     @cached_property
     def hash(self) -> str:
@@ -90,59 +84,53 @@ class Plan:
 
         An epoch has each document as often as its weight says.
         """
-        epochs = self.mixture.epochs(self.num_places)
-        shares = self.mixture.slots / self.mixture.slots.sum()
+        counts = self.mixture.counts(self.num_places)
         return [
-            f"source {source.name}: {len(source.documents):,} documents, {source.num_epoch_tokens:,} tokens an epoch, "
-            f"{source.packing.num_rows:,} rows of {self.config.sequence_length}, share {share:.3f}, "
-            f"{num_epochs:.2f} epochs"
-            for source, share, num_epochs in zip(self.sources, shares, epochs, strict=True)
+            f"source {source.name}: {source.num_documents:,} documents, {source.num_epoch_tokens:,} tokens an epoch, "
+            f"{source.num_rows:,} rows of {self.config.sequence_length}, share {count / self.num_places:.3f}, "
+            f"{count / source.num_rows:.2f} epochs"
+            for source, count in zip(self.sources, counts, strict=True)
         ]
 
 
 def make_plan(config: TrainConfig) -> Plan:
     """The plan of a training; UserError for sources that are empty, too small or of different tokenizers."""
-    sources = []
-    for name, source in config.source.items():
-        documents = TokenDocuments(Path(source.tokens), TRAIN)
-        packing = pack_weighted(
-            documents.num_tokens - 1,
-            documents.weights,
-            config.sequence_length,
-            kind=config.packing.kind,
-            max_segments=config.packing.max_segments,
-        )
-        if not packing.num_rows:
-            raise UserError(f"source {name}: {source.tokens} has no training documents; remove the source")
-        sources.append(PlannedSource(name, documents, packing))
-    for other in sources[1:]:
-        if other.documents.manifest.tokenizer_sha256 != sources[0].documents.manifest.tokenizer_sha256:
-            raise UserError(
-                f"source {other.name}: its tokenizer {other.documents.folder / TOKENIZER} is not that of source "
-                f"{sources[0].name}; tokenize both with the same one"
-            )
-    _require_one_fraction(sources)
-    mixture = Mixture(
-        tuple(
-            MixtureSource(s.name, config.source[s.name].weight, s.packing.num_rows, config.source[s.name].max_epochs)
-            for s in sources
-        ),
-        config.seed,
-    )
-    plan = Plan(config, tuple(sources), mixture, sources[0].documents.manifest.vocab_size)
-    mixture.check(plan.num_places)
+    _require_one_tokenizer(config)
+    _require_one_fraction(config)
+    planned = open_rows(config)
+    sources = tuple(MixtureSource(s.name, s.num_rows, config.source[s.name].max_epochs) for s in planned.sources)
+    weights = tuple(source.weight for source in config.source.values())
+    plan = Plan(config, planned, Mixture(sources, (Phase(0, weights),), config.seed))
+    plan.mixture.check(plan.num_places)
     return plan
 
 
-def _require_one_fraction(sources: Sequence[PlannedSource]) -> None:
+def keep_plan(plan: Plan) -> Plan:
+    """The same plan with its rows in one file in `out`, which other processes and later starts map."""
+    return replace(plan, planned=keep_rows(plan.config, plan.planned))
+
+
+def _require_one_tokenizer(config: TrainConfig) -> None:
+    """UserError where two token folders were made by different tokenizers."""
+    manifests = {name: read_token_manifest(Path(source.tokens)) for name, source in config.source.items()}
+    first = next(iter(manifests))
+    for name, manifest in manifests.items():
+        if manifest.tokenizer_sha256 != manifests[first].tokenizer_sha256:
+            raise UserError(
+                f"source {name}: its tokenizer {Path(config.source[name].tokens) / TOKENIZER} is not that of source "
+                f"{first}; tokenize both with the same one"
+            )
+
+
+def _require_one_fraction(config: TrainConfig) -> None:
     """UserError where token folders hold out different fractions: what is held out of one may be trained on in another.
 
     The split follows from a document's text, and a larger fraction holds out more of the same documents.
     """
     fractions = {
-        source.documents.folder: shard.held_out_fraction
-        for source in sources
-        for shard in source.documents.manifest.shards.values()
+        Path(source.tokens): shard.held_out_fraction
+        for source in config.source.values()
+        for shard in read_token_manifest(Path(source.tokens)).shards.values()
     }
     first, *others = fractions
     for folder in others:
@@ -155,7 +143,7 @@ def _require_one_fraction(sources: Sequence[PlannedSource]) -> None:
 
 def held_out_documents(plan: Plan) -> dict[str, TokenDocuments]:
     """The held-out documents of each source that has some."""
-    by_source = {source.name: TokenDocuments(source.documents.folder, HELD_OUT) for source in plan.sources}
+    by_source = {source.name: TokenDocuments(source.folder, HELD_OUT) for source in plan.sources}
     return {name: documents for name, documents in by_source.items() if len(documents)}
 
 

@@ -45,7 +45,7 @@ def traced_segments(plan: Plan, step: int) -> list[TracedSegment]:
     rows = zip(*map(np.ndarray.tolist, plan.rows_of_step(step)), strict=True)
     for batch_row, (source_number, epoch, row) in enumerate(rows):
         source = plan.sources[source_number]
-        for document, start, end in source.packing.segments(row):
+        for document, start, end in plan.planned.segments(source_number, row):
             origin = source.documents.provenance(document)
             num_masked = sum(last - first for first, last in source.documents.masked(document, start + 1, end + 1))
             segments.append(

@@ -36,7 +36,9 @@ def test_losses_of_sources_are_the_sums_over_their_rows(model: Model) -> None:
     with torch.no_grad():
         hidden = hidden_states(model, torch.from_numpy(batch.tokens_BT), batch.positions_BT)
         losses = F.cross_entropy(
-            (hidden @ model.head_VC.T).flatten(0, 1), torch.from_numpy(batch.labels_BT).flatten(), reduction="none"
+            (hidden @ model.head_VC.T).flatten(0, 1),
+            torch.from_numpy(batch.labels_BT).flatten().long(),
+            reduction="none",
         ).view(4, 16)
     torch.testing.assert_close(sums[0], losses[0].sum() + losses[3].sum(), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(sums[1], losses[1].sum() + losses[2].sum(), rtol=1e-5, atol=1e-5)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from training_runs import curve, evaluations, train
 
 from pretrain.metrics import Record
+from pretrain.train import train_model
 from shards.errors import Interrupted, RunError, UserError
 from shards.lock import locked
 
@@ -181,9 +182,12 @@ def test_a_damaged_token_shard_is_not_trained_on(train_file: Callable[..., Path]
     data = bytearray(shard.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 400] = b"\x07" * 400
     shard.write_bytes(data)
+    path = train_file(source={"en": {"tokens": str(tmp_path / "en")}})
     with pytest.raises(RunError, match=rf"{shard.name}: its sha256 is not the one in manifest\.json; run the same"):
-        train(train_file(source={"en": {"tokens": str(tmp_path / "en")}}))
+        train_model(path, overrides={}, progress=lambda record: None, verify=True)
     assert not (tmp_path / "out").exists()
+    with pytest.raises(RunError, match=rf"{shard.name}: (bytes|its figures) .*; run the same"):
+        train(path)
 
 
 def test_a_mask_that_does_not_fit_in_memory_is_refused(train_file: Callable[..., Path]) -> None:

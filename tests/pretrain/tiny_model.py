@@ -35,4 +35,10 @@ def uneven_batch() -> Batch:
     labels = generator.integers(0, VOCAB, positions.shape)
     for row, lengths in enumerate(SEGMENTS):
         labels[row, sum(lengths) :] = NO_LABEL
-    return Batch(generator.integers(0, VOCAB, positions.shape), labels, positions, np.array([0, 1, 1, 0]), 5)
+    tokens = generator.integers(0, VOCAB, positions.shape)
+    starts = np.append(np.flatnonzero(positions == 0), positions.size)
+    num_labels = (labels != NO_LABEL).sum(axis=1)
+    buffer = np.concatenate([tokens.ravel(), labels.ravel(), starts]).astype(np.int32)
+    tokens, labels = buffer[: 2 * positions.size].reshape(2, *positions.shape)
+    num_segments = (positions == 0).sum(axis=1)
+    return Batch(tokens, labels, buffer[2 * tokens.size :], num_segments, num_labels, np.array([0, 1, 1, 0]), 5, buffer)

@@ -19,7 +19,7 @@ def test_held_out_documents_are_never_trained_on(train_file: Callable[..., Path]
     plan = make_plan(load_config(train_file(batch_size=8), {}))
     trained = {segment.id for step in range(12) for segment in traced_segments(plan, step)}
     for source in plan.sources:
-        held_out = TokenDocuments(source.documents.folder, HELD_OUT)
+        held_out = TokenDocuments(source.folder, HELD_OUT)
         assert len(held_out)
         assert not trained & {held_out.provenance(i).id for i in range(len(held_out))}
 

@@ -41,7 +41,7 @@ def test_over_one_epoch_each_document_is_seen_as_often_as_its_weight_says(
 ) -> None:
     source = {"web": {"tokens": str(weighted / "tokens" / "web")}}
     plan = make_plan(load_config(train_file(source=source, batch_size=1, steps=1), {}))
-    num_rows = plan.sources[0].packing.num_rows
+    num_rows = plan.sources[0].num_rows
     plan = make_plan(load_config(train_file(source=source, batch_size=1, steps=2 * num_rows), {}))
     documents = plan.sources[0].documents
     weight_of = {documents.provenance(i).id: int(documents.weights[i]) for i in range(len(documents))}

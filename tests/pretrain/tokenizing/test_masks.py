@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from pretrain.attention import Documents
 from pretrain.config import load_config
 from pretrain.evaluate import bits_per_byte, choose_held_out
 from pretrain.model import Model
-from pretrain.order.batch import NO_LABEL, Batch, fill
+from pretrain.order.batch import NO_LABEL, Rows, fill
 from pretrain.order.loader import Loader
 from pretrain.order.packing import pack
 from pretrain.order.plan import held_out_documents, make_plan
@@ -116,7 +117,9 @@ def test_token_shards_record_masked_tokens_and_the_bytes_of_the_others(
 def test_masked_tokens_are_inputs_and_no_labels_wherever_rows_cut(masked_tokens_folder: Path, row_length: int) -> None:
     documents = TokenDocuments(masked_tokens_folder, TRAIN)
     packing = pack(documents.num_tokens - 1, row_length)
-    tokens, labels, _ = fill(documents, packing, range(packing.num_rows))
+    rows = Rows.of(packing, documents.first_token)
+    batch = fill(documents.token_map(), rows, np.arange(packing.num_rows))
+    tokens, labels = batch.tokens_BT, batch.labels_BT
     without = 0
     for row in range(packing.num_rows):
         filled = 0
@@ -165,7 +168,7 @@ def test_a_batch_of_masked_tokens_only_has_no_gradient(masked_file: Path) -> Non
     batch = Loader(plan).batch(0)
     nothing = np.full_like(batch.labels_BT, NO_LABEL)
     model = Model(plan.config.model, plan.vocab_size)
-    masked = Batch(batch.tokens_BT, nothing, batch.positions_BT, batch.source_B, batch.max_segments)
+    masked = replace(batch, labels_BT=nothing, num_labels_B=0 * batch.num_labels_B)
     assert accumulate(model, masked, 4, 1).tolist() == [0]
     assert all((parameter.grad == 0).all() for parameter in model.parameters())
 
