@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from pretrain.state import STATE, TrainState, checkpoint_paths, read_state
+from pretrain.state import STATE, TrainState, checkpoint_paths, read_state, step_of
 from shards.atomic import atomic_file, write_bytes, write_json
 from shards.errors import RunError
 from shards.limits import check_limits
@@ -31,9 +31,17 @@ _WEIGHTS, _TRAINING = "model.safetensors", "training.pt"
 
 
 def save_checkpoint(
-    folder: Path, state: TrainState, model: nn.Module, optimizer: torch.optim.Optimizer, *, keep: int
+    folder: Path,
+    state: TrainState,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    keep: int,
+    keep_up_to: int | None = None,
 ) -> None:
     """Write the checkpoint of `state.step` and delete all but the newest `keep` up to that step.
+
+    The newest one of at most `keep_up_to` steps is kept as well.
 
     RunError, before anything is written, where a weight is not finite.
     """
@@ -50,7 +58,10 @@ def save_checkpoint(
     sha256 = {name: file_sha256(path / name) for name in (_WEIGHTS, _TRAINING)}
     write_json(path / STATE, state.model_copy(update={"sha256": sha256}).model_dump())
     # Checkpoints of later steps did not load; otherwise training would have continued from them.
-    kept = [other for other in checkpoint_paths(folder) if other.name <= path.name][-keep:]
+    older = [other for other in checkpoint_paths(folder) if other.name <= path.name]
+    kept = older[-keep:]
+    if keep_up_to is not None:
+        kept += [other for other in older if step_of(other) <= keep_up_to][-1:]
     for other in folder.glob("step-*"):
         if other not in kept:  # an older one, or the rest of one that a kill left
             (other / STATE).unlink(missing_ok=True)
@@ -82,6 +93,14 @@ def load_newest(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
             f"restore one from a copy, or delete {folder} to train from the beginning"
         )
     return None
+
+
+def set_aside(folder: Path, after: int) -> None:
+    """Rename the checkpoints of steps above `after`, so that a training goes on from an earlier one."""
+    for path in checkpoint_paths(folder):
+        if step_of(path) > after:
+            shutil.rmtree(aside := path.with_name(f"left-{path.name}"), ignore_errors=True)
+            path.rename(aside)
 
 
 def _check(path: Path, state: TrainState) -> None:

@@ -50,12 +50,41 @@ class TokenSourceConfig(Config):
     """How often an epoch has the documents of a bucket, by its name (`gristmill tokenize --bucket`), times their
     weights; once those of others. Fractions repeat a part of the documents."""
 
-    weight: float = Field(default=1.0, gt=0, le=1e15)
+    weight: float = Field(default=1.0, ge=0, le=1e15)
     """Share of the training rows, on any scale (such as the size of a source); weights are divided by their sum."""
 
     max_epochs: float = Field(default=4.0, gt=0)
     """Most epochs of the source; a plan that needs more is refused. Up to four are nearly as good as new data
     (Muennighoff et al., "Scaling Data-Constrained Language Models", 2023)."""
+
+
+class MixtureStage(Config):
+    """Other weights from a point of the training on."""
+
+    from_tokens: int = Field(ge=0)
+    """Tokens of the training (rows times their length) at which the change begins; rounded to whole steps."""
+
+    to_tokens: int | None = Field(default=None, gt=0)
+    """Tokens at which a linear change is complete."""
+
+    weights: dict[str, Annotated[float, Field(ge=0, le=1e15)]] = Field(min_length=1)
+    """Weights by source; 0 for those that it does not name."""
+
+    change: Literal["step", "linear"] = "step"
+    """At once, or along a line from the weights before."""
+
+
+class MixtureConfig(Config):
+    """Which weights the sources have (`pretrain.order.blend`)."""
+
+    policy: Literal["weights", "proportional", "temperature", "unimax"] = "weights"
+    """The table of `source.NAME.weight`, or by size."""
+
+    temperature: float = Field(default=10 / 3, ge=1, le=1e6)
+    """Of the policy "temperature"; 1 is by size, more is more even. The default is mT5's α = 0.3."""
+
+    stage: tuple[MixtureStage, ...] = ()
+    """Changes of the weights, in order."""
 
 
 class PackingConfig(Config):
@@ -177,6 +206,7 @@ class TrainConfig(Config):
     model: ModelConfig
     optimizer: OptimizerConfig = OptimizerConfig()
     packing: PackingConfig = PackingConfig()
+    mixture: MixtureConfig = MixtureConfig()
     source: dict[str, TokenSourceConfig] = Field(min_length=1)
     """Sources by name."""
 

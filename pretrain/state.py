@@ -28,6 +28,7 @@ class TrainState(Config):
     tokens: int  # labels trained on
     plan_hash: str
     identity: dict[str, Any]  # of the plan
+    phases: tuple[tuple[int, dict[str, float]], ...] = ()  # of the mixture: first place, weights
     loss: float | None = None  # of the last step; None before the first step
     sha256: dict[str, str] = Field(default_factory=dict)  # of the checkpoint's other files; older ones state none
 
@@ -35,6 +36,11 @@ class TrainState(Config):
 def checkpoint_paths(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, oldest first."""
     return sorted(path.parent for path in folder.glob(f"step-*/{STATE}"))
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step of a checkpoint, by its name."""
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def read_state(checkpoint: Path) -> TrainState:
@@ -47,11 +53,17 @@ def read_state(checkpoint: Path) -> TrainState:
         raise RunError(f"{path}: not readable ({error})") from None
 
 
-def recorded_identity(folder: Path) -> dict[str, Any]:
-    """The plan's identity in the newest checkpoint whose state is readable; empty where there is none."""
+def newest_state(folder: Path) -> TrainState | None:
+    """The state of the newest checkpoint of which it is readable; None where there is none."""
     for path in reversed(checkpoint_paths(folder)):
         try:
-            return read_state(path).identity
+            return read_state(path)
         except RunError as error:
             log.warning("event=checkpoint_broken %s", error)
-    return {}
+    return None
+
+
+def recorded_identity(folder: Path) -> dict[str, Any]:
+    """The plan's identity in the newest checkpoint whose state is readable; empty where there is none."""
+    state = newest_state(folder)
+    return state.identity if state else {}

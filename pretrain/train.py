@@ -21,8 +21,9 @@ from typing import Literal
 import tomli_w
 import torch
 
-from pretrain.checkpoint import load_newest, save_checkpoint
+from pretrain.checkpoint import load_newest, save_checkpoint, set_aside
 from pretrain.config import TrainConfig, load_config
+from pretrain.continuing import check_continued, continuation_step
 from pretrain.cpu_threads import use_cores_at_hand
 from pretrain.evaluate import HeldOut, bits_per_byte, choose_held_out
 from pretrain.metrics import MetricsFile, Record, read_records
@@ -31,7 +32,8 @@ from pretrain.optim import make_optimizer
 from pretrain.order.batch import Batch
 from pretrain.order.loader import Loader
 from pretrain.order.plan import SETTINGS, Plan, differing_keys, held_out_documents, keep_plan, make_plan
-from pretrain.state import CHECKPOINTS, TrainState, recorded_identity
+from pretrain.schedule import plateau_end
+from pretrain.state import CHECKPOINTS, TrainState, newest_state, recorded_identity
 from pretrain.step import StepResult, train_step
 from shards.atomic import write_bytes
 from shards.errors import Interrupted, UserError
@@ -60,14 +62,20 @@ class TrainSummary:
 
 
 def train_model(
-    config_path: Path, *, overrides: Mapping[str, str], progress: Callable[[Record], None], verify: bool = False
+    config_path: Path,
+    *,
+    overrides: Mapping[str, str],
+    progress: Callable[[Record], None],
+    verify: bool = False,
+    continued: bool = False,
 ) -> TrainSummary:
     """Train as TRAIN.toml says, from the newest checkpoint in its `out` if there is one.
 
     `progress` is called with each record as it is written. `verify` reads all token files first; without it each block
-    is checked when it is first read. Ctrl-C or SIGTERM ends the step, saves a checkpoint and raises `Interrupted`; a
-    second one stops at once. UserError or RunError, before the first step, where settings, token folders and
-    checkpoints do not fit together or are damaged.
+    is checked when it is first read. With `continued`, steps, weights and sources may be others than those of the
+    checkpoints, and what was trained on stays as it is. Ctrl-C or SIGTERM ends the step, saves a checkpoint and raises
+    `Interrupted`; a second one stops at once. UserError or RunError, before the first step, where settings, token
+    folders and checkpoints do not fit together or are damaged.
     """
     config = load_config(config_path, overrides)
     device = _choose_device(config.device)
@@ -76,9 +84,13 @@ def train_model(
     if verify:
         for source in config.source.values():
             verify_tokens(Path(source.tokens))
-    plan = make_plan(config)
+    continued_from = continuation_step(config) if continued else None
+    plan = make_plan(config, continued_from=continued_from)
     with locked(Path(config.out), elsewhere="out") as lease:
-        _check_same_plan(plan)
+        if continued_from is None:
+            _check_same_plan(plan)
+        else:
+            _set_aside(plan, continued_from)
         plan = keep_plan(plan)
         torch.manual_seed(config.seed)
         model = Model(config.model, plan.vocab_size).to(device)
@@ -102,8 +114,8 @@ def _train(
         evaluations[0] = bits_per_byte(model, held_out, num_rows)
 
     state = load_newest(out / CHECKPOINTS, model, optimizer)
-    if state is None:
-        state = TrainState(step=0, tokens=0, plan_hash=plan.hash, identity=plan.identity)
+    of_plan = {"plan_hash": plan.hash, "identity": plan.identity, "phases": plan.phases}
+    state = TrainState(step=0, tokens=0, **of_plan) if state is None else state.model_copy(update=of_plan)
     first_step = state.step
     write_bytes(out / SETTINGS, tomli_w.dumps(config.model_dump(exclude_none=True)).encode())
     _log_start(plan, model, first_step)
@@ -128,7 +140,15 @@ def _train(
             if is_new and (is_last or is_stopped or step % config.checkpoint_every == 0):
                 metrics.sync()
                 evaluation_metrics.sync()
-                save_checkpoint(out / CHECKPOINTS, state, model, optimizer, keep=config.keep_checkpoints)
+                plateau = plateau_end(config.steps, config.optimizer) if config.optimizer.schedule == "wsd" else None
+                save_checkpoint(
+                    out / CHECKPOINTS,
+                    state,
+                    model,
+                    optimizer,
+                    keep=config.keep_checkpoints,
+                    keep_up_to=plateau,  # from where a longer training may go on
+                )
             if is_last:
                 break
             if is_stopped:
@@ -180,18 +200,32 @@ def _check_same_plan(plan: Plan) -> None:
     if identity and (keys := differing_keys(plan.identity, identity)):
         raise UserError(
             f"{out}: its checkpoints were trained with other settings; they differ in {', '.join(keys)}; "
-            "set them back, or choose another out"
+            "set them back, choose another out, or use --continue where steps, weights or sources are to change"
         )
 
 
+def _set_aside(plan: Plan, step: int) -> None:
+    """Set the checkpoints after `step` aside; UserError where the training may not be continued by this plan."""
+    folder = Path(plan.config.out) / CHECKPOINTS
+    state = newest_state(folder)
+    assert state is not None
+    check_continued(plan, state)
+    if state.step > step:
+        log.warning("event=continued step=%d: checkpoints of later steps are set aside as left-*", step)
+        set_aside(folder, step)
+
+
 def _choose_held_out(plan: Plan) -> list[HeldOut]:
-    """The held-out documents to evaluate; sources whose chosen documents are all empty have none."""
+    """The held-out documents to evaluate; sources that have none, or only empty ones, are named in a warning."""
     config = plan.config
     held_out = [
         choose_held_out(name, documents, config.sequence_length, config.eval_max_tokens)
         for name, documents in held_out_documents(plan).items()
     ]
-    return [h for h in held_out if h.num_bytes]
+    measured = [h for h in held_out if h.num_bytes]
+    if missing := sorted(config.source.keys() - {h.source for h in measured}):
+        log.warning("event=not_measured source=%s: no text of it is held out (tokenize --held-out)", ",".join(missing))
+    return measured
 
 
 def _recorded_evaluations(path: Path, held_out: Sequence[HeldOut]) -> dict[int, dict[str, float]]:

@@ -50,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "calibrate": classifier.calibrate,
     "tokenize": training.tokenize,
     "pretrain": training.pretrain,
+    "mixture": training.mixture,
     "trace": training.trace,
 }
 GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {

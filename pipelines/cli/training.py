@@ -1,4 +1,4 @@
-"""Commands that train models: tokenizer train, extend and report, tokenize, pretrain, trace."""
+"""Commands that train models: tokenizer train, extend and report, tokenize, mixture, pretrain, trace."""
 
 import json
 import time
@@ -169,6 +169,9 @@ def pretrain(
     config: Annotated[Path, typer.Argument(help="TRAIN.toml")],
     settings: SetOption = None,
     verify: Annotated[bool, typer.Option("--verify", help="Read and check all tokens first.")] = False,
+    continued: Annotated[
+        bool, typer.Option("--continue", help="Go on with other steps, weights or further sources.")
+    ] = False,
 ) -> None:
     """Train a model on token shards. The same command resumes."""
     if find_spec("torch") is None:
@@ -177,7 +180,9 @@ def pretrain(
 
     overrides = dict(map(_key_value, settings or []))
     try:
-        summary = train_model(config, overrides=overrides, progress=_progress_lines(), verify=verify)
+        summary = train_model(
+            config, overrides=overrides, progress=_progress_lines(), verify=verify, continued=continued
+        )
     except Interrupted as error:
         raise Interrupted(f"{error}. To resume: {this_command()}") from None
     show_all(_summary_lines(summary))
@@ -194,6 +199,29 @@ def trace(
         masked = f" ({segment.num_masked} masked)" if segment.num_masked else ""
         tokens = f"tokens {segment.start}-{segment.end}{masked}"
         show(f"row {segment.batch_row}: {segment.source} epoch {segment.epoch} {segment.id} {tokens} {segment.url}")
+
+
+def mixture(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings: SetOption = None) -> None:
+    """Show how much of each source a training uses, and when it begins to repeat it."""
+    from pretrain.config import load_config
+    from pretrain.order.ledger import PASSES, epoch_ledger
+    from pretrain.order.plan import make_plan
+
+    plan = make_plan(load_config(config, dict(map(_key_value, settings or []))), check=False)
+    header = ("source", "tokens", "share", "trained on", "epochs", *(f"{k} at" for k in PASSES))
+    rows = [
+        (
+            line.source,
+            f"{line.num_tokens:,}",
+            f"{line.share:.3f}",
+            f"{line.num_trained_tokens:,}",
+            f"{line.epochs:.2f}",
+            *("-" if tokens is None else f"{tokens:,}" for tokens in line.passes.values()),
+        )
+        for line in epoch_ledger(plan)
+    ]
+    show_all([Table(header, tuple(rows))])
+    plan.mixture.check(plan.num_places)
 
 
 def _source_weights(options: list[str] | None) -> dict[str, float] | None:

@@ -39,7 +39,7 @@ class Loader:
         return buffer_length(config.batch_size // self.world, config.sequence_length, rows.max_segments)
 
     def batches(self, first: int, end: int, buffers: Sequence[np.ndarray]) -> Iterator[Batch]:
-        """The batches `first` … `end` - 1 in these three buffers by turns, each made while the one before is trained on.
+        """The batches `first` … `end` - 1 in three buffers by turns, each made while the one before is trained on.
 
         A batch is overwritten when the one after the next is asked for.
         """

@@ -83,15 +83,19 @@ class Mixture:
         return shares
 
     def check(self, num_places: int) -> None:
-        """UserError where a source gets no slot, or needs more epochs than its maximum for `num_places` places."""
+        """UserError where a source gets no slot, or needs more epochs than its maximum for `num_places` places.
+
+        What the rounding of weights to slots may add to a source does not count.
+        """
         for phase, cycle in zip(self.phases, self._cycles, strict=True):
             for source, weight, slots in zip(self.sources, phase.weights, cycle.slots, strict=True):
                 if weight and not slots:
                     raise UserError(
                         f"source {source.name}: weight {weight:g} is below 1/{SLOTS} of all; remove it or raise it"
                     )
+        rounding = len(self.phases) + num_places / SLOTS
         for source, epochs in zip(self.sources, self.epochs(num_places), strict=True):
-            if epochs > source.max_epochs:
+            if epochs > source.max_epochs + rounding / source.num_rows:
                 raise UserError(
                     f"source {source.name}: the plan needs {epochs:.1f} epochs of its {source.num_rows:,} rows, "
                     f"max_epochs = {source.max_epochs:g}: lower its weight or the steps, add data, or raise max_epochs"

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from pretrain.config import ModelConfig, OptimizerConfig, PackingConfig, TokenSourceConfig, TrainConfig
-from pretrain.order.mixture import Mixture, MixtureSource, Phase
+from pretrain.config import MixtureConfig, ModelConfig, OptimizerConfig, PackingConfig, TokenSourceConfig, TrainConfig
+from pretrain.order.blend import blend, continued
+from pretrain.order.mixture import Mixture, MixtureSource
 from pretrain.order.packing import VERSION as PACKING_VERSION
 from pretrain.order.planned_rows import PlannedRows, PlannedSource, keep_rows, open_rows
+from pretrain.state import CHECKPOINTS, newest_state
 from shards.config import Config
 from shards.errors import UserError
 from shards.token_manifest import TOKENIZER, read_token_manifest
@@ -66,8 +68,14 @@ class Plan:
 
     @cached_property
     def hash(self) -> str:
-        """sha256 of the identity."""
-        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+        """sha256 of the identity and the phases."""
+        return hashlib.sha256(json.dumps([self.identity, self.phases], sort_keys=True).encode()).hexdigest()
+
+    @property
+    def phases(self) -> tuple[tuple[int, dict[str, float]], ...]:
+        """(first place, weights by source) of the mixture's phases, as checkpoints record them."""
+        names = [source.name for source in self.sources]
+        return tuple((phase.first, dict(zip(names, phase.weights, strict=True))) for phase in self.mixture.phases)
 
     @property
     def num_places(self) -> int:
@@ -93,15 +101,34 @@ class Plan:
         ]
 
 
-def make_plan(config: TrainConfig) -> Plan:
-    """The plan of a training; UserError for sources that are empty, too small or of different tokenizers."""
+def make_plan(config: TrainConfig, *, continued_from: int | None = None, check: bool = True) -> Plan:
+    """The plan of a training.
+
+    A training that was continued with other settings has the phases that its newest checkpoint records. With
+    `continued_from`, steps, that checkpoint's phases stand for so many steps, and those of `config` after them.
+
+    UserError for sources that are empty, smaller than a row, of different tokenizers or held-out fractions, and with
+    `check` for a source that needs more epochs than its maximum.
+    """
     _require_one_tokenizer(config)
     _require_one_fraction(config)
     planned = open_rows(config)
+    for source in planned.sources:
+        if source.num_epoch_tokens < config.sequence_length:
+            raise UserError(
+                f"source {source.name}: its {source.num_epoch_tokens:,} tokens do not fill one row of "
+                f"{config.sequence_length:,}; remove it, or lower sequence_length"
+            )
     sources = tuple(MixtureSource(s.name, s.num_rows, config.source[s.name].max_epochs) for s in planned.sources)
-    weights = tuple(source.weight for source in config.source.values())
-    plan = Plan(config, planned, Mixture(sources, (Phase(0, weights),), config.seed))
-    plan.mixture.check(plan.num_places)
+    phases = blend(config, [source.num_rows for source in sources])
+    plan = Plan(config, planned, Mixture(sources, phases, config.seed))
+    state = newest_state(Path(config.out) / CHECKPOINTS)
+    if state and state.phases and (continued_from is not None or not differing_keys(plan.identity, state.identity)):
+        place = plan.num_places if continued_from is None else continued_from * config.batch_size
+        phases = continued(state.phases, phases, list(config.source), place)
+        plan = replace(plan, mixture=replace(plan.mixture, phases=phases))
+    if check:
+        plan.mixture.check(plan.num_places)
     return plan
 
 
@@ -152,6 +179,7 @@ def differing_keys(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 
     A setting that one of them lacks, since a gristmill that did not know it made it, has its default there.
     """
+    ours, theirs = _as_json(ours), _as_json(theirs)  # a checkpoint that is read has tuples for lists
     both = ours.keys() | theirs.keys()
     return sorted(key for key in both if ours.get(key, default_of(key)) != theirs.get(key, default_of(key)))
 
@@ -159,6 +187,7 @@ def differing_keys(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 _TABLES: dict[str, type[Config]] = {
     "model": ModelConfig,
     "optimizer": OptimizerConfig,
+    "mixture": MixtureConfig,
     "packing": PackingConfig,
     "source": TokenSourceConfig,
 }
@@ -169,7 +198,11 @@ def default_of(key: str) -> Any:
     table, _, name = key.rpartition(".")
     of_table: type[Config] = _TABLES.get(table.partition(".")[0], TrainConfig)
     field = of_table.model_fields.get(name)
-    return None if field is None or field.is_required() else field.default
+    return None if field is None or field.is_required() else _as_json(field.default)
+
+
+def _as_json(values: Any) -> Any:
+    return json.loads(json.dumps(values))
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

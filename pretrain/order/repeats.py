@@ -18,7 +18,8 @@ def document_repeats(name: str, documents: TokenDocuments, repeat: Mapping[str, 
     follows from their texts. UserError, with the source's `name`, for a bucket that no document has.
     """
     if not repeat:
-        return documents.weights
+        weights: np.ndarray = documents.weights
+        return weights
     buckets = pc.dictionary_encode(documents.column("bucket")).combine_chunks()
     known = buckets.dictionary.to_pylist()
     if unknown := sorted(repeat.keys() - set(known)):

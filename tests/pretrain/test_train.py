@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from training_runs import curve, evaluations, train
 
 from pretrain.metrics import Record
+from pretrain.tokenizing.tokenize import tokenize_shards
 from pretrain.train import train_model
 from shards.errors import Interrupted, RunError, UserError
 from shards.lock import locked
@@ -161,6 +162,20 @@ def test_a_setting_that_a_checkpoint_does_not_know_has_its_default_there(
     train(train_file(out="undisturbed"))
     with pytest.raises(UserError, match=r"differ in optimizer\.decay_fraction;"):
         train(train_file(out="undisturbed"), **{"optimizer.decay_fraction": "0.3"})
+
+
+def test_a_source_of_which_nothing_is_held_out_is_named(
+    train_file: Callable[..., Path],
+    tmp_path: Path,
+    run_folder: Path,
+    tokenizer_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tokenize_shards([run_folder], tokenizer_path, tmp_path / "t", held_out_fraction=0, report=lambda line: None)
+    summary = train(train_file(steps=1, source={"en": {"tokens": str(tmp_path / "t" / "en")}}))
+    assert summary.held_out_after == {}
+    (line,) = [record.getMessage() for record in caplog.records if "not_measured" in record.getMessage()]
+    assert line.startswith("event=not_measured source=en: no text of it is held out")
 
 
 def test_two_processes_do_not_train_in_one_folder(train_file: Callable[..., Path], tmp_path: Path) -> None:

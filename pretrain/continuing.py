@@ -1,0 +1,61 @@
+"""Continuing a training with other steps, weights or sources: what it has consumed stays as it is.
+
+    steps       1 …… S │ S + 1 ………
+    order       as its checkpoint records it │ as TRAIN.toml says now
+
+A cosine changes its slope at S. A "wsd" training of other steps goes on from its plateau, where it is the same, step
+for step, as one that had these steps from the beginning; the decay that it had is set aside.
+"""
+
+import re
+from pathlib import Path
+
+from pretrain.config import TrainConfig
+from pretrain.order.plan import Plan, differing_keys
+from pretrain.schedule import plateau_end
+from pretrain.state import CHECKPOINTS, TrainState, checkpoint_paths, newest_state, step_of
+from shards.errors import UserError
+
+_MAY_CHANGE = re.compile(r"steps|mixture\..+|source\.[^.]+\.(weight|max_epochs)")
+
+
+def continuation_step(config: TrainConfig) -> int:
+    """The step from which the training in `out` continues. UserError where it has no checkpoint to continue from."""
+    out = Path(config.out)
+    state = newest_state(out / CHECKPOINTS)
+    if state is None:
+        raise UserError(f"{out}: has no checkpoint to continue from; leave --continue out")
+    steps = state.identity.get("steps", config.steps)
+    last = state.step
+    if config.optimizer.schedule == "wsd" and steps != config.steps:
+        last = min(last, plateau_end(steps, config.optimizer), plateau_end(config.steps, config.optimizer))
+    if config.steps <= last:
+        raise UserError(f"{out}: was trained for {last:,} steps already; steps {config.steps:,} must be more")
+    possible = [step for step in map(step_of, checkpoint_paths(out / CHECKPOINTS)) if step <= last]
+    if not possible:
+        raise UserError(
+            f"{out}: no checkpoint is left of its plateau, the first {last:,} steps; a training of other steps cannot "
+            "go on from its decay; choose another out"
+        )
+    return possible[-1]
+
+
+def check_continued(plan: Plan, state: TrainState) -> None:
+    """UserError where settings differ from the checkpoint's that a continued training must keep."""
+    old, out = state.identity, plan.config.out
+    new_sources = tuple(
+        f"source.{source.name}." for source in plan.sources if f"source.{source.name}.tokens" not in old
+    )
+    keys = [
+        key
+        for key in differing_keys(plan.identity, old)
+        if not _MAY_CHANGE.fullmatch(key) and not key.startswith(new_sources)
+    ]
+    if removed := [key for key in keys if key.endswith(".tokens") and key not in plan.identity]:
+        name = removed[0].removeprefix("source.").removesuffix(".tokens")
+        raise UserError(f"{out}: was trained on source {name}, which is missing; keep it, with weight = 0 if need be")
+    if keys:
+        raise UserError(
+            f"{out}: --continue may change steps, weights and sources; its checkpoints also differ in "
+            f"{', '.join(keys)}; set them back, or choose another out"
+        )
