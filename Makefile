@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared clean
+.PHONY: setup demo test test-s3 test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -98,6 +98,16 @@ bench-shares: setup
 # The demo on a quiet machine, and beside busy programs.
 bench-shared: setup
 	$(BIN)/python -m benchmarks.shared
+
+# Loaders of packed rows beside MosaicML streaming and datasets.
+bench-data: setup .venv-peers-data/ready
+	$(BIN)/python -m benchmarks.data
+
+.venv-peers-data/ready: benchmarks/peers/data-requirements.txt benchmarks/peers/data-no-deps.txt
+	$(PYTHON) -m venv .venv-peers-data
+	.venv-peers-data/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/data-requirements.txt
+	.venv-peers-data/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers/data-no-deps.txt
+	@touch $@
 
 bench-conformance: setup bench-peers
 	$(BIN)/python -m benchmarks.conformance

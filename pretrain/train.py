@@ -114,8 +114,11 @@ def _train(
         evaluations[0] = bits_per_byte(model, held_out, num_rows)
 
     state = load_newest(out / CHECKPOINTS, model, optimizer)
-    of_plan = {"plan_hash": plan.hash, "identity": plan.identity, "phases": plan.phases}
-    state = TrainState(step=0, tokens=0, **of_plan) if state is None else state.model_copy(update=of_plan)
+    beginning = TrainState(step=0, tokens=0, plan_hash=plan.hash, identity=plan.identity, phases=plan.phases)
+    if state is None:
+        state = beginning
+    else:  # of the same plan, or one that this one continues
+        state = beginning.model_copy(update={"step": state.step, "tokens": state.tokens, "loss": state.loss})
     first_step = state.step
     write_bytes(out / SETTINGS, tomli_w.dumps(config.model_dump(exclude_none=True)).encode())
     _log_start(plan, model, first_step)

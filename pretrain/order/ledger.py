@@ -28,18 +28,20 @@ def num_epochs(num_tokens: float, weight: float, num_trained_tokens: float) -> f
 def epoch_ledger(plan: Plan) -> list[EpochLine]:
     """A line for each source, in their order."""
     T, end = plan.config.sequence_length, plan.num_places
-    counts, epochs = plan.mixture.counts(end), plan.mixture.epochs(end)
     lines = []
-    for s, source in enumerate(plan.sources):
-        # bisect_left finds the first number of places by which the source has had so many rows.
-        passes = {
-            k: bisect_left(range(end), k * source.num_rows, key=lambda places, s=s: plan.mixture.counts(places)[s]) * T
-            if epochs[s] >= k
-            else None
-            for k in PASSES
-        }
-        share = counts[s] / end
-        lines.append(
-            EpochLine(source.name, source.num_epoch_tokens, float(share), int(counts[s]) * T, float(epochs[s]), passes)
-        )
+    for s, (source, count) in enumerate(zip(plan.sources, plan.mixture.counts(end).tolist(), strict=True)):
+        passes = {k: _place_of(plan, s, k * source.num_rows) for k in PASSES}
+        tokens_at = {k: None if place is None else place * T for k, place in passes.items()}
+        epochs = count / source.num_rows
+        lines.append(EpochLine(source.name, source.num_epoch_tokens, count / end, count * T, epochs, tokens_at))
     return lines
+
+
+def _place_of(plan: Plan, source: int, num_rows: int) -> int | None:
+    """The number of places by which a source has had so many rows; None where it never has."""
+
+    def count(places: int) -> int:
+        return int(plan.mixture.counts(places)[source])
+
+    place = bisect_left(range(plan.num_places + 1), num_rows, key=count)
+    return place if place <= plan.num_places else None

@@ -30,5 +30,5 @@ def document_repeats(name: str, documents: TokenDocuments, repeat: Mapping[str, 
     factors = np.array([repeat.get(bucket, 1.0) for bucket in known])
     exact = documents.weights * factors[buckets.indices.to_numpy()]
     draw = (documents.column("text_hash").to_numpy() * _ODD >> np.uint64(11)) / 2.0**53
-    repeats: np.ndarray = np.floor(exact) + (draw < exact % 1)
-    return np.minimum(repeats, MAX_WEIGHT).astype(np.int64)
+    repeats: np.ndarray = np.minimum(np.floor(exact) + (draw < exact % 1), MAX_WEIGHT).astype(np.int64)
+    return repeats
