@@ -21,6 +21,7 @@ from shards.limits import check_limits
 _MAGIC = b"gristmill plan 1\n"
 _START = len(_MAGIC) + 17  # the checksum has 16 digits and a line end
 _ALIGNMENT = 64
+_CHUNK_BYTES = 1 << 20
 
 
 def write_arrays(path: Path, info: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -41,13 +42,12 @@ def write_arrays(path: Path, info: Mapping[str, Any], arrays: Mapping[str, np.nd
 def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """(info, arrays); the arrays are private copies of mapped pages. RunError where the file is missing or damaged."""
     try:
+        if not _is_whole(path):
+            raise RunError(f"{path}: is not as it was written")
         data = np.memmap(path, np.uint8, "c")
-    except (OSError, ValueError) as error:  # a ValueError of an empty file
+    except OSError as error:
         check_limits(path, error)
-        raise RunError(f"{path}: cannot be read: {error}") from None
-    head = bytes(data[:_START])
-    if head != _head(xxhash.xxh3_64_hexdigest(data[_START:].data)):
-        raise RunError(f"{path}: is not as it was written")
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
     end = _START + int(np.argmax(data[_START:] == ord("\n"))) + 1
     info = json.loads(bytes(data[_START:end]))
     arrays = {}
@@ -56,6 +56,15 @@ def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays[name] = np.asarray(data[end : end + size]).view(kind)
         end += size + -size % _ALIGNMENT
     return info, arrays
+
+
+def _is_whole(path: Path) -> bool:
+    digest = xxhash.xxh3_64()
+    with path.open("rb") as file:  # read, and not mapped: a fault for each page takes longer than the checksum
+        head = file.read(_START)
+        while data := file.read(_CHUNK_BYTES):
+            digest.update(data)
+    return head == _head(digest.hexdigest())
 
 
 def _head(digest: str) -> bytes:
