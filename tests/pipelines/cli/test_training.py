@@ -44,6 +44,13 @@ def test_from_shards_to_a_trained_model_and_back_to_the_crawl(
         "[model]\nwidth = 16\nnum_layers = 1\nnum_heads = 2\nnum_kv_heads = 1\nfeed_forward_width = 32\n"
         '[source.web]\ntokens = "tokens/web"\nmax_epochs = 100\n'
     )
+    ledger = gristmill("mixture", config)
+    assert ledger.returncode == 0, ledger.stderr
+    assert "web" in ledger.stdout
+    refused = gristmill("mixture", config, "--set", "source.web.max_epochs=0.01")
+    assert refused.returncode == 2
+    assert "web" in refused.stdout, "the table comes before the refusal"
+    assert "max_epochs = 0.01" in refused.stderr
     done = gristmill("pretrain", config, "--set", "steps=8")
     assert done.returncode == 0, done.stderr
     assert "bits per byte" in done.stdout

@@ -65,6 +65,13 @@ def text_hashes_of(folder: Path, split: str) -> set[int]:
     return {hash_ for path in (folder / split).glob("*.arrow") for hash_ in read_table(path)["text_hash"].to_pylist()}
 
 
+def test_a_source_that_does_not_fill_a_row_is_refused(train_file: Callable[..., Path]) -> None:
+    with pytest.raises(
+        UserError, match=r"source en: its [\d,]+ tokens do not fill one row of 1,000,000; remove it, or"
+    ):
+        make_plan(load_config(train_file(sequence_length=1_000_000), {}))
+
+
 def test_only_settings_that_change_the_curve_are_part_of_the_identity(train_file: Callable[..., Path]) -> None:
     def identity(**overrides: str) -> dict[str, object]:
         return make_plan(
