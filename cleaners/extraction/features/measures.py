@@ -96,6 +96,8 @@ for _characters, _kind in {
 }.items():
     _KINDS[[ord(c) for c in _characters]] = _kind
 _KINDS[65:91] = _KINDS[97:123] = _LETTER
+_IS_LETTER = np.zeros(256, np.bool_)  # of bytes: ASCII letters
+_IS_LETTER[:128] = _KINDS == _LETTER
 
 
 @kernel
@@ -199,6 +201,8 @@ def measure(data, nodes, blocks):
 @kernel
 def _measure_block(data, nodes, blocks, b, measures, text, words, at):
     m = measures[b]
+    # What changes with every character is kept in registers: a field of a record would be read and written each time.
+    chars = beyond_ascii = ending = 0
     first_word = at
     last_link = -1
     # A word may go on from one text node to the next: <b>T</b>he.
@@ -215,11 +219,27 @@ def _measure_block(data, nodes, blocks, b, measures, text, words, at):
                     text[end] = 10
                     end += 1
         end = write_node(data, nodes, node, text, 0, end)
-        chars = m.chars
+        chars_before = chars
         if nodes[node].flags & HIDDEN:
             m.hidden = 1
         i = begin
         while i < end:
+            if _IS_LETTER[text[i]]:
+                if length == 0:
+                    is_capitalised = text[i] < 97
+                    is_all_caps = True
+                chars -= i
+                while i < end and _IS_LETTER[text[i]]:
+                    is_all_caps &= text[i] < 97
+                    small = text[i] | 32
+                    if length < _MAX_WORD_CHARS:
+                        word = step(word, small)
+                    whole = step(whole, small)
+                    length += 1
+                    i += 1
+                chars += i
+                ending = 0
+                continue
             c, i = decode(text, i)
             kind = _KINDS[c] if c < 128 else kind_beyond_ascii(c)
             if kind == _LETTER:
@@ -232,17 +252,17 @@ def _measure_block(data, nodes, blocks, b, measures, text, words, at):
                     word = step(word, small)
                 whole = step(whole, small)
                 length += 1
-                m.chars += 1
-                m.beyond_ascii += c >= 128
-                m.ending = 0
+                chars += 1
+                beyond_ascii += 1
+                ending = 0
                 continue
             if length:
                 at = _end_word(m, word, length, is_capitalised, is_all_caps, words, first_word, at)
                 word, length = EMPTY, 0
             if kind == _SPACE:
                 continue
-            m.chars += 1
-            m.beyond_ascii += c >= 128
+            chars += 1
+            beyond_ascii += c >= 128
             if kind == _IDEOGRAPH:
                 whole = step(whole, c)
                 state = step(EMPTY, c)
@@ -252,35 +272,35 @@ def _measure_block(data, nodes, blocks, b, measures, text, words, at):
                 if at < first_word + MAX_WORDS:
                     words[at] = state
                     at += 1
-                m.ending = 0
+                ending = 0
             elif kind == _DIGIT:
                 whole = step(whole, c)
                 m.digits += 1
-                m.ending = 0
+                ending = 0
             elif kind == _COMMA:
                 m.commas += 1
                 m.punctuation += 1
-                m.ending = 0
+                ending = 0
             elif kind == _END:
                 m.punctuation += 1
-                m.ending = 1
+                ending = 1
             elif kind == _COLON:
-                m.ending = 2
+                ending = 2
             elif kind != _CLOSING:
-                m.ending = 0
+                ending = 0
                 m.symbols += kind == _SYMBOL
                 m.currency += kind == _CURRENCY
                 if kind == _COPYRIGHT:
                     m.copyright = 1
         if nodes[node].link >= 0:
-            m.link_chars += m.chars - chars
+            m.link_chars += chars - chars_before
             m.links += nodes[node].link != last_link
             last_link = nodes[node].link
         if nodes[node].flags & BOLD:
-            m.bold_chars += m.chars - chars
+            m.bold_chars += chars - chars_before
     if length:
         at = _end_word(m, word, length, is_capitalised, is_all_caps, words, first_word, at)
-    m.hash = whole
+    m.chars, m.beyond_ascii, m.ending, m.hash = chars, beyond_ascii, ending, whole
     return at
 
 

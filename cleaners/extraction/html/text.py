@@ -6,6 +6,8 @@ White space collapses to one space, except in `pre` and similar elements, and to
 characters (`wide`). Lines end at <br> and where a block begins or ends. No-break spaces stay.
 """
 
+import numpy as np
+
 from cleaners.extraction.html import tags
 from cleaners.extraction.html.entities import AMPERSAND, write_reference
 from cleaners.extraction.html.nodes import BREAK, PREFORMATTED, SPACE
@@ -15,6 +17,8 @@ from cleaners.extraction.html.wide import line_end_is_dropped
 from shards.compiled import kernel
 
 _NEWLINE, _RETURN, _SPACE = 10, 13, 32
+_IS_PLAIN = np.ones(256, np.bool_)  # of bytes: written as they are
+_IS_PLAIN[[*b" \t\n\r\f&\0"]] = False
 
 
 @kernel
@@ -70,6 +74,12 @@ def write_node(data, nodes, i, out, begin, at):
         at = _space(out, begin, at)
     first, k = at, start
     while k < end:
+        while k < end and _IS_PLAIN[data[k]]:
+            out[at] = data[k]
+            at += 1
+            k += 1
+        if k == end:
+            break
         c = data[k]
         if is_space(c):
             ends_line = False
