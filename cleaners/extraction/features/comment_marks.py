@@ -45,16 +45,15 @@ _MAX_SHARE = 0.9  # of the page's text: an element with more is named for commen
 def in_comments(page, containers):
     """bool[blocks]: whether a block is part of the comments, their buttons and names included."""
     nodes = page.tree.nodes
-    inside = np.zeros(len(nodes), np.bool_)
+    inside, is_named = np.zeros(len(nodes), np.bool_), np.zeros(len(nodes), np.bool_)
     max_chars = _MAX_SHARE * containers.chars[0]
     for i in range(1, len(nodes)):
-        inside[i] = inside[nodes[i].parent]
-        if inside[i] or containers.chars[i] > max_chars:
-            continue
-        for k in range(page.token_offsets[i], page.token_offsets[i + 1]):
-            for name in _NAMES:
-                if page.tokens[k] == name:
-                    inside[i] = True
+        is_named[i] = is_named[page.alike[i]]
+        if page.alike[i] == i:
+            for k in range(page.token_offsets[i], page.token_offsets[i + 1]):
+                for j in range(len(_NAMES)):  # a loop over the array itself takes as long as many comparisons
+                    is_named[i] |= page.tokens[k] == _NAMES[j]
+        inside[i] = inside[nodes[i].parent] or (is_named[i] and containers.chars[i] <= max_chars)
     out = np.zeros(len(page.blocks), np.bool_)
     for b in range(len(out)):
         element = page.blocks[b].element
