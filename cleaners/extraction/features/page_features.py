@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cleaners.extraction.features.columns import WholePage
+from cleaners.extraction.features.columns import WholePage, end_of
 from cleaners.extraction.features.hashing import EMPTY, hash_of, step
 from cleaners.extraction.features.page import is_prose
 from cleaners.extraction.html import attributes, tags
@@ -26,6 +26,7 @@ _LD_TYPES = {
 }
 _LD_NAMES = np.array([hash_of(name) for names in _LD_TYPES.values() for name in names.split()], np.uint32)
 _LD_COLUMNS = np.array([column for column, names in _LD_TYPES.items() for _ in names.split()], np.int64)
+_FIRST, _END = WholePage.first, end_of(WholePage)
 _MAX_LD = 50  # types of a group that are counted
 
 
@@ -67,8 +68,8 @@ def write_page_features(data, page, containers, x):
     row[WholePage.PROSE_SHARE] = containers.prose[0] / total
     row[WholePage.BLOCKS_PER_NODE] = len(x) / len(nodes)
     row[WholePage.LARGEST_PROSE] = largest / total
-    for b in range(1, len(x)):
-        x[b, WholePage.LOG_CHARS :] = row[WholePage.LOG_CHARS :]
+    for column in range(_FIRST, _END):
+        x[1:, column] = row[column]
 
 
 @kernel
