@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.rows import Rows, real_crawl
+from cleaners.extraction.calibration import calibrated
 from cleaners.extraction.choice import choose, drop_copies, expected_f1
-from cleaners.extraction.comments import leave_out_comments
 from cleaners.extraction.engine import Options, extract, extract_batch
 from cleaners.extraction.features.block_features import write_features
 from cleaners.extraction.features.columns import NUM_FEATURES
@@ -59,7 +59,7 @@ def up_to(part, data, offsets, model):
         containers = containers_of(page)
         columns = blank_columns(number, NUM_FEATURES + NUM_CONTEXT)
         x = columns[:, :number].T
-        write_features(html, page, containers, model.path_weights, model.word_weights, x)
+        write_features(html, page, containers, model.linear, x)
         total += x[0, 0]
         if part == 2:
             continue
@@ -78,8 +78,7 @@ def up_to(part, data, offsets, model):
             continue
         chosen = choose(page.measured.measures, p)
         drop_copies(page.measured.measures, chosen)
-        leave_out_comments(page, containers, columns[:, 0], chosen)
-        total += expected_f1(page.measured.measures, p, chosen)
+        total += calibrated(model.calibration, expected_f1(page.measured.measures, p, chosen))
         if part == 6:
             continue
         html, page, chosen = rewritten(html, page, chosen)
