@@ -63,7 +63,7 @@ def _is_anchor(data, tree, node, in_heading):
         return False
     out = np.empty(max_text_bytes(_MAX_BYTES) + 8, np.uint8)
     text = out[: write_node(data, nodes, node, out, 0, 0)]
-    is_sign = False
-    for sign in _SIGNS:
-        is_sign = is_sign or (len(text) == len(sign) and np.all(text == sign))
-    return is_sign
+    for sign in _SIGNS:  # noqa: SIM110 - Numba has no generators
+        if len(text) == len(sign) and np.all(text == sign):
+            return True
+    return False

@@ -261,8 +261,12 @@ class _Writer:
                     out.append(StyledText(" ", False, False, False, False, ""))
             flags = int(nodes[node]["flags"])
             text = self._utf8[self._ends[t - 1] if t else 0 : self._ends[t]].decode()
-            style = (not is_heading and bool(flags & BOLD), bool(flags & ITALIC), bool(flags & CODE))
-            style += (bool(flags & FORMULA) and self._markdown,)
+            style = (
+                not is_heading and bool(flags & BOLD),
+                bool(flags & ITALIC),
+                bool(flags & CODE),
+                bool(flags & FORMULA) and self._markdown,
+            )
             link = self._address(int(nodes[node]["link"])) if self._links else ""
             doubled = bool(out) and out[-1].text.endswith(" ") and text.startswith(" ")
             if out and out[-1][1:] == (*style, link) and out[-1].text != line_end and not style[-1]:
