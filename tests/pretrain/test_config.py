@@ -14,7 +14,7 @@ from shards.errors import UserError
         ({"steps": None}, {}, "expected either steps or tokens"),
         ({"tokens": 5}, {}, "expected either steps or tokens"),
         ({}, {"optimizer.lr": "fast"}, "train.toml.optimizer.lr: .* found 'fast'"),
-        ({}, {"source.en.weight": "-1"}, "train.toml.source.en.weight: .*greater than 0"),
+        ({}, {"source.en.weight": "-1"}, "train.toml.source.en.weight: .*greater than or equal to 0"),
         ({"model": {"preset": "7q"}}, {}, "model.preset: expected one of 1m, 3m"),
         ({}, {"model.num_kv_heads": "3"}, "must be a multiple of num_kv_heads 3"),
         ({}, {"micro_batch_size": "3"}, "must be a multiple of micro_batch_size 3"),
