@@ -8,10 +8,12 @@ only around a letter or what has signs of TeX: "$5 and $6" is no formula.
 import re
 from collections.abc import Iterator
 
+_NAMES = r"(?:equation|align|gather|eqnarray|multline)\*?"
+# A formula ends before the next beginning of its kind, so that beginnings without an end cost no more than their text.
 _IN_TEXT = re.compile(
-    r"\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]|\$\$(?P<double>[^$]+)\$\$"
-    r"|(?P<environment>\\begin\{(?P<name>(?:equation|align|gather|eqnarray|multline)\*?)\}.+?\\end\{(?P=name)\})"
-    r"|(?<![\\\w$])\$(?P<single>[A-Za-z]|(?=\S)[^$\n]*[\\^_][^$\n]*(?<=\S))\$(?![\d$])",
+    r"\\\((?P<round>(?:(?!\\\().)+?)\\\)|\\\[(?P<square>(?:(?!(?<!\\)\\\[).)+?)\\\]|\$\$(?P<double>[^$]+)\$\$"
+    rf"|(?P<environment>\\begin\{{(?P<name>{_NAMES})\}}(?:(?!\\begin\{{{_NAMES}\}}).)+?\\end\{{(?P=name)\}})"
+    r"|(?<![\\\w$])\$(?P<single>[A-Za-z]|(?=\S)(?=[^$\n\\^_]*+[\\^_])[^$\n]*+(?<=\S))\$(?![\d$])",
     re.S,
 )
 _MAY_BE_FORMULA = re.compile(r"\$(?=[^\s$])[^$]*[^\s$]\$(?!\d)")

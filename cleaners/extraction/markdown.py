@@ -41,10 +41,12 @@ _H1, _OL, _QUOTE = (TAGS[name] for name in "h1 ol blockquote".split())
 _CELLS = {TAGS["td"], TAGS["th"]}
 _MAX_DEPTH = 8  # of lists and quotations
 _MARKUP = re.compile(r"([\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;))")
-_LINE_BEGIN = re.compile(r"^(>|#{1,6}(?=\s|$)|[-+](?=\s|$)|=+(?=\s*$)|[-:|]+(?=[-:|\s]*$)|~{3,}|\d{1,9}(?=[.)](\s|$)))")
-_HEADING_END = re.compile(r"#+$")
+_LINE_BEGIN = re.compile(
+    r"^(>|#{1,6}(?=\s|$)|[-+](?=\s|$)|=++(?=\s*$)|[-:|]++(?=[-:|\s]*$)|~{3,}|\d{1,9}(?=[.)](\s|$)))"
+)
+_HEADING_END = re.compile(r"(?<!#)#+$")
 _LINE_ENDS = ("\n", "\\\n")
-_OUTER_LINE_ENDS = re.compile(r"^(?:\\?\n| )+|(?:\\?\n| )+$")
+_OUTER_LINE_ENDS = re.compile(r"^(?:\\?\n| )++|(?<![\n ])(?:\\?\n| )++$")
 _IN_ADDRESS = str.maketrans(
     {"\t": "", "\n": "", "\r": "", " ": "%20", "(": "%28", ")": "%29", "<": "%3C", ">": "%3E", "\\": "%5C"}
 )

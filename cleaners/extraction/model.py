@@ -23,7 +23,8 @@ from cleaners.extraction.calibration import Calibration
 from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.features.context import CONTEXT
 from cleaners.extraction.features.linear import SLOTS, LinearModels
-from cleaners.extraction.features.page_kinds import KindModel
+from cleaners.extraction.features.page_kinds import NUM_KINDS, KindModel
+from cleaners.extraction.features.page_kinds import SLOTS as KIND_SLOTS
 from cleaners.extraction.forest import Forest, Trees, forest_of
 from shards.atomic import atomic_file, write_json
 from shards.brought import brought
@@ -104,6 +105,10 @@ def load_model(path: Path) -> Model:
         paths, words = (_dense(arrays[f"{part}_slots"], arrays[f"{part}_weights"]) for part in ("path", "word"))
         kinds = KindModel(*(arrays[f"kind_{part}"].astype(np.float32) for part in KindModel._fields))
         line = Calibration(*(arrays[f"calibration_{part}"] for part in Calibration._fields))
+        if kinds.weights.shape != (KIND_SLOTS, NUM_KINDS) or kinds.bias.shape != (NUM_KINDS,):
+            raise ValueError("weights of kinds have another shape")
+        if not len(line.expected) == len(line.reached) > 0 or any(part.dtype != np.float32 for part in line):
+            raise ValueError("the line of calibration is none")
         first, second = (
             forest_of(Trees(*(arrays[f"{part}_{field}"] for field in Trees._fields))) for part in ("first", "second")
         )

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from shards.atomic import try_folder
 from shards.errors import RunError, UserError
 
 _PAGES_A_LINE = 200  # between two lines of progress
+_NAME = re.compile(r"\w{1,40}", re.ASCII)  # a dash ends it in the name of the file
 
 
 def engine_of(name: str) -> Engine:
@@ -133,13 +135,17 @@ def train_extractor(
     for path in labelled:
         truth = read_truth(path)
         named = {page["url"] for page in truth}
-        wanted = [page for page in truth if (not sets or page.get("set") in sets) and page.get("set") not in without]
+        wanted = [page for page in truth if (not sets or _set(page) in sets) and _set(page) not in without]
         if not wanted and not without:
             raise UserError(f"{path}: has no page of the sets {', '.join(sets)}")
         pages = [page for page in pages if page["url"] not in named] + wanted
-        known |= {str(page.get("set")) for page in truth}
+        known |= set(map(_set, truth))
     if unknown := sorted({*without} - known):
         raise UserError(f"--without {unknown[0]}: no page is of this set; there are {', '.join(sorted(known))}")
+    if not pages:
+        raise UserError(f"no page is left: all are of the sets that --without names ({', '.join(without)})")
+    if not _NAME.fullmatch(name):
+        raise UserError(f"--name {name}: a name has 1 to 40 ASCII letters, digits or underscores")
     _check_folder(folder)
     where = ", ".join(map(str, labelled))
     prepared = prepared_pages(labelled_pages(warcs, pages, where, report), num_pages(pages), report)
@@ -153,6 +159,10 @@ def train_extractor(
         message = f"--out {folder}: the model cannot be written ({cause.strerror or cause}); make room and train again"
         raise RunError(message) from error
     return model, card
+
+
+def _set(page: Mapping[str, Any]) -> str:
+    return str(page.get("set") or "")
 
 
 def training_lines(model: Path, card: Mapping[str, Any]) -> Iterator[str]:

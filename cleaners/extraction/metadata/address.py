@@ -12,6 +12,7 @@ from cleaners.extraction.json_ld import attribute_values
 from cleaners.extraction.metadata.elements import clean, elements, first
 
 _MAX_ADDRESS_CHARS = 2_000  # many servers refuse longer ones
+_MAX_LINKS = 10  # that say they are canonical; pages have one
 _BASE, _LINK = TAGS["base"], TAGS["link"]
 _NO_LETTERS = re.compile(r"[\W_]+")
 _ADDRESS = re.compile(r"\s*https?://(?:www\.)?([^#]*)", re.IGNORECASE)
@@ -20,20 +21,25 @@ _ADDRESS = re.compile(r"\s*https?://(?:www\.)?([^#]*)", re.IGNORECASE)
 def canonical_url(data: np.ndarray, tree: Tree, url: str, others: list[str]) -> str | None:
     """The address by <link rel=canonical>, else by `others`."""
     bases = attribute_values(data, tree, elements(tree, _BASE))
-    base = first(values.get(attributes.HREF, "").strip() for values in bases)
+    base = _joined(url, first(values.get(attributes.HREF, "").strip() for values in bases)) or url
     links = [
         link.get(attributes.HREF, "")
         for link in attribute_values(data, tree, elements(tree, _LINK))
         if "canonical" in link.get(attributes.REL, "").lower().split()
     ]
-    for link in (clean(link, _MAX_ADDRESS_CHARS + 1) for link in (*links, *others)):
-        try:
-            address = urljoin(urljoin(url, base), link) if link else ""
-        except ValueError:
-            continue
+    for link in (clean(link, _MAX_ADDRESS_CHARS + 1) for link in (*links[:_MAX_LINKS], *others)):
+        address = _joined(base, link) if link else ""
         if _ADDRESS.match(address) and len(address) <= _MAX_ADDRESS_CHARS:
             return address
     return None
+
+
+def _joined(base: str, address: str) -> str:
+    """The address as `base` completes it; "" if it is none or too long."""
+    try:
+        return urljoin(base, address) if len(address) <= _MAX_ADDRESS_CHARS else ""
+    except ValueError:
+        return ""
 
 
 def bare(address: str) -> str:

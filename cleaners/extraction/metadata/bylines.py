@@ -19,6 +19,7 @@ from cleaners.extraction.metadata.people import (
 from cleaners.extraction.prose import unescape
 
 _MAX_DECLARED = 50  # authors that are read; fewer fill the column
+_MAX_LABEL = 150  # characters before a name
 _MAX_SHOWN = 6  # names in a byline: more are those of a list
 _AUTHOR_NAMES = (
     "citation_author", "author", "article:author", "dc.creator", "dcterms.creator", "dc.contributor", "parsely-author",
@@ -91,7 +92,7 @@ def _is_alone(names: list[str]) -> bool:
 def _labelled(metas: Metas) -> Iterator[str]:
     """The values that WordPress labels for Twitter: `twitter:label1` "Written by" and `twitter:data1`."""
     for number in "12":
-        label = "".join(metas.get(f"twitter:label{number}", ())[:1])
+        label = "".join(metas.get(f"twitter:label{number}", ())[:1])[:_MAX_LABEL]
         if byline_in(f"{label}: x"):
             yield from metas.get(f"twitter:data{number}", ())[:1]
 

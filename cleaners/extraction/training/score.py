@@ -68,7 +68,7 @@ def _units(text: str, language: str) -> list[str]:
 
 def is_unspaced(language: str) -> bool:
     """Whether pages of the language, such as `zh` or `zh-TW`, are scored over characters."""
-    return language.lower().partition("-")[0] in _UNSPACED
+    return re.split("[-_]", language.lower())[0] in _UNSPACED
 
 
 def length_of(text: str, language: str = "") -> str:

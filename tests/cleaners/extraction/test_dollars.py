@@ -10,6 +10,21 @@ def test_formula_in_text_loses_its_marks(text: str) -> None:
     assert list(formulas_in(f"Let {text} be")) == [("Let ", False), ("x^2", True), (" be", False)]
 
 
+@pytest.mark.parametrize(
+    ("text", "formulas"),
+    [
+        (r"\(a \(b\)", ["b"]),
+        (r"\[ a \\[2pt] b \]", [r" a \\[2pt] b "]),
+        (r"\begin{align}a \begin{align}b\end{align}", [r"\begin{align}b\end{align}"]),
+        (r"\begin{equation}\begin{split}a\end{split}\end{equation}", None),
+        ("it costs $5 and a_b, or $x_1$", ["x_1"]),
+        ("$x_1 + y$ and $z$", ["x_1 + y", "z"]),
+    ],
+)
+def test_a_formula_ends_before_the_next_beginning_of_its_kind(text: str, formulas: list[str] | None) -> None:
+    assert [piece for piece, is_formula in formulas_in(text) if is_formula] == (formulas or [text])
+
+
 def test_environment_stays_part_of_its_formula() -> None:
     tex = r"\begin{align*}a &= b\end{align*}"
     assert list(formulas_in(tex)) == [(tex, True)]

@@ -228,6 +228,25 @@ def test_a_list_of_100_000_items_takes_linear_time() -> None:
     assert marked("<ol>" + "<li>a" * 100_000).endswith("\n100000. a")
 
 
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p>" + "-" * 200_000 + " and words",
+        "<p>" + "=" * 200_000 + " and words",
+        "<h2>" + "#" * 200_000 + " and then",
+        "<p>" + r"value \(x and " * 50_000,
+        "<p>" + r"value \[x and " * 50_000,
+        "<p>" + r"value \begin{align} x " * 50_000,
+        "<p>it costs $5 " + "a_b " * 50_000,
+        "<p>$" + "_" * 200_000,
+    ],
+    ids=["dashes", "equals", "hashes", "round", "square", "environments", "a price and names", "underscores"],
+)
+def test_marks_without_an_end_take_linear_time(html: str) -> None:
+    """A step that is quadratic takes minutes here."""
+    assert len(marked(html)) > 100_000
+
+
 @pytest.mark.real
 def test_real_pages_keep_their_words_and_lines_without_marks(real_data: Path) -> None:
     for html in real_pages(real_data, 3, 40):

@@ -217,6 +217,21 @@ def test_an_archive_from_another_compressor_is_the_same_model(tmp_path: Path) ->
     assert np.array_equal(load_model(path).linear.words, weights(2))
 
 
+@pytest.mark.parametrize(
+    ("linear", "line"),
+    [
+        (LINEAR._replace(kinds=KindModel(KINDS.weights[:3], KINDS.bias)), LINE),
+        (LINEAR._replace(kinds=KindModel(KINDS.weights, KINDS.bias[:2])), LINE),
+        (LINEAR, Calibration(LINE.expected, LINE.reached[:1])),
+        (LINEAR, Calibration(LINE.expected[:0], LINE.reached[:0])),
+        (LINEAR, Calibration(LINE.expected.astype(np.float64), LINE.reached)),
+    ],
+    ids=["kinds", "bias", "lengths", "no point", "float64"],
+)
+def test_arrays_of_another_shape_are_refused(tmp_path: Path, linear: LinearModels, line: Calibration) -> None:
+    refused(save_model(tmp_path, linear, FIRST, SECOND, line, {}), "is no model of the extractor")
+
+
 def test_a_folder_without_a_model_or_with_two_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "FOLDER", tmp_path)
     with pytest.raises(UserError, match="found 0"):

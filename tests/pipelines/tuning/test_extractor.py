@@ -143,6 +143,9 @@ def test_a_mistake_is_one_line(tmp_path: Path, labelled: Path, capsys: pytest.Ca
     assert "--without other: no page is of this set; there are made" in refused(
         capsys, "train", labelled, "--without", "other"
     )
+    assert "no page is left" in refused(capsys, "train", labelled, "--without", "made")
+    for name in ("my-model", "../up", "", "x" * 41):
+        assert "a name has 1 to 40 ASCII letters" in refused(capsys, "train", labelled, "--name", name)
     Crawl().page("https://b.example/", "<p>x").write(tmp_path / "b.warc.gz")
     for out in (few, few / "models", "/proc/models"):
         assert "cannot be written to" in refused(capsys, "train", labelled, "--out", out)

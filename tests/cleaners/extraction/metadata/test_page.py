@@ -274,3 +274,10 @@ def test_numbers_too_long_for_python_do_not_raise() -> None:
     number = "&#" + "9" * 5000 + ";"
     assert read(f"<title>x</title><meta property=og:title content='{number}'>").title is not None
     assert read(ld(news(headline=number, datePublished=[["x"]], author=number))).date is None
+
+
+def test_long_labels_and_many_canonical_links_take_linear_time() -> None:
+    """A step that is quadratic takes minutes here."""
+    assert read('<meta name="twitter:label1" content="' + "1 " * 200_000 + '"><p>x').author is None
+    base = "<base href=http://a.org/" + "a/" * 200_000 + ">"
+    assert read(base + "<link rel=canonical href=x>" * 50_000).canonical_url == "https://example.org/a/x"
