@@ -11,6 +11,7 @@ all is doubtful (Ye et al. 2012, "Optimizing F-measure", §3). A fixed threshold
 import numpy as np
 
 from cleaners.extraction.features.context import weight_of
+from cleaners.extraction.html.nodes import PREFORMATTED
 from shards.compiled import kernel
 from shards.hash_table import first_slot, next_slot, table_size
 
@@ -39,6 +40,15 @@ def choose(measures, p):
     for b in range(number):
         chosen[b] = p[b] >= threshold and measures[b].chars > 0
     return chosen
+
+
+@kernel
+def join_listings(page, p, chosen):
+    """Choose listings of at least `MIN_P` between two chosen blocks: text that refers to its code needs it."""
+    for b in range(1, len(p) - 1):
+        flags = page.tree.nodes[page.texts[page.blocks[b].first]].flags
+        if flags & PREFORMATTED and p[b] >= MIN_P and chosen[b - 1] and chosen[b + 1]:
+            chosen[b] = page.measured.measures[b].chars > 0
 
 
 @kernel

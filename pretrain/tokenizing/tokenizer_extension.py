@@ -26,6 +26,7 @@ from pretrain.tokenizing.byte_level import CHARACTER_OF, split_pattern, steps, t
 from pretrain.tokenizing.merges import BYTES_A_SYMBOL, MIN_COUNT, NEVER, learn_merges
 from pretrain.tokenizing.pieces import count_pieces, in_turn, token_pieces
 from pretrain.tokenizing.sample import Sample, draw_sample
+from pretrain.tokenizing.text_shards import find_shards
 from pretrain.tokenizing.tokenizer import Tokenizer
 from pretrain.tokenizing.tokenizer_training import MAX_TOKEN_BYTES, within_memory
 from shards.atomic import write_bytes
@@ -55,6 +56,7 @@ def extend_tokenizer(
     """
     if num_new < 1:
         raise UserError(f"--add: expected at least 1 entry, found {num_new}")
+    shards = find_shards(shards)  # which refuses what is none before the base is read
     old = Base.of(base)
     sample = draw_sample(shards, sample_bytes, weights, report)
     sample, extended = within_memory(

@@ -17,6 +17,7 @@ import tokenizers
 
 from pretrain.tokenizing.byte_level import is_byte_level
 from pretrain.tokenizing.sample import Sample, draw_sample
+from pretrain.tokenizing.text_shards import find_shards
 from pretrain.tokenizing.tokenizer import Tokenizer
 from pretrain.tokenizing.tokenizer_extension import Base, extension
 from pretrain.tokenizing.tokenizer_training import within_memory
@@ -59,6 +60,7 @@ def report_tokenizer(
 
     The sample is drawn as `train_tokenizer` does. UserError for a tokenizer that cannot be extended.
     """
+    shards = find_shards(shards)
     tokenizer = Tokenizer(path)
     sample = draw_sample(shards, sample_bytes, weights, report)
     extended = None

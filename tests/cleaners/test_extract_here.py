@@ -192,10 +192,10 @@ class Finder:
             load(module)
             extract = module.extract
 
-            def dies(pages, options):
+            def dies(pages, *more):
                 if any(b"poison" in page for page in pages):
                     os.kill(os.getpid(), signal.SIGKILL)
-                return extract(pages, options)
+                return extract(pages, *more)
 
             module.extract = dies
 

@@ -35,13 +35,17 @@ def toy(*words: object, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+def beginning(number: int) -> str:
+    return f"Number {number} of the pages begins like no other of them, and it goes on for a while."
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("toys")
     crawl = Crawl()
     for number in range(6):
-        crawl.page(f"https://a.example/{number}", article(f"Page {number}", sentences(number)))
-    crawl.page("https://a.example/again", article("Page 2", [*sentences(2), *sentences(9)]))
+        crawl.page(f"https://a.example/{number}", article(f"Page {number}", [beginning(number), *sentences(number)]))
+    crawl.page("https://a.example/again", article("Page 2", [beginning(2), *sentences(2), *sentences(9)]))
     crawl.page("https://a.example/vowels", article("Aeiou", ["aeiou aeiou aeiou aeiou " * 40]))
     crawl.write(folder / "crawl" / "a.warc.gz")
     (folder / "toys.toml").write_text(RECIPE)

@@ -13,7 +13,7 @@ import numpy as np
 
 from cleaners.assets.domain_lines import host_of
 from cleaners.extraction.calibration import calibrated, fit_calibration
-from cleaners.extraction.choice import choose, drop_copies, expected_f1
+from cleaners.extraction.choice import choose, drop_copies, expected_f1, join_listings
 from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.features.context import CONTEXT
 from cleaners.extraction.model import SHIPPED, save_model
@@ -179,6 +179,7 @@ def summary(pages: Sequence[PreparedPage], trained: TrainedModels) -> dict[str, 
 
 def _chosen(page: PreparedPage, p: np.ndarray) -> np.ndarray:
     chosen: np.ndarray = choose(page.page.measured.measures, p)
+    join_listings(page.page, p, chosen)
     drop_copies(page.page.measured.measures, chosen)
     return chosen
 

@@ -217,6 +217,7 @@ RUNS = {
     ),
     *("explain folder", "pairs folder", "contamination folder", "diff before", "diff after", "remove folders"),
     *("index add folder", "index remove runs", "tokenize shards", "tokenizer train shards"),
+    *("tokenizer extend shards", "tokenizer report shards"),
 }
 LOCAL = [words for words in paths_of_commands() if words[0] not in RUNS]
 
