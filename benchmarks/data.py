@@ -159,6 +159,10 @@ def write_tokens(folder: Path, num_documents: int, *, num_shards: int) -> None:
                 "masked": pa.array([[]] * count, pa.list_(pa.int64())),
                 "weight": pa.array(np.ones(count, np.int64)),
                 "bucket": pa.array([""] * count, pa.string()),
+                "unit": pa.array([stem] * count, pa.string()),
+                "ledger_row": pa.array(np.arange(count)),
+                "warc_file": pa.array(["web.warc.gz"] * count, pa.string()),
+                "warc_offset": pa.array(np.arange(count)),
             }
             batch = pa.RecordBatch.from_arrays([columns[field.name] for field in schema], schema=schema)
             blocks, figures = BlockHasher(), FiguresHasher()

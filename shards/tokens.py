@@ -11,7 +11,7 @@ of the text, the first one too, has a token before it that predicts it. Masked t
 learned. An epoch has each document as often as its weight says.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from shards.token_manifest import MANIFEST, REMEDY, read_token_manifest, size_da
 from shards.token_map import TokenLayout, TokenMap, arrow_layout, token_parts
 
 TRAIN, HELD_OUT = "train", "held-out"  # the splits
+UNKNOWN = -1  # in `ledger_row` and `warc_offset`
 MAX_WEIGHT = 1000  # of a document; a larger value is a mistake, such as a count of copies in its place
 
 
@@ -47,17 +48,26 @@ def token_schema(vocab_size: int) -> pa.Schema:
             pa.field("masked", pa.list_(pa.int64())),  # start, end, … in tokens; ranges ascend and are disjoint
             pa.field("weight", pa.int64()),  # 0 … MAX_WEIGHT
             pa.field("bucket", pa.string()),  # of quality, say; "" where none is known
+            pa.field("unit", pa.string()),  # the stem of the text shard
+            pa.field("ledger_row", pa.int64()),  # of the run's ledger of that unit
+            pa.field("warc_file", pa.string()),  # of the document's record; "" where it is not known
+            pa.field("warc_offset", pa.int64()),  # byte of the file at which the record begins
         ]
     )
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """The origin of a document."""
+    """The origin of a document: columns of its row."""
 
     id: str
     url: str
     source: str
+    bucket: str
+    unit: str
+    ledger_row: int
+    warc_file: str
+    warc_offset: int
 
 
 class TokenDocuments:
@@ -148,7 +158,7 @@ class TokenDocuments:
         """The origin of the document with that index."""
         batch, row = self._find(document)
         columns = self._batches[batch]
-        return Provenance(*(columns[name][row].as_py() for name in ("id", "url", "source")))
+        return Provenance(*(columns[field.name][row].as_py() for field in fields(Provenance)))
 
     def _find(self, document: int) -> tuple[int, int]:
         """(index of its batch, row in the batch)."""

@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 from pretrain.tokenizing.buckets import check_bucket_column, document_buckets
 from pretrain.tokenizing.document_weights import check_weight_column, document_weights
 from pretrain.tokenizing.masks import check_mask_column, mask_documents
+from pretrain.tokenizing.origins import document_origins, ledger_rows, record_columns
 from pretrain.tokenizing.split import is_held_out, text_hashes
 from pretrain.tokenizing.text_shards import find_shards, read_documents
 from pretrain.tokenizing.tokenizer import Tokenizer
@@ -305,7 +306,9 @@ def _tokenizer(path: Path, sha256: str) -> Tokenizer:
 def _token_rows(task: _Task, tokenizer: Tokenizer, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The shard's documents as rows of a token shard, in their order."""
     bos, eos = np.array([tokenizer.bos], np.uint32), np.array([tokenizer.eos], np.uint32)
-    for batch in _chunks(task.shard, [c for c in (task.weight_column, task.bucket_column) if c is not None]):
+    columns = [c for c in (task.weight_column, task.bucket_column) if c is not None] + record_columns(task.shard)
+    rows, first = ledger_rows(task.shard), 0
+    for batch in _chunks(task.shard, columns):
         encoded = tokenizer.encode_batch(batch["text"].to_pylist(), task.num_threads)
         documents = [np.concatenate([bos, ids, eos]) for ids in encoded]
         offsets = np.cumsum([0] + [len(ids) for ids in documents])
@@ -322,9 +325,11 @@ def _token_rows(task: _Task, tokenizer: Tokenizer, schema: pa.Schema) -> Iterato
                 masks["masked"],
                 document_weights(batch, task.shard, task.weight_column),
                 document_buckets(batch, task.shard, task.bucket_column),
+                *document_origins(batch, task.stem, rows, first),
             ],
             schema=schema,
         )
+        first += batch.num_rows
 
 
 def _chunks(shard: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

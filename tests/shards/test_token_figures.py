@@ -14,6 +14,10 @@ COLUMNS = {
     "masked": [[0, 1], [], []],
     "weight": [1, 2, 3],
     "bucket": ["", "high", "low"],
+    "unit": ["web-00000-000"] * 3,
+    "ledger_row": [0, 1, 2],
+    "warc_file": ["web.warc.gz"] * 3,
+    "warc_offset": [0, 10, 20],
 }
 CHANGED = {
     "text_hash": [5, 7, 2**64 - 1],

@@ -22,7 +22,10 @@ def test_documents_have_their_tokens_in_the_smallest_type_that_holds_the_vocabul
         assert documents.tokens(i, 0, len(tokens)).tolist() == tokens
         assert documents.tokens(i, 1, len(tokens)).dtype == dtype
         assert documents.provenance(i).id == name
-        assert documents.provenance(i).url == f"https://mill.example/{name}"
+        origin = documents.provenance(i)
+        assert origin.url == f"https://mill.example/{name}"
+        assert (origin.unit, origin.warc_file) == (name[0], f"{name[0]}.warc.gz")
+        assert (origin.ledger_row, origin.warc_offset) == (int(name[1]), 100 * int(name[1]))
     assert len(TokenDocuments(tmp_path, HELD_OUT)) == 0
 
 

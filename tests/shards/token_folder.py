@@ -35,6 +35,10 @@ def write_token_folder(folder: Path, vocab_size: int = 300) -> Path:
                 [row[2] for row in rows],
                 [row[3] for row in rows],
                 [""] * len(rows),
+                [stem] * len(rows),
+                list(range(len(rows))),
+                [f"{stem}.warc.gz"] * len(rows),
+                [100 * number for number in range(len(rows))],
             ]
             arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
             blocks, figures, batch = BlockHasher(), FiguresHasher(), pa.RecordBatch.from_arrays(arrays, schema=schema)
