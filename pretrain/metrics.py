@@ -12,6 +12,8 @@ from shards.atomic import disk_error, write_bytes
 
 log = logging.getLogger(__name__)
 
+METRICS, EVALUATIONS = "metrics.jsonl", "held_out.jsonl"  # names in a training's `out`
+
 Record = dict[str, Any]
 
 

@@ -26,7 +26,7 @@ from pretrain.config import TrainConfig, load_config
 from pretrain.continuing import check_continued, continuation_step
 from pretrain.cpu_threads import use_cores_at_hand
 from pretrain.evaluate import HeldOut, bits_per_byte, choose_held_out
-from pretrain.metrics import MetricsFile, Record, read_records
+from pretrain.metrics import EVALUATIONS, METRICS, MetricsFile, Record, read_records
 from pretrain.model import Model
 from pretrain.optim import make_optimizer
 from pretrain.order.batch import Batch
@@ -43,7 +43,6 @@ from shards.token_manifest import verify_tokens
 
 log = logging.getLogger(__name__)
 
-METRICS, EVALUATIONS = "metrics.jsonl", "held_out.jsonl"  # names in a training's `out`
 MAX_MASK_BYTES = 1 << 31  # of the attention mask on CPU: a byte for each pair of positions in a row
 PEAK_FLOPS = 989e12  # dense bfloat16 of an H100 or H200, from NVIDIA's data sheet
 

@@ -1,4 +1,4 @@
-"""Commands that train models: tokenizer train, extend and report, tokenize, mixture, pretrain, trace."""
+"""Commands that train models: tokenizer train, extend and report, tokenize, mixture, pretrain, trace, verify-run."""
 
 import json
 import time
@@ -189,16 +189,27 @@ def pretrain(
 
 
 def trace(
-    config: Annotated[Path, typer.Argument(help="TRAIN.toml")],
+    model: Annotated[Path, typer.Argument(help="The folder of a training, or its TRAIN.toml.")],
     step: Annotated[int, typer.Option(help="The training step, as metrics.jsonl counts them.", min=1)],
+    rank: Annotated[int, typer.Option(help="Only the rows of this rank, from 0.", min=0)] = 0,
+    world: Annotated[int, typer.Option(help="Number of ranks that share a step.", min=1)] = 1,
+    text: Annotated[bool, typer.Option("--text", help="Show the text of each piece.")] = False,
 ) -> None:
-    """List the documents that a training step saw."""
+    """List the pieces of documents that a training step saw, with their records in the crawl."""
     from pretrain.order.trace import trace_step
 
-    for segment in trace_step(config, step):
+    for segment in trace_step(model, step, rank=rank, world=world, with_text=text):
+        origin = segment.origin
         masked = f" ({segment.num_masked} masked)" if segment.num_masked else ""
-        tokens = f"tokens {segment.start}-{segment.end}{masked}"
-        show(f"row {segment.batch_row}: {segment.source} epoch {segment.epoch} {segment.id} {tokens} {segment.url}")
+        bucket = f" bucket {origin.bucket}" if origin.bucket else ""
+        record = f" {origin.warc_file} offset {origin.warc_offset}" if origin.warc_file else ""
+        row = f" row {origin.ledger_row}" if origin.ledger_row >= 0 else ""
+        show(
+            f"row {segment.batch_row}: {segment.source} epoch {segment.epoch}{bucket} {origin.id} "
+            f"tokens {segment.start}-{segment.end}{masked} {origin.url} unit {origin.unit}{row}{record}"
+        )
+        if text:
+            show(f"    {segment.text}")
 
 
 def mixture(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings: SetOption = None) -> None:

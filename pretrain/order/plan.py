@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from pretrain.config import MixtureConfig, ModelConfig, OptimizerConfig, PackingConfig, TokenSourceConfig, TrainConfig
+from pretrain.config import (
+    MixtureConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PackingConfig,
+    TokenSourceConfig,
+    TrainConfig,
+    load_config,
+)
+from pretrain.metrics import METRICS
 from pretrain.order.blend import blend, continued
 from pretrain.order.mixture import Mixture, MixtureSource
 from pretrain.order.packing import VERSION as PACKING_VERSION
@@ -99,6 +108,18 @@ class Plan:
             f"{count / source.num_rows:.2f} epochs"
             for source, count in zip(self.sources, counts, strict=True)
         ]
+
+
+def load_training(path: Path) -> TrainConfig:
+    """The settings of a training: of its folder, wherever that lies now, or of its TRAIN.toml.
+
+    UserError for a folder of no training, and as `load_config` does.
+    """
+    if not path.is_dir():
+        return load_config(path, {})
+    if missing := [name for name in (SETTINGS, METRICS) if not (path / name).exists()]:
+        raise UserError(f"{path}: no training: has no {missing[0]}; name the `out` of one, or a TRAIN.toml")
+    return load_config(path / SETTINGS, {"out": str(path.resolve())})
 
 
 def make_plan(config: TrainConfig, *, continued_from: int | None = None, check: bool = True) -> Plan:

@@ -88,6 +88,11 @@ class Tokenizer:
                 encoded[first::num_threads] = part
         return encoded
 
+    def decode(self, ids: np.ndarray) -> str:
+        """The text of these tokens; special ones are written out, and bytes of a cut character are U+FFFD."""
+        text: str = self._whole.decode(ids.tolist(), skip_special_tokens=False)
+        return text
+
     def byte_spans(self, text: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """int64[tokens] twice: the bytes of `text` from start to end (exclusive) that each of its tokens stands for.
 
@@ -119,6 +124,11 @@ class Tokenizer:
         for token, id_ in self.ids.items():
             num_bytes[id_] = len(token.encode()) if token in added else len(token)
         return num_bytes
+
+    @cached_property
+    def _whole(self) -> tokenizers.Tokenizer:
+        """The file as it is, special tokens and all."""
+        return tokenizers.Tokenizer.from_str(self.json.decode())
 
     @cached_property
     def _plain(self) -> tokenizers.Tokenizer:

@@ -1,6 +1,7 @@
 """`gristmill tokenizer`, `tokenize`, `pretrain` and `trace`, one after the other."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from ray_cluster import ray_cluster
 
 from pretrain.tokenizing.tokenize import tokenize_shards
 from pretrain.tokenizing.tokenizer_training import train_tokenizer
+from shards.sink import read_table
 
 
 def test_from_shards_to_a_trained_model_and_back_to_the_crawl(
@@ -57,9 +59,19 @@ def test_from_shards_to_a_trained_model_and_back_to_the_crawl(
     lines = [json.loads(line) for line in (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 9))
     assert {"step", "loss", "tokens", "tokens_per_s", "loss_by_source"} <= lines[0].keys()
-    traced = gristmill("trace", tmp_path / "model" / "train.toml", "--step", "3")
+    traced = gristmill("trace", tmp_path / "model", "--step", "3", "--rank", "1", "--world", "2", "--text")
     assert traced.returncode == 0, traced.stderr
-    assert "https://a.example/" in traced.stdout
+    piece, text, *_ = traced.stdout.splitlines()
+    found = re.fullmatch(
+        r"row 1: web epoch \d+ ([0-9a-f]{32}) tokens \d+-\d+ (https://a\.example/\d) unit web-00000-000 row (\d+) "
+        r"a\.warc\.gz offset (\d+)",
+        piece,
+    )
+    assert found, piece
+    row = read_table(run / "ledger" / "web-00000-000.arrow").slice(int(found[3]), 1).to_pylist()[0]
+    assert (row["id"], row["url"], str(row["warc_offset"])) == (found[1], found[2], found[4])
+    document = [part["text"] for part in read_table(run / "shards/web/web-00000-000.arrow").to_pylist()]
+    assert any(text.strip().split("\\n")[0].removesuffix("<|eos|>") in one for one in document)
 
 
 def test_a_tokenizer_is_trained_by_the_weights_of_a_training_file(tmp_path: Path) -> None:
