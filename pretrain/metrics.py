@@ -13,6 +13,7 @@ from shards.atomic import disk_error, write_bytes
 log = logging.getLogger(__name__)
 
 METRICS, EVALUATIONS = "metrics.jsonl", "held_out.jsonl"  # names in a training's `out`
+BATCH_CHECKSUM = "batch_xxh3"  # key of `Batch.checksum` in the record of a step, 16 hex digits
 
 Record = dict[str, Any]
 

@@ -26,7 +26,7 @@ from pretrain.config import TrainConfig, load_config
 from pretrain.continuing import check_continued, continuation_step
 from pretrain.cpu_threads import use_cores_at_hand
 from pretrain.evaluate import HeldOut, bits_per_byte, choose_held_out
-from pretrain.metrics import EVALUATIONS, METRICS, MetricsFile, Record, read_records
+from pretrain.metrics import BATCH_CHECKSUM, EVALUATIONS, METRICS, MetricsFile, Record, read_records
 from pretrain.model import Model
 from pretrain.optim import make_optimizer
 from pretrain.order.batch import Batch
@@ -165,7 +165,7 @@ def _train(
             seconds = time.perf_counter() - started
             tokens = state.tokens + batch.num_labels
             state = state.model_copy(update={"step": step + 1, "tokens": tokens, "loss": result.loss})
-            metrics.append(_step_record(state, result, _speed(model, batch, seconds)))
+            metrics.append(_step_record(state, result, _speed(model, batch, seconds), batch))
 
     return TrainSummary(
         out=out,
@@ -258,9 +258,10 @@ def _evaluation_record(step: int, values: dict[str, float]) -> Record:
     return {"step": step, "held_out_bits_per_byte": values}
 
 
-def _step_record(state: TrainState, result: StepResult, speed: Record) -> Record:
+def _step_record(state: TrainState, result: StepResult, speed: Record, batch: Batch) -> Record:
     record = {"step": state.step, "loss": result.loss, "tokens": state.tokens, "lr": result.lr}
-    return record | {"grad_norm": result.grad_norm} | speed | {"loss_by_source": result.loss_by_source}
+    evidence = {"loss_by_source": result.loss_by_source, BATCH_CHECKSUM: f"{batch.checksum():016x}"}
+    return record | {"grad_norm": result.grad_norm} | speed | evidence
 
 
 def _speed(model: Model, batch: Batch, seconds: float) -> Record:

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import xxhash
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import carray, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
@@ -52,6 +53,16 @@ class Batch:
     def labels_by_source(self, num_sources: int) -> np.ndarray:
         """int64[sources]: labels in each source's rows."""
         return np.bincount(self.source_B, weights=self.num_labels_B, minlength=num_sources).astype(np.int64)
+
+    def checksum(self) -> int:
+        """The sum over rows of xxh3 of their tokens and labels, modulo 2^64.
+
+        It does not depend on the order of rows; those of all ranks of a step sum to that of the global batch.
+        """
+        rows = zip(self.tokens_BT, self.labels_BT, strict=True)
+        return sum(
+            xxhash.xxh3_64_intdigest(labels.data, xxhash.xxh3_64_intdigest(tokens.data)) for tokens, labels in rows
+        ) % (1 << 64)
 
     def sum_squared_lengths(self) -> int:
         """Over all segments: the pairs of positions that attention works on, before the causal half is left out."""
