@@ -8,7 +8,9 @@ for step, as one that had these steps from the beginning; the decay that it had 
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pretrain.config import TrainConfig
 from pretrain.order.plan import Plan, differing_keys
@@ -42,15 +44,7 @@ def continuation_step(config: TrainConfig) -> int:
 
 def check_continued(plan: Plan, state: TrainState) -> None:
     """UserError where settings differ from the checkpoint's that a continued training must keep."""
-    old, out = state.identity, plan.config.out
-    new_sources = tuple(
-        f"source.{source.name}." for source in plan.sources if f"source.{source.name}.tokens" not in old
-    )
-    keys = [
-        key
-        for key in differing_keys(plan.identity, old)
-        if not _MAY_CHANGE.fullmatch(key) and not key.startswith(new_sources)
-    ]
+    out, keys = plan.config.out, forbidden_changes(state.identity, plan.identity)
     if removed := [key for key in keys if key.endswith(".tokens") and key not in plan.identity]:
         name = removed[0].removeprefix("source.").removesuffix(".tokens")
         raise UserError(f"{out}: was trained on source {name}, which is missing; keep it, with weight = 0 if need be")
@@ -59,3 +53,12 @@ def check_continued(plan: Plan, state: TrainState) -> None:
             f"{out}: --continue may change steps, weights and sources; its checkpoints also differ in "
             f"{', '.join(keys)}; set them back, or choose another out"
         )
+
+
+def forbidden_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The keys in which the identity of a continued training differs from the one before and must not."""
+    added = tuple(
+        key.removesuffix("tokens") for key in new if re.fullmatch(r"source\.[^.]+\.tokens", key) and key not in old
+    )
+    keys = differing_keys(dict(new), dict(old))
+    return [key for key in keys if not _MAY_CHANGE.fullmatch(key) and not key.startswith(added)]

@@ -52,6 +52,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": training.pretrain,
     "mixture": training.mixture,
     "trace": training.trace,
+    "verify-run": training.verify_run,
 }
 GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "tokenizer": (

@@ -26,6 +26,7 @@ from shards.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from pretrain.train import TrainSummary
+    from pretrain.verify_run import Proof
 
 SampleOption = Annotated[int, typer.Option(help="MB of text to learn from.", min=1)]
 WeightsOption = Annotated[
@@ -39,6 +40,7 @@ TokenizerMemoryOption = Annotated[
     typer.Option("--memory", help="Memory of the process, like 2GB; half of the machine's if not given."),
 ]
 
+_PROBLEMS_SHOWN = 20
 _SECONDS_A_LINE = 10.0  # between two steps that are printed
 
 
@@ -212,6 +214,19 @@ def trace(
             show(f"    {segment.text}")
 
 
+def verify_run(model: Annotated[Path, typer.Argument(help="The folder of a training, or its TRAIN.toml.")]) -> None:
+    """Prove that a training used each row as its plan promises; exit 1 and say what is wrong if anything is."""
+    from pretrain.verify_run import verify_run as verify
+
+    proof = verify(model)
+    if proof.problems:
+        show_all(proof.problems[:_PROBLEMS_SHOWN])
+        if (more := len(proof.problems) - _PROBLEMS_SHOWN) > 0:
+            show(f"… {counted(more, 'more finding')}")
+        raise typer.Exit(1)
+    show_all(_proof_lines(model, proof))
+
+
 def mixture(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings: SetOption = None) -> None:
     """Show how much of each source a training uses, and when it begins to repeat it."""
     from pretrain.config import load_config
@@ -287,6 +302,19 @@ def _progress_lines() -> Callable[[Mapping[str, Any]], None]:
             say(json.dumps(record))
 
     return report
+
+
+def _proof_lines(model: Path, proof: "Proof") -> Iterator[Line]:
+    rows = [
+        (use.source, f"{use.num_rows:,}", f"{use.num_used:,}", f"{use.epochs:.2f}", f"{use.num_tokens:,}")
+        for use in proof.sources
+    ]
+    yield Table(("source", "rows an epoch", "rows used", "epochs", "tokens"), tuple(rows))
+    if proof.num_unmarked:
+        yield f"{counted(proof.num_unmarked, 'step')} without a checksum: their tokens and sources were compared alone"
+    continued = f", other weights or sources after step {proof.continued_from:,}" if proof.continued_from else ""
+    sizes = ((proof.steps, "step"), (proof.tokens, "token"), (proof.num_checkpoints, "checkpoint"))
+    yield f"{model}: {', '.join(counted(number, noun) for number, noun in sizes)}{continued}: each row as planned"
 
 
 def _summary_lines(summary: "TrainSummary") -> Iterator[Line]:

@@ -6,6 +6,7 @@ resumed only under a plan of the same `identity`.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +27,14 @@ from pretrain.metrics import METRICS
 from pretrain.order.blend import blend, continued
 from pretrain.order.mixture import Mixture, MixtureSource
 from pretrain.order.packing import VERSION as PACKING_VERSION
-from pretrain.order.planned_rows import PlannedRows, PlannedSource, keep_rows, open_rows
+from pretrain.order.planned_rows import PlannedRows, PlannedSource, keep_rows, make_rows, open_rows
 from pretrain.state import CHECKPOINTS, newest_state
 from shards.config import Config
 from shards.errors import UserError
 from shards.token_manifest import TOKENIZER, read_token_manifest
 from shards.tokens import HELD_OUT, TokenDocuments
+
+Phases = tuple[tuple[int, dict[str, float]], ...]  # first place, weights by source
 
 SETTINGS = "train.toml"  # name, in a training's `out`, of its settings with all defaults and overrides
 
@@ -77,11 +80,10 @@ class Plan:
 
     @cached_property
     def hash(self) -> str:
-        """sha256 of the identity and the phases."""
-        return hashlib.sha256(json.dumps([self.identity, self.phases], sort_keys=True).encode()).hexdigest()
+        return hash_of(self.identity, self.phases)
 
     @property
-    def phases(self) -> tuple[tuple[int, dict[str, float]], ...]:
+    def phases(self) -> Phases:
         """(first place, weights by source) of the mixture's phases, as checkpoints record them."""
         names = [source.name for source in self.sources]
         return tuple((phase.first, dict(zip(names, phase.weights, strict=True))) for phase in self.mixture.phases)
@@ -110,6 +112,11 @@ class Plan:
         ]
 
 
+def hash_of(identity: Mapping[str, Any], phases: Phases) -> str:
+    """sha256 of the identity and the phases of a plan, as checkpoints record them."""
+    return hashlib.sha256(json.dumps([identity, phases], sort_keys=True).encode()).hexdigest()
+
+
 def load_training(path: Path) -> TrainConfig:
     """The settings of a training: of its folder, wherever that lies now, or of its TRAIN.toml.
 
@@ -122,18 +129,21 @@ def load_training(path: Path) -> TrainConfig:
     return load_config(path / SETTINGS, {"out": str(path.resolve())})
 
 
-def make_plan(config: TrainConfig, *, continued_from: int | None = None, check: bool = True) -> Plan:
+def make_plan(
+    config: TrainConfig, *, continued_from: int | None = None, check: bool = True, anew: bool = False
+) -> Plan:
     """The plan of a training.
 
     A training that was continued with other settings has the phases that its newest checkpoint records. With
-    `continued_from`, steps, that checkpoint's phases stand for so many steps, and those of `config` after them.
+    `continued_from`, steps, that checkpoint's phases stand for so many steps, and those of `config` after them. `anew`
+    makes the rows from the token folders even where the file in `out` has them.
 
     UserError for sources that are empty, smaller than a row, of different tokenizers or held-out fractions, and with
     `check` for a source that needs more epochs than its maximum.
     """
     _require_one_tokenizer(config)
     _require_one_fraction(config)
-    planned = open_rows(config)
+    planned = make_rows(config) if anew else open_rows(config)
     for source in planned.sources:
         if source.num_epoch_tokens < config.sequence_length:
             raise UserError(

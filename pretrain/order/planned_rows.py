@@ -78,7 +78,7 @@ def open_rows(config: TrainConfig) -> PlannedRows:
 
     UserError for a source that is empty or no token folder, RunError where its figures are damaged.
     """
-    manifests = {name: read_token_manifest(Path(source.tokens)) for name, source in config.source.items()}
+    manifests = _manifests(config)
     key, path = _key(config, manifests), Path(config.out) / PLAN
     if path.exists():
         try:
@@ -89,8 +89,14 @@ def open_rows(config: TrainConfig) -> PlannedRows:
             if info["key"] == key:
                 return _rows_of(config, manifests, info, arrays, is_kept=True)
             log.warning("event=plan_made_anew %s: holds the rows of other token folders or another packing", path)
+    return make_rows(config)
+
+
+def make_rows(config: TrainConfig) -> PlannedRows:
+    """The rows of the sources, made from the token folders. Raises as `open_rows` does."""
+    manifests = _manifests(config)
     info, arrays = _make(config)
-    return _rows_of(config, manifests, info | {"key": key}, arrays, is_kept=False)
+    return _rows_of(config, manifests, info | {"key": _key(config, manifests)}, arrays, is_kept=False)
 
 
 def keep_rows(config: TrainConfig, planned: PlannedRows) -> PlannedRows:
@@ -100,6 +106,31 @@ def keep_rows(config: TrainConfig, planned: PlannedRows) -> PlannedRows:
     path, manifests = Path(config.out) / PLAN, {source.name: source.manifest for source in planned.sources}
     write_arrays(path, planned.info, planned.arrays)
     return _rows_of(config, manifests, *read_arrays(path), is_kept=True)
+
+
+def difference(config: TrainConfig, made: PlannedRows) -> str:
+    """What the file in `out` has else than the rows that were made from the token folders; "" where it has them."""
+    path = Path(config.out) / PLAN
+    try:
+        info, arrays = read_arrays(path)
+    except RunError as error:
+        return str(error)
+    if info != made.info:
+        return f"{path}: holds the rows of other token folders or another packing"
+    for name, ours in made.arrays.items():
+        theirs = arrays.get(name, ours[:0])
+        if np.array_equal(theirs, ours):
+            continue
+        if name not in ("rows.position", "rows.length", "rows.document") or len(theirs) != len(ours):
+            return f"{path}: its {name} is not that of the token folders"
+        row = int(np.searchsorted(made.rows.first, np.flatnonzero(theirs != ours)[0], side="right")) - 1
+        source = max((source for source in made.sources if source.first_row <= row), key=lambda s: s.first_row)
+        return f"{path}: row {row - source.first_row} of source {source.name} is not that of the token folder"
+    return ""
+
+
+def _manifests(config: TrainConfig) -> dict[str, TokenManifest]:
+    return {name: read_token_manifest(Path(source.tokens)) for name, source in config.source.items()}
 
 
 def _key(config: TrainConfig, manifests: Mapping[str, TokenManifest]) -> str:

@@ -71,6 +71,16 @@ def test_from_shards_to_a_trained_model_and_back_to_the_crawl(
     row = read_table(run / "ledger" / "web-00000-000.arrow").slice(int(found[3]), 1).to_pylist()[0]
     assert (row["id"], row["url"], str(row["warc_offset"])) == (found[1], found[2], found[4])
     document = [part["text"] for part in read_table(run / "shards/web/web-00000-000.arrow").to_pylist()]
+    proved = gristmill("verify-run", tmp_path / "model")
+    assert (proved.returncode, proved.stderr) == (0, "")
+    assert "model: 8 steps, " in proved.stdout
+    assert proved.stdout.endswith(": each row as planned\n")
+    metrics = tmp_path / "model" / "metrics.jsonl"
+    metrics.write_text("".join(json.dumps(line | {"tokens": 5}) + "\n" for line in lines))
+    refuted = gristmill("verify-run", tmp_path / "model")
+    assert (refuted.returncode, refuted.stderr) == (1, "")
+    assert len(refuted.stdout.splitlines()) == 8
+    assert f"{metrics}: step 8: 5 tokens so far, by the plan " in refuted.stdout
     assert any(text.strip().split("\\n")[0].removesuffix("<|eos|>") in one for one in document)
 
 
