@@ -1,5 +1,7 @@
 import logging
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,3 +76,37 @@ def test_damaged_figures_of_documents_are_found_before_rows_are_made_of_them(
     shard.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     with pytest.raises(RunError, match=rf"{shard.name}: its figures of documents are not those in manifest\.json; run"):
         make_plan(load_config(path, {}))
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from pretrain.config import load_config
+from pretrain.order import planned_rows
+from pretrain.order.loader import Loader
+from pretrain.order.plan import shared_plan
+
+make = planned_rows._make
+def counted(config):
+    print("made", flush=True)
+    return make(config)
+planned_rows._make = counted
+plan = shared_plan(load_config(Path(sys.argv[1]), {}))
+rank, world = map(int, sys.argv[2:])
+print(f"{Loader(plan, rank, world).batch(3).checksum():x}")
+"""
+
+
+def test_of_ranks_that_start_together_one_makes_the_rows_and_the_others_map_them(
+    train_file: Callable[..., Path],
+) -> None:
+    path, world = train_file(batch_size=6), 3
+    ranks = [
+        subprocess.Popen([sys.executable, "-c", OPEN, path, str(rank), str(world)], stdout=subprocess.PIPE, text=True)
+        for rank in range(world)
+    ]
+    said = [rank.communicate()[0].split() for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0] * world
+    assert sorted(len(words) for words in said) == [1] * (world - 1) + [2], "one of them made the rows"
+    checksum = sum(int(words[-1], 16) for words in said) % (1 << 64)
+    assert checksum == Loader(make_plan(load_config(path, {}))).batch(3).checksum()
