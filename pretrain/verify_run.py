@@ -6,7 +6,8 @@
                                                           └─ checkpoints: the tokens so far
 
 Nothing is believed because a file says so. Batches are made from the token folders, whose blocks have checksums; what
-metrics and checkpoints record is compared with them. Reads all tokens that were trained on: some 10 M/s.
+metrics and checkpoints record is compared with them. Reads all tokens that were trained on, as fast as
+the loader makes batches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,7 @@ class Proof:
     num_unmarked: int = 0  # steps whose records have no checksum, as those of an earlier gristmill
     continued_from: int | None = 0  # the last step after which other weights or sources began; 0: none
     sources: list[SourceUse] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)  # settings of a continuation that no checkpoint has yet
     problems: list[str] = field(default_factory=list)  # a line each
 
 
@@ -72,10 +74,15 @@ def verify_run(training: Path) -> Proof:
     if newest is None:
         raise UserError(f"{out}: has no checkpoint that can be read; a training is verified from its first one on")
     plan = make_plan(config, check=False, anew=True)
+    if keys := forbidden_changes(newest.identity, plan.identity):  # every step would differ
+        settings = training / SETTINGS if training.is_dir() else training
+        proof.problems.append(
+            f"{settings}: is not what the checkpoint of step {newest.step:,} was trained by; they differ in "
+            f"{', '.join(keys)}"
+        )
+        return proof
     if keys := differing_keys(plan.identity, newest.identity):
-        proof.problems.append(_other_settings(out, plan, newest, keys))
-        if forbidden_changes(newest.identity, plan.identity):
-            return proof  # every step would differ
+        proof.pending = keys
         plan = make_plan(config, continued_from=newest.step, check=False, anew=True)
     if problem := difference(config, plan.planned):
         proof.problems.append(problem)
@@ -114,15 +121,6 @@ def _check_state(path: Path, state: TrainState) -> Iterator[str]:
             is_whole = False
         if not is_whole:
             yield f"{path / name}: is not as {STATE} says that it was written"
-
-
-def _other_settings(out: Path, plan: Plan, newest: TrainState, keys: Sequence[str]) -> str:
-    if tokens := [key for key in keys if key in plan.token_digests and key in newest.identity]:
-        return f"{out}: the token folders of {', '.join(tokens)} are not those that it was trained on"
-    return (
-        f"{out / SETTINGS}: is not what the checkpoint of step {newest.step:,} was trained by; they differ in "
-        f"{', '.join(keys)}"
-    )
 
 
 def _continued_from(plan: Plan) -> int | None:
@@ -205,7 +203,7 @@ def _check_steps(plan: Plan, records: Sequence[Record], states: dict[Path, Train
         for at, state in states.items():
             if state.step == step and state.tokens != tokens:
                 proof.problems.append(f"{at / STATE}: {state.tokens:,} tokens, the plan's steps have {tokens:,}")
-            if state.step == step and found and found[0].get("loss") != state.loss:
+            if state.step == step and found and state.loss not in (None, found[0].get("loss")):
                 proof.problems.append(f"{at / STATE}: loss {state.loss}, in {METRICS} {found[0].get('loss')}")
     proof.tokens = int(num_labels.sum())
     used = plan.mixture.counts(proof.steps * plan.config.batch_size).tolist()

@@ -312,6 +312,8 @@ def _proof_lines(model: Path, proof: "Proof") -> Iterator[Line]:
     yield Table(("source", "rows an epoch", "rows used", "epochs", "tokens"), tuple(rows))
     if proof.num_unmarked:
         yield f"{counted(proof.num_unmarked, 'step')} without a checksum: their tokens and sources were compared alone"
+    if proof.pending:
+        yield f"a continuation with other {', '.join(proof.pending)} has no checkpoint yet"
     continued = f", other weights or sources after step {proof.continued_from:,}" if proof.continued_from else ""
     sizes = ((proof.steps, "step"), (proof.tokens, "token"), (proof.num_checkpoints, "checkpoint"))
     yield f"{model}: {', '.join(counted(number, noun) for number, noun in sizes)}{continued}: each row as planned"

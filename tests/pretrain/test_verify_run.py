@@ -70,6 +70,24 @@ def test_a_training_that_was_stopped_resumed_and_continued_adds_up(model: Path) 
     assert problems(model.with_name("moved")) == []
 
 
+def test_a_continuation_that_was_killed_before_its_first_checkpoint_adds_up(
+    train_file: Callable[..., Path], tmp_path: Path, tokens: Path
+) -> None:
+    train(train_file(steps=6))
+    sources = {"en": {"tokens": str(tokens / "en")}, "ru": {"tokens": str(tokens / "ru"), "weight": 3.0}}
+    path = train_file(steps=STEPS, source=sources, checkpoint_every=100)
+
+    def die(record: Record) -> None:
+        if record["step"] == 8 and "loss" in record:
+            raise KeyError("as a kill")
+
+    with pytest.raises(KeyError):
+        train_model(path, overrides={}, progress=die, continued=True)
+    proof = verify_run(tmp_path / "out")
+    assert (proof.problems, proof.steps) == ([], 8)
+    assert proof.pending == ["source.en.weight", "source.ru.weight", "steps"]
+
+
 def test_what_was_forged_is_named(model: Path, tmp_path: Path) -> None:
     def forged(forge: Callable[[Path], None]) -> list[str]:
         shutil.rmtree(tmp_path / "forged", ignore_errors=True)
@@ -133,6 +151,7 @@ def test_what_was_forged_is_named(model: Path, tmp_path: Path) -> None:
     (problem,) = forged(change_weights)
     assert "step-00000012/model.safetensors: is not as state.json says" in problem
     settings = (model / "train.toml").read_text()
+    assert "seed = 0" in settings
     (problem,) = forged(
         lambda folder: folder.joinpath("train.toml").write_text(settings.replace("seed = 0", "seed = 1")) and None
     )
