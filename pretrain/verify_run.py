@@ -172,8 +172,8 @@ def _check_once(plan: Plan, num_places: int) -> Iterator[str]:
         whole = counts[number] // source.num_rows * source.num_rows
         wrong = np.flatnonzero((uses != 1) & ((np.arange(len(uses)) < whole) | (uses != 0)))
         if len(wrong):
-            epoch, row = divmod(int(wrong[0]), source.num_rows)
-            yield f"source {source.name}: row {row} is used {uses[wrong[0]]} times in epoch {epoch}, not once"
+            in_epoch, at = divmod(int(wrong[0]), source.num_rows)
+            yield f"source {source.name}: row {at} is used {uses[wrong[0]]} times in epoch {in_epoch}, not once"
 
 
 def _check_steps(plan: Plan, records: Sequence[Record], states: dict[Path, TrainState], proof: Proof) -> None:
