@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.rows import Rows, real_crawl
 from cleaners.extraction.calibration import calibrated
-from cleaners.extraction.choice import choose, drop_copies, expected_f1
+from cleaners.extraction.choice import expected_f1, main_blocks
 from cleaners.extraction.engine import Options, extract, extract_batch
 from cleaners.extraction.features.block_features import write_features
 from cleaners.extraction.features.columns import NUM_FEATURES
@@ -76,8 +76,7 @@ def up_to(part, data, offsets, model):
         total += p[0]
         if part == 5:
             continue
-        chosen = choose(page.measured.measures, p)
-        drop_copies(page.measured.measures, chosen)
+        chosen = main_blocks(page, p)
         total += calibrated(model.calibration, expected_f1(page.measured.measures, p, chosen))
         if part == 6:
             continue

@@ -20,6 +20,15 @@ COPY_WORDS = 4  # shorter equal lines are no copies: labels, code, cells of tabl
 
 
 @kernel
+def main_blocks(page, p):
+    """bool[blocks]: the choice of a page by its shares `p`, with the listings within it, and each text once."""
+    chosen = choose(page.measured.measures, p)
+    join_listings(page, p, chosen)
+    drop_copies(page.measured.measures, chosen)
+    return chosen
+
+
+@kernel
 def choose(measures, p):
     """bool[blocks]: the blocks whose p reaches the threshold of the page."""
     number = len(p)

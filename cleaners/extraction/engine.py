@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cleaners.extraction.calibration import calibrated
-from cleaners.extraction.choice import choose, drop_copies, expected_f1, join_listings
+from cleaners.extraction.choice import expected_f1, main_blocks
 from cleaners.extraction.comments import comment_blocks
 from cleaners.extraction.features.block_features import write_features
 from cleaners.extraction.features.columns import NUM_FEATURES
@@ -196,9 +196,7 @@ def chosen_blocks(data, page, model):
     containers = containers_of(page)
     columns = features_with_context(data, page, containers, model)
     p = predict_columns(model.second, columns, len(page.blocks))
-    chosen = choose(page.measured.measures, p)
-    join_listings(page, p, chosen)
-    drop_copies(page.measured.measures, chosen)
+    chosen = main_blocks(page, p)
     return chosen, calibrated(model.calibration, expected_f1(page.measured.measures, p, chosen))
 
 

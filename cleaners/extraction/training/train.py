@@ -13,7 +13,7 @@ import numpy as np
 
 from cleaners.assets.domain_lines import host_of
 from cleaners.extraction.calibration import calibrated, fit_calibration
-from cleaners.extraction.choice import choose, drop_copies, expected_f1, join_listings
+from cleaners.extraction.choice import expected_f1, main_blocks
 from cleaners.extraction.features.columns import FEATURES
 from cleaners.extraction.features.context import CONTEXT
 from cleaners.extraction.model import SHIPPED, save_model
@@ -109,7 +109,7 @@ def train_extractor(
     if len({fold_of(page.labelled.host) for page in pages if page.weight.any()}) < 2:
         raise UserError("the labelled pages are of one host, or none has text; training needs at least two hosts")
     trained = fit(pages, settings, tell)
-    chosen = [_chosen(page, p) for page, p in zip(pages, trained.across_folds, strict=True)]
+    chosen = [main_blocks(page.page, p) for page, p in zip(pages, trained.across_folds, strict=True)]
     scores = fold_scores(pages, chosen)
     by_hand = [i for i, page in enumerate(pages) if page.labelled.weight == 1.0]
     expected = [expected_f1(pages[i].page.measured.measures, trained.across_folds[i], chosen[i]) for i in by_hand]
@@ -175,13 +175,6 @@ def summary(pages: Sequence[PreparedPage], trained: TrainedModels) -> dict[str, 
         "calibration": calibration(pages, trained.across_folds),
         "importance": {names[i]: round(float(gains[i] / gains.sum()), 5) for i in np.argsort(-gains, kind="stable")},
     }
-
-
-def _chosen(page: PreparedPage, p: np.ndarray) -> np.ndarray:
-    chosen: np.ndarray = choose(page.page.measured.measures, p)
-    join_listings(page.page, p, chosen)
-    drop_copies(page.page.measured.measures, chosen)
-    return chosen
 
 
 def calibration(pages: Sequence[PreparedPage], across_folds: Sequence[np.ndarray]) -> list[dict[str, float]]:
