@@ -15,8 +15,7 @@ import numpy as np
 import torch
 import xxhash
 
-from pretrain.attention import Documents
-from pretrain.loss import token_losses
+from pretrain.attention import documents
 from pretrain.model import Model
 from pretrain.order.batch import Rows, fill
 from pretrain.order.mixture import permute
@@ -58,12 +57,10 @@ def _nats(model: Model, held_out: HeldOut, num_rows: int) -> float:
     for first in range(0, held_out.rows.num_rows, num_rows):
         numbers = np.arange(first, min(first + num_rows, held_out.rows.num_rows))
         batch = fill(held_out.tokens, held_out.rows, numbers)
-        documents = Documents.of(batch.positions_BT, batch.max_segments, device)
+        segments = documents(batch.starts, batch.tokens_BT.shape[1], device)
         tokens, positions, labels = (
             torch.from_numpy(x).to(device) for x in (batch.tokens_BT, batch.positions_BT, batch.labels_BT)
         )
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            hidden = model(tokens, positions, documents)
-            losses = token_losses(hidden.flatten(0, 1), model.head_VC, labels.flatten().long())
-        total += losses.sum(dtype=torch.float64)
+            total += model(tokens, positions, segments, labels).tokens_BT.sum(dtype=torch.float64)
     return float(total)

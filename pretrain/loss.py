@@ -6,6 +6,8 @@ to a chunk of tokens at a time, and the backward pass computes each chunk's logi
 Shapes: N tokens, C model width, V vocabulary.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +16,19 @@ from torch.utils.checkpoint import checkpoint
 from pretrain.order.batch import NO_LABEL
 
 MAX_LOGITS = 1 << 26  # in one chunk; 256 MB in float32
+
+
+class Losses(NamedTuple):
+    """The losses of a batch. As a tuple it is seen by what looks for tensors in a module's output (FSDP2, DDP)."""
+
+    total: Tensor  # scalar to call backward on: the sum of the losses of all tokens, times the scale
+    tokens_BT: Tensor  # float32, detached: -ln p(label) in nats; 0 where there is no label
+
+
+def losses(hidden_BTC: Tensor, head_VC: Tensor, labels_BT: Tensor, scale: Tensor | float) -> Losses:
+    """The losses of int[B, T] `labels_BT`, of which `NO_LABEL` has none."""
+    losses_N = token_losses(hidden_BTC.flatten(0, 1), head_VC, labels_BT.flatten().long())
+    return Losses(losses_N.sum() * scale, losses_N.detach().float().view(labels_BT.shape))
 
 
 def token_losses(hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor, max_logits: int = MAX_LOGITS) -> Tensor:

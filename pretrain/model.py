@@ -1,7 +1,8 @@
 """A Llama-shaped decoder: RMSNorm, rotary positions, grouped-query attention, SwiGLU; no biases.
 
-Module names and the rotary layout are those of Llama in `transformers`, so weights carry over one to one. The model
-ends before the output matrix: the loss applies it in chunks (`pretrain.loss`) and never holds all logits at once.
+Module names and the rotary layout are those of Llama in `transformers`, so weights carry over one to one. The loss
+is computed inside of `Model.forward`, where it applies the output matrix in chunks and never holds all logits at once
+(`pretrain.loss`). So whatever wraps the model, such as DDP or FSDP2, has all of its parameters at hand.
 
 Shapes: B rows, T positions, C model width, H query heads, K key-value heads, D width of a head, V vocabulary.
 """
@@ -12,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretrain.attention import Documents, attend
+from pretrain.attention import Documents
 from pretrain.config import ModelConfig
+from pretrain.loss import Losses, losses
 
 _INIT_STD = 0.02
 
@@ -28,7 +30,18 @@ class Model(nn.Module):
         self.lm_head = None if config.tied_embeddings else nn.Linear(config.width, vocab_size, bias=False)
         self._initialise()
 
-    def forward(self, tokens_BT: Tensor, positions_BT: Tensor, documents: Documents) -> Tensor:
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        positions_BT: Tensor,
+        documents: Documents,
+        labels_BT: Tensor,
+        scale: Tensor | float = 1.0,
+    ) -> Losses:
+        """The losses of int[B, T] labels; their sum times `scale` is what to call backward on."""
+        return losses(self.hidden(tokens_BT, positions_BT, documents), self.head_VC, labels_BT, scale)
+
+    def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents: Documents) -> Tensor:
         """Hidden states [B, T, C]; their product with `head_VC` is the logits."""
         rotation = rotations(positions_BT, self.config.width // self.config.num_heads, self.config.rope_theta)
         x_BTC = self.embed_tokens(tokens_BT)
@@ -94,7 +107,7 @@ class Attention(nn.Module):
     def forward(self, x_BTC: Tensor, rotation: tuple[Tensor, Tensor], documents: Documents) -> Tensor:
         q, k, v = (proj(x_BTC).unflatten(-1, (-1, self.head_width)) for proj in (self.q_proj, self.k_proj, self.v_proj))
         q, k = rotate(self.q_norm(q), rotation), rotate(self.k_norm(k), rotation)
-        out: Tensor = self.o_proj(attend(q.type_as(v), k.type_as(v), v, documents).flatten(2))
+        out: Tensor = self.o_proj(documents.attend(q.type_as(v), k.type_as(v), v).flatten(2))
         return out
 
 

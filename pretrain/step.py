@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pretrain.attention import Documents
+from pretrain.attention import documents
 from pretrain.config import TrainConfig
-from pretrain.loss import token_losses
+from pretrain.loss import Losses
 from pretrain.model import Model
 from pretrain.order.batch import Batch
 from pretrain.schedule import learning_rate
@@ -66,15 +66,15 @@ def accumulate(model: Model, batch: Batch, num_rows: int, num_sources: int) -> T
     """
     device = model.head_VC.device
     loss_sums = torch.zeros(num_sources, dtype=torch.float64, device=device)
+    scale = 1 / max(1, batch.num_labels)
     for part in batch.split(num_rows):
         tokens_BT, labels_BT, positions_BT, source_B = (
             torch.from_numpy(array).to(device, non_blocking=True)
             for array in (part.tokens_BT, part.labels_BT, part.positions_BT, part.source_B)
         )
-        documents = Documents.of(part.positions_BT, part.max_segments, device)
+        segments = documents(part.starts, tokens_BT.shape[1], device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            hidden_BTC = model(tokens_BT, positions_BT, documents)
-            losses_N = token_losses(hidden_BTC.flatten(0, 1), model.head_VC, labels_BT.flatten().long())
-        torch.autograd.backward(losses_N.sum() / max(1, batch.num_labels))
-        loss_sums.index_add_(0, source_B, losses_N.detach().view(labels_BT.shape).sum(dim=1, dtype=torch.float64))
+            losses: Losses = model(tokens_BT, positions_BT, segments, labels_BT, scale)
+        torch.autograd.backward(losses.total)
+        loss_sums.index_add_(0, source_B, losses.tokens_BT.sum(dim=1, dtype=torch.float64))
     return loss_sums

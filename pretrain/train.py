@@ -22,7 +22,7 @@ import tomli_w
 import torch
 
 from pretrain.checkpoint import load_newest, save_checkpoint, set_aside
-from pretrain.config import TrainConfig, load_config
+from pretrain.config import load_config
 from pretrain.continuing import check_continued, continuation_step
 from pretrain.cpu_threads import use_cores_at_hand
 from pretrain.evaluate import HeldOut, bits_per_byte, choose_held_out
@@ -43,7 +43,6 @@ from shards.token_manifest import verify_tokens
 
 log = logging.getLogger(__name__)
 
-MAX_MASK_BYTES = 1 << 31  # of the attention mask on CPU: a byte for each pair of positions in a row
 PEAK_FLOPS = 989e12  # dense bfloat16 of an H100 or H200, from NVIDIA's data sheet
 
 
@@ -79,7 +78,6 @@ def train_model(
     config = load_config(config_path, overrides)
     device = _choose_device(config.device)
     use_cores_at_hand()
-    _check_attention_mask(config, device)
     if verify:
         for source in config.source.values():
             verify_tokens(Path(source.tokens))
@@ -182,17 +180,6 @@ def _choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError('device = "cuda": torch sees no CUDA device; use device = "auto" or "cpu"')
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _check_attention_mask(config: TrainConfig, device: torch.device) -> None:
-    """UserError where the attention mask of a micro-batch on CPU has more than `MAX_MASK_BYTES`."""
-    num_rows, length = config.micro_batch_rows, config.sequence_length
-    num_bytes = num_rows * length**2
-    if device.type == "cpu" and num_bytes > MAX_MASK_BYTES:
-        raise UserError(
-            f"sequence_length {length:,}: on CPU {num_rows} rows at once need an attention mask of "
-            f"{num_bytes / 1e9:.1f} GB, more than {MAX_MASK_BYTES / 1e9:.1f}; lower micro_batch_size or sequence_length"
-        )
 
 
 def _check_same_plan(plan: Plan) -> None:

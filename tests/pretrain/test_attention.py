@@ -1,15 +1,13 @@
 import numpy as np
 import torch
-from tiny_model import CPU, SEGMENTS, positions_of
-
-from pretrain.attention import Documents, attend
+from tiny_model import SEGMENTS, documents_of, positions_of
 
 
 def test_attention_equals_attending_to_each_document_alone() -> None:
     torch.manual_seed(0)
     positions = positions_of(SEGMENTS)
     q, k, v = (torch.randn(len(SEGMENTS), 16, heads, 8, dtype=torch.float64) for heads in (4, 2, 2))
-    out = attend(q, k, v, Documents.of(positions, 5, CPU))
+    out = documents_of(positions).attend(q, k, v)
     for row, lengths in enumerate(SEGMENTS):
         for start, length in zip(np.cumsum([0, *lengths]), lengths, strict=False):
             own = slice(int(start), int(start) + length)

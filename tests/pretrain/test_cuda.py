@@ -1,4 +1,4 @@
-"""Checks that need a CUDA device: the varlen kernel agrees with the masked one, and training works in bfloat16."""
+"""Checks that need a CUDA device: varlen attention agrees with attention by document; bfloat16 trains as float32."""
 
 import json
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_model import documents_of
 
-from pretrain.attention import Documents, attend
 from pretrain.train import train_model
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
 
 @pytest.mark.parametrize("kv_heads", [8, 2])
-def test_varlen_attention_equals_masked_attention(kv_heads: int) -> None:
+def test_varlen_attention_equals_attention_by_document(kv_heads: int) -> None:
     torch.manual_seed(0)
     rows = [[100, 1, 27], [128], [60, 60, 8]]
     positions = np.array([np.concatenate([np.arange(n) for n in lengths]) for lengths in rows])
@@ -25,7 +25,7 @@ def test_varlen_attention_equals_masked_attention(kv_heads: int) -> None:
         q, k, v = (torch.randn(3, 128, heads, 64) for heads in (8, kv_heads, kv_heads))
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         leaves = [x.bfloat16().to(device, dtype).requires_grad_() for x in (q, k, v)]
-        out = attend(*leaves, Documents.of(positions, 5, device))
+        out = documents_of(positions, device).attend(*leaves)
         out.float().square().sum().backward()
         results.append([x.detach().float().cpu() for x in (out, *(leaf.grad for leaf in leaves))])
     for ours, oracle in zip(*results, strict=True):

@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoints(
 ) -> None:
     def poison(record: Record) -> None:
         if record["step"] == 5:
-            monkeypatch.setattr("pretrain.step.token_losses", lambda hidden, head, labels: hidden.sum(-1) * math.nan)
+            monkeypatch.setattr("pretrain.loss.token_losses", lambda hidden, head, labels: hidden.sum(-1) * math.nan)
 
     with pytest.raises(RunError, match="step 6: the loss is nan"):
         train(train_file(), poison)
@@ -203,11 +203,6 @@ def test_a_damaged_token_shard_is_not_trained_on(train_file: Callable[..., Path]
     assert not (tmp_path / "out").exists()
     with pytest.raises(RunError, match=rf"{shard.name}: (bytes|its figures) .*; run the same"):
         train(path)
-
-
-def test_a_mask_that_does_not_fit_in_memory_is_refused(train_file: Callable[..., Path]) -> None:
-    with pytest.raises(UserError, match=r"sequence_length 100,000: on CPU 4 rows .* mask of 40\.0 GB"):
-        train(train_file(sequence_length=100_000), device="cpu")
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "held_out.jsonl"])

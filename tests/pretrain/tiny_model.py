@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pretrain.attention import Documents
+from pretrain.attention import Documents, documents
 from pretrain.config import ModelConfig
 from pretrain.model import Model
 from pretrain.order.batch import NO_LABEL, Batch
@@ -24,8 +24,13 @@ def positions_of(segments: list[list[int]], row_length: int = 16) -> np.ndarray:
     return np.array([np.concatenate([np.arange(n) for n in lengths]) for lengths in rows])
 
 
+def documents_of(positions: np.ndarray, device: torch.device = CPU) -> Documents:
+    starts = np.append(np.flatnonzero(positions == 0), positions.size).astype(np.int32)
+    return documents(starts, positions.shape[1], device)
+
+
 def hidden_states(model: Model, ids: torch.Tensor, positions: np.ndarray) -> torch.Tensor:
-    return model(ids, torch.from_numpy(positions), Documents.of(positions, 5, CPU))
+    return model.hidden(ids, torch.from_numpy(positions), documents_of(positions))
 
 
 def uneven_batch() -> Batch:
