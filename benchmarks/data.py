@@ -23,10 +23,8 @@ from pretrain.config import PRESETS, ModelConfig, TokenSourceConfig, TrainConfig
 from pretrain.order.loader import Loader
 from pretrain.order.plan import Plan, keep_plan, make_plan
 from shards.atomic import write_bytes, write_json
-from shards.block_hashes import BlockHasher
-from shards.sink import ArrowSink
-from shards.token_figures import FiguresHasher
-from shards.token_manifest import MANIFESTS, TOKENIZER, ShardManifest, TokenFile, write_token_manifest
+from shards.token_manifest import MANIFESTS, TOKENIZER, ShardManifest, write_token_manifest
+from shards.token_sink import TokenSink
 from shards.tokens import HELD_OUT, TRAIN, token_schema
 
 PEERS = ROOT / ".venv-peers-data" / "bin" / "python"
@@ -165,14 +163,9 @@ def write_tokens(folder: Path, num_documents: int, *, num_shards: int) -> None:
                 "warc_offset": pa.array(np.arange(count)),
             }
             batch = pa.RecordBatch.from_arrays([columns[field.name] for field in schema], schema=schema)
-            blocks, figures = BlockHasher(), FiguresHasher()
-            with ArrowSink(
-                folder / split / f"{stem}.arrow", schema, compressed=False, synced=False, blocks=blocks
-            ) as sink:
+            with TokenSink(folder / split / f"{stem}.arrow", VOCAB_SIZE, synced=False) as sink:
                 sink.write(batch)
-            figures.update(batch)
-            counts = dict.fromkeys(("num_tokens", "num_masked_tokens", "num_epoch_tokens", "num_text_bytes"), 0)
-            files[split] = TokenFile.of(sink, blocks, figures, counts)
+            files[split] = sink.proof
         manifest = ShardManifest(input_sha256="", held_out_fraction=0.01, weight_column=None, files=files)
         write_json(folder / MANIFESTS / f"{stem}.json", manifest.model_dump())
     write_token_manifest(folder, VOCAB_SIZE, stems)

@@ -6,21 +6,18 @@ TOKENS/<source>/manifests/<shard>.json       written when both files of a shard 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from shards.atomic import write_json
-from shards.block_hashes import BlockHasher
 from shards.config import Config
 from shards.cores import usable_cores
 from shards.errors import RunError, UserError
 from shards.formats import TOKENS_FORMAT, format_of
 from shards.limits import check_limits
 from shards.manifest import file_sha256
-from shards.sink import ArrowSink
-from shards.token_figures import FiguresHasher
 
 MANIFEST, MANIFESTS, TOKENIZER = "manifest.json", "manifests", "tokenizer.json"  # names in a token folder
 REMEDY = "run the same `gristmill tokenize` again, which makes what is damaged anew"
@@ -40,18 +37,6 @@ class TokenFile(Config):
     sha256: str
     blocks_xxh3: str  # of each block (`shards.block_hashes`), checked when it is first read
     figures_xxh3: str  # of all columns that a plan reads (`shards.token_figures`)
-
-    @classmethod
-    def of(cls, sink: ArrowSink, blocks: BlockHasher, figures: FiguresHasher, counts: Mapping[str, int]) -> "TokenFile":
-        """The entry of a file that `sink` has written; `counts` has the fields that the others do not know."""
-        return cls(
-            num_rows=sink.num_rows,
-            num_file_bytes=sink.num_bytes,
-            sha256=sink.sha256,
-            blocks_xxh3=blocks.hexdigests(),
-            figures_xxh3=figures.hexdigest(),
-            **counts,
-        )
 
 
 class ShardManifest(Config):

@@ -13,7 +13,6 @@ folders and writes their manifests; a task takes the tokenizer from one of them.
 import hashlib
 import logging
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -32,27 +31,24 @@ from pretrain.tokenizing.split import is_held_out, text_hashes
 from pretrain.tokenizing.text_shards import find_shards, read_documents
 from pretrain.tokenizing.tokenizer import Tokenizer
 from shards.atomic import write_bytes, write_json
-from shards.block_hashes import BlockHasher
 from shards.cores import usable_cores
 from shards.errors import RunError, UserError
 from shards.exchange import Executor
 from shards.lock import locked
 from shards.manifest import file_sha256
 from shards.schema import MASKED
-from shards.sink import ArrowSink
-from shards.token_figures import FiguresHasher
 from shards.token_manifest import (
     MANIFEST,
     MANIFESTS,
     TOKENIZER,
     ShardManifest,
-    TokenFile,
     TokenManifest,
     is_whole,
     read_shard_manifest,
     read_token_manifest,
     write_token_manifest,
 )
+from shards.token_sink import TokenSink
 from shards.tokens import HELD_OUT, TRAIN, token_schema
 
 log = logging.getLogger(__name__)
@@ -261,29 +257,21 @@ def _tokenize_shard(task: _Task) -> _Made:
         manifest_path.unlink(missing_ok=True)  # the worker of an earlier attempt may have been lost after this
 
     schema = token_schema(tokenizer.vocab_size)
-    no_rows = pa.RecordBatch.from_pylist([], schema)
-    counts = {split: Counter(_counts(no_rows)) for split in (TRAIN, HELD_OUT)}
-    blocks, figures = {split: BlockHasher() for split in counts}, {split: FiguresHasher() for split in counts}
     with ExitStack() as stack:
         sinks = {
-            split: stack.enter_context(
-                ArrowSink(folder / split / f"{task.stem}.arrow", schema, compressed=False, blocks=blocks[split])
-            )
-            for split in counts
+            split: stack.enter_context(TokenSink(folder / split / f"{task.stem}.arrow", tokenizer.vocab_size))
+            for split in (TRAIN, HELD_OUT)
         }
         for rows in _token_rows(task, tokenizer, schema):
             held_out = is_held_out(rows["text_hash"].to_numpy(), task.held_out_fraction)
-            for split, in_split in ((TRAIN, ~held_out), (HELD_OUT, held_out)):
-                part = rows.filter(pa.array(in_split))
-                sinks[split].write(part)
-                counts[split].update(_counts(part))
-                figures[split].update(part)
+            sinks[TRAIN].write(rows.filter(pa.array(~held_out)))
+            sinks[HELD_OUT].write(rows.filter(pa.array(held_out)))
     manifest = ShardManifest(
         input_sha256=input_sha256,
         held_out_fraction=task.held_out_fraction,
         weight_column=task.weight_column,
         bucket_column=task.bucket_column,
-        files={split: TokenFile.of(sinks[split], blocks[split], figures[split], counts[split]) for split in counts},
+        files={split: sink.proof for split, sink in sinks.items()},
     )
     write_json(manifest_path, manifest.model_dump())
     return _Made(task.source, task.stem, manifest)
@@ -346,15 +334,3 @@ def _runs(values: np.ndarray) -> tuple[list[int], list[int]]:
     """Starts and ends of the runs of equal values."""
     cuts = (np.flatnonzero(np.diff(values)) + 1).tolist()
     return ([0, *cuts], [*cuts, len(values)]) if len(values) else ([], [])
-
-
-def _counts(rows: pa.RecordBatch) -> dict[str, int]:
-    """What rows of a token shard add to the counts of its `TokenFile`."""
-    bounds = rows["masked"].flatten().to_numpy()
-    num_tokens = pc.list_value_length(rows["tokens"]).to_numpy()
-    return {
-        "num_tokens": int(num_tokens.sum()),
-        "num_masked_tokens": int((bounds[1::2] - bounds[::2]).sum()),
-        "num_epoch_tokens": int(num_tokens @ rows["weight"].to_numpy()),
-        "num_text_bytes": pc.sum(rows["num_bytes"]).as_py() or 0,
-    }

@@ -5,10 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from shards.atomic import write_bytes, write_json
-from shards.block_hashes import BlockHasher
-from shards.sink import ArrowSink
-from shards.token_figures import FiguresHasher
-from shards.token_manifest import MANIFESTS, TOKENIZER, ShardManifest, TokenFile, write_token_manifest
+from shards.token_manifest import MANIFESTS, TOKENIZER, ShardManifest, write_token_manifest
+from shards.token_sink import TokenSink
 from shards.tokens import HELD_OUT, TRAIN, token_schema
 
 # id, tokens, ranges of masked tokens, weight
@@ -41,12 +39,9 @@ def write_token_folder(folder: Path, vocab_size: int = 300) -> Path:
                 [100 * number for number in range(len(rows))],
             ]
             arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
-            blocks, figures, batch = BlockHasher(), FiguresHasher(), pa.RecordBatch.from_arrays(arrays, schema=schema)
-            with ArrowSink(folder / split / f"{stem}.arrow", schema, compressed=False, blocks=blocks) as sink:
-                sink.write(batch)
-                figures.update(batch)
-            counts = dict.fromkeys(("num_tokens", "num_masked_tokens", "num_epoch_tokens", "num_text_bytes"), 0)
-            files[split] = TokenFile.of(sink, blocks, figures, counts)
+            with TokenSink(folder / split / f"{stem}.arrow", vocab_size) as sink:
+                sink.write(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            files[split] = sink.proof
         manifest = ShardManifest(input_sha256="0", held_out_fraction=0.1, weight_column=None, files=files)
         write_json(folder / MANIFESTS / f"{stem}.json", manifest.model_dump())
     write_token_manifest(folder, vocab_size, DOCUMENTS)
