@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data clean
+.PHONY: setup demo test test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -29,6 +29,10 @@ test-s3: setup
 	GRISTMILL_TEST_S3=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/shards/test_object_store.py \
 	  tests/shards/test_mirror.py tests/shards/test_scratch.py tests/shards/test_store_lock.py \
 	  tests/pipelines/test_run_in_store.py
+
+# Exported tokens and our shards, read by Megatron-Core, MosaicML streaming, datasets, polars and DuckDB.
+test-interop: setup .venv-peers-data/ready
+	$(BIN)/python -m pytest -rs tests/pretrain/interop
 
 # Ray, on clusters of several nodes: faults, signals, nodes that have nothing but Python and Ray, a stand-in for Slurm,
 # and all commands of docs/cluster.md.

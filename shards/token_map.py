@@ -91,26 +91,42 @@ class TokenMap:
 
     def _check(self, block: int) -> None:
         number = int(np.searchsorted(self._first_block, block, side="right")) - 1
-        part, data = self._parts[number], self._mapped(number)
-        if damage := damaged_block(data, block - int(self._first_block[number]), part.proof.blocks_xxh3):
-            raise RunError(
-                f"{part.path}: bytes {damage.start:,} to {damage.stop - 1:,} are not as they were written; {REMEDY}"
-            )
+        _require_block(self._parts[number], self._mapped(number), block - int(self._first_block[number]))
         self._is_checked[block] = True
 
     def _mapped(self, number: int) -> np.ndarray:
         """The bytes of a file."""
         if number not in self._data:
-            path = self._parts[number].path
-            try:
-                data = np.memmap(path, np.uint8, "r")
-            except OSError as error:
-                check_limits(path, error)
-                raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-            self._data[number] = data
+            self._data[number] = data = _bytes_of(self._parts[number].path)
             own = slice(*np.searchsorted(self.layout.file, [number, number + 1]))  # files of a layout ascend
             self.addresses[own] = data.ctypes.data + self.layout.byte[own]
         return self._data[number]
+
+
+def require_whole(part: TokenPart) -> None:
+    """RunError where the file has another size or another block than it was written with; reads all of it."""
+    if damage := size_damage(part.path, part.proof):
+        raise RunError(f"{damage}; {REMEDY}")
+    data = _bytes_of(part.path)
+    for block in range(-(-len(data) // BLOCK_BYTES)):
+        _require_block(part, data, block)
+
+
+def _bytes_of(path: Path) -> np.ndarray:
+    """The file as uint8, mapped."""
+    try:
+        return np.memmap(path, np.uint8, "r")
+    except OSError as error:
+        check_limits(path, error)
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _require_block(part: TokenPart, data: np.ndarray, number: int) -> None:
+    """RunError where the block of the file's bytes differs from its checksum."""
+    if damage := damaged_block(data, number, part.proof.blocks_xxh3):
+        raise RunError(
+            f"{part.path}: bytes {damage.start:,} to {damage.stop - 1:,} are not as they were written; {REMEDY}"
+        )
 
 
 def token_parts(folder: Path, split: str, manifest: TokenManifest) -> list[TokenPart]:

@@ -15,7 +15,7 @@ ROW_LENGTH, BATCH_ROWS, NUM_BATCHES = 2048, 32, 400
 
 def write(folder: Path) -> None:
     """The rows as MDS and as an Arrow data set."""
-    _leave_out_torchvision()
+    leave_out_torchvision()
     import datasets
     from streaming import MDSWriter
 
@@ -35,7 +35,7 @@ def write(folder: Path) -> None:
     datasets.Dataset.from_dict({"tokens": tokens, "starts": of_rows}, features=features).save_to_disk(folder / "hf")
 
 
-def _leave_out_torchvision() -> None:
+def leave_out_torchvision() -> None:
     """MosaicML streaming imports it for data sets of images alone, and its wheel fits one build of torch only."""
     import datasets  # noqa: F401  # which look for it
     import transformers.feature_extraction_utils
@@ -48,7 +48,7 @@ def _leave_out_torchvision() -> None:
 
 
 def streaming(folder: Path) -> None:
-    _leave_out_torchvision()
+    leave_out_torchvision()
     from streaming import StreamingDataset
     from streaming.base.util import clean_stale_shared_memory
 

@@ -49,6 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "remove": index.remove,
     "calibrate": classifier.calibrate,
     "tokenize": training.tokenize,
+    "export-tokens": training.export_tokens,
     "pretrain": training.pretrain,
     "mixture": training.mixture,
     "trace": training.trace,

@@ -1,4 +1,4 @@
-"""Commands that train models: tokenizer train, extend and report, tokenize, mixture, pretrain, trace, verify-run."""
+"""Commands that train models, from the tokenizer to the proof of a training."""
 
 import json
 import time
@@ -165,6 +165,21 @@ def tokenize(
     except Interrupted:
         raise Interrupted(f"interrupted; finished shards are safe. To resume: {this_command()}") from None
     show(f"wrote {to}: the sources {', '.join(sources)}")
+
+
+def export_tokens(
+    tokens: Annotated[Path, typer.Argument(help="The token folder of a source, TOKENS/SOURCE.")],
+    to: Annotated[Path, typer.Option(help="A folder of their own.")],
+    format: Annotated[Literal["megatron", "mds"], typer.Option(help="Megatron-LM's, or MosaicML Streaming's.")],
+) -> None:
+    """Write token shards as other tools read them: Megatron-LM's .bin and .idx, or MDS."""
+    from pretrain.interop.token_export import export_tokens
+
+    exported = export_tokens(tokens, to, format)
+    counts = " and ".join(f"{counted(count, 'document')} {split}" for split, count in exported.num_documents.items())
+    show(f"wrote {to}: {counts or 'no documents'}")
+    if exported.num_unmasked:
+        show(f"{counted(exported.num_unmasked, 'masked token')} are learned there, since {format} knows no masks")
 
 
 def pretrain(
