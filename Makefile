@@ -103,9 +103,9 @@ bench-shares: setup
 bench-shared: setup
 	$(BIN)/python -m benchmarks.shared
 
-# Loaders of packed rows beside MosaicML streaming and datasets.
+# Loaders of packed rows beside MosaicML streaming and datasets. ARGS="--documents 4000 --repeats 1" is a short form.
 bench-data: setup .venv-peers-data/ready
-	$(BIN)/python -m benchmarks.data
+	$(BIN)/python -m benchmarks.data $(ARGS)
 
 .venv-peers-data/ready: benchmarks/peers/data-requirements.txt benchmarks/peers/data-no-deps.txt
 	$(PYTHON) -m venv .venv-peers-data
