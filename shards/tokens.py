@@ -26,7 +26,7 @@ from shards.token_map import TokenLayout, TokenMap, arrow_layout, token_parts
 
 TRAIN, HELD_OUT = "train", "held-out"  # the splits
 UNKNOWN = -1  # in `ledger_row` and `warc_offset`
-MAX_WEIGHT = 1000  # of a document; a larger value is a mistake, such as a count of copies in its place
+MAX_WEIGHT = 1000  # of a document; a larger value in a column of weights is a mistake
 
 
 def item_bytes(vocab_size: int) -> int:

@@ -132,12 +132,13 @@ def tokenize(
     to: Annotated[Path, typer.Option("--out", help="Gets one folder for each source.")],
     held_out: Annotated[float, typer.Option(help="Fraction of the documents kept for evaluation.")] = 0.01,
     repeat_by: Annotated[
-        str | None, typer.Option(help="Column that says how often an epoch has a document: rehydrate.weight.")
+        str | None,
+        typer.Option(help="Column that says how often an epoch has a document: rehydrate.weight, or copies."),
     ] = None,
     bos: Annotated[str | None, typer.Option(help="Special token that begins a text, if its name is unknown.")] = None,
     eos: Annotated[str | None, typer.Option(help="Special token that ends a text, if its name is unknown.")] = None,
     bucket: Annotated[
-        str | None, typer.Option(help="Column that a mixture may tell documents apart by, such as a quality score.")
+        str | None, typer.Option(help="Column that a mixture may tell documents apart by: a quality score, or copies.")
     ] = None,
     executor: ExecutorOption = "pool",
     workers: WorkersOption = None,

@@ -1,4 +1,8 @@
-"""Weights of documents: how often an epoch has each one, from a column of the text shards (`rehydrate.weight`)."""
+"""Weights of documents: how often an epoch has each one, from a column of the text shards (`rehydrate.weight`).
+
+The column `copies` counts what deduplication removed for a document, so its weight is one more: an epoch has it as
+often as it stood in the crawl.
+"""
 
 from pathlib import Path
 
@@ -7,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shards.errors import UserError
+from shards.schema import COPIES
 from shards.sink import open_arrow
 from shards.tokens import MAX_WEIGHT
 
@@ -26,12 +31,15 @@ def check_weight_column(shard: Path, column: str) -> None:
 def document_weights(batch: pa.RecordBatch, shard: Path, column: str | None) -> pa.Array:
     """int64[rows], each 0 … MAX_WEIGHT: the values of `column`, and 1 where it is null or there is no column.
 
-    A null stands where the stage that wrote the column did not measure the document. UserError for a value outside
+    A null stands where the stage that wrote the column did not measure the document. Of `copies` it is one more, and
+    MAX_WEIGHT at most, since pages of thousands of copies are no mistake there. UserError for a value outside
     the range; `shard` names the file in its message.
     """
     if column is None:
         return pa.array(np.ones(batch.num_rows, np.int64))
     weights = pc.fill_null(batch[column].cast(pa.int64()), 1)
+    if column == COPIES.name:
+        weights = pc.min_element_wise(pc.add(pc.fill_null(batch[column].cast(pa.int64()), 0), 1), MAX_WEIGHT)
     values = weights.to_numpy()
     if len(wrong := np.flatnonzero((values < 0) | (values > MAX_WEIGHT))):
         raise UserError(

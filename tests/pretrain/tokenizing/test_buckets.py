@@ -23,6 +23,14 @@ def test_strings_and_whole_numbers_are_buckets_as_they_are_and_scores_by_tenths(
     assert buckets(pa.array([0.0, 0.05, 0.1, 0.95, 1.0, None], pa.float32())) == ["0", "0", "1", "9", "9", ""]
 
 
+def test_copies_are_buckets_by_the_number_of_documents_that_one_stands_for() -> None:
+    copies = pa.array([0, 1, 2, 3, 4, 98, 99, 998, 999, 10**6, None])
+    found = document_buckets(pa.record_batch({"id": [""] * 11, "copies": copies}), Path("x.arrow"), "copies")
+    assert found.to_pylist() == [
+        *("1", "2", "3-4", "3-4", "5-99", "5-99", "100-999", "100-999", "1000-", "1000-", ""),
+    ]
+
+
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
 def test_a_score_outside_of_0_to_1_is_refused_by_document(score: float) -> None:
     with pytest.raises(UserError, match=r"x\.arrow: column b: expected scores from 0 to 1, document 1 has"):

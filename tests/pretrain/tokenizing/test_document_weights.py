@@ -13,7 +13,8 @@ from pretrain.order.plan import make_plan
 from pretrain.order.trace import traced_segments
 from pretrain.tokenizing.tokenize import tokenize_shards
 from shards.errors import UserError
-from shards.tokens import HELD_OUT, TRAIN, TokenDocuments
+from shards.sink import read_table
+from shards.tokens import HELD_OUT, MAX_WEIGHT, TRAIN, TokenDocuments
 
 
 def tokenize(run: Path, tokenizer: Path, **settings: str | None) -> list[str]:
@@ -89,3 +90,18 @@ def test_a_column_that_is_no_weight_is_refused(
     with pytest.raises(UserError, match=rf"a\.arrow: {message}") as error:
         tokenize(tmp_path, tokenizer_path, weight_column="w")
     assert "\n" not in str(error.value)
+
+
+def test_by_copies_an_epoch_has_a_document_as_often_as_it_stood_in_the_crawl(
+    tmp_path: Path, tokenizer_path: Path
+) -> None:
+    copies = [0, 1, None, 3, 999, 12_345] * 20
+    write_shard(tmp_path / "run" / "shards" / "web" / "a.arrow", make_texts("en", 120), copies=pa.array(copies))
+    tokenize(tmp_path / "run", tokenizer_path, weight_column="copies")
+    documents = TokenDocuments(tmp_path / "run" / "tokens" / "web", TRAIN)
+    by_id = dict(
+        zip(read_table(tmp_path / "run" / "shards" / "web" / "a.arrow")["id"].to_pylist(), copies, strict=True)
+    )
+    stood = [min(1 + (by_id[id_] or 0), MAX_WEIGHT) for id_ in documents.column("id").to_pylist()]
+    assert documents.weights.tolist() == stood
+    assert set(stood) == {1, 2, 4, 1000}
