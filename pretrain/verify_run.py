@@ -21,6 +21,7 @@ from pretrain.continuing import forbidden_changes
 from pretrain.metrics import BATCH_CHECKSUM, METRICS, Record, read_records
 from pretrain.order.batch import Batch
 from pretrain.order.blend import blend, continued
+from pretrain.order.leaks import held_out_leaks
 from pretrain.order.loader import Loader
 from pretrain.order.plan import SETTINGS, Phases, Plan, differing_keys, hash_of, load_training, make_plan
 from pretrain.order.planned_rows import difference
@@ -86,6 +87,10 @@ def verify_run(training: Path) -> Proof:
         plan = make_plan(config, continued_from=newest.step, check=False, anew=True)
     if problem := difference(config, plan.planned):
         proof.problems.append(problem)
+    proof.problems += [
+        f"source {source}: {count:,} of its texts are held out as well"
+        for source, count in held_out_leaks(plan).met.items()
+    ]
     proof.continued_from = _continued_from(plan)
     proof.problems += _check_phases(plan, newest, states, proof.continued_from)
     records = read_records(out / METRICS)

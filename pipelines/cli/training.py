@@ -25,6 +25,7 @@ from pipelines.numbers import counted
 from shards.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
+    from pretrain.order.leaks import Leaks
     from pretrain.train import TrainSummary
     from pretrain.verify_run import Proof
 
@@ -246,6 +247,7 @@ def verify_run(model: Annotated[Path, typer.Argument(help="The folder of a train
 def mixture(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings: SetOption = None) -> None:
     """Show how much of each source a training uses, and when it begins to repeat it."""
     from pretrain.config import load_config
+    from pretrain.order.leaks import held_out_leaks
     from pretrain.order.ledger import PASSES, epoch_ledger
     from pretrain.order.plan import make_plan
 
@@ -262,8 +264,16 @@ def mixture(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings
         )
         for line in epoch_ledger(plan)
     ]
-    show_all([Table(header, tuple(rows))])
+    show_all([Table(header, tuple(rows)), _leak_line(held_out_leaks(plan))])
     plan.mixture.check(plan.num_places)
+
+
+def _leak_line(leaks: "Leaks") -> str:
+    held_out = counted(leaks.num_held_out, "held-out text")
+    if not leaks.met:
+        return f"{held_out}, none of which is trained on"
+    met = ", ".join(f"{count:,} in source {source}" for source, count in leaks.met.items())
+    return f"{held_out}, of which some are trained on: {met}; tokenize all sources with one --held-out"
 
 
 def _source_weights(options: list[str] | None) -> dict[str, float] | None:
