@@ -160,6 +160,10 @@ class OptimizerConfig(Config):
     weight_decay: float = Field(default=0.1, ge=0)
     """Of matrices; norms have none."""
 
+    z_loss: float = Field(default=0.0, ge=0)
+    """Factor of ln² Z that is added to each token's loss, where Z is the sum of exp(logits); 1e-4 in PaLM (Chowdhery et
+    al., 2022, section 5)."""
+
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients of a larger norm over all parameters are scaled down to this one."""
 

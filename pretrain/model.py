@@ -21,9 +21,9 @@ _INIT_STD = 0.02
 
 
 class Model(nn.Module):
-    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
+    def __init__(self, config: ModelConfig, vocab_size: int, z_loss: float = 0.0) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.z_loss = config, z_loss
         self.embed_tokens = nn.Embedding(vocab_size, config.width)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.norm = nn.RMSNorm(config.width, config.norm_epsilon)
@@ -39,7 +39,8 @@ class Model(nn.Module):
         scale: Tensor | float = 1.0,
     ) -> Losses:
         """The losses of int[B, T] labels; their sum times `scale` is what to call backward on."""
-        return losses(self.hidden(tokens_BT, positions_BT, documents), self.head_VC, labels_BT, scale)
+        hidden_BTC = self.hidden(tokens_BT, positions_BT, documents)
+        return losses(hidden_BTC, self.head_VC, labels_BT, scale, z_loss=self.z_loss)
 
     def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents: Documents) -> Tensor:
         """Hidden states [B, T, C]; their product with `head_VC` is the logits."""

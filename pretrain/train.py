@@ -90,7 +90,7 @@ def train_model(
             _set_aside(plan, continued_from)
         plan = keep_plan(plan)
         torch.manual_seed(config.seed)
-        model = Model(config.model, plan.vocab_size).to(device)
+        model = Model(config.model, plan.vocab_size, config.optimizer.z_loss).to(device)
         optimizer = make_optimizer(model, config.optimizer)
         if config.compile:
             model.compile()

@@ -134,7 +134,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoints(
 ) -> None:
     def poison(record: Record) -> None:
         if record["step"] == 5:
-            monkeypatch.setattr("pretrain.loss.token_losses", lambda hidden, head, labels: hidden.sum(-1) * math.nan)
+            monkeypatch.setattr(
+                "pretrain.model.Model.hidden", lambda self, *args: self.embed_tokens(args[0]) * math.nan
+            )
 
     with pytest.raises(RunError, match="step 6: the loss is nan"):
         train(train_file(), poison)

@@ -14,9 +14,9 @@ SEGMENTS = [[5, 1, 7, 3], [16], [1, 15], [2, 6]]  # lengths in rows of 16; the r
 VOCAB = 50
 
 
-def make_model() -> Model:
+def make_model(**changes: object) -> Model:
     torch.manual_seed(0)
-    return Model(CONFIG, VOCAB).double()
+    return Model(CONFIG.model_copy(update=changes), VOCAB).double()
 
 
 def positions_of(segments: list[list[int]], row_length: int = 16) -> np.ndarray:
@@ -31,6 +31,12 @@ def documents_of(positions: np.ndarray, device: torch.device = CPU) -> Documents
 
 def hidden_states(model: Model, ids: torch.Tensor, positions: np.ndarray) -> torch.Tensor:
     return model.hidden(ids, torch.from_numpy(positions), documents_of(positions))
+
+
+def batch_on(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Tokens, positions and labels."""
+    tokens, positions, labels = map(torch.from_numpy, (batch.tokens_BT, batch.positions_BT, batch.labels_BT))
+    return tokens, positions, labels
 
 
 def uneven_batch() -> Batch:
