@@ -9,7 +9,7 @@ defaults. An unknown key or a wrong type is the user's mistake and is reported i
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -83,7 +83,8 @@ def _one_line(error: ValidationError, where: str, cls: type[BaseModel]) -> str:
         path = ".".join(str(part) for part in e["loc"])
         key = f"{where}.{path}" if path else where
         if e["type"] == "extra_forbidden":
-            problems.append(f"{key}: unknown key; known are {', '.join(sorted(cls.model_fields))}")
+            known = _table_of(cls, e["loc"][:-1]).model_fields
+            problems.append(f"{key}: unknown key; known are {', '.join(sorted(known))}")
         elif e["type"] == "missing":
             problems.append(f"{key}: required and missing; set it")
         elif e["type"] in _IN_TOML:
@@ -91,3 +92,18 @@ def _one_line(error: ValidationError, where: str, cls: type[BaseModel]) -> str:
         else:
             problems.append(f"{key}: {e['msg'].removeprefix('Value error, ')}, found {e['input']!r}")
     return "; ".join(problems)
+
+
+def _table_of(cls: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The settings class at a path of names of fields; keys of tables and indices of arrays lie between them."""
+    for part in loc:
+        field = cls.model_fields.get(str(part))
+        cls = (_class_in(field.annotation) if field is not None else None) or cls
+    return cls
+
+
+def _class_in(annotation: Any) -> type[BaseModel] | None:
+    """The first settings class that an annotation like `dict[str, C]` or `C | None` names; None where there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_class_in, get_args(annotation))), None)

@@ -13,7 +13,6 @@ from pipelines.cli.options import (
     AddressOption,
     ExecutorOption,
     MemoryOption,
-    SetOption,
     ShardsArgument,
     ShipOption,
     WorkersOption,
@@ -35,6 +34,10 @@ WeightsOption = Annotated[
     typer.Option(
         help="SOURCE=NUMBER, or a TRAIN.toml: how much of each source the sample has; all alike if not given."
     ),
+]
+TrainSetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting of TRAIN.toml: KEY=VALUE, like steps=400 or optimizer.lr=1e-3."),
 ]
 TokenizerMemoryOption = Annotated[
     str | None,
@@ -186,7 +189,7 @@ def export_tokens(
 
 def pretrain(
     config: Annotated[Path, typer.Argument(help="TRAIN.toml")],
-    settings: SetOption = None,
+    settings: TrainSetOption = None,
     verify: Annotated[bool, typer.Option("--verify", help="Read and check all tokens first.")] = False,
     continued: Annotated[
         bool, typer.Option("--continue", help="Go on with other steps, weights or further sources.")
@@ -244,7 +247,7 @@ def verify_run(model: Annotated[Path, typer.Argument(help="The folder of a train
     show_all(_proof_lines(model, proof))
 
 
-def mixture(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings: SetOption = None) -> None:
+def mixture(config: Annotated[Path, typer.Argument(help="TRAIN.toml")], settings: TrainSetOption = None) -> None:
     """Show how much of each source a training uses, and when it begins to repeat it."""
     from pretrain.config import load_config
     from pretrain.order.leaks import held_out_leaks

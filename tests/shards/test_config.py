@@ -18,6 +18,8 @@ class Outer(Config):
     name: str
     num_rows: int = 1
     inner: dict[str, Inner] = Field(default_factory=dict)
+    one: Inner | None = None
+    several: tuple[Inner, ...] = ()
 
 
 def parse(**values: Any) -> Outer:
@@ -29,7 +31,10 @@ def parse(**values: Any) -> Outer:
     [
         ({"num_rows": "fifty"}, "stage[3].num_rows: Input should be a valid integer, found 'fifty'"),
         ({"num_rows": 1.0}, "stage[3].num_rows: Input should be a valid integer, found 1.0"),
-        ({"num_row": 1}, "stage[3].num_row: unknown key; known are inner, name, num_rows"),
+        ({"num_row": 1}, "stage[3].num_row: unknown key; known are inner, name, num_rows, one, several"),
+        ({"inner": {"web": {"shares": 1}}}, "stage[3].inner.web.shares: unknown key; known are share, words"),
+        ({"one": {"shares": 1}}, "stage[3].one.shares: unknown key; known are share, words"),
+        ({"several": [{}, {"shares": 1}]}, "stage[3].several.1.shares: unknown key; known are share, words"),
         ({"name": 5}, "stage[3].name: Input should be a valid string, found 5"),
         ({"num_rows": 1 << 63}, "stage[3].num_rows: the number 9223372036854775808 is too large; whole numbers have"),
         ({"inner": {"web": {"words": "en"}}}, "stage[3].inner.web.words: expected an array like [\"en\"], found 'en'"),
