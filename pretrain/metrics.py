@@ -13,6 +13,7 @@ from shards.atomic import disk_error, write_bytes
 log = logging.getLogger(__name__)
 
 METRICS, EVALUATIONS = "metrics.jsonl", "held_out.jsonl"  # names in a training's `out`
+STARTS, SAMPLES = "starts.jsonl", "samples.jsonl"
 BATCH_CHECKSUM = "batch_xxh3"  # key of `Batch.checksum` in the record of a step, 16 hex digits
 
 Record = dict[str, Any]
@@ -79,4 +80,6 @@ def _finite(value: Any) -> Any:
     """The value with null for numbers that JSON does not have."""
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -29,10 +29,17 @@ def verify(folder: RunArgument) -> None:
 
 
 def report(folder: RunArgument) -> None:
-    """Write report.html and report.json of a finished run."""
-    from pipelines.report.build import write_report
+    """Write report.html and report.json of a finished run, or of a training at any time."""
+    from pipelines.report.training import is_training
 
-    show(f"wrote {write_report(folder)}")
+    if is_training(folder):
+        from pipelines.report.training.render import write_training_report
+
+        show(f"wrote {write_training_report(folder)}")
+    else:
+        from pipelines.report.build import write_report
+
+        show(f"wrote {write_report(folder)}")
 
 
 def whatif(folder: RunArgument, settings: SetOption = None) -> None:
