@@ -168,6 +168,25 @@ class OptimizerConfig(Config):
     """Gradients of a larger norm over all parameters are scaled down to this one."""
 
 
+class CheckpointConfig(Config):
+    """Checkpoints: when one is saved, and which ones stay."""
+
+    every: int = Field(default=500, gt=0)
+    """Steps between checkpoints."""
+
+    every_minutes: float = Field(default=15.0, gt=0)
+    """Most minutes between checkpoints. The first one comes after a minute at the latest."""
+
+    keep_last: int = Field(default=2, gt=0)
+    """Newest checkpoints that stay on disk."""
+
+    keep_every: int | None = Field(default=None, gt=0)
+    """Each step that it divides has a checkpoint, which stays."""
+
+    asynchronous: bool = True
+    """Write while training goes on. It takes memory for a second copy of weights and optimizer state."""
+
+
 class TrainConfig(Config):
     """A training. Bounds of `steps` and `batch_size` keep their product, the places of the order, within 64 bits."""
 
@@ -195,12 +214,6 @@ class TrainConfig(Config):
     compile: bool = False
     """torch.compile: faster steps after a minute of start-up."""
 
-    checkpoint_every: int = Field(default=500, gt=0)
-    """Steps between checkpoints."""
-
-    keep_checkpoints: int = Field(default=2, gt=0)
-    """Newest checkpoints that stay on disk."""
-
     eval_every: int | None = Field(default=None, gt=0)
     """Steps between evaluations; None: only before the first step and after the last one."""
 
@@ -211,6 +224,7 @@ class TrainConfig(Config):
     optimizer: OptimizerConfig = OptimizerConfig()
     packing: PackingConfig = PackingConfig()
     mixture: MixtureConfig = MixtureConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
     source: dict[str, TokenSourceConfig] = Field(min_length=1)
     """Sources by name."""
 

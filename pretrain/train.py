@@ -21,7 +21,7 @@ from typing import Literal
 import tomli_w
 import torch
 
-from pretrain.checkpoint import load_newest, save_checkpoint, set_aside
+from pretrain.checkpoint import Checkpoints, is_due, set_aside
 from pretrain.config import load_config
 from pretrain.continuing import check_continued, continuation_step
 from pretrain.cpu_threads import use_cores_at_hand
@@ -110,7 +110,11 @@ def _train(
     if not initial_is_recorded:  # now, since a checkpoint replaces the initial weights
         evaluations[0] = bits_per_byte(model, held_out, num_rows)
 
-    state = load_newest(out / CHECKPOINTS, model, optimizer)
+    plateau = plateau_end(config.steps, config.optimizer) if config.optimizer.schedule == "wsd" else None
+    checkpoints = Checkpoints(  # of the plateau, from where a longer training may go on, one is kept
+        out / CHECKPOINTS, model, optimizer, config.checkpoint, keep_up_to=plateau
+    )
+    state = checkpoints.load_newest()
     beginning = TrainState(step=0, tokens=0, plan_hash=plan.hash, identity=plan.identity, phases=plan.phases)
     if state is None:
         state = beginning
@@ -123,11 +127,13 @@ def _train(
     with (
         MetricsFile(out / METRICS, first_step, progress) as metrics,
         MetricsFile(out / EVALUATIONS, first_step, progress) as evaluation_metrics,
+        checkpoints,
     ):
         _warn_of_lost_records(metrics, first_step)
         if not initial_is_recorded:
             evaluation_metrics.append(_evaluation_record(0, evaluations[0]))
         batches = _batches(Loader(plan), first_step, config.steps, is_pinned=model.head_VC.is_cuda)
+        last_saved, is_first = time.monotonic(), state.step == 0
         while True:  # once more than there are steps left: to evaluate and save after the last one
             step, is_new, is_last = state.step, state.step > first_step, state.step == config.steps
 
@@ -137,21 +143,17 @@ def _train(
                 evaluation_metrics.append(_evaluation_record(step, evaluations[step]))
 
             is_stopped = is_new and stop.is_set
-            if is_new and (is_last or is_stopped or step % config.checkpoint_every == 0):
+            minutes = (time.monotonic() - last_saved) / 60
+            if is_new and (is_last or is_stopped or is_due(step, minutes, is_first, config.checkpoint)):
                 metrics.sync()
                 evaluation_metrics.sync()
-                plateau = plateau_end(config.steps, config.optimizer) if config.optimizer.schedule == "wsd" else None
-                save_checkpoint(
-                    out / CHECKPOINTS,
-                    state,
-                    model,
-                    optimizer,
-                    keep=config.keep_checkpoints,
-                    keep_up_to=plateau,  # from where a longer training may go on
-                )
+                checkpoints.save(state)
+                last_saved, is_first = time.monotonic(), False
+            checkpoints.check()
             if is_last:
                 break
             if is_stopped:
+                checkpoints.wait()
                 raise Interrupted(
                     f"stopped after step {step} of {config.steps}, checkpoint saved; the same `gristmill pretrain` "
                     "continues from there"

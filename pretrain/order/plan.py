@@ -46,8 +46,7 @@ FREE_SETTINGS = {
     "device",
     "compile",
     "micro_batch_size",
-    "checkpoint_every",
-    "keep_checkpoints",
+    "checkpoint",
     "eval_every",
     "eval_max_tokens",
 }

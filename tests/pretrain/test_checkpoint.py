@@ -1,8 +1,10 @@
 """Checkpoints that are damaged, on trainings that go on after them."""
 
 import math
+import resource
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 
@@ -11,13 +13,13 @@ import torch
 from torch import nn
 from training_runs import curve, evaluations, train
 
-from pretrain.checkpoint import load_newest, save_checkpoint
-from pretrain.config import load_config
+from pretrain.checkpoint import Checkpoints, is_due, kept_steps
+from pretrain.config import CheckpointConfig, load_config
 from pretrain.metrics import Record
 from pretrain.model import Model
 from pretrain.optim import make_optimizer
 from pretrain.order.plan import make_plan
-from pretrain.state import TrainState
+from pretrain.state import TrainState, checkpoint_paths, step_of
 from shards.errors import Interrupted, RunError
 
 
@@ -42,7 +44,7 @@ def garble(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [cut, garble, Path.unlink])
-@pytest.mark.parametrize("name", ["state.json", "model.safetensors", "training.pt"])
+@pytest.mark.parametrize("name", ["state.json", "model-00000.safetensors", "optimizer-00000.safetensors"])
 def test_a_checkpoint_that_does_not_load_is_passed_over_for_the_one_before(
     train_file: Callable[..., Path],
     tmp_path: Path,
@@ -67,32 +69,111 @@ def test_each_of_a_hundred_bit_flips_is_passed_over(
 ) -> None:
     path, out = train_file(), tmp_path / "out"
     newest, random = stopped_at_8(path, out), Random(0)
-    before = sorted((out / "checkpoints").iterdir())[-2]
-    plan = make_plan(load_config(path, {}))
-    model = Model(plan.config.model, plan.vocab_size)
-    optimizer = make_optimizer(model, plan.config.optimizer)
+    checkpoints = checkpoints_of(path)
+    files = sorted(newest.iterdir())
+    assert {file.name.partition("-")[0] for file in files} == {"model", "optimizer", "rng", "state.json"}
     for number in range(100):
-        file = newest / ("model.safetensors", "training.pt")[number % 2]
+        file = files[number % len(files)]
         data = bytearray(whole := file.read_bytes())
         data[random.randrange(len(data))] ^= 1 << random.randrange(8)
         file.write_bytes(data)
-        state = load_newest(out / "checkpoints", model, optimizer)
+        state = checkpoints.load_newest()
         assert state is not None
-        assert state.step == int(before.name.removeprefix("step-"))
+        assert state.step == 4
         file.write_bytes(whole)
-    state = load_newest(out / "checkpoints", model, optimizer)
+    state = checkpoints.load_newest()
     assert state is not None
     assert state.step == 8
 
 
-def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+def checkpoints_of(path: Path) -> Checkpoints:
+    plan = make_plan(load_config(path, {}))
+    model = Model(plan.config.model, plan.vocab_size)
+    optimizer = make_optimizer(model, plan.config.optimizer)
+    return Checkpoints(Path(plan.config.out) / "checkpoints", model, optimizer, plan.config.checkpoint)
+
+
+def small(folder: Path, **settings: object) -> tuple[Checkpoints, nn.Linear]:
     model = nn.Linear(2, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return Checkpoints(folder, model, optimizer, CheckpointConfig.parse(settings, "")), model
+
+
+STATE = TrainState(step=3, tokens=0, plan_hash="", identity={})
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, asynchronous: bool) -> None:
+    checkpoints, model = small(tmp_path, asynchronous=asynchronous)
     with torch.no_grad():
         model.bias[1] = math.inf
+
+    def save() -> None:
+        with checkpoints:
+            checkpoints.save(STATE)
+
     with pytest.raises(RunError, match=r"step 3: bias is not finite, and no checkpoint was written; .* another out$"):
-        save_checkpoint(tmp_path, TrainState(step=3, tokens=0, plan_hash="", identity={}), model, optimizer, keep=1)
+        save()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_holds_what_was_when_it_was_saved(tmp_path: Path) -> None:
+    checkpoints, model = small(tmp_path)
+    before = model.weight.detach().clone()
+    for step in range(1, 30):
+        with checkpoints if step == 29 else nullcontext():
+            checkpoints.save(STATE.model_copy(update={"step": step}))
+            checkpoints.check()
+        with torch.no_grad():
+            model.weight.add_(1)
+    state = checkpoints.load_newest()
+    assert state is not None
+    assert state.step == 29
+    assert torch.equal(model.weight, before + 28)
+    assert [step_of(path) for path in checkpoint_paths(tmp_path)] == [28, 29]
+
+
+def test_a_full_disk_ends_the_training_in_one_line_and_spares_the_checkpoint_before(tmp_path: Path) -> None:
+    checkpoints, _ = small(tmp_path)
+    checkpoints.save(STATE)
+    checkpoints.wait()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        checkpoints.save(STATE.model_copy(update={"step": 4}))  # the training goes on, and hears of it after a step
+        with pytest.raises(
+            RunError, match=r"step-00000004/.*: (writing failed|the disk is full).* it resumes$"
+        ) as error:
+            checkpoints.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "\n" not in str(error.value)
+    state = checkpoints.load_newest()
+    assert state is not None
+    assert state.step == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "keep_up_to", "kept"),
+    [
+        ({"keep_last": 2}, None, {40, 50}),
+        ({"keep_last": 1, "keep_every": 20}, None, {20, 40, 50}),
+        ({"keep_last": 1}, 35, {30, 50}),
+        ({"keep_last": 9}, None, {10, 20, 30, 40, 50}),
+    ],
+)
+def test_the_last_ones_and_every_kth_stay(settings: dict[str, object], keep_up_to: int | None, kept: set[int]) -> None:
+    config = CheckpointConfig.parse(settings, "")
+    assert kept_steps([10, 20, 30, 40, 50], config, keep_up_to) == kept
+
+
+def test_a_checkpoint_is_due_by_steps_and_by_time() -> None:
+    config = CheckpointConfig(every=500, every_minutes=15, keep_every=300)
+    assert [step for step in range(1, 1001) if is_due(step, 0.0, False, config)] == [300, 500, 600, 900, 1000]
+    assert (is_due(7, 14.9, False, config), is_due(7, 15.0, False, config)) == (False, True)
+    assert (is_due(7, 0.9, True, config), is_due(7, 1.0, True, config)) == (False, True)
 
 
 def test_what_is_saved_after_a_damaged_checkpoint_stays(train_file: Callable[..., Path], tmp_path: Path) -> None:
@@ -101,9 +182,9 @@ def test_what_is_saved_after_a_damaged_checkpoint_stays(train_file: Callable[...
             signal.raise_signal(signal.SIGINT)
 
     path, out = train_file(), tmp_path / "out"
-    cut(stopped_at_8(path, out) / "training.pt")
+    cut(stopped_at_8(path, out) / "optimizer-00000.safetensors")
     with pytest.raises(Interrupted):
-        train(path, stop, keep_checkpoints="1")
+        train(path, stop, **{"checkpoint.keep_last": "1"})
     assert [p.name for p in (out / "checkpoints").iterdir()] == ["step-00000006"]
 
 
@@ -113,7 +194,7 @@ def test_where_no_checkpoint_loads_nothing_is_trained_over_them(
     path, out = train_file(), tmp_path / "out"
     stopped_at_8(path, out)
     for checkpoint in (out / "checkpoints").iterdir():
-        cut(checkpoint / "model.safetensors")
+        cut(checkpoint / "model-00000.safetensors")
     with pytest.raises(
         RunError, match=r"none of its checkpoints loads \(2 tried\); .*step-00000008.*; restore .*or delete"
     ) as error:

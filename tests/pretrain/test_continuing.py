@@ -22,7 +22,7 @@ def train(path: Path, *, continued: bool = False, **overrides: str) -> TrainSumm
 
 
 def weights(out: Path, step: int) -> dict[str, list[float]]:
-    tensors = load_file(out / "checkpoints" / f"step-{step:08d}" / "model.safetensors")
+    tensors = load_file(out / "checkpoints" / f"step-{step:08d}" / "model-00000.safetensors")
     return {name: tensor.tolist() for name, tensor in tensors.items()}
 
 
@@ -31,11 +31,11 @@ def test_a_wsd_training_prolonged_from_its_plateau_is_the_long_one_bit_for_bit(
 ) -> None:
     long = train_file(out="long", steps=20, optimizer=WSD)
     train(long)
-    short = train_file(steps=12, optimizer=WSD, keep_checkpoints=1)
+    short = train_file(steps=12, optimizer=WSD, checkpoint={"every": 4, "keep_last": 1})
     train(short)
     out = tmp_path / "out"
     assert sorted(p.name for p in (out / "checkpoints").iterdir()) == ["step-00000008", "step-00000012"]
-    train(train_file(steps=20, optimizer=WSD, keep_checkpoints=1), continued=True)
+    train(train_file(steps=20, optimizer=WSD, checkpoint={"every": 4, "keep_last": 1}), continued=True)
     assert curve(out) == curve(tmp_path / "long")
     assert weights(out, 20) == weights(tmp_path / "long", 20)
     assert (out / "checkpoints" / "left-step-00000012").is_dir()

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from training_runs import curve, evaluations, train
 
 from pretrain.metrics import Record
+from pretrain.state import read_state, write_state
 from pretrain.tokenizing.tokenize import tokenize_shards
 from pretrain.train import train_model
 from shards.errors import Interrupted, RunError, UserError
@@ -54,19 +55,28 @@ def test_a_stopped_and_resumed_run_has_the_same_losses_bit_for_bit(
 KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
-import pretrain.checkpoint as checkpoint
+from pretrain import checkpoint, checkpoint_storage
 from pretrain.train import train_model
 
 path, where, when = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-def kill(*args, **kwargs):
+def kill():
     os.kill(os.getpid(), signal.SIGKILL)
+def killing(name, what):
+    def do(path, *args):
+        if f"step-{when:08d}" in str(path) and name in str(path):
+            kill()
+        return what(path, *args)
+    return do
 def progress(record):
     if record["step"] == when and "loss" in record:
         if where == "step":
             kill()
-        setattr(checkpoint, where, kill)
-        if where == "shutil":
-            checkpoint.shutil = type("dead", (), {"rmtree": kill})
+        elif where == "state.json":
+            checkpoint_storage.write_state = killing("step", checkpoint_storage.write_state)
+        elif where == "delete":
+            checkpoint.shutil = type("dead", (), {"rmtree": lambda path: kill()})
+        else:
+            checkpoint_storage.atomic_file = killing(where, checkpoint_storage.atomic_file)
 train_model(path, overrides={}, progress=progress)
 """
 
@@ -75,10 +85,10 @@ train_model(path, overrides={}, progress=progress)
     ("where", "when", "expected_step"),
     [
         ("step", 7, 4),  # between checkpoints
-        ("write_json", 8, 4),  # all of the checkpoint but what makes it one
-        pytest.param("write_bytes", 8, 4, marks=pytest.mark.slow),  # before the weights
-        pytest.param("atomic_file", 8, 4, marks=pytest.mark.slow),  # before the optimizer state
-        pytest.param("shutil", 12, 12, marks=pytest.mark.slow),  # while the oldest checkpoint is deleted
+        ("state.json", 8, 4),  # all of the checkpoint but what makes it one
+        pytest.param("model-", 8, 4, marks=pytest.mark.slow),  # before the weights
+        pytest.param("optimizer-", 8, 4, marks=pytest.mark.slow),  # before the optimizer state
+        pytest.param("delete", 12, 12, marks=pytest.mark.slow),  # while the oldest checkpoint is deleted
     ],
 )
 def test_a_killed_run_goes_on_from_a_whole_checkpoint(
@@ -112,7 +122,7 @@ def test_a_resume_with_other_settings_is_refused_by_name(
 
 
 def test_a_resume_may_change_what_leaves_the_curve_alone(train_file: Callable[..., Path], undisturbed: Path) -> None:
-    train(train_file(out="undisturbed"), micro_batch_size="2", keep_checkpoints="1", device="cpu")
+    train(train_file(out="undisturbed"), micro_batch_size="2", device="cpu", **{"checkpoint.keep_last": "1"})
 
 
 def test_micro_batches_give_the_same_curve(train_file: Callable[..., Path], tmp_path: Path, undisturbed: Path) -> None:
@@ -147,8 +157,8 @@ def test_a_gradient_that_is_not_finite_updates_nothing(train_file: Callable[...,
     with pytest.raises(
         RunError, match=r"step \d+: the (loss|gradient norm) is \w+, and nothing was updated; .*another out"
     ):
-        train(train_file(checkpoint_every=1), **{"optimizer.lr": "1e18", "optimizer.warmup_steps": "0"})
-    for path in (tmp_path / "out" / "checkpoints").glob("*/model.safetensors"):
+        train(train_file(checkpoint={"every": 1}), **{"optimizer.lr": "1e18", "optimizer.warmup_steps": "0"})
+    for path in (tmp_path / "out" / "checkpoints").glob("*/model-00000.safetensors"):
         assert all(tensor.isfinite().all() for tensor in load_file(path).values())
     for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=pytest.fail)
@@ -158,9 +168,9 @@ def test_a_setting_that_a_checkpoint_does_not_know_has_its_default_there(
     train_file: Callable[..., Path], undisturbed: Path
 ) -> None:
     for path in undisturbed.glob("checkpoints/*/state.json"):
-        state = json.loads(path.read_bytes())
-        del state["identity"]["optimizer.decay_fraction"]
-        path.write_text(json.dumps(state))
+        state = read_state(path.parent)
+        del state.identity["optimizer.decay_fraction"]
+        write_state(path.parent, state)
     train(train_file(out="undisturbed"))
     with pytest.raises(UserError, match=r"differ in optimizer\.decay_fraction;"):
         train(train_file(out="undisturbed"), **{"optimizer.decay_fraction": "0.3"})

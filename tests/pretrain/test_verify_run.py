@@ -16,6 +16,7 @@ from pretrain.metrics import Record
 from pretrain.order.loader import Loader
 from pretrain.order.plan import hash_of, make_plan
 from pretrain.order.plan_file import read_arrays, write_arrays
+from pretrain.state import TrainState, read_state, write_state
 from pretrain.train import train_model
 from pretrain.verify_run import verify_run
 from shards.errors import Interrupted, UserError
@@ -47,8 +48,8 @@ def problems(model: Path) -> list[str]:
 
 
 def edit_state(model: Path, step: int, **changes: Any) -> None:
-    path = model / "checkpoints" / f"step-{step:08d}" / "state.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    checkpoint = model / "checkpoints" / f"step-{step:08d}"
+    write_state(checkpoint, TrainState.parse(read_state(checkpoint).model_dump() | changes, ""))
 
 
 def edit_records(model: Path, edit: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
@@ -75,7 +76,7 @@ def test_a_continuation_that_was_killed_before_its_first_checkpoint_adds_up(
 ) -> None:
     train(train_file(steps=6))
     sources = {"en": {"tokens": str(tokens / "en")}, "ru": {"tokens": str(tokens / "ru"), "weight": 3.0}}
-    path = train_file(steps=STEPS, source=sources, checkpoint_every=100)
+    path = train_file(steps=STEPS, source=sources, checkpoint={"every": 100})
 
     def die(record: Record) -> None:
         if record["step"] == 8 and "loss" in record:
@@ -143,13 +144,13 @@ def test_what_was_forged_is_named(model: Path, tmp_path: Path) -> None:
     assert "the weights from step 11 on, en 0.5, ru 0.5, are not those of train.toml" in found[0]
 
     def change_weights(folder: Path) -> None:
-        path = folder / "checkpoints" / f"step-{STEPS:08d}" / "model.safetensors"
+        path = folder / "checkpoints" / f"step-{STEPS:08d}" / "model-00000.safetensors"
         data = bytearray(path.read_bytes())
         data[-1] ^= 1
         path.write_bytes(data)
 
     (problem,) = forged(change_weights)
-    assert "step-00000012/model.safetensors: is not as state.json says" in problem
+    assert "step-00000012/model-00000.safetensors: is not as state.json says" in problem
     settings = (model / "train.toml").read_text()
     assert "seed = 0" in settings
     (problem,) = forged(

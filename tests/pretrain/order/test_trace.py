@@ -8,7 +8,7 @@ from pretrain.config import load_config
 from pretrain.order.loader import Loader
 from pretrain.order.plan import make_plan
 from pretrain.order.trace import trace_step, traced_segments
-from pretrain.state import TrainState
+from pretrain.state import TrainState, write_state
 from shards.errors import UserError
 from shards.sink import read_table
 
@@ -56,13 +56,13 @@ def test_trace_refuses_a_file_that_out_was_not_trained_by(train_file: Callable[.
 
     check()
     state = TrainState(step=4, tokens=1, plan_hash=plan.hash, identity=plan.identity)
-    for name, text in (("step-00000004", state.model_dump_json()), ("step-00000008", '{"step"')):
-        checkpoint = tmp_path / "out" / "checkpoints" / name
-        checkpoint.mkdir(parents=True)
-        (checkpoint / "state.json").write_text(text)
+    checkpoints = tmp_path / "out" / "checkpoints"
+    write_state(checkpoints / "step-00000004", state)
+    (checkpoints / "step-00000008").mkdir()
+    (checkpoints / "step-00000008" / "state.json").write_text('{"step"')
     check()
     of_other_tokens = state.model_copy(update={"identity": plan.identity | {"source.en.tokens": "0"}})
-    (tmp_path / "out" / "checkpoints" / "step-00000004" / "state.json").write_text(of_other_tokens.model_dump_json())
+    write_state(checkpoints / "step-00000004", of_other_tokens)
     with pytest.raises(UserError, match=r"differ in source\.en\.tokens; tokenize their shards as they were"):
         trace_step(settings, 2)
 
