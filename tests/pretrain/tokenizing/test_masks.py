@@ -15,7 +15,7 @@ from foreign_tokenizers import KINDS, oracle, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pretrain.attention import Documents
+from pretrain.attention import documents
 from pretrain.config import load_config
 from pretrain.evaluate import bits_per_byte, choose_held_out
 from pretrain.model import Model
@@ -151,7 +151,8 @@ def test_loss_and_gradient_are_those_of_the_unmasked_targets_alone(masked_file: 
     model.zero_grad()
 
     tokens, positions = torch.from_numpy(batch.tokens_BT), torch.from_numpy(batch.positions_BT)
-    hidden = model(tokens, positions, Documents.of(batch.positions_BT, batch.max_segments, torch.device("cpu")))
+    segments = documents(batch.starts, batch.tokens_BT.shape[1], torch.device("cpu"))
+    hidden = model.hidden(tokens, positions, segments)
     log_p = (hidden @ model.head_VC.T).float().log_softmax(-1)
     learned = [(row, position) for row, position in np.argwhere(batch.labels_BT != NO_LABEL).tolist()]
     losses = torch.stack([-log_p[row, position, batch.labels_BT[row, position]] for row, position in learned])
