@@ -117,6 +117,10 @@ class ModelConfig(Config):
     feed_forward_width: int = Field(gt=0, le=1 << 20)
     """Inner width of SwiGLU (Shazeer, "GLU Variants Improve Transformer", 2020)."""
 
+    positions: Literal["rope", "alibi"] = "rope"
+    """Rotary embedding, or biases of the scores by distance (Press et al., "Train Short, Test Long", 2022), on CPU
+    only."""
+
     rope_theta: float = Field(default=10_000.0, gt=0)
     """Base of the rotary wavelengths (Su et al., "RoFormer", 2021); larger for longer sequences."""
 

@@ -1,34 +1,52 @@
 """A Llama-shaped decoder: RMSNorm, rotary positions, grouped-query attention, SwiGLU; no biases.
 
-Module names and the rotary layout are those of Llama in `transformers`, so weights carry over one to one. The loss
-is computed inside of `Model.forward`, where it applies the output matrix in chunks and never holds all logits at once
-(`pretrain.loss`). So whatever wraps the model, such as DDP or FSDP2, has all of its parameters at hand.
+Module names and the rotary layout are those of Llama in `transformers` (of Qwen3 with `qk_norm`), so weights carry over
+one to one. The loss is computed inside of `Model.forward`, where it applies the output matrix in chunks and never holds
+all logits at once (`pretrain.loss`). So whatever wraps the model, such as DDP or FSDP2, has all of its parameters at
+hand.
+
+Initial weights, of L layers:
+
+    embed_tokens, lm_head, q_proj, k_proj, v_proj, gate_proj, up_proj   normal, deviation 0.02
+    o_proj, down_proj                                                   normal, deviation 0.02 / √(2 L)
+    norms                                                               1
+
+What is added to the residual stream starts smaller, so that its variance does not grow with depth (Radford et al.,
+"Language Models are Unsupervised Multitask Learners", 2019, section 2.3).
 
 Shapes: B rows, T positions, C model width, H query heads, K key-value heads, D width of a head, V vocabulary.
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+import xxhash
 from torch import Tensor, nn
 
-from pretrain.attention import Documents
+from pretrain.attention import Documents, alibi_slopes
 from pretrain.config import ModelConfig
 from pretrain.loss import Losses, losses
 
 _INIT_STD = 0.02
 
+Rotation = tuple[Tensor, Tensor]  # cos and sin
+
 
 class Model(nn.Module):
+    """Made on the meta device it has no weights yet: `to_empty` and `initialise` give them where they shall be, so that
+    a large model, or its part of a rank, never lies in memory twice. On another device torch's seed draws them."""
+
     def __init__(self, config: ModelConfig, vocab_size: int, z_loss: float = 0.0) -> None:
         super().__init__()
         self.config, self.z_loss = config, z_loss
         self.embed_tokens = nn.Embedding(vocab_size, config.width)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_layers))
-        self.norm = nn.RMSNorm(config.width, config.norm_epsilon)
+        self.norm = RMSNorm(config.width, config.norm_epsilon)
         self.lm_head = None if config.tied_embeddings else nn.Linear(config.width, vocab_size, bias=False)
-        self._initialise()
+        if not self.head_VC.is_meta:
+            self.initialise(torch.initial_seed())
 
     def forward(
         self,
@@ -44,8 +62,12 @@ class Model(nn.Module):
 
     def hidden(self, tokens_BT: Tensor, positions_BT: Tensor, documents: Documents) -> Tensor:
         """Hidden states [B, T, C]; their product with `head_VC` is the logits."""
-        rotation = rotations(positions_BT, self.config.width // self.config.num_heads, self.config.rope_theta)
+        rotation = None
+        if self.config.positions == "rope":
+            rotation = rotations(positions_BT, self.config.width // self.config.num_heads, self.config.rope_theta)
         x_BTC = self.embed_tokens(tokens_BT)
+        if torch.is_autocast_enabled(x_BTC.device.type):  # which leaves embeddings, and so all that is added to them
+            x_BTC = x_BTC.to(torch.get_autocast_dtype(x_BTC.device.type))
         for layer in self.layers:
             x_BTC = layer(x_BTC, rotation, documents)
         out: Tensor = self.norm(x_BTC)
@@ -69,25 +91,48 @@ class Model(nn.Module):
         attention = 6 * self.config.num_layers * self.config.width * sum_squared_lengths
         return 6 * multiplying * num_tokens + attention
 
-    def _initialise(self) -> None:
-        # Outputs that are added to the residual stream start smaller, so that its variance does not grow with depth.
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Draw the initial weights, each parameter's by its number and the seed: the same however they are sharded."""
         residual_std = _INIT_STD / math.sqrt(2 * self.config.num_layers)
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 2:
-                nn.init.normal_(
-                    parameter, std=residual_std if name.endswith(("o_proj.weight", "down_proj.weight")) else _INIT_STD
-                )
+        for number, (name, parameter) in enumerate(self.named_parameters()):
+            if parameter.ndim == 1:
+                parameter.fill_(1)
+                continue
+            generator = torch.Generator(parameter.device)
+            generator.manual_seed(xxhash.xxh3_64_intdigest(number.to_bytes(8, "little"), seed % (1 << 64)))
+            std = residual_std if name.endswith(("o_proj.weight", "down_proj.weight")) else _INIT_STD
+            whole = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
+            whole.normal_(std=std, generator=generator)
+            parameter.copy_(_part(whole, parameter))
+
+
+def _part(whole: Tensor, like: Any) -> Tensor:
+    """This rank's part of a tensor that each rank has."""
+    if not hasattr(like, "placements"):
+        return whole
+    from torch.distributed.tensor import distribute_tensor  # takes half a second to import
+
+    part: Tensor = distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)
+    return part
+
+
+class RMSNorm(nn.RMSNorm):
+    """RMSNorm in the dtype of its input. torch has a fused kernel for weights of that dtype only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
 class Block(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.input_layernorm = nn.RMSNorm(config.width, config.norm_epsilon)
+        self.input_layernorm = RMSNorm(config.width, config.norm_epsilon)
         self.self_attn = Attention(config)
-        self.post_attention_layernorm = nn.RMSNorm(config.width, config.norm_epsilon)
+        self.post_attention_layernorm = RMSNorm(config.width, config.norm_epsilon)
         self.mlp = FeedForward(config)
 
-    def forward(self, x_BTC: Tensor, rotation: tuple[Tensor, Tensor], documents: Documents) -> Tensor:
+    def forward(self, x_BTC: Tensor, rotation: Rotation | None, documents: Documents) -> Tensor:
         x_BTC = x_BTC + self.self_attn(self.input_layernorm(x_BTC), rotation, documents)
         x_BTC = x_BTC + self.mlp(self.post_attention_layernorm(x_BTC))
         return x_BTC
@@ -102,13 +147,18 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(config.width, kv_width, bias=False)
         self.v_proj = nn.Linear(config.width, kv_width, bias=False)
         self.o_proj = nn.Linear(config.width, config.width, bias=False)
-        self.q_norm = nn.RMSNorm(self.head_width, config.norm_epsilon) if config.qk_norm else nn.Identity()
-        self.k_norm = nn.RMSNorm(self.head_width, config.norm_epsilon) if config.qk_norm else nn.Identity()
+        self.q_norm = RMSNorm(self.head_width, config.norm_epsilon) if config.qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(self.head_width, config.norm_epsilon) if config.qk_norm else nn.Identity()
 
-    def forward(self, x_BTC: Tensor, rotation: tuple[Tensor, Tensor], documents: Documents) -> Tensor:
+    def forward(self, x_BTC: Tensor, rotation: Rotation | None, documents: Documents) -> Tensor:
         q, k, v = (proj(x_BTC).unflatten(-1, (-1, self.head_width)) for proj in (self.q_proj, self.k_proj, self.v_proj))
-        q, k = rotate(self.q_norm(q), rotation), rotate(self.k_norm(k), rotation)
-        out: Tensor = self.o_proj(documents.attend(q.type_as(v), k.type_as(v), v).flatten(2))
+        q, k = self.q_norm(q), self.k_norm(k)
+        slopes = None
+        if rotation is None:
+            slopes = alibi_slopes(q.shape[2])
+        else:
+            q, k = rotate(q, rotation), rotate(k, rotation)
+        out: Tensor = self.o_proj(documents.attend(q.type_as(v), k.type_as(v), v, slopes).flatten(2))
         return out
 
 
@@ -124,14 +174,14 @@ class FeedForward(nn.Module):
         return out
 
 
-def rotations(positions_BT: Tensor, head_width: int, theta: float) -> tuple[Tensor, Tensor]:
+def rotations(positions_BT: Tensor, head_width: int, theta: float) -> Rotation:
     """(cos, sin), each float32[B, T, 1, D / 2], of position · theta^(-2i / D) for i = 0 … D / 2 - 1."""
     exponents = torch.arange(0, head_width, 2, device=positions_BT.device) / head_width
     angles = positions_BT[:, :, None, None] * theta**-exponents
     return angles.cos(), angles.sin()
 
 
-def rotate(x_BTHD: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+def rotate(x_BTHD: Tensor, rotation: Rotation) -> Tensor:
     """Rotary embedding (Su et al., 2021) of the pairs (i, i + D / 2), as Llama's published weights have them."""
     cos, sin = rotation
     a, b = x_BTHD.chunk(2, dim=-1)

@@ -21,6 +21,7 @@ from typing import Literal
 import tomli_w
 import torch
 
+from pretrain.attention import choose_kernel
 from pretrain.checkpoint import Checkpoints, is_due, set_aside
 from pretrain.config import load_config
 from pretrain.continuing import check_continued, continuation_step
@@ -77,6 +78,7 @@ def train_model(
     """
     config = load_config(config_path, overrides)
     device = _choose_device(config.device)
+    kernel = choose_kernel(device, config.model.positions)
     use_cores_at_hand()
     if verify:
         for source in config.source.values():
@@ -90,11 +92,14 @@ def train_model(
             _set_aside(plan, continued_from)
         plan = keep_plan(plan)
         torch.manual_seed(config.seed)
-        model = Model(config.model, plan.vocab_size, config.optimizer.z_loss).to(device)
+        with torch.device("meta"):
+            model = Model(config.model, plan.vocab_size, config.optimizer.z_loss)
+        model.to_empty(device=device).initialise(config.seed)
         optimizer = make_optimizer(model, config.optimizer)
         if config.compile:
             model.compile()
         with stop_on_signal() as stop:
+            log.info('event=attention kernel="%s"', kernel)
             return _train(plan, model, optimizer, lease.checked(progress), stop)
 
 
