@@ -135,7 +135,10 @@ class ModelConfig(Config):
 
 
 class OptimizerConfig(Config):
-    """AdamW with linear warm-up, then a cosine or a constant-and-linear-decay ("wsd") schedule."""
+    """The optimizer and its schedule."""
+
+    kind: Literal["adamw", "muon"] = "adamw"
+    """AdamW for all parameters, or Muon for the matrices of the layers (`pretrain.optim`)."""
 
     lr: float = Field(default=6e-4, gt=0)
     """Peak learning rate."""
@@ -146,8 +149,8 @@ class OptimizerConfig(Config):
     warmup_steps: int = Field(default=100, ge=0, le=1 << 40)
     """Steps of linear warm-up."""
 
-    schedule: Literal["cosine", "wsd"] = "cosine"
-    """After the warm-up: half a cosine, or constant and then linear decay (Hu et al., "MiniCPM", 2024)."""
+    schedule: Literal["cosine", "wsd", "constant"] = "cosine"
+    """After the warm-up: half a cosine, constant and then linear decay (Hu et al., "MiniCPM", 2024), or constant."""
 
     decay_fraction: float = Field(default=0.2, gt=0, le=1)
     """Fraction of all steps in which "wsd" decays."""
@@ -160,6 +163,13 @@ class OptimizerConfig(Config):
 
     epsilon: float = Field(default=1e-8, gt=0)
     """AdamW's addition to the denominator."""
+
+    momentum: float = Field(default=0.95, ge=0, lt=1)
+    """Muon's decay of the summed gradients, a step (Jordan et al., 2024)."""
+
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    """Decay, a step, of an average of the weights that is evaluated in their place; 0: none. 0.999 averages some
+    thousand steps (Polyak and Juditsky, 1992)."""
 
     weight_decay: float = Field(default=0.1, ge=0)
     """Of matrices; norms have none."""

@@ -3,7 +3,7 @@
 import pytest
 
 from pretrain.config import OptimizerConfig
-from pretrain.schedule import learning_rate
+from pretrain.schedule import learning_rate, picture
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "wsd"])
@@ -22,3 +22,17 @@ def test_learning_rate_of_very_short_runs_is_finite(warmup_steps: int) -> None:
     config = OptimizerConfig(lr=1.0, warmup_steps=warmup_steps)
     for num_steps in (1, 2, 5):
         assert all(0 < learning_rate(step, num_steps, config) <= 1 for step in range(1, num_steps + 1))
+
+
+def test_a_constant_rate_stays_after_the_warm_up() -> None:
+    config = OptimizerConfig(lr=1.0, warmup_steps=10, schedule="constant")
+    assert [learning_rate(step, 20, config) for step in (5, 10, 15, 20)] == [0.5, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "bars"), [("constant", "▃▇████████"), ("wsd", "▃▇█████▇▅▃"), ("cosine", "▃▇█▇▆▅▄▃▂▂")]
+)
+def test_the_picture_is_that_of_the_rates(schedule: str, bars: str) -> None:
+    config = OptimizerConfig(lr=3e-4, warmup_steps=20, schedule=schedule, decay_fraction=0.3, min_lr_fraction=0.1)
+    assert picture(100, config, width=10) == bars
+    assert len(picture(1, config)) == 30
