@@ -29,7 +29,7 @@ from pretrain.cpu_threads import use_cores_at_hand
 from pretrain.evaluate import HeldOut, bits_per_byte, choose_held_out
 from pretrain.metrics import BATCH_CHECKSUM, EVALUATIONS, METRICS, MetricsFile, Record, read_records
 from pretrain.model import Model
-from pretrain.optim import make_optimizer
+from pretrain.optim import Optimizer, make_optimizer
 from pretrain.order.batch import Batch
 from pretrain.order.loader import Loader
 from pretrain.order.plan import SETTINGS, Plan, differing_keys, held_out_documents, keep_plan, make_plan
@@ -104,7 +104,7 @@ def train_model(
 
 
 def _train(
-    plan: Plan, model: Model, optimizer: torch.optim.Optimizer, progress: Callable[[Record], None], stop: Stop
+    plan: Plan, model: Model, optimizer: Optimizer, progress: Callable[[Record], None], stop: Stop
 ) -> TrainSummary:
     """Train the initial model from the newest checkpoint to the last step, evaluating and saving on the way."""
     config, out = plan.config, Path(plan.config.out)
@@ -144,7 +144,8 @@ def _train(
 
             evaluation_is_due = is_last or (is_new and config.eval_every and step % config.eval_every == 0)
             if evaluation_is_due and (is_new or step not in evaluations):
-                evaluations[step] = bits_per_byte(model, held_out, num_rows)
+                with optimizer.averaged():
+                    evaluations[step] = bits_per_byte(model, held_out, num_rows)
                 evaluation_metrics.append(_evaluation_record(step, evaluations[step]))
 
             is_stopped = is_new and stop.is_set

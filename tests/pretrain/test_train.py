@@ -52,6 +52,25 @@ def test_a_stopped_and_resumed_run_has_the_same_losses_bit_for_bit(
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+def test_momenta_and_averages_are_resumed_too(train_file: Callable[..., Path], tmp_path: Path) -> None:
+    optimizer = {"kind": "muon", "ema": 0.8, "z_loss": 1e-3, "warmup_steps": 4}
+
+    def stop(record: Record) -> None:
+        if record["step"] == 6 and "loss" in record:
+            signal.raise_signal(signal.SIGINT)
+
+    train(train_file(out="whole", optimizer=optimizer))
+    path = train_file(optimizer=optimizer)
+    with pytest.raises(Interrupted):
+        train(path, stop)
+    train(path)
+    assert curve(tmp_path / "out") == curve(tmp_path / "whole")
+    assert evaluations(tmp_path / "out") == evaluations(tmp_path / "whole")
+    train(train_file(out="weights", optimizer=optimizer | {"ema": 0.0}))
+    assert evaluations(tmp_path / "weights")[-1] != evaluations(tmp_path / "whole")[-1]
+    assert curve(tmp_path / "weights") == curve(tmp_path / "whole")
+
+
 KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
