@@ -21,9 +21,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shards.address import require_local
+from shards.address import require_local, scheme
 from shards.config import Config, load_toml
 from shards.errors import UserError
+from shards.object_store import STORES
+from shards.token_manifest import token_folder
+from shards.token_map import MAX_CACHED_BYTES
 
 _WIDTHS = ("width", "num_layers", "num_heads", "num_kv_heads", "feed_forward_width")
 _SMALL: dict[str, Any] = {"qk_norm": True, "tied_embeddings": True}
@@ -44,7 +47,12 @@ class TokenSourceConfig(Config):
     """A token folder and its share of the training rows."""
 
     tokens: str
-    """Token folder of the source, as `gristmill tokenize` makes it."""
+    """Token folder of the source, as `gristmill tokenize` makes it, or its URL: `s3://bucket/tokens/web`."""
+
+    @property
+    def folder(self) -> Path:
+        """The token folder, or a mirror of it on this disk."""
+        return token_folder(self.tokens)
 
     repeat: dict[str, Annotated[float, Field(ge=0, le=1000)]] = Field(default_factory=dict)
     """How often an epoch has the documents of a bucket, by its name (`gristmill tokenize --bucket`), times their
@@ -204,6 +212,9 @@ class CheckpointConfig(Config):
 class TrainConfig(Config):
     """A training. Bounds of `steps` and `batch_size` keep their product, the places of the order, within 64 bits."""
 
+    token_cache_gb: float = Field(default=MAX_CACHED_BYTES / 1e9, gt=0, le=1e6)
+    """Disk that a process may take for copies of token shards in a store, in GB; GRISTMILL_SCRATCH says where."""
+
     out: str
     """Folder of the training: metrics and checkpoints."""
 
@@ -303,6 +314,9 @@ def _make_paths_absolute(values: dict[str, Any], folder: Path) -> None:
     tables = list(sources.values()) if isinstance(sources, dict) else []
     for table, key in [(values, "out"), *((table, "tokens") for table in tables)]:
         if isinstance(table, dict) and isinstance(table.get(key), str):
+            if key == "tokens" and scheme(table[key]) in STORES:
+                token_folder(table[key])  # which refuses an address that is none
+                continue
             require_local(table[key])
             table[key] = str((folder / table[key]).resolve())
 

@@ -82,7 +82,7 @@ def train_model(
     use_cores_at_hand()
     if verify:
         for source in config.source.values():
-            verify_tokens(Path(source.tokens))
+            verify_tokens(source.folder)
     continued_from = continuation_step(config) if continued else None
     plan = make_plan(config, continued_from=continued_from)
     with locked(Path(config.out), elsewhere="out") as lease:

@@ -172,7 +172,7 @@ def mapped_batches(path: Path) -> tuple[int, list[pa.RecordBatch]]:
     RunError as of `open_arrow`.
     """
     with _whole(path):
-        file = _mapped(path)
+        file = mirror.opened(path, _mapped)
         base = file.read_buffer(1).address
         reader = pa.ipc.open_file(file)
         return base, [reader.get_batch(i) for i in range(reader.num_record_batches)]

@@ -8,9 +8,11 @@ import hashlib
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from shards import mirror
 from shards.atomic import write_json
 from shards.config import Config
 from shards.cores import usable_cores
@@ -64,10 +66,16 @@ class TokenManifest(Config):
         return hashlib.sha256("\n".join([self.tokenizer_sha256, *files]).encode()).hexdigest()
 
 
+@cache
+def token_folder(path: str) -> Path:
+    """The token folder of a path, or the mirror of a URL, the same in all calls. UserError as of `mirror.local`."""
+    return mirror.local(path)
+
+
 def write_token_manifest(folder: Path, vocab_size: int, stems: Iterable[str]) -> TokenManifest:
     """Write `manifest.json` over these finished shards of the folder; other shards there are not part of it."""
     manifest = TokenManifest(
-        tokenizer_sha256=hashlib.sha256((folder / TOKENIZER).read_bytes()).hexdigest(),
+        tokenizer_sha256=hashlib.sha256(mirror.read_bytes(folder / TOKENIZER)).hexdigest(),
         vocab_size=vocab_size,
         shards={stem: read_shard_manifest(folder / MANIFESTS / f"{stem}.json") for stem in sorted(stems)},
     )
@@ -82,11 +90,11 @@ def read_token_manifest(folder: Path) -> TokenManifest:
     damaged manifest and an older format.
     """
     path = folder / MANIFEST
-    if path.exists():
+    if mirror.exists(path):
         return _read(path, TokenManifest)
-    if (folder / TOKENIZER).exists():
+    if mirror.exists(folder / TOKENIZER):
         raise UserError(f"{folder}: not finished; run the same `gristmill tokenize` again")
-    sources = sorted(inner.parent.name for inner in folder.glob(f"*/{TOKENIZER}"))
+    sources = sorted(inner.parent.name for inner in mirror.glob(folder, f"*/{TOKENIZER}"))
     if sources:
         raise UserError(f"{folder}: holds several sources; name one of {', '.join(str(folder / s) for s in sources)}")
     raise UserError(f"{folder}: no token folder; make one with `gristmill tokenize SHARDS --tokenizer T --out TOKENS`")
@@ -119,7 +127,7 @@ def verify_tokens(folder: Path) -> None:
 
 def size_damage(path: Path, file: TokenFile) -> str:
     """The difference between the file's size and its manifest's; empty where there is none."""
-    num_bytes = path.stat().st_size if path.exists() else 0
+    num_bytes = path.stat().st_size if mirror.exists(path) else 0
     if num_bytes == file.num_file_bytes:
         return ""
     return f"{path}: expected {file.num_file_bytes:,} bytes as {MANIFEST} says, found {num_bytes:,}"
@@ -153,7 +161,7 @@ def _read(path: Path, kind: type[_Manifest]) -> _Manifest:
 
 def _table(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(mirror.read_bytes(path))
     except (OSError, ValueError, RecursionError) as error:
         check_limits(path, error)
         raise _damaged(path, error) from None

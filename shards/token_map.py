@@ -4,9 +4,11 @@
     stretches     │ record batch of a file │ record batch │ …        each lies in one piece in its file
 
 The layout says where each stretch lies, so opening reads no Arrow file. A file is mapped when it is first needed, and
-each block of it is compared with its checksum when it is first read.
+each block of it is compared with its checksum when it is first read. Blocks of files in a store are fetched then, into
+a cache of bounded size (`shards.remote_blocks`).
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +16,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from shards import mirror
 from shards.block_hashes import BLOCK_BYTES, damaged_block
 from shards.compiled import kernel
 from shards.errors import RunError
 from shards.limits import check_limits
+from shards.remote_blocks import LeastRecent, RemoteCopy, fetch_all
 from shards.token_manifest import REMEDY, TokenFile, TokenManifest, size_damage
+
+MAX_CACHED_BYTES = 16 * 10**9  # of files in a store
 
 
 @dataclass(frozen=True)
@@ -57,47 +63,97 @@ class TokenMap:
     addresses    uint64[stretches]: where a stretch begins in memory; 0 until it is first needed
     """
 
-    def __init__(self, layout: TokenLayout, parts: Sequence[TokenPart], item_bytes: int) -> None:
-        """RunError where a file is missing or has another size."""
-        for part in parts:
-            if damage := size_damage(part.path, part.proof):
+    def __init__(
+        self,
+        layout: TokenLayout,
+        parts: Sequence[TokenPart],
+        item_bytes: int,
+        max_cached_bytes: int = MAX_CACHED_BYTES,
+    ) -> None:
+        """Of files in a store `max_cached_bytes` are held at most. RunError where a local one is missing or has another
+        size."""
+        is_remote = [mirror.is_mirrored(part.path) for part in parts]
+        for part, remote in zip(parts, is_remote, strict=True):
+            if not remote and (damage := size_damage(part.path, part.proof)):
                 raise RunError(f"{damage}; {REMEDY}")
         self.layout, self.item_bytes = layout, item_bytes
-        self.addresses = np.zeros(len(layout.file), np.uint64)
-        self._parts = parts
-        self._data: dict[int, np.ndarray] = {}
+        self._parts, self._max_blocks = parts, max_cached_bytes // BLOCK_BYTES
         num_blocks = [-(-part.proof.num_file_bytes // BLOCK_BYTES) for part in parts]
         self._first_block = np.cumsum([0, *num_blocks])
+        self._is_remote = np.repeat(np.array(is_remote, np.bool_), num_blocks)
+        self._has_remote = any(is_remote)
+        self._process = os.getpid()
+        self.addresses = np.zeros(len(self.layout.file), np.uint64)
+        self._data: dict[int, np.ndarray] = {}
+        self._copies: dict[int, RemoteCopy] = {}
         self._is_checked = np.zeros(self._first_block[-1], np.bool_)
+        self._least_recent = LeastRecent(len(self._is_checked), self._max_blocks)
 
     def prepare(self, positions: np.ndarray, lengths: np.ndarray) -> None:
-        """Map files and check blocks, so that `lengths` tokens from each of int64 `positions` can be read.
+        """Map files, fetch and check blocks, so that `lengths` tokens from each of int64 `positions` can be read.
 
-        Each piece lies in one stretch. RunError for a damaged block.
+        Each piece lies in one stretch. What was prepared before may be dropped. RunError for a damaged block, and where
+        one of a store does not come.
         """
-        layout = self.layout
-        blocks = _unchecked_blocks(
-            positions,
-            lengths,
-            layout.first,
-            layout.file,
-            layout.byte,
-            self.item_bytes,
-            self._first_block,
-            self._is_checked,
-        )
-        for block in sorted(set(blocks.tolist())):
-            self._check(block)
+        if self._has_remote:
+            self._fetch(positions, lengths)
+        for block in self._blocks(positions, lengths, self._is_checked):
+            _require_block(self._parts[self._file(block)], *self._place(block))
+            self._is_checked[block] = True
 
-    def _check(self, block: int) -> None:
-        number = int(np.searchsorted(self._first_block, block, side="right")) - 1
-        _require_block(self._parts[number], self._mapped(number), block - int(self._first_block[number]))
-        self._is_checked[block] = True
+    def _fetch(self, positions: np.ndarray, lengths: np.ndarray) -> None:
+        """Fetch the blocks that lie in a store and are not here, and drop others for them."""
+        if self._process != os.getpid():  # which would drop blocks of its parent; nor can it use the store's library
+            raise RunError(f"{self._parts[0].path}: a forked process reads no files of a store; start it by spawn")
+        needed = self._blocks(positions, lengths, np.zeros_like(self._is_checked))
+        needed = needed[self._is_remote[needed]]
+        missing = needed[~self._is_checked[needed]]
+        held = np.flatnonzero(self._is_checked & self._is_remote)
+        for block in self._least_recent.make_room(needed, held).tolist():
+            self._is_checked[block] = False
+            number = self._file(block)
+            self._copies[number].drop(block - int(self._first_block[number]))
+        numbers = [self._file(block) for block in missing]
+        for number in numbers:
+            self._mapped(number)
+        fetch_all(
+            [(self._copies[n], int(block - self._first_block[n])) for n, block in zip(numbers, missing, strict=True)]
+        )
+
+    def _blocks(self, positions: np.ndarray, lengths: np.ndarray, passed_over: np.ndarray) -> np.ndarray:
+        """Numbers of the blocks that hold one of the tokens, ascending, but for those that are passed over."""
+        layout = self.layout
+        return np.unique(
+            _blocks_of(
+                positions,
+                lengths,
+                layout.first,
+                layout.file,
+                layout.byte,
+                self.item_bytes,
+                self._first_block,
+                passed_over,
+            )
+        )
+
+    def _file(self, block: int) -> int:
+        return int(np.searchsorted(self._first_block, block, side="right")) - 1
+
+    def _place(self, block: int) -> tuple[np.ndarray, int]:
+        """(bytes of the block's file, its number there)."""
+        number = self._file(block)
+        return self._mapped(number), block - int(self._first_block[number])
 
     def _mapped(self, number: int) -> np.ndarray:
         """The bytes of a file."""
         if number not in self._data:
-            self._data[number] = data = _bytes_of(self._parts[number].path)
+            part = self._parts[number]
+            if self._is_remote[self._first_block[number]]:
+                self._copies[number] = RemoteCopy(part.path, part.proof.num_file_bytes)
+                data = self._copies[number].data
+            else:
+                data = _bytes_of(part.path)
+            self._data[number] = data
             own = slice(*np.searchsorted(self.layout.file, [number, number + 1]))  # files of a layout ascend
             self.addresses[own] = data.ctypes.data + self.layout.byte[own]
         return self._data[number]
@@ -115,7 +171,7 @@ def require_whole(part: TokenPart) -> None:
 def _bytes_of(path: Path) -> np.ndarray:
     """The file as uint8, mapped."""
     try:
-        return np.memmap(path, np.uint8, "r")
+        return mirror.opened(path, lambda path: np.memmap(path, np.uint8, "r"))
     except OSError as error:
         check_limits(path, error)
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
@@ -156,8 +212,8 @@ def arrow_layout(batches: Sequence[Sequence[pa.RecordBatch]], bases: Sequence[in
 
 
 @kernel(nogil=True)
-def _unchecked_blocks(positions, lengths, first, file, byte, item_bytes, first_block, is_checked):
-    """Numbers of blocks that hold one of the tokens and are not checked, some of them more than once."""
+def _blocks_of(positions, lengths, first, file, byte, item_bytes, first_block, passed_over):
+    """Numbers of the blocks that hold one of the tokens, some of them more than once."""
     found = [0 for _ in range(0)]  # so that its type is known
     for i in range(len(positions)):
         stretch = np.searchsorted(first, positions[i], side="right") - 1
@@ -165,6 +221,6 @@ def _unchecked_blocks(positions, lengths, first, file, byte, item_bytes, first_b
         end = start + lengths[i] * item_bytes
         block = first_block[file[stretch]]
         for number in range(block + start // BLOCK_BYTES, block + (end + BLOCK_BYTES - 1) // BLOCK_BYTES):
-            if not is_checked[number]:
+            if not passed_over[number]:
                 found.append(number)  # noqa: PERF401  # a kernel knows no generators
     return np.array(found, np.int64)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from shards import mirror
 from shards.errors import RunError
 from shards.sink import mapped_batches
 from shards.token_figures import FiguresHasher
@@ -73,7 +74,8 @@ class Provenance:
 class TokenDocuments:
     """The documents of one split of a token folder by index 0, 1, …: files by name, rows in their order.
 
-    Opening maps the files and reads offsets only; tokens are read when they are asked for. Sizes are compared with the
+    Opening maps the files and reads offsets only; tokens are read when they are asked for. Files of a store are fetched
+    one after the other. Sizes are compared with the
     manifest and contents are not (`shards.token_manifest.verify_tokens` does that).
 
     num_tokens    int64[documents], <|bos|> and <|eos|> included
@@ -88,25 +90,26 @@ class TokenDocuments:
         self.manifest = read_token_manifest(folder)
         self.digest = self.manifest.digest(split)
         self.parts = token_parts(folder, split, self.manifest)
-        self._files: list[list[pa.RecordBatch]] = []
-        self._bases: list[int] = []
-        for part in self.parts:
+        self._opened: dict[int, tuple[int, list[pa.RecordBatch]]] = {}
+        self._first_row = np.cumsum([0] + [part.proof.num_rows for part in self.parts])
+        figures: list[list[np.ndarray]] = [[], [], []]
+        for number in range(len(self.parts)):
+            for batch in self._open(number)[1]:
+                of_batch = (np.diff(np.asarray(batch["tokens"].offsets)), batch["num_bytes"], batch["weight"])
+                for found, column in zip(figures, of_batch, strict=True):
+                    found.append(np.asarray(column))
+        self.num_tokens, self.num_bytes, self.weights = map(_concatenate, figures)
+
+    def _open(self, number: int) -> tuple[int, list[pa.RecordBatch]]:
+        """(address, record batches) of a file. Of files in a store only the last one stays open."""
+        if number not in self._opened:
+            part = self.parts[number]
             if damage := size_damage(part.path, part.proof):
                 raise RunError(f"{damage}; {REMEDY}")
-            base, batches = mapped_batches(part.path)
-            self._bases.append(base)
-            self._files.append(batches)
-        self._batches = [batch for batches in self._files for batch in batches]
-        self._first_row = np.cumsum([0] + [batch.num_rows for batch in self._batches])
-        tokens = [batch["tokens"] for batch in self._batches]
-        self._offsets = [np.asarray(column.offsets) for column in tokens]
-        self._values = [np.asarray(column.values) for column in tokens]
-        self.num_tokens = _concatenate([np.diff(offsets) for offsets in self._offsets])
-        self.num_bytes = _concatenate([np.asarray(batch["num_bytes"]) for batch in self._batches])
-        self.weights = _concatenate([np.asarray(batch["weight"]) for batch in self._batches])
-        masked = [batch["masked"] for batch in self._batches]
-        self._masked_offsets = [np.asarray(column.offsets) for column in masked]
-        self._masked_values = [np.asarray(column.values) for column in masked]
+            if mirror.is_mirrored(part.path):
+                self._opened.clear()
+            self._opened[number] = mapped_batches(part.path)
+        return self._opened[number]
 
     def __len__(self) -> int:
         return len(self.num_tokens)
@@ -114,7 +117,11 @@ class TokenDocuments:
     @cached_property
     def layout(self) -> TokenLayout:
         """Where the tokens lie, in documents one after the other."""
-        return arrow_layout(self._files, self._bases)
+        layouts = []
+        for number in range(len(self.parts)):
+            base, batches = self._open(number)
+            layouts.append(arrow_layout([batches], [base]))
+        return TokenLayout.joined(layouts, [1] * len(layouts))
 
     @cached_property
     def first_token(self) -> np.ndarray:
@@ -128,42 +135,48 @@ class TokenDocuments:
     def column(self, name: str) -> pa.ChunkedArray:
         """A column of all documents."""
         schema = token_schema(self.manifest.vocab_size)
-        return pa.chunked_array([batch[name] for batch in self._batches], schema.field(name).type)
+        columns = []
+        for number, part in enumerate(self.parts):
+            of_file = [batch[name] for batch in self._open(number)[1]]
+            # With the empty slice Arrow copies, so that no column holds a file of a store.
+            columns += [pa.concat_arrays([c, c[:0]]) for c in of_file] if mirror.is_mirrored(part.path) else of_file
+        return pa.chunked_array(columns, schema.field(name).type)
 
     def check_figures(self) -> None:
         """RunError where the figures of a file, all that is read here but tokens, are not those that were written."""
-        for part, batches in zip(self.parts, self._files, strict=True):
+        for number, part in enumerate(self.parts):
             hasher = FiguresHasher()
-            for batch in batches:
+            for batch in self._open(number)[1]:
                 hasher.update(batch)
             if hasher.hexdigest() != part.proof.figures_xxh3:
                 raise RunError(f"{part.path}: its figures of documents are not those in {MANIFEST}; {REMEDY}")
 
     def tokens(self, document: int, start: int, end: int) -> np.ndarray:
         """uint16 or uint32[end - start]: the tokens [start, end) as a view of the mapped file."""
-        batch, row = self._find(document)
-        first = self._offsets[batch][row]
-        return self._values[batch][first + start : first + end]
+        rows, row = self._find(document)
+        tokens: np.ndarray = rows["tokens"][row].values.to_numpy()[start:end]
+        return tokens
 
     def masked(self, document: int, start: int, end: int) -> list[tuple[int, int]]:
         """Ranges [first, last) of the tokens [start, end) that are not learned, counted from `start`."""
-        batch, row = self._find(document)
-        bounds = self._masked_values[batch][slice(*self._masked_offsets[batch][row : row + 2])]
-        if not len(bounds):  # true of most documents, and clipping takes longer than reading their tokens
-            return []
-        inside = np.clip(bounds - start, 0, end - start).tolist()
+        rows, row = self._find(document)
+        inside = np.clip(rows["masked"][row].values.to_numpy() - start, 0, end - start).tolist()
         return [(first, last) for first, last in zip(inside[::2], inside[1::2], strict=True) if first < last]
 
     def provenance(self, document: int) -> Provenance:
         """The origin of the document with that index."""
-        batch, row = self._find(document)
-        columns = self._batches[batch]
-        return Provenance(*(columns[field.name][row].as_py() for field in fields(Provenance)))
+        rows, row = self._find(document)
+        return Provenance(*(rows[field.name][row].as_py() for field in fields(Provenance)))
 
-    def _find(self, document: int) -> tuple[int, int]:
-        """(index of its batch, row in the batch)."""
-        batch = int(np.searchsorted(self._first_row, document, side="right")) - 1
-        return batch, document - int(self._first_row[batch])
+    def _find(self, document: int) -> tuple[pa.RecordBatch, int]:
+        """(its record batch, row there)."""
+        number = int(np.searchsorted(self._first_row, document, side="right")) - 1
+        row = document - int(self._first_row[number])
+        for batch in self._open(number)[1]:
+            if row < batch.num_rows:
+                return batch, row
+            row -= batch.num_rows
+        raise IndexError(document)
 
 
 def _concatenate(arrays: list[np.ndarray]) -> np.ndarray:

@@ -21,6 +21,7 @@ from pipelines.cli.options import (
 from pipelines.cli.printing import say, show, show_all, show_json, this_command
 from pipelines.lines import Line, Table
 from pipelines.numbers import counted
+from shards import mirror
 from shards.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -133,7 +134,12 @@ def report_tokenizer(
 def tokenize(
     shards: ShardsArgument,
     tokenizer: Annotated[Path, typer.Option(help="From `gristmill tokenizer train`, or another tokenizer.json.")],
-    to: Annotated[Path, typer.Option("--out", help="Gets one folder for each source.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="Gets one folder for each source; may be a URL.", parser=mirror.local, metavar="PATH"
+        ),
+    ],
     held_out: Annotated[float, typer.Option(help="Fraction of the documents kept for evaluation.")] = 0.01,
     repeat_by: Annotated[
         str | None,
@@ -173,7 +179,10 @@ def tokenize(
 
 
 def export_tokens(
-    tokens: Annotated[Path, typer.Argument(help="The token folder of a source, TOKENS/SOURCE.")],
+    tokens: Annotated[
+        Path,
+        typer.Argument(help="The token folder of a source, or its URL.", parser=mirror.local, metavar="TOKENS/SOURCE"),
+    ],
     to: Annotated[Path, typer.Option(help="A folder of their own.")],
     format: Annotated[Literal["megatron", "mds"], typer.Option(help="Megatron-LM's, or MosaicML Streaming's.")],
 ) -> None:

@@ -17,6 +17,7 @@ from typing import Literal
 
 from pretrain.interop import mds, megatron
 from pretrain.interop.documents import Documents
+from shards import mirror
 from shards.atomic import write_bytes, write_json
 from shards.errors import UserError
 from shards.lock import locked
@@ -48,7 +49,7 @@ def export_tokens(folder: Path, to: Path, format: Format) -> Exported:
         parts = {split: Documents(folder, manifest, split) for split in (TRAIN, HELD_OUT)}
         counts = {split: count for split, documents in parts.items() if (count := len(documents))}
         _claim(to, manifest, format)
-        write_bytes(to / TOKENIZER, (folder / TOKENIZER).read_bytes())
+        write_bytes(to / TOKENIZER, mirror.read_bytes(folder / TOKENIZER))
         for split in counts:
             _WRITERS[format](to, split, parts[split])
             lease.check()

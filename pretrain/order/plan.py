@@ -49,6 +49,7 @@ FREE_SETTINGS = {
     "checkpoint",
     "eval_every",
     "eval_max_tokens",
+    "token_cache_gb",
 }
 
 
@@ -180,12 +181,12 @@ def shared_plan(config: TrainConfig) -> Plan:
 
 def _require_one_tokenizer(config: TrainConfig) -> None:
     """UserError where two token folders were made by different tokenizers."""
-    manifests = {name: read_token_manifest(Path(source.tokens)) for name, source in config.source.items()}
+    manifests = {name: read_token_manifest(source.folder) for name, source in config.source.items()}
     first = next(iter(manifests))
     for name, manifest in manifests.items():
         if manifest.tokenizer_sha256 != manifests[first].tokenizer_sha256:
             raise UserError(
-                f"source {name}: its tokenizer {Path(config.source[name].tokens) / TOKENIZER} is not that of source "
+                f"source {name}: its tokenizer {config.source[name].folder / TOKENIZER} is not that of source "
                 f"{first}; tokenize both with the same one"
             )
 
@@ -196,9 +197,9 @@ def _require_one_fraction(config: TrainConfig) -> None:
     The split follows from a document's text, and a larger fraction holds out more of the same documents.
     """
     fractions = {
-        Path(source.tokens): shard.held_out_fraction
+        source.folder: shard.held_out_fraction
         for source in config.source.values()
-        for shard in read_token_manifest(Path(source.tokens)).shards.values()
+        for shard in read_token_manifest(source.folder).shards.values()
     }
     first, *others = fractions
     for folder in others:

@@ -130,7 +130,7 @@ def difference(config: TrainConfig, made: PlannedRows) -> str:
 
 
 def _manifests(config: TrainConfig) -> dict[str, TokenManifest]:
-    return {name: read_token_manifest(Path(source.tokens)) for name, source in config.source.items()}
+    return {name: read_token_manifest(source.folder) for name, source in config.source.items()}
 
 
 def _key(config: TrainConfig, manifests: Mapping[str, TokenManifest]) -> str:
@@ -149,7 +149,7 @@ def _make(config: TrainConfig) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     sources, layouts, num_files, parts = [], [], [], []
     num_segments = num_tokens = 0
     for name, source in config.source.items():
-        documents = TokenDocuments(Path(source.tokens), TRAIN)
+        documents = TokenDocuments(source.folder, TRAIN)
         documents.check_figures()
         packing = pack_weighted(
             documents.num_tokens - 1,
@@ -187,7 +187,7 @@ def _rows_of(
     for (name, manifest), (num_documents, num_rows, num_epoch_tokens, first_token) in zip(
         manifests.items(), info["sources"], strict=True
     ):
-        folder = Path(config.source[name].tokens)
+        folder = config.source[name].folder
         sources.append(
             PlannedSource(name, folder, manifest, num_documents, num_rows, num_epoch_tokens, first_row, first_token)
         )
@@ -197,7 +197,7 @@ def _rows_of(
     return PlannedRows(
         tuple(sources),
         Rows(config.sequence_length, **{name: arrays[f"rows.{name}"] for name in _ROWS}),
-        TokenMap(layout, parts, item_bytes(sources[0].manifest.vocab_size)),
+        TokenMap(layout, parts, item_bytes(sources[0].manifest.vocab_size), int(config.token_cache_gb * 1e9)),
         info,
         arrays,
         is_kept,

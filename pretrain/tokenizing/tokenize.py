@@ -30,6 +30,7 @@ from pretrain.tokenizing.origins import document_origins, ledger_rows, record_co
 from pretrain.tokenizing.split import is_held_out, text_hashes
 from pretrain.tokenizing.text_shards import find_shards, read_documents
 from pretrain.tokenizing.tokenizer import Tokenizer
+from shards import mirror
 from shards.atomic import write_bytes, write_json
 from shards.cores import usable_cores
 from shards.errors import RunError, UserError
@@ -201,16 +202,16 @@ def _finished(folder: Path) -> dict[str, ShardManifest]:
 
     UserError where a newer gristmill made the folder.
     """
-    if (folder / MANIFEST).exists():
+    if mirror.exists(folder / MANIFEST):
         with suppress(RunError):  # a broken one is written anew
             read_token_manifest(folder)
     manifests = {}
-    for path in sorted((folder / MANIFESTS).glob("*.json")):
+    for path in mirror.glob(folder / MANIFESTS, "*.json"):
         try:
             manifests[path.stem] = read_shard_manifest(path)
         except RunError as error:
             log.warning("event=manifest_broken %s", error)
-            path.unlink()
+            mirror.unlink(path)
     return manifests
 
 
@@ -228,8 +229,8 @@ def _require_same(
             "choose another --out or delete the folder"
         )
     copy = folder / TOKENIZER
-    if copy.exists() and copy.read_bytes() != tokenizer.json:
-        sha256 = hashlib.sha256(copy.read_bytes()).hexdigest()
+    if mirror.exists(copy) and (other := mirror.read_bytes(copy)) != tokenizer.json:
+        sha256 = hashlib.sha256(other).hexdigest()
         raise UserError(
             f"{folder}: holds tokens of another tokenizer (sha256 {sha256[:12]}, this one {tokenizer.sha256[:12]}); "
             "choose another --out or delete the folder"
@@ -238,7 +239,7 @@ def _require_same(
 
 def _claim(folder: Path, tokenizer: Tokenizer) -> None:
     """Mark the folder as unfinished."""
-    (folder / MANIFEST).unlink(missing_ok=True)
+    mirror.unlink(folder / MANIFEST)
     write_bytes(folder / TOKENIZER, tokenizer.json)
 
 
@@ -254,7 +255,7 @@ def _tokenize_shard(task: _Task) -> _Made:
         if same and is_whole(folder, task.stem, finished):
             log.info("event=shard_reused shard=%s", task.shard)
             return _Made(task.source, task.stem, finished)
-        manifest_path.unlink(missing_ok=True)  # the worker of an earlier attempt may have been lost after this
+        mirror.unlink(manifest_path)  # the worker of an earlier attempt may have been lost after this
 
     schema = token_schema(tokenizer.vocab_size)
     with ExitStack() as stack:
@@ -280,7 +281,7 @@ def _tokenize_shard(task: _Task) -> _Made:
 @lru_cache(maxsize=1)
 def _tokenizer(path: Path, sha256: str) -> Tokenizer:
     """The tokenizer that a token folder has, loaded once a process. RunError where this machine sees no such folder."""
-    if not path.exists():
+    if not mirror.exists(path):
         raise RunError(
             f"{path}: node {os.uname().nodename} has no such file; on several machines --out lies on a disk that all "
             "share"

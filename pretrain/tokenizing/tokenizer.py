@@ -22,6 +22,7 @@ import tokenizers
 
 from pretrain.tokenizing.byte_level import BYTE_OF, is_byte_level, steps, tiktoken_encoding
 from pretrain.tokenizing.special_tokens import UnknownRole, roles, with_roles
+from shards import mirror
 from shards.cores import usable_cores
 from shards.errors import UserError
 from shards.limits import check_limits
@@ -49,7 +50,7 @@ class Tokenizer:
         """
         self._path = path
         try:
-            self.json = path.read_bytes()
+            self.json = mirror.read_bytes(path)
             values = with_roles(json.loads(self.json), bos, eos)
             if (bos, eos) != (None, None):
                 self.json = json.dumps(values, ensure_ascii=False).encode()

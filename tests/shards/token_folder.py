@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from shards.atomic import write_bytes, write_json
+from shards.object_store import ObjectStore
 from shards.token_manifest import MANIFESTS, TOKENIZER, ShardManifest, write_token_manifest
 from shards.token_sink import TokenSink
 from shards.tokens import HELD_OUT, TRAIN, token_schema
@@ -46,3 +47,11 @@ def write_token_folder(folder: Path, vocab_size: int = 300) -> Path:
         write_json(folder / MANIFESTS / f"{stem}.json", manifest.model_dump())
     write_token_manifest(folder, vocab_size, DOCUMENTS)
     return folder
+
+
+def upload(folder: Path, url: str) -> None:
+    """Put the files of the folder into a store."""
+    store = ObjectStore(url)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            store.write(path.relative_to(folder).as_posix(), path)
