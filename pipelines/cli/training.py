@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pretrain.train import TrainSummary
     from pretrain.verify_run import Proof
 
+TokenizerOutOption = Annotated[Path, typer.Option("--out", help="The tokenizer file.")]
 SampleOption = Annotated[int, typer.Option(help="MB of text to learn from.", min=1)]
 WeightsOption = Annotated[
     list[str] | None,
@@ -44,6 +45,8 @@ TokenizerMemoryOption = Annotated[
     str | None,
     typer.Option("--memory", help="Memory of the process, like 2GB; half of the machine's if not given."),
 ]
+BosOption = Annotated[str | None, typer.Option(help="Special token that begins a text, if its name is unknown.")]
+EosOption = Annotated[str | None, typer.Option(help="Special token that ends a text, if its name is unknown.")]
 
 _PROBLEMS_SHOWN = 20
 _SECONDS_A_LINE = 10.0  # between two steps that are printed
@@ -51,7 +54,7 @@ _SECONDS_A_LINE = 10.0  # between two steps that are printed
 
 def train_tokenizer(
     shards: ShardsArgument,
-    to: Annotated[Path, typer.Option("--out", help="The tokenizer file.")] = Path("tokenizer.json"),
+    to: TokenizerOutOption = Path("tokenizer.json"),
     kind: Annotated[Literal["bpe", "unigram", "wordpiece"], typer.Option(help="The model of the tokenizer.")] = "bpe",
     vocab_size: Annotated[int, typer.Option(help="Entries, with 256 bytes and the special tokens.")] = 32_768,
     sample_mb: SampleOption = 1_000,
@@ -80,10 +83,12 @@ def extend_tokenizer(
     base: Annotated[Path, typer.Argument(help="The tokenizer.json of a BPE, byte-level or SentencePiece's.")],
     shards: ShardsArgument,
     add: Annotated[int, typer.Option(help="New entries; their ids follow the old ones.", min=1)],
-    to: Annotated[Path, typer.Option("--out", help="The tokenizer file.")] = Path("tokenizer.json"),
+    to: TokenizerOutOption = Path("tokenizer.json"),
     sample_mb: SampleOption = 1_000,
     weights: WeightsOption = None,
     memory: TokenizerMemoryOption = None,
+    bos: BosOption = None,
+    eos: EosOption = None,
 ) -> None:
     """Add entries to a tokenizer that others trained, learned from clean shards. The old ids stay."""
     from pretrain.tokenizing import tokenizer_extension
@@ -97,6 +102,8 @@ def extend_tokenizer(
         weights=_source_weights(weights),
         max_memory=_max_memory(memory),
         report=say,
+        bos=bos,
+        eos=eos,
     )
     show(f"wrote {to}: {extended.vocab_size:,} entries, the last {add:,} of them new")
 
@@ -108,6 +115,8 @@ def report_tokenizer(
     extend: Annotated[int, typer.Option(help="New entries of an extension to measure.", min=0)] = 0,
     weights: WeightsOption = None,
     memory: TokenizerMemoryOption = None,
+    bos: BosOption = None,
+    eos: EosOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a tokenizer: bytes a token by source and language, unused entries, what an extension would gain."""
@@ -124,6 +133,8 @@ def report_tokenizer(
         weights=_source_weights(weights),
         max_memory=_max_memory(memory),
         report=say,
+        bos=bos,
+        eos=eos,
     )
     if as_json:
         show_json(asdict(measured))
@@ -145,8 +156,8 @@ def tokenize(
         str | None,
         typer.Option(help="Column that says how often an epoch has a document: rehydrate.weight, or copies."),
     ] = None,
-    bos: Annotated[str | None, typer.Option(help="Special token that begins a text, if its name is unknown.")] = None,
-    eos: Annotated[str | None, typer.Option(help="Special token that ends a text, if its name is unknown.")] = None,
+    bos: BosOption = None,
+    eos: EosOption = None,
     bucket: Annotated[
         str | None, typer.Option(help="Column that a mixture may tell documents apart by: a quality score, or copies.")
     ] = None,

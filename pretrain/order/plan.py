@@ -170,13 +170,13 @@ def keep_plan(plan: Plan) -> Plan:
     return replace(plan, planned=keep_rows(plan.config, plan.planned))
 
 
-def shared_plan(config: TrainConfig) -> Plan:
+def shared_plan(config: TrainConfig, *, continued_from: int | None = None) -> Plan:
     """The plan for processes that start together: the first one makes the rows and keeps them, the others map the file.
 
-    Raises as `make_plan` does.
+    `continued_from` and what is raised are those of `make_plan`.
     """
     with one_by_one(Path(config.out) / PLAN_LOCK):
-        return keep_plan(make_plan(config))
+        return keep_plan(make_plan(config, continued_from=continued_from))
 
 
 def _require_one_tokenizer(config: TrainConfig) -> None:

@@ -48,16 +48,19 @@ def extend_tokenizer(
     weights: Mapping[str, float] | None = None,
     max_memory: int | None = None,
     report: Callable[[str], None] = lambda line: None,
+    bos: str | None = None,
+    eos: str | None = None,
 ) -> Tokenizer:
     """Write `base` with `num_new` more entries, learned from a sample of text shards, to `out`.
 
-    The sample is drawn as `train_tokenizer` does. UserError for a base that is no byte-level or SentencePiece BPE, and
+    The sample is drawn as `train_tokenizer` does. `bos` and `eos` name special tokens of the base whose roles its file
+    does not tell; that of the extension does. UserError for a base that is no byte-level or SentencePiece BPE, and
     where the sample gives fewer entries.
     """
     if num_new < 1:
         raise UserError(f"--add: expected at least 1 entry, found {num_new}")
     shards = find_shards(shards)  # which refuses what is none before the base is read
-    old = Base.of(base)
+    old = Base.of(base, Tokenizer(base, bos, eos))
     sample = draw_sample(shards, sample_bytes, weights, report)
     sample, extended = within_memory(
         lambda part, memory: extension(old, part, num_new, memory), sample, max_memory, report
@@ -81,9 +84,8 @@ class Base:
     pattern: str  # that cuts text into pieces, which merges do not cross
 
     @staticmethod
-    def of(path: Path) -> "Base":
+    def of(path: Path, loaded: Tokenizer) -> "Base":
         """UserError, with the key, for a tokenizer that new merges do not extend."""
-        loaded = Tokenizer(path)
         values = json.loads(loaded.json)
         if (kind := values["model"].get("type", "BPE")) != "BPE":
             raise UserError(f"{path}: model.type: is {kind}, and only BPE is extended by merges")

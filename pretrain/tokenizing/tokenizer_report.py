@@ -55,17 +55,20 @@ def report_tokenizer(
     weights: Mapping[str, float] | None = None,
     max_memory: int | None = None,
     report: Callable[[str], None] = lambda line: None,
+    bos: str | None = None,
+    eos: str | None = None,
 ) -> TokenizerReport:
     """Measure a tokenizer.json on about `sample_bytes` of text, and an extension by at most `num_new` entries.
 
-    The sample is drawn as `train_tokenizer` does. UserError for a tokenizer that cannot be extended.
+    The sample is drawn as `train_tokenizer` does. `bos` and `eos` name special tokens whose roles the file does not
+    tell. UserError for a tokenizer that cannot be extended.
     """
     shards = find_shards(shards)
-    tokenizer = Tokenizer(path)
+    tokenizer = Tokenizer(path, bos, eos)
     sample = draw_sample(shards, sample_bytes, weights, report)
     extended = None
     if num_new:
-        base, learned_from = Base.of(path), replace(sample, half=0)
+        base, learned_from = Base.of(path, tokenizer), replace(sample, half=0)
         _, values = within_memory(
             lambda part, memory: extension(base, part, num_new, memory), learned_from, max_memory, report
         )

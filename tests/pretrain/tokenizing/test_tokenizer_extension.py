@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import gristmill
 from corpus import write_shard
 from foreign_tokenizers import TEXTS, oracle, write
 
@@ -112,3 +113,17 @@ def test_the_bytes_that_a_token_lacks() -> None:
     assert [missing_bytes(token) for token in (ideograph[:1], ideograph[:2], b" " + emoji[:1])] == [2, 1, 3]
     assert [missing_bytes(token) for token in (ideograph[1:], ideograph[2:], emoji[1:])] == [-2, -1, -3]
     assert {missing_bytes(token) for token in (ideograph[1:] + b"a", b"\xff", ideograph[:1] * 2)} == {NEVER}
+
+
+def test_the_roles_of_a_base_whose_names_nobody_knows_are_given(tmp_path: Path, shard: Path) -> None:
+    base, out = write("gpt2", tmp_path), tmp_path / "more.json"
+    base.write_text(base.read_text().replace("<|endoftext|>", "<stop>"))
+    refused = gristmill("tokenizer", "extend", base, shard, "--add", "9", "--out", out)
+    assert refused.returncode == 2
+    assert "known to begin or end a text; name them by --bos and --eos" in refused.stderr
+    assert gristmill("tokenizer", "report", base, shard).returncode == 2
+    done = gristmill("tokenizer", "extend", base, shard, "--add", "9", "--out", out, "--eos", "<stop>")
+    assert done.returncode == 0, done.stderr
+    extended = Tokenizer(out)
+    assert extended.eos == extended.bos == extended.ids["<stop>"]
+    assert gristmill("tokenizer", "report", base, shard, "--bos", "<stop>").returncode == 0
