@@ -19,9 +19,10 @@ import pyarrow as pa
 import xxhash
 
 from benchmarks.rows import ROOT, Rows, run_on
-from pretrain.config import PRESETS, ModelConfig, TokenSourceConfig, TrainConfig
+from pretrain.config import ModelConfig, TokenSourceConfig, TrainConfig
 from pretrain.order.loader import Loader
 from pretrain.order.plan import Plan, keep_plan, make_plan
+from pretrain.presets import PRESETS
 from shards.atomic import write_bytes, write_json
 from shards.token_manifest import MANIFESTS, TOKENIZER, ShardManifest, write_token_manifest
 from shards.token_sink import TokenSink

@@ -6,7 +6,7 @@ sequence_length = 256
 batch_size = 16                   # sequences in one step
 
 [model]
-preset = "3m"
+preset = "3m"                     # or: depth = 6, which sets all of the above, and the learning rate
 
 [source.web]
 tokens = "../tokens/web"
@@ -21,26 +21,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pretrain.presets import fill_in
 from shards.address import require_local, scheme
 from shards.config import Config, load_toml
 from shards.errors import UserError
 from shards.object_store import STORES
 from shards.token_manifest import token_folder
 from shards.token_map import MAX_CACHED_BYTES
-
-_WIDTHS = ("width", "num_layers", "num_heads", "num_kv_heads", "feed_forward_width")
-_SMALL: dict[str, Any] = {"qk_norm": True, "tied_embeddings": True}
-# A name is the number of parameters without embeddings. Two CPU cores train "1m" at about 8,000 tokens/s and "3m" at
-# about 4,000 (vocabulary 4,096, rows of 256). "1b" and "3b" have the shapes of Llama 3.2.
-PRESETS: dict[str, dict[str, Any]] = {
-    "1m": dict(zip(_WIDTHS, (128, 4, 4, 2, 384), strict=True)) | _SMALL,
-    "3m": dict(zip(_WIDTHS, (256, 4, 4, 2, 640), strict=True)) | _SMALL,
-    "25m": dict(zip(_WIDTHS, (512, 8, 8, 4, 1408), strict=True)) | _SMALL,
-    "85m": dict(zip(_WIDTHS, (768, 12, 12, 4, 2304), strict=True)) | _SMALL,
-    "300m": dict(zip(_WIDTHS, (1024, 24, 16, 8, 3072), strict=True)) | _SMALL,
-    "1b": dict(zip(_WIDTHS, (2048, 16, 32, 8, 8192), strict=True)) | {"rope_theta": 5e5, "tied_embeddings": True},
-    "3b": dict(zip(_WIDTHS, (3072, 28, 24, 8, 8192), strict=True)) | {"rope_theta": 5e5, "tied_embeddings": True},
-}
 
 
 class TokenSourceConfig(Config):
@@ -109,7 +96,11 @@ class ModelConfig(Config):
     """A Llama-shaped decoder."""
 
     preset: str | None = None
-    """Name in `PRESETS`, whose values stand where the file has none."""
+    """Name in `pretrain.presets`, whose values stand where the file has none."""
+
+    depth: int | None = None
+    """In place of a preset: the number of layers, from which widths, tokens, batch and learning rate follow by the
+    rules of `pretrain.presets`, where the file has none."""
 
     width: int = Field(gt=0, le=1 << 16)
     """Width of the residual stream; an even multiple of `num_heads`."""
@@ -268,7 +259,7 @@ def load_config(path: Path, overrides: Mapping[str, str]) -> TrainConfig:
     values = load_toml(path)
     for key, text in overrides.items():
         _set(values, key, text)
-    _fill_in_preset(values, path)
+    fill_in(values, str(path))
     _fill_in_steps(values, path)
     _make_paths_absolute(values, path.parent)
     config = TrainConfig.parse(values, str(path))
@@ -287,15 +278,6 @@ def _set(values: dict[str, Any], key: str, text: str) -> None:
         values[last] = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         values[last] = text
-
-
-def _fill_in_preset(values: dict[str, Any], path: Path) -> None:
-    """Add the values of `model.preset` where the file has none."""
-    model = values.get("model")
-    if isinstance(model, dict) and "preset" in model:
-        if not isinstance(model["preset"], str) or model["preset"] not in PRESETS:
-            raise UserError(f"{path}: model.preset: expected one of {', '.join(PRESETS)}, found {model['preset']!r}")
-        values["model"] = PRESETS[model["preset"]] | model
 
 
 def _fill_in_steps(values: dict[str, Any], path: Path) -> None:

@@ -33,7 +33,8 @@ from pretrain.optim import Optimizer, make_optimizer
 from pretrain.order.batch import Batch
 from pretrain.order.loader import Loader
 from pretrain.order.plan import SETTINGS, Plan, differing_keys, held_out_documents, keep_plan, make_plan
-from pretrain.schedule import plateau_end
+from pretrain.presets import dial_lines
+from pretrain.schedule import picture, plateau_end
 from pretrain.state import CHECKPOINTS, TrainState, newest_state, recorded_identity
 from pretrain.step import StepResult, train_step
 from shards.atomic import write_bytes
@@ -233,8 +234,10 @@ def _recorded_evaluations(path: Path, held_out: Sequence[HeldOut]) -> dict[int, 
 
 
 def _log_start(plan: Plan, model: Model, step: int) -> None:
-    for line in plan.describe():
+    config = plan.config
+    for line in [*plan.describe(), *dial_lines(config.model_dump())]:
         log.info("event=plan %s", line)
+    log.info("event=plan lr %s %g at most", picture(config.steps, config.optimizer), config.optimizer.lr)
     device = model.head_VC.device
     log.info("event=start step=%d parameters=%d device=%s plan=%s", step, model.num_parameters(), device, plan.hash)
 
