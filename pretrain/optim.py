@@ -33,6 +33,9 @@ _RMS_OF_ADAMW = 0.2  # Liu et al., 2025, section 2.2
 class Optimizer(torch.optim.Optimizer):
     """AdamW of all groups whose "orthogonal" is False, and Muon of the others."""
 
+    found_inf: Tensor | None = None
+    """Where this float32 scalar is 1 on the device, a step changes neither weights nor state; whatever the gradient."""
+
     def __init__(self, groups: list[dict[str, Any]], config: OptimizerConfig) -> None:
         self._momentum, self._ema = config.momentum, config.ema
         self._adamw = torch.optim.AdamW(groups, config.lr, (config.beta1, config.beta2), config.epsilon, fused=True)
@@ -43,6 +46,7 @@ class Optimizer(torch.optim.Optimizer):
         groups = self.param_groups
         self._adamw.state = self.state
         self._adamw.param_groups = [group for group in groups if not group["orthogonal"]]
+        self._adamw.found_inf = self.found_inf  # type: ignore[attr-defined]  # which the fused kernel asks for
         self._adamw.step()
         for group in groups:
             if group["orthogonal"]:
@@ -71,11 +75,16 @@ class Optimizer(torch.optim.Optimizer):
                 if "momentum" not in self.state[p]:
                     self.state[p]["momentum"] = torch.zeros_like(p)
             momenta, gradients = [self.state[p]["momentum"] for p in parameters], [p.grad for p in parameters]
-            torch._foreach_mul_(momenta, self._momentum)
+            if self.found_inf is not None:
+                for gradient in gradients:
+                    gradient.masked_fill_(self.found_inf.bool(), 0)  # a product with 0 would keep NaN
+            kept = 1 if self.found_inf is None else 1 - self.found_inf
+            torch._foreach_mul_(momenta, 1 - (1 - self._momentum) * kept)
             torch._foreach_add_(momenta, gradients)
             # Nesterov's: the gradient once more, as if the momentum's next step were done.
             updates = _orthogonalise(list(torch._foreach_add(gradients, momenta, alpha=self._momentum)))
-            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_mul_(updates, kept)
+            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"] * kept)
             torch._foreach_add_(parameters, updates, alpha=-group["lr"] * _RMS_OF_ADAMW * max(shape) ** 0.5)
 
     def _average(self) -> None:

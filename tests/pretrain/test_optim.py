@@ -1,5 +1,6 @@
 """The optimizer: its groups, Muon against plain formulas, averages, and the same update however weights are sharded."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -190,3 +191,22 @@ def test_sharded_weights_begin_and_are_updated_as_whole_ones(tmp_path: Path) -> 
     command = [sys.executable, tmp_path / "sharded.py", Path(__file__).parent, tmp_path / "store", "3"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_a_step_that_is_skipped_on_the_device_changes_nothing(kind: str) -> None:
+    """Whatever the gradient, as torch's GradScaler has it: `found_inf` is 1."""
+    model = make_model()
+    optimizer = make_optimizer(model, OptimizerConfig(kind=kind, lr=0.1))
+    for found_inf, gradient in ((0.0, 1.0), (1.0, math.nan), (1.0, 2.0)):
+        before = [tensor.clone() for tensor in (*model.parameters(), *_state(optimizer))]
+        for p in model.parameters():
+            p.grad = torch.randn(p.shape, dtype=p.dtype) * gradient
+        optimizer.found_inf = torch.tensor(found_inf)
+        optimizer.step()
+        after = [*model.parameters(), *_state(optimizer)]
+        assert (len(before) == len(after) and all(map(torch.equal, before, after))) == bool(found_inf)
+
+
+def _state(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    return [tensor for state in optimizer.state.values() for tensor in state.values()]
