@@ -232,11 +232,14 @@ class Checkpoints:
         return problems
 
 
-def is_due(step: int, minutes: float, is_first: bool, config: CheckpointConfig) -> bool:
-    """Whether to save after a step, `minutes` after the checkpoint before or, for the first one, after the start."""
-    every = [config.every, *([config.keep_every] if config.keep_every else [])]
-    patience = min(FIRST_MINUTES, config.every_minutes) if is_first else config.every_minutes
-    return any(step % n == 0 for n in every) or minutes >= patience
+def is_due(step: int, config: CheckpointConfig) -> bool:
+    """Whether a checkpoint is due after a step, whatever the time."""
+    return any(step % every == 0 for every in (config.every, config.keep_every) if every)
+
+
+def patience(config: CheckpointConfig, *, is_first: bool) -> float:
+    """Minutes after which a checkpoint is due: from the one before, or from the start for the first one."""
+    return min(FIRST_MINUTES, config.every_minutes) if is_first else config.every_minutes
 
 
 def kept_steps(steps: Iterable[int], config: CheckpointConfig, keep_up_to: int | None = None) -> set[int]:

@@ -200,6 +200,45 @@ class CheckpointConfig(Config):
     """Write while training goes on. It takes memory for a second copy of weights and optimizer state."""
 
 
+class DeviceConfig(Config):
+    """What a training runs on, and how; none of it changes what is learned."""
+
+    kind: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` is CUDA where there is a device."""
+
+    micro_batch_size: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
+    """Most rows in the memory of a device at once; as many are taken as divide its rows of a step evenly. `auto` is by
+    trial on CUDA, and 16,384 tokens on a CPU."""
+
+    precision: Literal["auto", "bf16", "float32", "float64"] = "auto"
+    """Of matrix products. Weights are float32 unless this is float64, which is for comparisons. `auto` is bf16 on CUDA
+    and float32 on a CPU."""
+
+    compile: bool = False
+    """torch.compile, a block of the model at a time: faster steps after a minute of start-up."""
+
+    recompute: Literal["none", "block"] = "none"
+    """`block` keeps the inputs of each block alone for the backward pass, which computes the rest again: a third more
+    work for a fraction of the memory."""
+
+    parallel: Literal["auto", "ddp", "fsdp"] = "auto"
+    """Of several devices, each has the whole model (DDP) or a part of each matrix (FSDP2). `auto` is FSDP2 where the
+    model, its gradient and its optimizer's state would fill 40 % of a device."""
+
+
+class EvaluateConfig(Config):
+    """When bits per byte on held-out documents are measured."""
+
+    every: int | None = Field(default=None, gt=0)
+    """Steps between evaluations; None: only after the last one."""
+
+    max_tokens: int = Field(default=1_000_000, gt=0, lt=1 << 63)
+    """Held-out tokens of each source that are evaluated."""
+
+    first: bool = False
+    """Evaluate the initial model as well."""
+
+
 class TrainConfig(Config):
     """A training. Bounds of `steps` and `batch_size` keep their product, the places of the order, within 64 bits."""
 
@@ -218,36 +257,21 @@ class TrainConfig(Config):
     batch_size: int = Field(gt=0, le=1 << 20)
     """Rows in one step, over all devices and micro-batches."""
 
-    micro_batch_size: int | None = Field(default=None, gt=0)
-    """Rows in memory at once, a divisor of `batch_size`; None: all of them."""
-
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     """Of initial weights and of the order of rows."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` is CUDA where there is a device."""
-
-    compile: bool = False
-    """torch.compile: faster steps after a minute of start-up."""
-
-    eval_every: int | None = Field(default=None, gt=0)
-    """Steps between evaluations; None: only before the first step and after the last one."""
-
-    eval_max_tokens: int = Field(default=1_000_000, gt=0, lt=1 << 63)
-    """Held-out tokens of each source that are evaluated."""
+    deterministic: bool = False
+    """Use only kernels that give the same bits again, which CUDA has slower ones for; a CPU does so anyway."""
 
     model: ModelConfig
     optimizer: OptimizerConfig = OptimizerConfig()
+    device: DeviceConfig = DeviceConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
     packing: PackingConfig = PackingConfig()
     mixture: MixtureConfig = MixtureConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     source: dict[str, TokenSourceConfig] = Field(min_length=1)
     """Sources by name."""
-
-    @property
-    def micro_batch_rows(self) -> int:
-        """Rows in memory at once."""
-        return self.micro_batch_size or self.batch_size
 
 
 def load_config(path: Path, overrides: Mapping[str, str]) -> TrainConfig:
@@ -305,12 +329,10 @@ def _make_paths_absolute(values: dict[str, Any], folder: Path) -> None:
 
 def _check(config: TrainConfig, path: Path) -> None:
     """UserError for settings that do not fit together."""
-    model, micro = config.model, config.micro_batch_size
+    model = config.model
     if model.width % model.num_heads or model.width // model.num_heads % 2:
         raise UserError(f"{path}: model.width {model.width} must be an even multiple of num_heads {model.num_heads}")
     if model.num_heads % model.num_kv_heads:
         raise UserError(
             f"{path}: model.num_heads {model.num_heads} must be a multiple of num_kv_heads {model.num_kv_heads}"
         )
-    if micro and config.batch_size % micro:
-        raise UserError(f"{path}: batch_size {config.batch_size} must be a multiple of micro_batch_size {micro}")

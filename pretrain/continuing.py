@@ -1,4 +1,4 @@
-"""Continuing a training with other steps, weights or sources: what it has consumed stays as it is.
+"""Continuing a training with other steps, weights, sources or learning rate: what it has consumed stays as it is.
 
     steps       1 …… S │ S + 1 ………
     order       as its checkpoint records it │ as TRAIN.toml says now
@@ -18,7 +18,7 @@ from pretrain.schedule import plateau_end
 from pretrain.state import CHECKPOINTS, TrainState, checkpoint_paths, newest_state, step_of
 from shards.errors import UserError
 
-_MAY_CHANGE = re.compile(r"steps|mixture\..+|source\.[^.]+\.(weight|max_epochs)")
+_MAY_CHANGE = re.compile(r"steps|optimizer\.lr|mixture\..+|source\.[^.]+\.(weight|max_epochs)")
 
 
 def continuation_step(config: TrainConfig) -> int:
@@ -50,7 +50,7 @@ def check_continued(plan: Plan, state: TrainState) -> None:
         raise UserError(f"{out}: was trained on source {name}, which is missing; keep it, with weight = 0 if need be")
     if keys:
         raise UserError(
-            f"{out}: --continue may change steps, weights and sources; its checkpoints also differ in "
+            f"{out}: --continue may change steps, weights, sources and optimizer.lr; its checkpoints also differ in "
             f"{', '.join(keys)}; set them back, or choose another out"
         )
 

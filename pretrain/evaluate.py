@@ -15,11 +15,12 @@ import numpy as np
 import torch
 import xxhash
 
-from pretrain.attention import documents
-from pretrain.model import Model
+from pretrain.micro_batches import DeviceBatch
 from pretrain.order.batch import Rows, fill
 from pretrain.order.mixture import permute
 from pretrain.order.packing import pack
+from pretrain.parallel import SpreadModel
+from pretrain.ranks import Ranks
 from shards.token_map import TokenMap
 from shards.tokens import TokenDocuments
 
@@ -44,23 +45,24 @@ def choose_held_out(source: str, documents: TokenDocuments, row_length: int, max
     return HeldOut(source, documents.token_map(), rows, int(documents.num_bytes[chosen].sum()))
 
 
-@torch.inference_mode()
-def bits_per_byte(model: Model, held_out: Sequence[HeldOut], num_rows: int) -> dict[str, float]:
-    """Bits per byte by source; `num_rows` rows go through the model at once."""
-    return {h.source: _nats(model, h, num_rows) / math.log(2) / h.num_bytes for h in held_out}
+def bits_per_byte(spread: SpreadModel, held_out: Sequence[HeldOut], num_rows: int, ranks: Ranks) -> dict[str, float]:
+    """Bits per byte by source; `num_rows` rows go through the model at once on each rank, as in training."""
+    nats = torch.stack([_nats(spread, h, num_rows, ranks) for h in held_out]) if held_out else torch.zeros(0)
+    sums = ranks.sum(nats.to(spread.device)).tolist()
+    return {h.source: value / math.log(2) / h.num_bytes for h, value in zip(held_out, sums, strict=True)}
 
 
-def _nats(model: Model, held_out: HeldOut, num_rows: int) -> float:
-    """-ln p of all evaluated tokens."""
-    device = model.head_VC.device
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    for first in range(0, held_out.rows.num_rows, num_rows):
-        numbers = np.arange(first, min(first + num_rows, held_out.rows.num_rows))
-        batch = fill(held_out.tokens, held_out.rows, numbers)
-        segments = documents(batch.starts, batch.tokens_BT.shape[1], device)
-        tokens, positions, labels = (
-            torch.from_numpy(x).to(device) for x in (batch.tokens_BT, batch.positions_BT, batch.labels_BT)
-        )
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            total += model(tokens, positions, segments, labels).tokens_BT.sum(dtype=torch.float64)
-    return float(total)
+def _nats(spread: SpreadModel, held_out: HeldOut, num_rows: int, ranks: Ranks) -> torch.Tensor:
+    """float64: -ln p of the evaluated tokens of this rank, whose micro-batches are every `world`-th one.
+
+    All ranks have equally many micro-batches of equally many rows, since those of FSDP2 work on each together; what is
+    missing is filled with empty rows.
+    """
+    rows = held_out.rows
+    total = torch.zeros((), dtype=torch.float64, device=spread.device)
+    for first in range(0, rows.num_rows, num_rows * ranks.world):
+        numbers = first + ranks.rank * num_rows + np.arange(num_rows)
+        batch = fill(held_out.tokens, rows.with_empty_row(), np.minimum(numbers, rows.num_rows))
+        (part,) = DeviceBatch(batch, spread.device).split(num_rows)
+        total += spread.losses(part).sum(dtype=torch.float64)
+    return total

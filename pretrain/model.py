@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 import xxhash
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from pretrain.attention import Documents, alibi_slopes
 from pretrain.config import ModelConfig
@@ -41,6 +42,7 @@ class Model(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int, z_loss: float = 0.0) -> None:
         super().__init__()
         self.config, self.z_loss = config, z_loss
+        self.recompute_blocks = False  # in the backward pass, from their inputs
         self.embed_tokens = nn.Embedding(vocab_size, config.width)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.norm = RMSNorm(config.width, config.norm_epsilon)
@@ -69,7 +71,12 @@ class Model(nn.Module):
         if torch.is_autocast_enabled(x_BTC.device.type):  # which leaves embeddings, and so all that is added to them
             x_BTC = x_BTC.to(torch.get_autocast_dtype(x_BTC.device.type))
         for layer in self.layers:
-            x_BTC = layer(x_BTC, rotation, documents)
+            if self.recompute_blocks:
+                x_BTC = checkpoint(
+                    layer, x_BTC, rotation, documents, use_reentrant=False, preserve_rng_state=False
+                )  # nothing in a block is random
+            else:
+                x_BTC = layer(x_BTC, rotation, documents)
         out: Tensor = self.norm(x_BTC)
         return out
 

@@ -2,50 +2,50 @@
 
     plan ──▶ for each step: batch ──▶ micro-batches: forward, loss, backward ──▶ clip, AdamW ──▶ a line of metrics.jsonl
 
-    OUT/train.toml      the settings with all defaults and overrides
-        metrics.jsonl   one line a step: step, loss, tokens, tokens_per_s, loss_by_source, …
-        held_out.jsonl  one line an evaluation: step, held_out_bits_per_byte by source
-        checkpoints/    a rerun of the same command continues from the newest one
+    OUT/checkpoints/    a rerun of the same command continues from the newest one
+        …               the other files are those of `pretrain.journal` and `pretrain.order`
 
-The same code runs on CPU in float32 and on CUDA in bfloat16 with float32 weights. On one machine a run that was stopped
-and resumed has the losses of one that was not, bit for bit.
+The same code runs on CPU in float32 and on CUDA in bfloat16 with float32 weights, in one process or in many. On one
+machine a run that was stopped and resumed has the losses of one that was not, bit for bit.
 """
 
+import gc
 import logging
-import time
+import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import tomli_w
 import torch
 
 from pretrain.attention import choose_kernel
 from pretrain.checkpoint import Checkpoints, is_due, set_aside
-from pretrain.config import load_config
+from pretrain.config import TrainConfig, load_config
 from pretrain.continuing import check_continued, continuation_step
 from pretrain.cpu_threads import use_cores_at_hand
 from pretrain.evaluate import HeldOut, bits_per_byte, choose_held_out
-from pretrain.metrics import BATCH_CHECKSUM, EVALUATIONS, METRICS, MetricsFile, Record, read_records
+from pretrain.journal import Clock, Journal, step_record
+from pretrain.metrics import EVALUATIONS, Record, read_records
 from pretrain.model import Model
-from pretrain.optim import Optimizer, make_optimizer
+from pretrain.optim import make_optimizer
 from pretrain.order.batch import Batch
+from pretrain.order.groups import Groups
 from pretrain.order.loader import Loader
-from pretrain.order.plan import SETTINGS, Plan, differing_keys, held_out_documents, keep_plan, make_plan
-from pretrain.presets import dial_lines
-from pretrain.schedule import picture, plateau_end
+from pretrain.order.plan import Plan, differing_keys, held_out_documents, keep_plan, make_plan
+from pretrain.parallel import SpreadModel, choose_device, spread_model
+from pretrain.ranks import Ranks, joined
+from pretrain.rows_at_once import choose_rows
+from pretrain.schedule import plateau_end
 from pretrain.state import CHECKPOINTS, TrainState, newest_state, recorded_identity
-from pretrain.step import StepResult, train_step
-from shards.atomic import write_bytes
-from shards.errors import Interrupted, UserError
+from pretrain.step import NO_WISHES, Launched, StepResult, Steps, Wishes
+from shards.errors import Interrupted, RunError, UserError
 from shards.lock import locked
 from shards.stop_signal import Stop, stop_on_signal
 from shards.token_manifest import verify_tokens
 
 log = logging.getLogger(__name__)
-
-PEAK_FLOPS = 989e12  # dense bfloat16 of an H100 or H200, from NVIDIA's data sheet
 
 
 @dataclass(frozen=True)
@@ -66,55 +66,67 @@ def train_model(
     *,
     overrides: Mapping[str, str],
     progress: Callable[[Record], None],
+    planned: Callable[[Plan], None] = lambda plan: None,
     verify: bool = False,
     continued: bool = False,
 ) -> TrainSummary:
     """Train as TRAIN.toml says, from the newest checkpoint in its `out` if there is one.
 
-    `progress` is called with each record as it is written. `verify` reads all token files first; without it each block
-    is checked when it is first read. With `continued`, steps, weights and sources may be others than those of the
-    checkpoints, and what was trained on stays as it is. Ctrl-C or SIGTERM ends the step, saves a checkpoint and raises
-    `Interrupted`; a second one stops at once. UserError or RunError, before the first step, where settings, token
-    folders and checkpoints do not fit together or are damaged.
+    Every process that torchrun starts calls this (`pretrain.ranks`). In the one that leads, `planned` is called with
+    the plan before the first step, and `progress` with each record as it is written. `verify` reads all token files
+    first; without it each block is checked when it is first read. With `continued`, steps, weights, sources and the
+    learning rate may be others than those of the checkpoints, and what was trained on stays as it is. Ctrl-C or
+    SIGTERM ends the step, saves a checkpoint and raises `Interrupted`; a second one stops at once. UserError or
+    RunError, before the first step, where settings, token folders and checkpoints do not fit together or are damaged;
+    RunError where a loss or a gradient norm is not finite.
     """
-    config = load_config(config_path, overrides)
-    device = _choose_device(config.device)
-    kernel = choose_kernel(device, config.model.positions)
-    use_cores_at_hand()
-    if verify:
-        for source in config.source.values():
-            verify_tokens(source.folder)
-    continued_from = continuation_step(config) if continued else None
-    plan = make_plan(config, continued_from=continued_from)
-    with locked(Path(config.out), elsewhere="out") as lease:
-        if continued_from is None:
-            _check_same_plan(plan)
-        else:
-            _set_aside(plan, continued_from)
-        plan = keep_plan(plan)
+    with joined() as ranks, ExitStack() as stack:
+        config = load_config(config_path, overrides)
+        device = choose_device(config.device.kind, ranks)
+        kernel = choose_kernel(device, config.model.positions)
+        ranks.rows_of(config.batch_size)
+        use_cores_at_hand()
+        if verify and ranks.leads:
+            for source in config.source.values():
+                verify_tokens(source.folder)
+        with ranks.leader_first():
+            continued_from = continuation_step(config) if continued else None
+            plan = make_plan(config, continued_from=continued_from)
+            if ranks.leads:
+                lease = stack.enter_context(locked(Path(config.out), elsewhere="out"))
+                progress = lease.checked(progress)
+                if continued_from is None:
+                    _check_same_plan(plan)
+                else:
+                    _set_aside(plan, continued_from)
+            plan = keep_plan(plan)
+        if ranks.leads:
+            planned(plan)
+        log.info('event=attention kernel="%s"', kernel)
+        stack.enter_context(_deterministic(config.deterministic))
         torch.manual_seed(config.seed)
         with torch.device("meta"):
             model = Model(config.model, plan.vocab_size, config.optimizer.z_loss)
-        model.to_empty(device=device).initialise(config.seed)
-        optimizer = make_optimizer(model, config.optimizer)
-        if config.compile:
-            model.compile()
-        with stop_on_signal() as stop:
-            log.info('event=attention kernel="%s"', kernel)
-            return _train(plan, model, optimizer, lease.checked(progress), stop)
+        spread = spread_model(model, config.device, ranks, device, seed=config.seed)
+        # torchrun may pass a signal on that came from the terminal already.
+        stop = stack.enter_context(stop_on_signal(None if ranks.world == 1 else lambda: None))
+        return _train(plan, spread, ranks, progress, stop)
 
 
 def _train(
-    plan: Plan, model: Model, optimizer: Optimizer, progress: Callable[[Record], None], stop: Stop
+    plan: Plan, spread: SpreadModel, ranks: Ranks, progress: Callable[[Record], None], stop: Stop
 ) -> TrainSummary:
     """Train the initial model from the newest checkpoint to the last step, evaluating and saving on the way."""
     config, out = plan.config, Path(plan.config.out)
-    num_rows, source_names = config.micro_batch_rows, [source.name for source in plan.sources]
+    model, optimizer = spread.model, make_optimizer(spread.model, config.optimizer)
+    groups = Groups.of(plan.sources)
+    loader = Loader(plan, ranks.rank, ranks.world, groups=groups)
+    num_rows = choose_rows(spread, loader.batch(0), config, ranks)
     held_out = _choose_held_out(plan)
     evaluations = _recorded_evaluations(out / EVALUATIONS, held_out)
     initial_is_recorded = 0 in evaluations
-    if not initial_is_recorded:  # now, since a checkpoint replaces the initial weights
-        evaluations[0] = bits_per_byte(model, held_out, num_rows)
+    if config.evaluate.first and not initial_is_recorded:  # now, since a checkpoint replaces the initial weights
+        evaluations[0] = bits_per_byte(spread, held_out, num_rows, ranks)
 
     plateau = plateau_end(config.steps, config.optimizer) if config.optimizer.schedule == "wsd" else None
     checkpoints = Checkpoints(  # of the plateau, from where a longer training may go on, one is kept
@@ -127,52 +139,67 @@ def _train(
     else:  # of the same plan, or one that this one continues
         state = beginning.model_copy(update={"step": state.step, "tokens": state.tokens, "loss": state.loss})
     first_step = state.step
-    write_bytes(out / SETTINGS, tomli_w.dumps(config.model_dump(exclude_none=True)).encode())
-    _log_start(plan, model, first_step)
+    log.info("event=start step=%d parameters=%d device=%s", first_step, model.num_parameters(), spread.device)
 
-    with (
-        MetricsFile(out / METRICS, first_step, progress) as metrics,
-        MetricsFile(out / EVALUATIONS, first_step, progress) as evaluation_metrics,
-        checkpoints,
-    ):
-        _warn_of_lost_records(metrics, first_step)
-        if not initial_is_recorded:
-            evaluation_metrics.append(_evaluation_record(0, evaluations[0]))
-        batches = _batches(Loader(plan), first_step, config.steps, is_pinned=model.head_VC.is_cuda)
-        last_saved, is_first = time.monotonic(), state.step == 0
-        while True:  # once more than there are steps left: to evaluate and save after the last one
-            step, is_new, is_last = state.step, state.step > first_step, state.step == config.steps
+    steps = Steps(spread, optimizer, config, groups, ranks, num_rows)
+    clock = Clock(config.checkpoint, is_first=state.step == 0)
+    with Journal(config, first_step, progress, is_leader=ranks.leads) as journal, checkpoints, _quiet_collector():
+        if 0 in evaluations and not initial_is_recorded:
+            journal.evaluated(0, evaluations[0])
 
-            evaluation_is_due = is_last or (is_new and config.eval_every and step % config.eval_every == 0)
-            if evaluation_is_due and (is_new or step not in evaluations):
-                with optimizer.averaged():
-                    evaluations[step] = bits_per_byte(model, held_out, num_rows)
-                evaluation_metrics.append(_evaluation_record(step, evaluations[step]))
+        def finish(one: Launched) -> Wishes:
+            """Read the figures of a step that was launched, write its record, and return what the ranks wish."""
+            nonlocal state
+            result = steps.read(one)
+            if not result.is_finite:
+                checkpoints.wait()  # the remedy depends on which there are
+                raise RunError(_not_finite(result, config))
+            tokens = state.tokens + result.num_labels
+            state = state.model_copy(update={"step": result.step, "tokens": tokens, "loss": result.loss})
+            journal.done(step_record(state, result, clock.lap(result.ended_at), model, ranks.world))
+            return result.wishes
 
-            is_stopped = is_new and stop.is_set
-            minutes = (time.monotonic() - last_saved) / 60
-            if is_new and (is_last or is_stopped or is_due(step, minutes, is_first, config.checkpoint)):
-                metrics.sync()
-                evaluation_metrics.sync()
-                checkpoints.save(state)
-                last_saved, is_first = time.monotonic(), False
+        def evaluate() -> None:
+            """Measure the held-out documents, by the averaged weights where there are some."""
+            with optimizer.averaged():
+                evaluations[state.step] = bits_per_byte(spread, held_out, num_rows, ranks)
+            journal.evaluated(state.step, evaluations[state.step])
+
+        def wishes() -> Wishes:
+            return Wishes(stop=stop.is_set, save=ranks.leads and clock.is_checkpoint_due())
+
+        launched: Launched | None = None
+        batches = _batches(loader, first_step, config.steps, is_pinned=spread.device.type == "cuda")
+        for step, batch in enumerate(clock.waits(batches), first_step + 1):
+            previous, launched = launched, steps.launch(batch, step, wishes())
+            agreed = finish(previous) if previous else NO_WISHES
+            agreed = agreed if ranks.world > 1 else wishes()  # one rank need not wait to hear its own
+            is_last = step == config.steps
+            evaluates = is_last or (config.evaluate.every and step % config.evaluate.every == 0)
+            saves = is_last or agreed.stop or agreed.save or is_due(step, config.checkpoint)
             checkpoints.check()
-            if is_last:
-                break
-            if is_stopped:
+            if not (evaluates or saves):
+                continue
+
+            finish(launched)  # the device has nothing left to do
+            launched = None
+            if evaluates:
+                evaluate()
+            if saves:
+                journal.sync()
+                checkpoints.save(state)
+                gc.collect()
+                clock.saved()
+            if agreed.stop and not is_last:
                 checkpoints.wait()
                 raise Interrupted(
                     f"stopped after step {step} of {config.steps}, checkpoint saved; the same `gristmill pretrain` "
                     "continues from there"
                 )
+            clock.restart()
 
-            started = time.perf_counter()  # waiting for a batch counts; evaluating and saving do not
-            batch = next(batches)
-            result = train_step(model, optimizer, batch, step=step + 1, config=config, source_names=source_names)
-            seconds = time.perf_counter() - started
-            tokens = state.tokens + batch.num_labels
-            state = state.model_copy(update={"step": step + 1, "tokens": tokens, "loss": result.loss})
-            metrics.append(_step_record(state, result, _speed(model, batch, seconds), batch))
+        if state.step not in evaluations:  # of a finished training whose records are lost
+            evaluate()
 
     return TrainSummary(
         out=out,
@@ -180,15 +207,9 @@ def _train(
         tokens=state.tokens,
         loss=state.loss,
         num_parameters=model.num_parameters(),
-        held_out_before=evaluations[0],
+        held_out_before=evaluations.get(0, {}),
         held_out_after=evaluations[state.step],
     )
-
-
-def _choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError('device = "cuda": torch sees no CUDA device; use device = "auto" or "cpu"')
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _check_same_plan(plan: Plan) -> None:
@@ -217,7 +238,7 @@ def _choose_held_out(plan: Plan) -> list[HeldOut]:
     """The held-out documents to evaluate; sources that have none, or only empty ones, are named in a warning."""
     config = plan.config
     held_out = [
-        choose_held_out(name, documents, config.sequence_length, config.eval_max_tokens)
+        choose_held_out(name, documents, config.sequence_length, config.evaluate.max_tokens)
         for name, documents in held_out_documents(plan).items()
     ]
     measured = [h for h in held_out if h.num_bytes]
@@ -233,36 +254,53 @@ def _recorded_evaluations(path: Path, held_out: Sequence[HeldOut]) -> dict[int, 
     return {step: values for step, values in by_step.items() if isinstance(values, dict) and values.keys() == sources}
 
 
-def _log_start(plan: Plan, model: Model, step: int) -> None:
-    config = plan.config
-    for line in [*plan.describe(), *dial_lines(config.model_dump())]:
-        log.info("event=plan %s", line)
-    log.info("event=plan lr %s %g at most", picture(config.steps, config.optimizer), config.optimizer.lr)
-    device = model.head_VC.device
-    log.info("event=start step=%d parameters=%d device=%s plan=%s", step, model.num_parameters(), device, plan.hash)
-
-
-def _warn_of_lost_records(metrics: MetricsFile, num_steps: int) -> None:
-    if metrics.num_kept < num_steps:
-        log.warning("event=records_lost file=%s: %d of its first %d steps", metrics.path, metrics.num_kept, num_steps)
-
-
 def _batches(loader: Loader, first: int, end: int, *, is_pinned: bool) -> Iterator[Batch]:
+    """The batches from step `first` on, in three buffers: that of step n is filled again after n has been read."""
     buffers = [torch.empty(loader.buffer_length, dtype=torch.int32, pin_memory=is_pinned).numpy() for _ in range(3)]
     return loader.batches(first, end, buffers)
 
 
-def _evaluation_record(step: int, values: dict[str, float]) -> Record:
-    return {"step": step, "held_out_bits_per_byte": values}
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Leave garbage to checkpoints: a collection in a step takes up to 0.1 s, for which the device waits."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
-def _step_record(state: TrainState, result: StepResult, speed: Record, batch: Batch) -> Record:
-    record = {"step": state.step, "loss": result.loss, "tokens": state.tokens, "lr": result.lr}
-    evidence = {"loss_by_source": result.loss_by_source, BATCH_CHECKSUM: f"{batch.checksum():016x}"}
-    return record | {"grad_norm": result.grad_norm} | speed | evidence
+@contextmanager
+def _deterministic(is_wanted: bool) -> Iterator[None]:
+    """Let torch use deterministic kernels; it raises RuntimeError for an operation that has none."""
+    was_wanted = torch.are_deterministic_algorithms_enabled()
+    if is_wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS's condition; read when it starts
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was_wanted)
 
 
-def _speed(model: Model, batch: Batch, seconds: float) -> Record:
-    flops = model.training_flops(batch.num_labels, batch.sum_squared_lengths()) / seconds
-    speed = {"tokens_per_s": batch.num_labels / seconds, "tflop_per_s": flops / 1e12}
-    return speed | ({"mfu": flops / PEAK_FLOPS} if model.head_VC.is_cuda else {})
+def _not_finite(result: StepResult, config: TrainConfig) -> str:
+    """What the user is told of a step that could not be done."""
+    name, value = ("gradient norm", result.grad_norm) if math.isfinite(result.loss) else ("loss", result.loss)
+    lower = f"--set optimizer.lr=… below {config.optimizer.lr:g}"
+    newest = newest_state(Path(config.out) / CHECKPOINTS)
+    if newest is None:
+        remedy = f"begin again with {lower}"
+    elif newest.step < result.step - 1:
+        remedy = (
+            f"the same command with --continue {lower} goes on from step {newest.step}; if that does not help, begin "
+            "again in another out"
+        )
+    else:  # its weights give what is not finite, whatever the learning rate
+        remedy = f"begin again in another out with {lower}"
+    return (
+        f"step {result.step}: the {name} is {value}, and nothing was updated; {remedy}; `gristmill trace --step "
+        f"{result.step}` shows what the step was trained on"
+    )

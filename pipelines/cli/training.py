@@ -1,6 +1,7 @@
 """Commands that train models, from the tokenizer to the proof of a training."""
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ from shards.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from pretrain.order.leaks import Leaks
+    from pretrain.order.plan import Plan
     from pretrain.train import TrainSummary
     from pretrain.verify_run import Proof
 
@@ -218,16 +220,25 @@ def pretrain(
     """Train a model on token shards. The same command resumes."""
     if find_spec("torch") is None:
         raise UserError("training needs the extra `train`: pip install 'gristmill[train]'")
+    from pretrain.ranks import leads
     from pretrain.train import train_model
 
     overrides = dict(map(_key_value, settings or []))
+    if not leads():
+        logging.disable(logging.WARNING)  # which the process that leads gives too
     try:
         summary = train_model(
-            config, overrides=overrides, progress=_progress_lines(), verify=verify, continued=continued
+            config,
+            overrides=overrides,
+            progress=_progress_lines(),
+            planned=_show_plan,
+            verify=verify,
+            continued=continued,
         )
     except Interrupted as error:
         raise Interrupted(f"{error}. To resume: {this_command()}") from None
-    show_all(_summary_lines(summary))
+    if leads():
+        show_all(_summary_lines(summary))
 
 
 def trace(
@@ -353,6 +364,31 @@ def _progress_lines() -> Callable[[Mapping[str, Any]], None]:
     return report
 
 
+def _show_plan(plan: "Plan") -> None:
+    """Print what a training will use, as long as it does not know its speed."""
+    from pretrain.order.ledger import epoch_ledger
+    from pretrain.presets import dial_lines
+    from pretrain.schedule import picture
+
+    config = plan.config
+    header = ("source", "documents", "tokens", "share", "trained on", "epochs")
+    rows = [
+        (
+            line.source,
+            f"{source.num_documents:,}",
+            f"{line.num_tokens:,}",
+            f"{line.share:.3f}",
+            f"{line.num_trained_tokens:,}",
+            f"{line.epochs:.2f}",
+        )
+        for line, source in zip(epoch_ledger(plan), plan.sources, strict=True)
+    ]
+    tokens_a_step = config.batch_size * config.sequence_length
+    total = f"{counted(config.steps, 'step')} of {tokens_a_step:,} tokens, {config.steps * tokens_a_step:,} in all"
+    rate = f"learning rate {picture(config.steps, config.optimizer)} {config.optimizer.lr:g} at most"
+    show_all([*dial_lines(config.model_dump()), Table(header, tuple(rows)), total, rate])
+
+
 def _proof_lines(model: Path, proof: "Proof") -> Iterator[Line]:
     rows = [
         (use.source, f"{use.num_rows:,}", f"{use.num_used:,}", f"{use.epochs:.2f}", f"{use.num_tokens:,}")
@@ -369,11 +405,12 @@ def _proof_lines(model: Path, proof: "Proof") -> Iterator[Line]:
 
 
 def _summary_lines(summary: "TrainSummary") -> Iterator[Line]:
+    before = summary.held_out_before
     yield Table(
-        ("source", "bits per byte before", "after"),
+        ("source", *(("bits per byte before",) if before else ()), "after" if before else "bits per byte"),
         tuple(
-            (source, f"{before:.4f}", f"{summary.held_out_after[source]:.4f}")
-            for source, before in summary.held_out_before.items()
+            (source, *((f"{before[source]:.4f}",) if before else ()), f"{after:.4f}")
+            for source, after in summary.held_out_after.items()
         ),
     )
     sizes = ((summary.num_parameters, "parameter"), (summary.steps, "step"), (summary.tokens, "token"))

@@ -20,7 +20,8 @@ TRAINING: dict[str, Any] = {
     "steps": 360,
     "sequence_length": 256,
     "batch_size": 4,  # small, because from few tokens a model learns most in many small steps
-    "device": "cpu",
+    "device": {"kind": "cpu"},
+    "evaluate": {"first": True},
     "model": {
         "width": 192,
         "num_layers": 4,

@@ -1,6 +1,6 @@
 """Rows of a packing as arrays: tokens, labels and the boundaries of segments, in one buffer for one transfer.
 
-    buffer  int32   │ tokens B · T │ labels B · T │ starts of segments, and B · T │
+    buffer  int32   │ tokens B · T │ labels B · T │ starts of segments, and B · T │ groups of segments │
 
 A segment's tokens are its document's, its labels are the tokens that follow each. Positions count from 0 in each
 segment and in the unfilled end, which is a segment without labels.
@@ -8,8 +8,8 @@ segment and in the unfilled end, which is a segment without labels.
 Shapes: B rows, T positions in a row.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -36,8 +36,8 @@ class Batch:
     num_segments_B: np.ndarray  # int64: in each row, an unfilled end included
     num_labels_B: np.ndarray  # int64
     source_B: np.ndarray  # int64: number of the row's source
-    max_segments: int  # most segments in a row of the whole plan, so it is the same in every batch
-    buffer: np.ndarray  # int32: tokens, labels and starts
+    groups: np.ndarray  # int32[segments], by which losses are summed (`pretrain.order.groups`); empty: not asked for
+    buffer: np.ndarray  # int32: tokens, labels, starts and groups
 
     @property
     def num_labels(self) -> int:
@@ -69,25 +69,6 @@ class Batch:
         lengths = self.starts[1:].astype(np.int64) - self.starts[:-1]
         return int(lengths @ lengths)
 
-    def split(self, num_rows: int) -> Iterator["Batch"]:
-        """Micro-batches of `num_rows` rows; the last one may be smaller."""
-        T = self.tokens_BT.shape[1]
-        first_segment = np.concatenate([[0], np.cumsum(self.num_segments_B)])
-        for i in range(0, len(self.source_B), num_rows):
-            rows = slice(i, min(i + num_rows, len(self.source_B)))
-            starts = self.starts[first_segment[rows.start] : first_segment[rows.stop] + 1] - rows.start * T
-            tokens, labels = self.tokens_BT[rows], self.labels_BT[rows]
-            yield Batch(
-                tokens,
-                labels,
-                starts,
-                self.num_segments_B[rows],
-                self.num_labels_B[rows],
-                self.source_B[rows],
-                self.max_segments,
-                np.concatenate([tokens.ravel(), labels.ravel(), starts]),
-            )
-
 
 @dataclass(frozen=True)
 class Rows:
@@ -114,6 +95,10 @@ class Rows:
     def num_rows(self) -> int:
         return len(self.first) - 1
 
+    def with_empty_row(self) -> "Rows":
+        """The same rows and one without segments after them."""
+        return replace(self, first=np.append(self.first, self.first[-1]))
+
     @cached_property
     def max_segments(self) -> int:
         """Most segments in one row, counting an unfilled end as one."""
@@ -126,9 +111,12 @@ def fill(
     numbers: np.ndarray,
     *,
     source_B: np.ndarray | None = None,
+    groups_of: Callable[[np.ndarray], np.ndarray] | None = None,
     into: np.ndarray | None = None,
 ) -> Batch:
     """The rows with these numbers, int64[B].
+
+    `groups_of` gives the groups of all segments by the number of segments in each row.
 
     `into` is an int32 buffer to use, of `buffer_length` or more; by default there is a new one. Labels are `NO_LABEL`
     in the unfilled end, and where the label is a masked token, which is an input all the same. RunError for a damaged
@@ -155,22 +143,25 @@ def fill(
         num_segments_B,
         num_labels_B,
     )
-    used = buffer[: 2 * B * T + num_starts]
+    end = 2 * B * T + num_starts
+    groups = buffer[end : end + (num_starts - 1 if groups_of is not None else 0)]
+    if groups_of is not None:
+        groups[:] = groups_of(num_segments_B)
     return Batch(
-        used[: B * T].reshape(B, T),
-        used[B * T : 2 * B * T].reshape(B, T),
-        used[2 * B * T :],
+        buffer[: B * T].reshape(B, T),
+        buffer[B * T : 2 * B * T].reshape(B, T),
+        buffer[2 * B * T : end],
         num_segments_B,
         num_labels_B,
         np.zeros(B, np.int64) if source_B is None else source_B,
-        rows.max_segments,
-        used,
+        groups,
+        buffer[: end + len(groups)],
     )
 
 
 def buffer_length(num_rows: int, row_length: int, max_segments: int) -> int:
     """int32s that hold any batch of so many rows."""
-    return num_rows * (2 * row_length + max_segments) + 1
+    return num_rows * (2 * row_length + 2 * max_segments) + 1
 
 
 @kernel(nogil=True)

@@ -9,10 +9,12 @@ is read ahead that would have to be remembered.
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
 from pretrain.order.batch import Batch, buffer_length, fill
+from pretrain.order.groups import Groups
 from pretrain.order.plan import Plan
 
 
@@ -20,16 +22,19 @@ class Loader:
     """The batches of a rank. As a map-style data set of arrays by step it may go to `torch.utils.data.DataLoader` with
     `batch_size=None`."""
 
-    def __init__(self, plan: Plan, rank: int = 0, world: int = 1) -> None:
-        """`rank` = 0 … world - 1; `world` must divide the batch size."""
-        self.plan, self.rank, self.world = plan, rank, world
+    def __init__(self, plan: Plan, rank: int = 0, world: int = 1, *, groups: Groups | None = None) -> None:
+        """`rank` = 0 … world - 1; `world` must divide the batch size. Batches have the groups of their segments where
+        `groups` are given."""
+        self.plan, self.rank, self.world, self._groups = plan, rank, world, groups
         self._first_row = np.array([source.first_row for source in plan.sources], np.int64)
 
     def batch(self, step: int, into: np.ndarray | None = None) -> Batch:
         """The rows of `step` = 0, 1, …, in a new buffer or the int32 buffer `into` of `buffer_length`."""
         planned = self.plan.planned
         source_B, _, row_B = self.plan.rows_of_step(step, self.rank, self.world)
-        return fill(planned.tokens, planned.rows, self._first_row[source_B] + row_B, source_B=source_B, into=into)
+        numbers = self._first_row[source_B] + row_B
+        groups_of = self._groups and partial(self._groups.of_segments, planned.rows, numbers, source_B)
+        return fill(planned.tokens, planned.rows, numbers, source_B=source_B, groups_of=groups_of, into=into)
 
     @property
     def buffer_length(self) -> int:

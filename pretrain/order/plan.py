@@ -43,12 +43,10 @@ PLAN_LOCK = "plan.lock"  # name, in `out`, of the file by which processes wait f
 # Settings that leave the training curve as it is, so that a run may be resumed with other values.
 FREE_SETTINGS = {
     "out",
+    "deterministic",
     "device",
-    "compile",
-    "micro_batch_size",
+    "evaluate",
     "checkpoint",
-    "eval_every",
-    "eval_max_tokens",
     "token_cache_gb",
 }
 
@@ -99,19 +97,6 @@ class Plan:
         size = self.config.batch_size
         assert size % world == 0, f"batch_size {size} does not divide by a world of {world}"
         return self.mixture.sample(np.arange(step * size + rank, (step + 1) * size, world))
-
-    def describe(self) -> list[str]:
-        """One line for each source: its documents, the tokens of an epoch, its share of the rows, and its epochs.
-
-        An epoch has each document as often as its weight says.
-        """
-        counts = self.mixture.counts(self.num_places)
-        return [
-            f"source {source.name}: {source.num_documents:,} documents, {source.num_epoch_tokens:,} tokens an epoch, "
-            f"{source.num_rows:,} rows of {self.config.sequence_length}, share {count / self.num_places:.3f}, "
-            f"{count / source.num_rows:.2f} epochs"
-            for source, count in zip(self.sources, counts, strict=True)
-        ]
 
 
 def hash_of(identity: Mapping[str, Any], phases: Phases) -> str:

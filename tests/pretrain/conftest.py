@@ -50,7 +50,7 @@ def train_file(tmp_path: Path, tokens: Path) -> Callable[..., Path]:
             "sequence_length": 64,
             "batch_size": 4,
             "checkpoint": {"every": 4},
-            "eval_max_tokens": 1000,
+            "evaluate": {"max_tokens": 1000, "first": True},
             "model": {"width": 32, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "feed_forward_width": 64},
             "optimizer": {"lr": 1e-2, "warmup_steps": 4},
             "source": {

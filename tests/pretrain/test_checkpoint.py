@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from training_runs import curve, evaluations, train
 
-from pretrain.checkpoint import Checkpoints, is_due, kept_steps
+from pretrain.checkpoint import Checkpoints, is_due, kept_steps, patience
 from pretrain.config import CheckpointConfig, load_config
 from pretrain.metrics import Record
 from pretrain.model import Model
@@ -171,9 +171,8 @@ def test_the_last_ones_and_every_kth_stay(settings: dict[str, object], keep_up_t
 
 def test_a_checkpoint_is_due_by_steps_and_by_time() -> None:
     config = CheckpointConfig(every=500, every_minutes=15, keep_every=300)
-    assert [step for step in range(1, 1001) if is_due(step, 0.0, False, config)] == [300, 500, 600, 900, 1000]
-    assert (is_due(7, 14.9, False, config), is_due(7, 15.0, False, config)) == (False, True)
-    assert (is_due(7, 0.9, True, config), is_due(7, 1.0, True, config)) == (False, True)
+    assert [step for step in range(1, 1001) if is_due(step, config)] == [300, 500, 600, 900, 1000]
+    assert (patience(config, is_first=True), patience(config, is_first=False)) == (1, 15)
 
 
 def test_what_is_saved_after_a_damaged_checkpoint_stays(train_file: Callable[..., Path], tmp_path: Path) -> None:
@@ -185,7 +184,7 @@ def test_what_is_saved_after_a_damaged_checkpoint_stays(train_file: Callable[...
     cut(stopped_at_8(path, out) / "optimizer-00000.safetensors")
     with pytest.raises(Interrupted):
         train(path, stop, **{"checkpoint.keep_last": "1"})
-    assert [p.name for p in (out / "checkpoints").iterdir()] == ["step-00000006"]
+    assert [p.name for p in (out / "checkpoints").iterdir()] == ["step-00000007"]
 
 
 def test_where_no_checkpoint_loads_nothing_is_trained_over_them(

@@ -17,7 +17,7 @@ from shards.errors import UserError
         ({}, {"source.en.weight": "-1"}, "train.toml.source.en.weight: .*greater than or equal to 0"),
         ({"model": {"preset": "7q"}}, {}, "model.preset: expected one of 1m, 3m"),
         ({}, {"model.num_kv_heads": "3"}, "must be a multiple of num_kv_heads 3"),
-        ({}, {"micro_batch_size": "3"}, "must be a multiple of micro_batch_size 3"),
+        ({}, {"device.micro_batch_size": "many"}, "device.micro_batch_size"),
         ({}, {"steps.x": "3"}, "steps is a value, not a table"),
         ({}, {"steps": "1" + "0" * 20}, "train.toml.steps: "),
         ({"steps": None}, {"tokens": "1" + "0" * 400}, "train.toml.steps: "),

@@ -39,7 +39,7 @@ def test_training_on_cuda_follows_the_curve_of_the_cpu(
     model = {"width": 128, "num_layers": 2, "num_heads": 2, "num_kv_heads": 1, "feed_forward_width": 256}
     curves = {}
     for device in ("cpu", "cuda"):
-        overrides = {"device": device} | ({"compile": compiled} if device == "cuda" else {})
+        overrides = {"device.kind": device} | ({"device.compile": compiled} if device == "cuda" else {})
         train_model(train_file(out=device, steps=30, model=model), overrides=overrides, progress=lambda record: None)
         lines = (tmp_path / device / "metrics.jsonl").read_text().splitlines()
         curves[device] = [json.loads(line) for line in lines]

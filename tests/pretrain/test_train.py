@@ -12,16 +12,26 @@ import torch
 from safetensors.torch import load_file
 from training_runs import curve, evaluations, train
 
+from pretrain.config import load_config
 from pretrain.metrics import Record
+from pretrain.model import Model
+from pretrain.optim import make_optimizer
+from pretrain.order.groups import Groups
+from pretrain.order.loader import Loader
+from pretrain.order.plan import make_plan
+from pretrain.parallel import spread_model
+from pretrain.ranks import Ranks
 from pretrain.state import read_state, write_state
+from pretrain.step import Steps
 from pretrain.tokenizing.tokenize import tokenize_shards
 from pretrain.train import train_model
+from pretrain.verify_run import verify_run
 from shards.errors import Interrupted, RunError, UserError
 from shards.lock import locked
 
 
 def test_a_run_writes_a_line_a_step_and_learns(train_file: Callable[..., Path], tmp_path: Path) -> None:
-    summary = train(train_file(steps=40, eval_every=20))
+    summary = train(train_file(steps=40, evaluate={"max_tokens": 1000, "first": True, "every": 20}))
     steps = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in steps] == list(range(1, 41))
     assert all({"step", "loss", "tokens", "tokens_per_s", "loss_by_source"} <= record.keys() for record in steps)
@@ -43,9 +53,9 @@ def test_a_stopped_and_resumed_run_has_the_same_losses_bit_for_bit(
             signal.raise_signal(signal.SIGINT)
 
     path, handler = train_file(), signal.getsignal(signal.SIGINT)
-    with pytest.raises(Interrupted, match=r"stopped after step 6 of 12.*gristmill pretrain"):
+    with pytest.raises(Interrupted, match=r"stopped after step 7 of 12.*gristmill pretrain"):
         train(path, stop)
-    assert [step for step, *_ in curve(tmp_path / "out")] == [1, 2, 3, 4, 5, 6]
+    assert [step for step, *_ in curve(tmp_path / "out")] == [1, 2, 3, 4, 5, 6, 7]  # figures are read a step late
     train(path)
     assert curve(tmp_path / "out") == curve(undisturbed)
     assert evaluations(tmp_path / "out") == evaluations(undisturbed)
@@ -141,11 +151,12 @@ def test_a_resume_with_other_settings_is_refused_by_name(
 
 
 def test_a_resume_may_change_what_leaves_the_curve_alone(train_file: Callable[..., Path], undisturbed: Path) -> None:
-    train(train_file(out="undisturbed"), micro_batch_size="2", device="cpu", **{"checkpoint.keep_last": "1"})
+    changes = {"device.micro_batch_size": "2", "checkpoint.keep_last": "1", "device.kind": "cpu"}
+    train(train_file(out="undisturbed"), **changes)
 
 
 def test_micro_batches_give_the_same_curve(train_file: Callable[..., Path], tmp_path: Path, undisturbed: Path) -> None:
-    train(train_file(), micro_batch_size="1")
+    train(train_file(), **{"device.micro_batch_size": "1"})
     for ours, whole in zip(curve(tmp_path / "out"), curve(undisturbed), strict=True):
         assert ours[1] == pytest.approx(whole[1], abs=1e-4)
 
@@ -158,29 +169,66 @@ def test_a_plan_of_too_many_epochs_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoints(
+def test_a_loss_that_is_not_finite_ends_the_run_with_a_remedy_by_which_it_goes_on(
     train_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def poison(record: Record) -> None:
-        if record["step"] == 5:
+        if record["step"] == 5:  # the next one has been launched
             monkeypatch.setattr(
                 "pretrain.model.Model.hidden", lambda self, *args: self.embed_tokens(args[0]) * math.nan
             )
 
-    with pytest.raises(RunError, match="step 6: the loss is nan"):
+    remedy = r"with --continue --set optimizer\.lr=… below 0\.01 goes on from step 4;"
+    with pytest.raises(RunError, match=rf"step 7: the loss is nan, and nothing was updated; the same command {remedy}"):
         train(train_file(), poison)
-    assert [step for step, *_ in curve(tmp_path / "out")] == [1, 2, 3, 4, 5]
+    assert [step for step, *_ in curve(tmp_path / "out")] == [1, 2, 3, 4, 5, 6]
+    assert [path.name for path in (tmp_path / "out" / "checkpoints").iterdir()] == ["step-00000004"]
+    monkeypatch.undo()
+    summary = train_model(
+        train_file(), overrides={"optimizer.lr": "5e-3"}, progress=lambda record: None, continued=True
+    )
+    assert summary.steps == len(curve(tmp_path / "out")) == 12
+    proof = verify_run(tmp_path / "out")
+    assert not proof.problems
 
 
-def test_a_gradient_that_is_not_finite_updates_nothing(train_file: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(
-        RunError, match=r"step \d+: the (loss|gradient norm) is \w+, and nothing was updated; .*another out"
-    ):
-        train(train_file(checkpoint={"every": 1}), **{"optimizer.lr": "1e18", "optimizer.warmup_steps": "0"})
-    for path in (tmp_path / "out" / "checkpoints").glob("*/model-00000.safetensors"):
+@pytest.mark.parametrize(("checkpoint_every", "remedy"), [(1, "begin again in another out"), (4, "begin again")])
+def test_a_gradient_that_is_not_finite_updates_nothing(
+    train_file: Callable[..., Path], tmp_path: Path, checkpoint_every: int, remedy: str
+) -> None:
+    """Weights of 1e18 have gradients that are not finite, at any learning rate of the next step."""
+    settings = {"optimizer.lr": "1e18", "optimizer.warmup_steps": "0"}
+    pattern = rf"step \d+: the (loss|gradient norm) is \w+, and nothing was updated; {remedy} with --set optimizer\.lr"
+    for steps in (2, 12):  # the last step is read too
+        with pytest.raises(RunError, match=pattern):
+            train(train_file(checkpoint={"every": checkpoint_every}, steps=steps, out=f"out-{steps}"), **settings)
+    for path in tmp_path.glob("out-*/checkpoints/*/model-00000.safetensors"):
         assert all(tensor.isfinite().all() for tensor in load_file(path).values())
-    for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines():
-        json.loads(line, parse_constant=pytest.fail)
+    for path in tmp_path.glob("out-*/*.jsonl"):
+        for line in path.read_text().splitlines():
+            json.loads(line, parse_constant=pytest.fail)
+    out = "other" if "another" in remedy else "out-12"
+    assert train(train_file(out=out)).steps == 12
+
+
+def test_no_update_is_made_from_the_first_step_on_that_is_not_finite(
+    train_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights of a run that stops are those before the bad step, although the next one was launched."""
+    plan = make_plan(load_config(train_file(), {}))
+    spread = spread_model(Model(plan.config.model, plan.vocab_size), plan.config.device, Ranks(), torch.device("cpu"))
+    groups, optimizer = Groups.of(plan.sources), make_optimizer(spread.model, plan.config.optimizer)
+    steps, loader = Steps(spread, optimizer, plan.config, groups, Ranks(), 4), Loader(plan, groups=groups)
+    steps.launch(loader.batch(0), 1)
+    before = [p.detach().clone() for p in spread.model.parameters()]
+    with monkeypatch.context() as patched:
+        patched.setattr("pretrain.model.Model.hidden", lambda self, *args: self.embed_tokens(args[0]) * math.nan)
+        bad = steps.launch(loader.batch(1), 2)
+    good = steps.launch(loader.batch(2), 3)
+    assert not steps.read(bad).is_finite
+    assert steps.read(good).is_finite
+    for ours, theirs in zip(spread.model.parameters(), before, strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_a_setting_that_a_checkpoint_does_not_know_has_its_default_there(
@@ -250,4 +298,4 @@ def test_a_finished_run_has_its_results_without_its_records(
 def test_cuda_is_refused_where_there_is_none(train_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="torch sees no CUDA device"):
-        train(train_file(), device="cuda")
+        train(train_file(), **{"device.kind": "cuda"})

@@ -42,7 +42,8 @@ def test_from_shards_to_a_trained_model_and_back_to_the_crawl(
     assert done.returncode == 0, done.stderr
     config = tmp_path / "train.toml"
     config.write_text(
-        'out = "model"\nsteps = 6\nsequence_length = 64\nbatch_size = 2\ndevice = "cpu"\n'
+        'out = "model"\nsteps = 6\nsequence_length = 64\nbatch_size = 2\n'
+        '[device]\nkind = "cpu"\n'
         "[model]\nwidth = 16\nnum_layers = 1\nnum_heads = 2\nnum_kv_heads = 1\nfeed_forward_width = 32\n"
         '[source.web]\ntokens = "tokens/web"\nmax_epochs = 100\n'
     )
@@ -56,6 +57,9 @@ def test_from_shards_to_a_trained_model_and_back_to_the_crawl(
     done = gristmill("pretrain", config, "--set", "steps=8")
     assert done.returncode == 0, done.stderr
     assert "bits per byte" in done.stdout
+    plan, _, rest = done.stdout.partition("8 steps of 128 tokens, 1,024 in all")
+    assert rest, "the plan comes before the first step"
+    assert "epochs" in plan
     lines = [json.loads(line) for line in (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 9))
     assert {"step", "loss", "tokens", "tokens_per_s", "loss_by_source"} <= lines[0].keys()

@@ -78,5 +78,6 @@ def test_only_settings_that_change_the_curve_are_part_of_the_identity(train_file
             load_config(train_file(), {key.replace("__", "."): v for key, v in overrides.items()})
         ).identity
 
-    assert identity(micro_batch_size="2", eval_every="3", checkpoint__keep_last="1", out="elsewhere") == identity()
+    free = {"device.micro_batch_size": "2", "evaluate.every": "3", "checkpoint.keep_last": "1", "out": "elsewhere"}
+    assert identity(**free) == identity()
     assert differing_keys(identity(seed="1", optimizer__lr="0.1"), identity()) == ["optimizer.lr", "seed"]
