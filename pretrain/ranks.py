@@ -118,7 +118,7 @@ def _told(error: Exception) -> Exception:
 
     if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
         return RunError(
-            f"a process of the training has died ({str(error).splitlines()[0]}); its own messages or those of the "
-            "system, such as of memory, say why; the same command resumes"
+            "another process of the training has died; its own messages or those of the system, such as of memory, say "
+            "why; the same command resumes"
         )
     return error
