@@ -22,7 +22,7 @@ from shards.errors import GristmillError, RunError, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.distributed import Store
+    from torch.distributed import Store  # type: ignore[attr-defined]
 
 _FAILED, _LED = "failed", "led"  # keys of the store
 _LOOK_S = 0.05  # between two looks at the store; a wait in it would let no signal through
@@ -94,10 +94,11 @@ def joined() -> Iterator[Ranks]:
     import torch.distributed as dist
 
     rank = int(os.environ["RANK"])
-    shared, _, _ = next(dist.rendezvous("env://"))
-    store = dist.PrefixStore(f"gristmill-{next(_trainings)}", shared)
+    shared, _, _ = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
+    store = dist.PrefixStore(f"gristmill-{next(_trainings)}", shared)  # type: ignore[attr-defined]
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, store=dist.PrefixStore("group", store), rank=rank, world_size=world)
+    own = dist.PrefixStore("group", store)  # type: ignore[attr-defined]
+    dist.init_process_group(backend, store=own, rank=rank, world_size=world)
     try:
         yield Ranks(rank, world, int(os.environ.get("LOCAL_RANK", "0")), store)
     except (

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
@@ -236,7 +237,8 @@ def pretrain(
             continued=continued,
         )
     except Interrupted as error:
-        raise Interrupted(f"{error}. To resume: {this_command()}") from None
+        launcher = "torchrun … " if "TORCHELASTIC_RUN_ID" in os.environ else ""
+        raise Interrupted(f"{error}. To resume: {launcher}{this_command()}") from None
     if leads():
         show_all(_summary_lines(summary))
 
