@@ -242,9 +242,6 @@ class EvaluateConfig(Config):
 class TrainConfig(Config):
     """A training. Bounds of `steps` and `batch_size` keep their product, the places of the order, within 64 bits."""
 
-    token_cache_gb: float = Field(default=MAX_CACHED_BYTES / 1e9, gt=0, le=1e6)
-    """Disk that a process may take for copies of token shards in a store, in GB; GRISTMILL_SCRATCH says where."""
-
     out: str
     """Folder of the training: metrics and checkpoints."""
 
@@ -262,6 +259,9 @@ class TrainConfig(Config):
 
     deterministic: bool = False
     """Use only kernels that give the same bits again, which CUDA has slower ones for; a CPU does so anyway."""
+
+    token_cache_gb: float = Field(default=MAX_CACHED_BYTES / 1e9, gt=0, le=1e6)
+    """Disk that a process may take for copies of token shards in a store, in GB; GRISTMILL_SCRATCH says where."""
 
     model: ModelConfig
     optimizer: OptimizerConfig = OptimizerConfig()
