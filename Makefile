@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data clean
+.PHONY: setup demo test test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-train clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -106,6 +106,10 @@ bench-shared: setup
 # Loaders of packed rows beside MosaicML streaming and datasets. ARGS="--documents 4000 --repeats 1" is a short form.
 bench-data: setup .venv-peers-data/ready
 	$(BIN)/python -m benchmarks.data $(ARGS)
+
+# Training steps on one core beside Llama of transformers, and the loss beside all logits at once.
+bench-train: setup .venv-peers-data/ready
+	$(BIN)/python -m benchmarks.train_cpu $(ARGS)
 
 .venv-peers-data/ready: benchmarks/peers/data-requirements.txt benchmarks/peers/data-no-deps.txt
 	$(PYTHON) -m venv .venv-peers-data
