@@ -6,7 +6,7 @@ sequence_length = 256
 batch_size = 16                   # sequences in one step
 
 [model]
-preset = "3m"                     # or: depth = 6, which sets all of the above, and the learning rate
+preset = "3m"                     # or: depth = 6, which sets tokens, batch and learning rate too
 
 [source.web]
 tokens = "../tokens/web"

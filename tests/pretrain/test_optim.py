@@ -162,17 +162,19 @@ def work(rank, world, path):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{path}{world}", rank=rank, world_size=world)
     mesh = init_device_mesh("cpu", (world,))
-    with torch.device("meta"):
-        model = Model(CONFIG, VOCAB).double()
-    for block in model.layers:
-        fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
-    model.to_empty(device="cpu").initialise(5)
-    alone = Model(CONFIG, VOCAB).double()
-    alone.initialise(5)
-    expected = train(alone)
-    for name, p in train(model).items():
-        torch.testing.assert_close(p.full_tensor(), expected[name], rtol=1e-9, atol=1e-12)
+    for tied in (False, True):
+        config = CONFIG.model_copy(update={"tied_embeddings": tied})
+        with torch.device("meta"):
+            model = Model(config, VOCAB).double()
+        for block in model.layers:
+            fully_shard(block, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        model.to_empty(device="cpu").initialise(5)
+        alone = Model(config, VOCAB).double()
+        alone.initialise(5)
+        expected = train(alone)
+        for name, p in train(model).items():
+            torch.testing.assert_close(p.full_tensor(), expected[name], rtol=1e-9, atol=1e-12)
     dist.destroy_process_group()
 
 
@@ -183,7 +185,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_sharded_weights_begin_and_are_updated_as_whole_ones(tmp_path: Path) -> None:
-    """By the loss in `Model.forward`, with a head of its own, Muon and the average, in float64 under FSDP2.
+    """By the loss in `Model.forward`, with a head of its own and a tied one, Muon and the average, under FSDP2.
 
     Three ranks have uneven shares of rows and of stacks.
     """
