@@ -8,15 +8,18 @@ Shapes: B rows, T positions, H query heads, K key-value heads, D width of a head
 
 import inspect
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention.varlen import varlen_attn
 
 from shards.errors import UserError
+
+# Before torch 2.12 it took fewer key-value heads as they were.
+_ASKS_FOR_GROUPS = "enable_gqa" in inspect.signature(varlen_attn).parameters
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,10 @@ class PackedDocuments:
 
     def attend(self, q_BTHD: Tensor, k_BTKD: Tensor, v_BTKD: Tensor, slopes_H: Tensor | None = None) -> Tensor:
         """[B, T, H, D]: each position attends to itself and to the earlier positions of its segment."""
-        from torch.nn.attention.varlen import varlen_attn
-
         assert slopes_H is None, "`choose_kernel` refuses ALiBi on CUDA"
         q, k, v = (x.flatten(0, 1) for x in (q_BTHD, k_BTKD, v_BTKD))
         causal, offsets, length = (-1, 0), self.cu_seqlens, self.row_length
-        grouped: dict[str, Any] = {"enable_gqa": k.shape[1] != q.shape[1]} if _asks_for_groups() else {}
+        grouped: dict[str, Any] = {"enable_gqa": k.shape[1] != q.shape[1]} if _ASKS_FOR_GROUPS else {}
         flat = varlen_attn(q, k, v, offsets, offsets, length, length, window_size=causal, **grouped)
         assert isinstance(flat, Tensor)  # no auxiliary output was asked for
         return flat.view(q_BTHD.shape)
@@ -127,11 +128,3 @@ def _attend_to_segment(q_LHD: Tensor, k_LKD: Tensor, v_LKD: Tensor, slopes_H: Te
         bias_HLL = bias_HLL.masked_fill(place > place[:, None], -torch.inf)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias_HLL, enable_gqa=True)
     return out[0].transpose(0, 1)
-
-
-@cache
-def _asks_for_groups() -> bool:
-    """Whether varlen_attn has to be told of fewer key-value heads; before torch 2.12 it took them as they were."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    return "enable_gqa" in inspect.signature(varlen_attn).parameters

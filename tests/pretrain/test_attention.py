@@ -3,9 +3,11 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from tiny_model import CPU, SEGMENTS, documents_of, positions_of
+from tiny_model import CPU, SEGMENTS, documents_of, make_model, positions_of
 
+from pretrain import attention
 from pretrain.attention import alibi_slopes, choose_kernel, padded
+from pretrain.model import rotations
 from shards.errors import UserError
 
 
@@ -53,10 +55,32 @@ def test_offsets_of_all_lengths_are_one_compiled_graph() -> None:
     assert len(graphs) == 1
 
 
-def test_the_kernel_is_called_as_torch_declares_it() -> None:
-    from torch.nn.attention.varlen import varlen_attn
+def test_a_block_with_the_cuda_kernel_is_one_whole_graph_for_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel is replaced, since there is none on CPU; the call is checked against its signature."""
 
-    assert {"cu_seq_q", "max_q", "window_size", "enable_gqa"} <= inspect.signature(varlen_attn).parameters.keys()
+    def stand_in(
+        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, offsets: torch.Tensor, *_: object, **options: object
+    ):
+        assert options == {"window_size": (-1, 0), "enable_gqa": True}
+        return q * v.sum() + offsets.sum()
+
+    inspect.signature(attention.varlen_attn).bind(
+        *"qkv", "cu_seq", "cu_seq", 16, 16, window_size=(-1, 0), enable_gqa=True
+    )
+    monkeypatch.setattr(attention, "varlen_attn", stand_in)
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: object) -> torch.fx.GraphModule:
+        graphs.append(inputs)
+        return graph
+
+    block = make_model().layers[0].float()
+    block.compile(backend=backend, dynamic=False, fullgraph=True)
+    x, rotation = torch.randn(4, 16, 32), rotations(torch.arange(16).repeat(4, 1), 8, 1e4)
+    for num_segments in (4, 5, 9, 40):
+        starts = torch.arange(num_segments + 1, dtype=torch.int32)
+        block(x, rotation, attention.PackedDocuments(padded(starts, num_segments), 16))
+    assert len(graphs) == 1
 
 
 def test_alibi_is_refused_where_the_kernel_takes_no_bias() -> None:
