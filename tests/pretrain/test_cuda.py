@@ -9,6 +9,8 @@ import pytest
 import torch
 from tiny_model import documents_of
 
+from pretrain.loss import losses
+from pretrain.order.batch import NO_LABEL
 from pretrain.train import train_model
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -30,6 +32,23 @@ def test_varlen_attention_equals_attention_by_document(kv_heads: int) -> None:
         results.append([x.detach().float().cpu() for x in (out, *(leaf.grad for leaf in leaves))])
     for ours, oracle in zip(*results, strict=True):
         torch.testing.assert_close(ours, oracle, rtol=3e-2, atol=3e-2)
+
+
+def test_the_compiled_loss_and_its_gradients_are_those_of_the_cpu() -> None:
+    torch.manual_seed(0)
+    hidden, head = torch.randn(2, 300, 64).bfloat16(), (0.3 * torch.randn(1000, 64)).bfloat16()
+    labels = torch.randint(1000, (2, 300))
+    labels[0, :50] = NO_LABEL
+    results = []
+    for device, dtype in (("cuda", torch.bfloat16), ("cpu", torch.float32)):
+        h, w = (x.detach().to(device, dtype).requires_grad_() for x in (hidden, head))
+        total, tokens = losses(h, w, labels.to(device), 1 / 550, z_loss=1e-3, chunk=128)
+        total.backward()
+        with torch.no_grad():
+            assert losses(h, w, labels.to(device), chunk=128).tokens_BT.allclose(tokens, atol=1e-5)
+        results.append([x.detach().float().cpu() for x in (total, tokens, h.grad, w.grad)])
+    for ours, oracle in zip(*results, strict=True):
+        assert (ours - oracle).norm() <= 2e-2 * oracle.norm()
 
 
 @pytest.mark.parametrize("compiled", ["false", "true"])
