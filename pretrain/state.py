@@ -34,6 +34,8 @@ class TrainState(Config):
     plan_hash: str
     identity: dict[str, Any]  # of the plan
     phases: tuple[tuple[int, dict[str, float]], ...] = ()  # of the mixture: first place, weights
+    left_out: tuple[tuple[int, int], ...] = ()  # windows of places, [first, end) each (`pretrain.order.left_out`)
+    recent: tuple[tuple[int, float, float], ...] = ()  # step, loss, gradient norm of late (`pretrain.spikes`)
     loss: float | None = None  # of the last step; None before the first step
     sha256: dict[str, str] = Field(default_factory=dict)  # of the checkpoint's other files
 

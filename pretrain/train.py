@@ -133,7 +133,9 @@ def _train(
         out / CHECKPOINTS, model, optimizer, config.checkpoint, keep_up_to=plateau
     )
     state = checkpoints.load_newest()
-    beginning = TrainState(step=0, tokens=0, plan_hash=plan.hash, identity=plan.identity, phases=plan.phases)
+    beginning = TrainState(
+        step=0, tokens=0, plan_hash=plan.hash, identity=plan.identity, phases=plan.phases, left_out=plan.left_out
+    )
     if state is None:
         state = beginning
     else:  # of the same plan, or one that this one continues

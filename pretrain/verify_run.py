@@ -22,6 +22,7 @@ from pretrain.metrics import BATCH_CHECKSUM, METRICS, Record, read_records
 from pretrain.order.batch import Batch
 from pretrain.order.blend import blend, continued
 from pretrain.order.leaks import held_out_leaks
+from pretrain.order.left_out import Windows, trained_places
 from pretrain.order.loader import Loader
 from pretrain.order.plan import SETTINGS, Phases, Plan, differing_keys, hash_of, load_training, make_plan
 from pretrain.order.planned_rows import difference
@@ -57,6 +58,7 @@ class Proof:
     num_unmarked: int = 0  # steps whose records have no checksum, as those of an earlier gristmill
     continued_from: int | None = 0  # the last step after which other weights or sources began; 0: none
     sources: list[SourceUse] = field(default_factory=list)
+    num_left_out: int = 0  # rows, after spikes
     pending: list[str] = field(default_factory=list)  # settings of a continuation that no checkpoint has yet
     problems: list[str] = field(default_factory=list)  # a line each
 
@@ -95,7 +97,8 @@ def verify_run(training: Path) -> Proof:
     proof.problems += _check_phases(plan, newest, states, proof.continued_from)
     records = read_records(out / METRICS)
     proof.steps = max([newest.step, *(record["step"] for record in records if record["step"] <= config.steps)])
-    proof.problems += _check_once(plan, proof.steps * config.batch_size)
+    proof.num_left_out = int(np.searchsorted(plan.skipped, plan.first_place(proof.steps)))
+    proof.problems += _check_once(plan, proof.steps)
     _check_steps(plan, records, states, proof)
     return proof
 
@@ -116,8 +119,8 @@ def _readable_states(folder: Path, problems: list[str]) -> dict[Path, TrainState
 def _check_state(path: Path, state: TrainState) -> Iterator[str]:
     if state.step != step_of(path):
         yield f"{path / STATE}: step {state.step:,} is not that of its folder"
-    if state.phases and state.plan_hash != hash_of(state.identity, state.phases):
-        yield f"{path / STATE}: its plan_hash is not that of its identity and phases; one of them was changed"
+    if state.phases and state.plan_hash != hash_of(state.identity, state.phases, state.left_out):
+        yield f"{path / STATE}: its plan_hash is not that of its identity, phases and left_out; one of them was changed"
     for name, sha256 in state.sha256.items():
         try:
             is_whole = file_sha256(path / name) == sha256
@@ -139,7 +142,7 @@ def _continued_from(plan: Plan) -> int | None:
         return 0
     places = [phase.first for phase in recorded[1:]]
     fits = (place for place in places if continued(plan.phases, promised, names, place) == recorded)
-    return next((place // config.batch_size for place in fits), None)
+    return next((plan.step_at(place) for place in fits), None)
 
 
 def _check_phases(
@@ -151,13 +154,15 @@ def _check_phases(
         first, weights = plan.phases[-1]
         shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
         yield (
-            f"{Path(config.out) / CHECKPOINTS}: the weights from step {first // config.batch_size + 1:,} on, {shown}, "
+            f"{Path(config.out) / CHECKPOINTS}: the weights from step {plan.step_at(first) + 1:,} on, {shown}, "
             f"are not those of {SETTINGS}"
         )
     for path, state in states.items():
-        end = min(state.step, newest.step) * config.batch_size
+        end = plan.first_place(min(state.step, newest.step))
         if state.phases and _begun(state.phases, end) != _begun(plan.phases, end):
             yield f"{path / STATE}: its phases are not those of step {newest.step:,} for the steps that both have done"
+        if _begun_windows(state.left_out, end) != _begun_windows(plan.left_out, end):
+            yield f"{path / STATE}: leaves other rows out than step {newest.step:,} in the steps that both have done"
 
 
 def _begun(phases: Phases, end: int) -> list[tuple[int, dict[str, float]]]:
@@ -165,13 +170,24 @@ def _begun(phases: Phases, end: int) -> list[tuple[int, dict[str, float]]]:
     return [(first, {name: w for name, w in weights.items() if w}) for first, weights in phases if first < end]
 
 
-def _check_once(plan: Plan, num_places: int) -> Iterator[str]:
-    """Each row stands once in every whole epoch of its source, and at most once in the one that has begun."""
+def _begun_windows(windows: Windows, end: int) -> Windows:
+    """The windows of places that begin before one."""
+    return tuple(window for window in windows if window[0] < end)
+
+
+def _check_once(plan: Plan, num_steps: int) -> Iterator[str]:
+    """Each row stands once in every whole epoch of its source, and at most once in the one that has begun.
+
+    It is in a step, or among those that are left out.
+    """
+    num_trained, num_places = num_steps * plan.config.batch_size, plan.first_place(num_steps)
+    left_out = plan.skipped[plan.skipped < num_places]
     counts = plan.mixture.counts(num_places).tolist()
     for number, source in enumerate(plan.sources):
         uses = np.zeros(-(-counts[number] // source.num_rows) * source.num_rows, np.uint8)
-        for first in range(0, num_places, _PLACES):
-            of, epoch, row = plan.mixture.sample(np.arange(first, min(first + _PLACES, num_places)))
+        for first in range(0, num_trained, _PLACES):
+            places = trained_places(np.arange(first, min(first + _PLACES, num_trained)), plan.skipped)
+            of, epoch, row = plan.mixture.sample(np.append(places, left_out) if first == 0 else places)
             rows, times = np.unique((epoch * source.num_rows + row)[of == number], return_counts=True)
             uses[rows] += times.astype(np.uint8)
         whole = counts[number] // source.num_rows * source.num_rows
@@ -211,7 +227,7 @@ def _check_steps(plan: Plan, records: Sequence[Record], states: dict[Path, Train
             if state.step == step and found and state.loss not in (None, found[0].get("loss")):
                 proof.problems.append(f"{at / STATE}: loss {state.loss}, in {METRICS} {found[0].get('loss')}")
     proof.tokens = int(num_labels.sum())
-    used = plan.mixture.counts(proof.steps * plan.config.batch_size).tolist()
+    used = plan.used(proof.steps).tolist()
     proof.sources = [
         SourceUse(source.name, source.num_rows, *of)
         for source, *of in zip(plan.sources, used, num_labels.tolist(), strict=True)

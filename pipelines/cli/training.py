@@ -403,7 +403,9 @@ def _proof_lines(model: Path, proof: "Proof") -> Iterator[Line]:
         yield f"a continuation with other {', '.join(proof.pending)} has no checkpoint yet"
     continued = f", other weights or sources after step {proof.continued_from:,}" if proof.continued_from else ""
     sizes = ((proof.steps, "step"), (proof.tokens, "token"), (proof.num_checkpoints, "checkpoint"))
-    yield f"{model}: {', '.join(counted(number, noun) for number, noun in sizes)}{continued}: each row as planned"
+    left_out = f", {counted(proof.num_left_out, 'row')} left out after spikes" if proof.num_left_out else ""
+    done = ", ".join(counted(number, noun) for number, noun in sizes)
+    yield f"{model}: {done}{continued}{left_out}: each row as planned"
 
 
 def _summary_lines(summary: "TrainSummary") -> Iterator[Line]:

@@ -25,7 +25,8 @@ from pretrain.config import (
 )
 from pretrain.metrics import METRICS
 from pretrain.order.blend import blend, continued
-from pretrain.order.mixture import Mixture, MixtureSource
+from pretrain.order.left_out import Windows, skipped_places, trained_places
+from pretrain.order.mixture import Mixture, MixtureSource, Phase
 from pretrain.order.packing import VERSION as PACKING_VERSION
 from pretrain.order.planned_rows import PlannedRows, PlannedSource, keep_rows, make_rows, open_rows
 from pretrain.state import CHECKPOINTS, newest_state
@@ -58,6 +59,7 @@ class Plan:
     config: TrainConfig
     planned: PlannedRows
     mixture: Mixture
+    left_out: Windows = ()
 
     @property
     def sources(self) -> tuple[PlannedSource, ...]:
@@ -80,7 +82,7 @@ class Plan:
 
     @cached_property
     def hash(self) -> str:
-        return hash_of(self.identity, self.phases)
+        return hash_of(self.identity, self.phases, self.left_out)
 
     @property
     def phases(self) -> Phases:
@@ -90,18 +92,47 @@ class Plan:
 
     @property
     def num_places(self) -> int:
-        return self.config.steps * self.config.batch_size
+        """Places of the order up to the last one that is trained on."""
+        return self.first_place(self.config.steps)
+
+    def first_place(self, step: int) -> int:
+        """The place after those of the first `step` steps."""
+        num_trained = step * self.config.batch_size
+        return 1 + int(trained_places(np.array([num_trained - 1]), self.skipped)[0]) if num_trained else 0
+
+    def step_at(self, place: int) -> int:
+        """The number of steps whose places are all before this one."""
+        return (place - int(np.searchsorted(self.skipped, place))) // self.config.batch_size
+
+    @cached_property
+    def skipped(self) -> np.ndarray:
+        """int64, increasing: the places that are left out."""
+        return skipped_places(self.mixture, self.left_out, self.config.steps * self.config.batch_size)
+
+    def in_order_of(self, old: Phases, new: tuple[Phase, ...], place: int) -> "Plan":
+        """The same plan with the phases `old` up to a place, and `new` from there on."""
+        phases = continued(old, new, list(self.config.source), place)
+        return replace(self, mixture=replace(self.mixture, phases=phases))
+
+    def used(self, num_steps: int) -> np.ndarray:
+        """int64[sources]: rows that the first steps take from each source."""
+        place = self.first_place(num_steps)
+        source, _, _ = self.mixture.sample(self.skipped[self.skipped < place])
+        used: np.ndarray = self.mixture.counts(place) - np.bincount(source, minlength=len(self.sources))
+        return used
 
     def rows_of_step(self, step: int, rank: int = 0, world: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(source, epoch, row), each int64[batch_size / world], of `step` = 0, 1, … for one of `world` devices."""
         size = self.config.batch_size
         assert size % world == 0, f"batch_size {size} does not divide by a world of {world}"
-        return self.mixture.sample(np.arange(step * size + rank, (step + 1) * size, world))
+        places = np.arange(step * size + rank, (step + 1) * size, world)
+        return self.mixture.sample(trained_places(places, self.skipped))
 
 
-def hash_of(identity: Mapping[str, Any], phases: Phases) -> str:
-    """sha256 of the identity and the phases of a plan, as checkpoints record them."""
-    return hashlib.sha256(json.dumps([identity, phases], sort_keys=True).encode()).hexdigest()
+def hash_of(identity: Mapping[str, Any], phases: Phases, left_out: Windows = ()) -> str:
+    """sha256 of the identity, the phases and what is left out of a plan, as checkpoints record them."""
+    what = [identity, phases, left_out] if left_out else [identity, phases]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
 def load_training(path: Path) -> TrainConfig:
@@ -142,11 +173,12 @@ def make_plan(
     plan = Plan(config, planned, Mixture(sources, phases, config.seed))
     state = newest_state(Path(config.out) / CHECKPOINTS)
     if state and state.phases and (continued_from is not None or not differing_keys(plan.identity, state.identity)):
-        place = plan.num_places if continued_from is None else continued_from * config.batch_size
-        phases = continued(state.phases, phases, list(config.source), place)
-        plan = replace(plan, mixture=replace(plan.mixture, phases=phases))
+        end = config.steps * config.batch_size + sum(end - first for first, end in state.left_out)
+        plan = replace(plan, left_out=state.left_out).in_order_of(state.phases, phases, end)
+        if continued_from is not None:
+            plan = plan.in_order_of(state.phases, phases, plan.first_place(continued_from))
     if check:
-        plan.mixture.check(plan.num_places)
+        plan.mixture.check(config.steps * config.batch_size)
     return plan
 
 

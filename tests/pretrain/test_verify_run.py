@@ -132,7 +132,7 @@ def test_what_was_forged_is_named(model: Path, tmp_path: Path) -> None:
     assert "step-00000012/state.json: 5 tokens, the plan's steps have " in problem
     phases = [[0, {"en": 0.5, "ru": 0.5}], *state["phases"][1:]]
     assert (
-        "plan_hash is not that of its identity and phases"
+        "plan_hash is not that of its identity, phases and left_out"
         in forged(lambda folder: edit_state(folder, STEPS, phases=phases))[0]
     )
     renewed = hash_of(state["identity"], tuple((first, weights) for first, weights in phases))
