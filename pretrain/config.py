@@ -239,6 +239,28 @@ class EvaluateConfig(Config):
     """Evaluate the initial model as well."""
 
 
+class SpikesConfig(Config):
+    """Spikes of loss and gradient norm (`pretrain.spikes`): when a step is one, and what follows."""
+
+    sigma: float = Field(default=6.0, gt=0)
+    """Standard deviations above the median of the steps before; more is a spike, and so is what is not finite."""
+
+    window: int = Field(default=128, ge=16)
+    """Steps before that a step is compared with; a quarter of them are enough in the beginning."""
+
+    action: Literal["stop", "skip", "rollback"] = "stop"
+    """Stop, leave the update out, or go back to the newest checkpoint and leave rows out. None updates by the spike."""
+
+    max_rollbacks: int = Field(default=3, ge=0)
+    """Rollbacks of a training; at the next spike it stops."""
+
+    left_out_steps: int = Field(default=8, gt=0)
+    """Steps up to the spike whose rows a rollback leaves out, as far as they are after the checkpoint."""
+
+    runs: tuple[str, ...] = ()
+    """Folders of cleaned text whose ledgers say more about the documents of a spike: rules, values, scores."""
+
+
 class TrainConfig(Config):
     """A training. Bounds of `steps` and `batch_size` keep their product, the places of the order, within 64 bits."""
 
@@ -270,6 +292,7 @@ class TrainConfig(Config):
     packing: PackingConfig = PackingConfig()
     mixture: MixtureConfig = MixtureConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    spikes: SpikesConfig = SpikesConfig()
     source: dict[str, TokenSourceConfig] = Field(min_length=1)
     """Sources by name."""
 
@@ -325,6 +348,9 @@ def _make_paths_absolute(values: dict[str, Any], folder: Path) -> None:
                 continue
             require_local(table[key])
             table[key] = str((folder / table[key]).resolve())
+    spikes = values.get("spikes")
+    if isinstance(spikes, dict) and isinstance(spikes.get("runs"), list):
+        spikes["runs"] = [str((folder / str(run)).resolve()) for run in spikes["runs"]]
 
 
 def _check(config: TrainConfig, path: Path) -> None:

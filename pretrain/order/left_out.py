@@ -40,8 +40,8 @@ def skipped_places(mixture: Mixture, windows: Windows, num_trained: int) -> np.n
 
 def trained_places(places: np.ndarray, skipped: np.ndarray) -> np.ndarray:
     """int64[n]: the places of the order that have the `places`-th of the rows that are trained on."""
-    before: np.ndarray = np.searchsorted(skipped - np.arange(len(skipped)), places, side="right")
-    return places + before
+    trained: np.ndarray = places + np.searchsorted(skipped - np.arange(len(skipped)), places, side="right")
+    return trained
 
 
 def _rows(mixture: Mixture, first_row: np.ndarray, places: np.ndarray) -> np.ndarray:

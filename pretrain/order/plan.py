@@ -48,6 +48,7 @@ FREE_SETTINGS = {
     "device",
     "evaluate",
     "checkpoint",
+    "spikes",
     "token_cache_gb",
 }
 
