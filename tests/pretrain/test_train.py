@@ -133,6 +133,40 @@ def test_a_killed_run_goes_on_from_a_whole_checkpoint(
     assert evaluations(tmp_path / "killed") == evaluations(undisturbed)
 
 
+KILLED_IN_SAVES = """
+import os, random, signal, sys, time
+from pathlib import Path
+from pretrain.train import train_model
+
+path, checkpoints = Path(sys.argv[1]), Path(sys.argv[2]) / "checkpoints"
+train_model(path, overrides={"out": sys.argv[4]}, progress=lambda record: None)  # and all that children need is loaded
+delays, torn = random.Random(0), 0
+for number in range(int(sys.argv[3]) + 1):
+    child = os.fork()
+    if not child:
+        train_model(path, overrides={}, progress=lambda record: None)
+        os._exit(0)
+    seen = set(checkpoints.glob("step-*"))
+    while number < int(sys.argv[3]) and not {new for new in checkpoints.glob("step-*") if new not in seen}:
+        time.sleep(.0005)
+    if number < int(sys.argv[3]):  # a checkpoint is being written
+        time.sleep(delays.random() * .008)
+        os.kill(child, signal.SIGKILL)
+        torn += any(not (new / "state.json").exists() for new in checkpoints.glob("step-*"))
+    os.waitpid(child, 0)
+print(torn)
+"""
+
+
+@pytest.mark.slow
+def test_twenty_kills_within_saves_lose_nothing(train_file: Callable[..., Path], tmp_path: Path) -> None:
+    path, out, whole = train_file(steps=60, checkpoint={"every": 1}), tmp_path / "out", tmp_path / "whole"
+    command = [sys.executable, "-c", KILLED_IN_SAVES, str(path), str(out), "20", str(whole)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) >= 5, "too few of the kills came within a save"
+    assert curve(out) == curve(whole)
+
+
 def test_a_finished_run_is_not_trained_again(train_file: Callable[..., Path], undisturbed: Path) -> None:
     records: list[Record] = []
     again = train(train_file(out="undisturbed"), records.append)
