@@ -75,7 +75,9 @@ class Checkpoints:
                 use_non_blocking_copy=is_cuda,
             )
         )
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        # A thread has device 0 unless it is told otherwise.
+        of_device = (torch.cuda.set_device, (torch.cuda.current_device(),)) if is_cuda else (None, ())
+        self._thread = ThreadPoolExecutor(1, "checkpoint", *of_device)
         self._saving: Future[None] | None = None
         self._room: Future[Any] | None = None
 
