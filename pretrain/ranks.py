@@ -55,6 +55,13 @@ class Ranks:
             dist.all_reduce(tensor)
         return tensor
 
+    def wait(self) -> None:
+        """Wait until all ranks are here."""
+        if self.world > 1:
+            import torch.distributed as dist
+
+            dist.barrier()
+
     @contextmanager
     def leader_first(self) -> Iterator[None]:
         """The block is run by rank 0, and then by the others; where rank 0 fails in it, they end."""

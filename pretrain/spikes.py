@@ -49,6 +49,9 @@ class Limits:
         return loss <= self.loss and grad_norm <= self.grad_norm  # false for NaN
 
 
+NO_LIMITS = Limits()
+
+
 @dataclass(frozen=True)
 class Spike:
     """A step that was above its limits."""
@@ -77,6 +80,7 @@ class Spikes:
     def __init__(self, config: SpikesConfig, recent: Recent = (), fresh: Iterable[int] = ()) -> None:
         """`recent` is that of a checkpoint. From the steps `fresh` on the mixture is another."""
         self._config, self._recent, self._fresh = config, list(recent), sorted(fresh)
+        self.num_in_row = 0  # spikes since the last step that was none
 
     @property
     def recent(self) -> Recent:
@@ -95,11 +99,16 @@ class Spikes:
         sigma = self._config.sigma
         return Limits(_upper(loss, sigma, _MIN_LOSS_STD), math.exp(min(_upper(log_norm, sigma, _MIN_NORM_STD), 700.0)))
 
-    def observe(self, step: int, loss: float, grad_norm: float) -> Spike | None:
-        """The spike that a step is; a step that is none is remembered for later limits."""
+    def observe(self, step: int, loss: float, grad_norm: float, *, is_spike: bool | None = None) -> Spike | None:
+        """The spike that a step is; a step that is none is remembered for later limits.
+
+        The device has decided whether it `is_spike`; None: by its limits.
+        """
         limits = self.limits(step)
-        if not limits.allow(loss, grad_norm):
+        if is_spike or (is_spike is None and not limits.allow(loss, grad_norm)):
+            self.num_in_row += 1
             return Spike(step, loss, grad_norm, limits)
+        self.num_in_row = 0
         self._recent.append((step, loss, grad_norm))
         del self._recent[: -self._config.window - READ_LATE]
         return None

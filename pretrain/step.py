@@ -4,9 +4,9 @@
     device    │ forward, backward, update 1 │ forward, backward, update 2 │ …
                                   figures 1 ──▶ host     figures 2 ──▶ host
 
-An update is made on the device only where loss and gradient norm are finite, and none is made after one that was not.
-So when the host reads that a figure is not finite, the weights are those before that step, although the next step has
-been launched.
+An update is made on the device only where loss and gradient norm are finite and within the step's limits
+(`pretrain.spikes`), and none is made after one that was not, unless spikes are skipped. So when the host reads that a
+step was a spike, the weights are those before that step, although the next step has been launched.
 
 Shapes: B rows, T positions, G groups (`pretrain.order.groups`).
 """
@@ -27,6 +27,7 @@ from pretrain.order.groups import Groups
 from pretrain.parallel import SpreadModel
 from pretrain.ranks import Ranks
 from pretrain.schedule import learning_rate
+from pretrain.spikes import NO_LIMITS, Limits
 
 _NUM_HOST = 5  # figures of a step that the host knows
 _HALF = 1 << 32  # a float64 holds half of a checksum exactly, and the sum of many halves
@@ -56,11 +57,11 @@ class StepResult:
     sum_squared_lengths: int  # as `Batch` says
     checksum: int  # likewise
     wishes: Wishes  # of one rank or more
+    is_updated: bool  # false for a spike
     ended_at: float  # time.perf_counter()
 
     @property
     def is_finite(self) -> bool:
-        """Whether the update was made."""
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
@@ -70,7 +71,7 @@ class Launched:
 
     step: int
     lr: float
-    figures: Tensor  # float64: counts (5 + G), sums of losses (G), gradient norm
+    figures: Tensor  # float64: counts (5 + G), sums of losses (G), gradient norm, whether it is no spike
     event: "torch.cuda.Event | None"  # when they have arrived
     launched_at: float
 
@@ -90,22 +91,27 @@ class Steps:
         """`num_rows` rows of a batch are on the device at once."""
         self._spread, self._optimizer, self._config = spread, optimizer, config
         self._groups, self._ranks, self._num_rows = groups, ranks, num_rows
-        # 1 from the first step on that is not finite. Optimizers skip their update by it, as torch's GradScaler has it.
+        # 1 in a spike and, unless spikes are skipped, from then on. Optimizers skip their update by it, as torch's
+        # GradScaler has it.
         self._is_broken = torch.zeros((), device=spread.device)
         optimizer.found_inf = self._is_broken  # type: ignore[attr-defined]
 
-    def launch(self, batch: Batch, step: int, wishes: Wishes = NO_WISHES) -> Launched:
-        """Update the model once; `step` counts from 1."""
+    def launch(self, batch: Batch, step: int, wishes: Wishes = NO_WISHES, limits: Limits = NO_LIMITS) -> Launched:
+        """Update the model once, where the step is within its limits; `step` counts from 1."""
         counts, sums = self.accumulate(batch, wishes)
         norm = self._spread.clip_gradient(self._config.optimizer.max_grad_norm)
-        is_finite = norm.isfinite() & sums.sum().isfinite()
-        torch.maximum(self._is_broken, 1 - is_finite.float(), out=self._is_broken)
+        loss, norm = sums.sum() / counts[_NUM_HOST:].sum().clamp(min=1), norm.double()
+        is_fine = (loss <= limits.loss) & (norm <= limits.grad_norm)  # no comparison with NaN is true
+        if self._config.spikes.action == "skip":
+            self._is_broken.copy_(~is_fine)
+        else:
+            torch.maximum(self._is_broken, 1 - is_fine.float(), out=self._is_broken)
         lr = learning_rate(step, self._config.steps, self._config.optimizer)
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()
         self._optimizer.zero_grad()
-        return self._sent(step, lr, torch.cat([counts, sums, norm.double().view(1)]))
+        return self._sent(step, lr, torch.cat([counts, sums, norm.view(1), is_fine.double().view(1)]))
 
     def accumulate(self, batch: Batch, wishes: Wishes = NO_WISHES) -> tuple[Tensor, Tensor]:
         """Add the gradient of the global batch's mean loss; returns its counts and float64[G], sums of losses.
@@ -132,7 +138,7 @@ class Steps:
             ended_at = time.perf_counter()
         num_groups = len(self._groups.names)
         figures = launched.figures.numpy()
-        host, (num_labels, sums) = figures[:_NUM_HOST], figures[_NUM_HOST:-1].reshape(2, num_groups)
+        host, (num_labels, sums) = figures[:_NUM_HOST], figures[_NUM_HOST:-2].reshape(2, num_groups)
         total = int(num_labels.sum())
         return StepResult(
             step=launched.step,
@@ -140,11 +146,12 @@ class Steps:
             loss_by_source=self._means(0, num_labels, sums),
             loss_by_bucket=self._means(1, num_labels, sums) if any(bucket for _, bucket in self._groups.names) else {},
             lr=launched.lr,
-            grad_norm=float(figures[-1]),
+            grad_norm=float(figures[-2]),
             num_labels=total,
             sum_squared_lengths=int(host[2]),
             checksum=(int(host[0]) * _HALF + int(host[1])) % _HALF**2,
             wishes=Wishes(*map(bool, host[3:])),
+            is_updated=bool(figures[-1]),
             ended_at=ended_at,
         )
 

@@ -11,7 +11,6 @@ machine a run that was stopped and resumed has the losses of one that was not, b
 
 import gc
 import logging
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,9 +19,10 @@ from pathlib import Path
 
 import torch
 
+from pretrain.after_spike import RolledBack, answer
 from pretrain.attention import choose_kernel
 from pretrain.checkpoint import Checkpoints, is_due, set_aside
-from pretrain.config import TrainConfig, load_config
+from pretrain.config import load_config
 from pretrain.continuing import check_continued, continuation_step
 from pretrain.cpu_threads import use_cores_at_hand
 from pretrain.evaluate import HeldOut, bits_per_byte, choose_held_out
@@ -34,13 +34,15 @@ from pretrain.order.batch import Batch
 from pretrain.order.groups import Groups
 from pretrain.order.loader import Loader
 from pretrain.order.plan import Plan, differing_keys, held_out_documents, keep_plan, make_plan
-from pretrain.parallel import SpreadModel, choose_device, spread_model
+from pretrain.parallel import choose_device, spread_model
 from pretrain.ranks import Ranks, joined
 from pretrain.rows_at_once import choose_rows
 from pretrain.schedule import plateau_end
+from pretrain.spikes import Spikes, fresh_steps
 from pretrain.state import CHECKPOINTS, TrainState, newest_state, recorded_identity
-from pretrain.step import NO_WISHES, Launched, StepResult, Steps, Wishes
-from shards.errors import Interrupted, RunError, UserError
+from pretrain.step import NO_WISHES, Launched, Steps, Wishes
+from pretrain.worst_documents import measure_documents
+from shards.errors import Interrupted, UserError
 from shards.lock import locked
 from shards.stop_signal import Stop, stop_on_signal
 from shards.token_manifest import verify_tokens
@@ -104,21 +106,25 @@ def train_model(
             planned(plan)
         log.info('event=attention kernel="%s"', kernel)
         stack.enter_context(_deterministic(config.deterministic))
-        torch.manual_seed(config.seed)
-        with torch.device("meta"):
-            model = Model(config.model, plan.vocab_size, config.optimizer.z_loss)
-        spread = spread_model(model, config.device, ranks, device, seed=config.seed)
         # torchrun may pass a signal on that came from the terminal already.
         stop = stack.enter_context(stop_on_signal(None if ranks.world == 1 else lambda: None))
-        return _train(plan, spread, ranks, progress, stop)
+        while True:
+            try:
+                return _train(plan, device, ranks, progress, stop)
+            except RolledBack:
+                plan = keep_plan(make_plan(config))
 
 
 def _train(
-    plan: Plan, spread: SpreadModel, ranks: Ranks, progress: Callable[[Record], None], stop: Stop
+    plan: Plan, device: torch.device, ranks: Ranks, progress: Callable[[Record], None], stop: Stop
 ) -> TrainSummary:
-    """Train the initial model from the newest checkpoint to the last step, evaluating and saving on the way."""
+    """Train a new model from the newest checkpoint to the last step, evaluating and saving on the way."""
     config, out = plan.config, Path(plan.config.out)
-    model, optimizer = spread.model, make_optimizer(spread.model, config.optimizer)
+    torch.manual_seed(config.seed)
+    with torch.device("meta"):
+        model = Model(config.model, plan.vocab_size, config.optimizer.z_loss)
+    spread = spread_model(model, config.device, ranks, device, seed=config.seed)
+    optimizer = make_optimizer(model, config.optimizer)
     groups = Groups.of(plan.sources)
     loader = Loader(plan, ranks.rank, ranks.world, groups=groups)
     num_rows = choose_rows(spread, loader.batch(0), config, ranks)
@@ -132,15 +138,16 @@ def _train(
     checkpoints = Checkpoints(  # of the plateau, from where a longer training may go on, one is kept
         out / CHECKPOINTS, model, optimizer, config.checkpoint, keep_up_to=plateau
     )
-    state = checkpoints.load_newest()
+    loaded = checkpoints.load_newest()
     beginning = TrainState(
         step=0, tokens=0, plan_hash=plan.hash, identity=plan.identity, phases=plan.phases, left_out=plan.left_out
     )
-    if state is None:
-        state = beginning
-    else:  # of the same plan, or one that this one continues
-        state = beginning.model_copy(update={"step": state.step, "tokens": state.tokens, "loss": state.loss})
+    # Of the same plan, or one that this one continues.
+    kept = loaded.model_dump(include={"step", "tokens", "loss", "recent"}) if loaded else {}
+    state = beginning.model_copy(update=kept)
     first_step = state.step
+    begins = [(plan.step_at(first), weights) for first, weights in plan.phases]
+    spikes = Spikes(config.spikes, state.recent, fresh_steps(begins))
     log.info("event=start step=%d parameters=%d device=%s", first_step, model.num_parameters(), spread.device)
 
     steps = Steps(spread, optimizer, config, groups, ranks, num_rows)
@@ -148,17 +155,22 @@ def _train(
     with Journal(config, first_step, progress, is_leader=ranks.leads) as journal, checkpoints, _quiet_collector():
         if 0 in evaluations and not initial_is_recorded:
             journal.evaluated(0, evaluations[0])
+        if loaded is None and config.spikes.action == "rollback":
+            checkpoints.save(state)  # to go back to
 
         def finish(one: Launched) -> Wishes:
             """Read the figures of a step that was launched, write its record, and return what the ranks wish."""
             nonlocal state
             result = steps.read(one)
-            if not result.is_finite:
-                checkpoints.wait()  # the remedy depends on which there are
-                raise RunError(_not_finite(result, config))
+            figures = (result.step, result.loss, result.grad_norm)
+            if spike := spikes.observe(*figures, is_spike=not result.is_updated):
+                checkpoints.wait()  # the answer depends on which there are
+                documents = measure_documents(plan, loader, spread, ranks, step=result.step - 1, num_rows=num_rows)
+                answer(spike, documents, plan, ranks, num_in_row=spikes.num_in_row)
             tokens = state.tokens + result.num_labels
             state = state.model_copy(update={"step": result.step, "tokens": tokens, "loss": result.loss})
-            journal.done(step_record(state, result, clock.lap(result.ended_at), model, ranks.world))
+            record = step_record(state, result, clock.lap(result.ended_at), model, ranks.world)
+            journal.done(record | ({"skipped": True} if spike else {}))
             return result.wishes
 
         def evaluate() -> None:
@@ -173,7 +185,7 @@ def _train(
         launched: Launched | None = None
         batches = _batches(loader, first_step, config.steps, is_pinned=spread.device.type == "cuda")
         for step, batch in enumerate(clock.waits(batches), first_step + 1):
-            previous, launched = launched, steps.launch(batch, step, wishes())
+            previous, launched = launched, steps.launch(batch, step, wishes(), spikes.limits(step))
             agreed = finish(previous) if previous else NO_WISHES
             agreed = agreed if ranks.world > 1 else wishes()  # one rank need not wait to hear its own
             is_last = step == config.steps
@@ -189,7 +201,7 @@ def _train(
                 evaluate()
             if saves:
                 journal.sync()
-                checkpoints.save(state)
+                checkpoints.save(state.model_copy(update={"recent": spikes.recent}))
                 gc.collect()
                 clock.saved()
             if agreed.stop and not is_last:
@@ -286,23 +298,3 @@ def _deterministic(is_wanted: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(was_wanted)
-
-
-def _not_finite(result: StepResult, config: TrainConfig) -> str:
-    """What the user is told of a step that could not be done."""
-    name, value = ("gradient norm", result.grad_norm) if math.isfinite(result.loss) else ("loss", result.loss)
-    lower = f"--set optimizer.lr=… below {config.optimizer.lr:g}"
-    newest = newest_state(Path(config.out) / CHECKPOINTS)
-    if newest is None:
-        remedy = f"begin again with {lower}"
-    elif newest.step < result.step - 1:
-        remedy = (
-            f"the same command with --continue {lower} goes on from step {newest.step}; if that does not help, begin "
-            "again in another out"
-        )
-    else:  # its weights give what is not finite, whatever the learning rate
-        remedy = f"begin again in another out with {lower}"
-    return (
-        f"step {result.step}: the {name} is {value}, and nothing was updated; {remedy}; `gristmill trace --step "
-        f"{result.step}` shows what the step was trained on"
-    )

@@ -14,9 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import torch.distributed as dist
 
+from pretrain.micro_batches import DeviceBatch
 from pretrain.order.batch import NO_LABEL, Batch
+from pretrain.order.loader import Loader
 from pretrain.order.plan import Plan
+from pretrain.parallel import SpreadModel
+from pretrain.ranks import Ranks
 from shards.atomic import write_bytes
 from shards.errors import GristmillError
 from shards.sink import read_table
@@ -45,6 +51,24 @@ class DocumentLoss:
         return excess if math.isfinite(excess) else math.inf
 
 
+def measure_documents(
+    plan: Plan, loader: Loader, spread: SpreadModel, ranks: Ranks, *, step: int, num_rows: int
+) -> list[DocumentLoss]:
+    """The losses of all documents of `step` = 0, 1, … by the weights that the model has now; called by all ranks.
+
+    `num_rows` rows go through the model at once.
+    """
+    batch = loader.batch(step)
+    parts = DeviceBatch(batch, spread.device).split(num_rows)
+    losses_BT = torch.cat([spread.losses(part) for part in parts]).float().cpu().numpy()
+    own = document_losses(plan, batch, losses_BT, step=step, rank=ranks.rank, world=ranks.world)
+    if ranks.world == 1:
+        return own
+    of_ranks: list[list[DocumentLoss]] = [[] for _ in range(ranks.world)]
+    dist.all_gather_object(of_ranks, own)
+    return [document for of_rank in of_ranks for document in of_rank]
+
+
 def document_losses(
     plan: Plan, batch: Batch, losses_BT: np.ndarray, *, step: int, rank: int = 0, world: int = 1
 ) -> list[DocumentLoss]:
@@ -65,8 +89,8 @@ def document_losses(
     return found
 
 
-def write_worst(out: Path, step: int, documents: Iterable[DocumentLoss], runs: Sequence[str] = ()) -> Path:
-    """Write the worst of all documents of a step; returns the file.
+def write_worst(out: Path, step: int, documents: Iterable[DocumentLoss], runs: Sequence[str] = ()) -> tuple[Path, str]:
+    """Write the worst of all documents of `step` = 1, 2, …; returns the file and the URL of the worst, "" without one.
 
     Where one of `runs`, folders of cleaned text, has the ledger that a document comes from, its row goes along: the
     value of each rule and its threshold, scores, drop reasons.
@@ -77,14 +101,14 @@ def write_worst(out: Path, step: int, documents: Iterable[DocumentLoss], runs: S
     worst = sorted(documents, key=lambda d: (-d.excess(mean), d.batch_row, d.start))[:NUM_WORST]
     lines = []
     for document in worst:
-        line = asdict(document) | {"excess": document.excess(mean), "mean_loss_of_step": mean}
+        line = {"step": step} | asdict(document) | {"excess": document.excess(mean), "mean_loss_of_step": mean}
         line |= line.pop("origin") | {"ledger": _ledger_row(document.origin, runs)}
         lines.append(json.dumps({key: _as_json(value) for key, value in line.items()}, ensure_ascii=False) + "\n")
     folder = out / SPIKES
     number = len(list(folder.glob(f"step-{step:08d}*.jsonl")))  # after a rollback the same step may have another spike
     path = folder / (f"step-{step:08d}.jsonl" if number == 0 else f"step-{step:08d}-{number + 1}.jsonl")
     write_bytes(path, "".join(lines).encode())
-    return path
+    return path, worst[0].origin.url if worst else ""
 
 
 def _ledger_row(origin: Provenance, runs: Sequence[str]) -> dict[str, Any] | None:

@@ -53,7 +53,8 @@ def test_the_worst_are_those_that_raise_the_loss_most(tmp_path: Path) -> None:
             {"id": "id-noise", "score": 0.5, "drop_reasons": []},
         ]
         sink.write(pa.RecordBatch.from_pylist(rows, schema))
-    path = write_worst(tmp_path, 503, documents, [str(tmp_path / "nowhere"), str(tmp_path / "run")])
+    path, worst = write_worst(tmp_path, 503, documents, [str(tmp_path / "nowhere"), str(tmp_path / "run")])
+    assert worst == "broken"
     assert path == tmp_path / "spikes" / "step-00000503.jsonl"
     lines = [json.loads(line, parse_constant=lambda text: 1 / 0) for line in path.read_text().splitlines()]
     assert [line["url"] for line in lines[:3]] == ["broken", "noise", "short"]
@@ -61,4 +62,4 @@ def test_the_worst_are_those_that_raise_the_loss_most(tmp_path: Path) -> None:
     assert lines[1]["ledger"] == {"id": "id-noise", "score": 0.5, "drop_reasons": []}
     assert (lines[1]["source"], lines[1]["ledger_row"], lines[1]["warc_offset"]) == ("web", 1, 7)
     assert lines[0]["ledger"] is lines[0]["loss"] is None
-    assert write_worst(tmp_path, 503, documents).name == "step-00000503-2.jsonl"
+    assert write_worst(tmp_path, 503, documents)[0].name == "step-00000503-2.jsonl"

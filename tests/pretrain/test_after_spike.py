@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pretrain.after_spike import roll_back, with_spike
 from pretrain.config import load_config
 from pretrain.order.plan import make_plan
-from pretrain.rollback import roll_back, with_spike
 from pretrain.state import TrainState, newest_state, write_state
 from shards.errors import RunError
 
