@@ -1,6 +1,7 @@
 """Checks that need a CUDA device: varlen attention agrees with attention by document; bfloat16 trains as float32."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 import torch
 from tiny_model import documents_of
 
+from pretrain.checkpoint import Checkpoints
+from pretrain.config import CheckpointConfig
 from pretrain.loss import losses
 from pretrain.order.batch import NO_LABEL
+from pretrain.state import TrainState
 from pretrain.train import train_model
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -49,6 +53,27 @@ def test_the_compiled_loss_and_its_gradients_are_those_of_the_cpu() -> None:
         results.append([x.detach().float().cpu() for x in (total, tokens, h.grad, w.grad)])
     for ours, oracle in zip(*results, strict=True):
         assert (ours - oracle).norm() <= 2e-2 * oracle.norm()
+
+
+def test_a_checkpoint_of_cuda_holds_what_was_when_it_was_saved(tmp_path: Path) -> None:
+    model = torch.nn.Linear(1000, 1000, device="cuda")
+    optimizer = torch.optim.AdamW(model.parameters(), 1.0, fused=True)
+    state, copies = TrainState(step=1, tokens=0, plan_hash="", identity={}), []
+    with Checkpoints(tmp_path, model, optimizer, CheckpointConfig(keep_last=9)) as checkpoints:
+        for step in (1, 2, 3):
+            model(torch.ones(2, 1000, device="cuda")).sum().backward()
+            optimizer.step()
+            copies.append([p.detach().clone() for p in model.parameters()])
+            checkpoints.save(state.model_copy(update={"step": step}))
+            checkpoints.check()
+            with torch.no_grad():
+                model.weight.add_(1)  # while the checkpoint is written
+    for step in (3, 2, 1):
+        loaded = checkpoints.load_newest()
+        assert loaded is not None
+        assert loaded.step == step
+        assert all(map(torch.equal, model.parameters(), copies[step - 1]))
+        shutil.rmtree(tmp_path / f"step-{step:08d}")
 
 
 @pytest.mark.parametrize("compiled", ["false", "true"])

@@ -138,6 +138,10 @@ def test_what_was_forged_is_named(model: Path, tmp_path: Path) -> None:
     renewed = hash_of(state["identity"], tuple((first, weights) for first, weights in phases))
     found = forged(lambda folder: edit_state(folder, STEPS, phases=phases, plan_hash=renewed))
     assert any("step 1: was trained on other rows" in problem for problem in found)
+    renewed = hash_of(state["identity"], state["phases"], ((4, 8),))
+    found = forged(lambda folder: edit_state(folder, STEPS, left_out=((4, 8),), plan_hash=renewed))
+    assert any("step 2: was trained on other rows" in problem for problem in found)
+    assert any("leaves other rows out than step 12" in problem for problem in found)
     phases = [*state["phases"], [40, {"en": 0.5, "ru": 0.5}]]
     renewed = hash_of(state["identity"], tuple((first, weights) for first, weights in phases))
     found = forged(lambda folder: edit_state(folder, STEPS, phases=phases, plan_hash=renewed))
