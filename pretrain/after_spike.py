@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pretrain.config import TrainConfig
+from pretrain.metrics import EVALUATIONS, METRICS, MetricsFile
 from pretrain.order.left_out import Windows
 from pretrain.order.plan import Plan
 from pretrain.ranks import Ranks
@@ -79,6 +80,9 @@ def roll_back(plan: Plan, step: int) -> int:
         raise RunError(f"{folder}: no checkpoint is left from before step {step}; begin again in another out")
     state = read_state(paths[-1])
     after = replace(plan, left_out=with_spike(plan, state.step, step, plan.config.spikes.left_out_steps))
+    for name in (METRICS, EVALUATIONS):  # first: the records of later steps are of the order as it was
+        with MetricsFile(Path(plan.config.out) / name, state.step, lambda record: None):
+            pass
     of_plan = {"identity": after.identity, "phases": after.phases, "left_out": after.left_out, "plan_hash": after.hash}
     write_state(paths[-1], state.model_copy(update=of_plan))
     return state.step

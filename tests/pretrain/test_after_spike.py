@@ -13,7 +13,7 @@ from training_runs import curve, train
 
 from pretrain.after_spike import roll_back, with_spike
 from pretrain.config import load_config
-from pretrain.metrics import Record
+from pretrain.metrics import Record, read_records
 from pretrain.order.plan import Plan, make_plan
 from pretrain.order.trace import traced_segments
 from pretrain.state import TrainState, newest_state, write_state
@@ -31,7 +31,10 @@ def test_the_rows_up_to_a_spike_are_left_out_of_the_plan(train_file: Callable[..
     state = TrainState(step=4, tokens=1, plan_hash=plan.hash, identity=plan.identity, phases=plan.phases)
     for step in (4, 8):
         write_state(checkpoints / f"step-{step:08d}", state.model_copy(update={"step": step}))
+    metrics = tmp_path / "out" / "metrics.jsonl"
+    metrics.write_text("".join(f'{{"step": {step}}}\n' for step in range(1, 8)))
     assert roll_back(plan, 8) == 4
+    assert [record["step"] for record in read_records(metrics)] == [1, 2, 3, 4]
     (checkpoints / "step-00000008" / "state.json").unlink()
     after = make_plan(config)
     assert after.left_out == ((24, 32),)
