@@ -111,7 +111,7 @@ def step_record(state: TrainState, result: StepResult, lap: tuple[float, float],
     """The line of a step in metrics.jsonl; `lap` is its time by `Clock`."""
     seconds, waited_s = lap
     flops = model.training_flops(result.num_labels, result.sum_squared_lengths) / seconds
-    record = {"step": state.step, "loss": result.loss, "tokens": state.tokens, "lr": result.lr}
+    record: Record = {"step": state.step, "loss": result.loss, "tokens": state.tokens, "lr": result.lr}
     record |= {"grad_norm": result.grad_norm, "tokens_per_s": result.num_labels / seconds, "tflop_per_s": flops / 1e12}
     record |= {"mfu": flops / PEAK_FLOPS / world} if model.head_VC.is_cuda else {}
     record |= {"data_wait_s": waited_s, "loss_by_source": result.loss_by_source}

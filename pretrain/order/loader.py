@@ -33,7 +33,8 @@ class Loader:
         planned = self.plan.planned
         source_B, _, row_B = self.plan.rows_of_step(step, self.rank, self.world)
         numbers = self._first_row[source_B] + row_B
-        groups_of = self._groups and partial(self._groups.of_segments, planned.rows, numbers, source_B)
+        of = self._groups
+        groups_of = None if of is None else partial(of.of_segments, planned.rows, numbers, source_B)
         return fill(planned.tokens, planned.rows, numbers, source_B=source_B, groups_of=groups_of, into=into)
 
     @property
