@@ -265,8 +265,12 @@ def _tokenize_shard(task: _Task) -> _Made:
         }
         for rows in _token_rows(task, tokenizer, schema):
             held_out = is_held_out(rows["text_hash"].to_numpy(), task.held_out_fraction)
-            sinks[TRAIN].write(rows.filter(pa.array(~held_out)))
-            sinks[HELD_OUT].write(rows.filter(pa.array(held_out)))
+            # Runs of rows: to filter lists of tokens takes a twentieth of the whole command.
+            parts = {split: [rows[:0]] for split in sinks}
+            for start, end in zip(*_runs(held_out), strict=True):
+                parts[HELD_OUT if held_out[start] else TRAIN].append(rows[start:end])
+            for split, sink in sinks.items():
+                sink.write(pa.concat_batches(parts[split]))
     manifest = ShardManifest(
         input_sha256=input_sha256,
         held_out_fraction=task.held_out_fraction,
