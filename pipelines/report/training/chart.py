@@ -57,8 +57,8 @@ def line_chart(
 ) -> Markup:
     """The series over steps 0 … `last_step`; an empty text where none has a value.
 
-    Losses begin high and fall at once. So the vertical axis spans the values of the last 95 % of steps, and lines are
-    cut where they are outside.
+    Losses begin high and fall at once. So the vertical axis spans the values of the last 95 % of steps and all dots,
+    and lines are cut where they are outside.
     """
     series = [one for one in series if len(one.values)]
     if not series:
@@ -100,7 +100,7 @@ class _Axis:
 
 def _range(series: Sequence[Series], last_step: int, from_zero: bool) -> tuple[float, float]:
     """The least and largest value of the axis."""
-    settled = [one.values[one.steps >= 0.05 * last_step] for one in series if not one.faint] or [series[0].values]
+    settled = [one.values[(one.steps >= 0.05 * last_step) | one.dots] for one in series if not one.faint]
     values = np.concatenate([part for part in settled if len(part)] or [one.values for one in series])
     low, high = float(values.min()), float(values.max())
     if from_zero:

@@ -139,7 +139,12 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _records(path: Path, *, tail: bool = False) -> Iterator[dict[str, Any]]:
-    """The records of a file, or those of its end alone."""
+    """The objects of a file that have a step, or those of its end alone."""
+    return (record for record in read_objects(path, tail=tail) if isinstance(record.get("step"), int))
+
+
+def read_objects(path: Path, *, tail: bool = False) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines, or those of its end alone; none if it does not exist."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -152,8 +157,8 @@ def _records(path: Path, *, tail: bool = False) -> Iterator[dict[str, Any]]:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         for line in file:
             try:
-                record = orjson.loads(line)
+                one = orjson.loads(line)
             except orjson.JSONDecodeError:
                 continue
-            if isinstance(record, dict) and isinstance(record.get("step"), int):
-                yield record
+            if isinstance(one, dict):
+                yield one

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.report.training import is_training
-from pipelines.report.training.curves import Curves, read_lines
+from pipelines.report.training.curves import Curves, read_lines, read_objects
 from pretrain.config import TrainConfig, load_config
 from pretrain.metrics import EVALUATIONS, METRICS, SAMPLES, STARTS
 from pretrain.order.ledger import EpochLine, epoch_ledger
@@ -23,18 +23,21 @@ from shards.lock import owner_of
 from shards.token_manifest import read_token_manifest
 
 SPIKES = "spikes"  # name in a training's `out`
-_MAX_DOCUMENTS = 10  # of a spike
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Spike:
-    """A step whose loss or gradient norm was far from those before it."""
+    """A step whose loss or gradient norm was far above those before it."""
 
     step: int
-    facts: Record
     documents: list[Record]
+
+    @property
+    def mean_loss(self) -> float | None:
+        """Nats, over all labels of the step; None where it was not finite."""
+        return self.documents[0].get("mean_loss_of_step") if self.documents else None
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,8 @@ def summarize(folder: Path) -> TrainingSummary:
         config=config,
         curves=Curves.read(folder / METRICS),
         is_running=owner is not None and not owner.is_dead(),
-        evaluations=_by_step(read_lines(folder / EVALUATIONS)),
-        samples=_by_step(read_lines(folder / SAMPLES)),
+        evaluations=_with(read_lines(folder / EVALUATIONS), "held_out_bits_per_byte", dict),
+        samples=_with(read_lines(folder / SAMPLES), "sample", str),
         starts=starts,
         spikes=_spikes(folder / SPIKES),
         plan_hash=state.plan_hash if state else str(starts[-1].get("plan", "")) if starts else "",
@@ -123,14 +126,15 @@ def started_at(record: Record) -> datetime | None:
         return None
 
 
-def _by_step(records: list[Record]) -> list[Record]:
-    return sorted(records, key=lambda record: int(record["step"]))
+def _with(records: list[Record], key: str, kind: type) -> list[Record]:
+    """The records that have such a value, by step."""
+    return sorted((record for record in records if isinstance(record.get(key), kind)), key=lambda one: int(one["step"]))
 
 
 def _tokenizer(config: TrainConfig, missing: list[str]) -> tuple[str, int | None]:
     """(sha256, entries) of the tokenizer; ("", None) where the token folders are elsewhere now."""
     try:
-        manifest = read_token_manifest(Path(next(iter(config.source.values())).tokens))
+        manifest = read_token_manifest(next(iter(config.source.values())).folder)
     except GristmillError as error:
         missing.append(str(error))
         return "", None
@@ -148,19 +152,10 @@ def _epochs(config: TrainConfig, missing: list[str]) -> list[EpochLine]:
 
 
 def _spikes(folder: Path) -> list[Spike]:
-    """The spikes in the files of a folder, in order of step.
-
-    A line is a spike with a list of its documents, or one of its documents.
-    """
-    found: dict[int, Spike] = {}
-    for path in sorted(folder.glob("*.jsonl")):
-        for record in read_lines(path):
-            step = int(record["step"])
-            spike = found.setdefault(step, Spike(step, {}, []))
-            documents = record.pop("documents", None)
-            if documents is None and "url" in record:
-                spike.documents.append(record)
-            else:
-                spike.facts.update(record)
-                spike.documents.extend(one for one in documents or [] if isinstance(one, dict))
-    return [found[step] for step in sorted(found)]
+    """The spikes of a folder in order of step; the documents of each are lines of a file, the worst first."""
+    found = []
+    for path in sorted(folder.glob("step-*.jsonl")):  # step-00000503-2.jsonl is a second one, after a rollback
+        step = path.stem.split("-")[1]
+        if step.isdecimal():
+            found.append(Spike(int(step), list(read_objects(path))))
+    return found

@@ -18,11 +18,13 @@ def folder(tmp_path: Path) -> Path:
     folder = make_training(tmp_path / "mill & co")
     write_lines(folder / "starts.jsonl", [START, START | {"step": 120, "started": "2024-05-02T10:00:00+00:00"}])
     spike = {
-        "step": 150,
-        "loss": 9.1,
-        "documents": [{"url": "https://noise.example/<1>", "loss": 9.25, "bucket": "low"}],
+        "url": "https://noise.example/<1>",
+        "loss": 9.25,
+        "excess": 1200.0,
+        "ledger": {"words": 55},
+        "bucket": "low",
     }
-    write_lines(folder / "spikes" / "step-150.jsonl", [spike])
+    write_lines(folder / "spikes" / "step-00000150.jsonl", [spike])
     texts = [{"step": step, "prompt": "The", "sample": f" <mill> {step}\x07", "seed": 0} for step in (100, 200)]
     write_lines(folder / "samples.jsonl", texts)
     return folder
@@ -94,6 +96,18 @@ def test_the_page_of_a_running_training_is_read_again_and_that_of_another_is_not
 def test_a_training_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
     page = page_of(make_training(tmp_path / "m", num_steps=0))
     assert "No step is done yet." in page
+
+
+def test_records_that_lack_what_others_have_leave_the_page_whole(folder: Path) -> None:
+    write_lines(folder / "starts.jsonl", [{"step": 0}, {"step": 5, "started": "yesterday"}])
+    write_lines(folder / "samples.jsonl", [{"step": 1}, {"step": 2, "sample": "text"}])
+    write_lines(folder / "held_out.jsonl", [{"step": 1}, {"step": 2, "held_out_bits_per_byte": {"en": None}}])
+    write_lines(folder / "spikes" / "step-00000150.jsonl", [{}, {"loss": None, "url": None}])
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 900, "loss": null, "lr": true, "loss_by_source": 3}\n')
+    page = page_of(folder)
+    assert "step 900 of 400" in page
+    assert "text</div>" in page
 
 
 @pytest.mark.slow

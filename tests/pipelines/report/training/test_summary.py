@@ -31,17 +31,17 @@ def test_a_training_runs_while_a_process_holds_its_lock(tmp_path: Path) -> None:
     assert not summarize(folder).is_running
 
 
-def test_spikes_have_their_documents_whether_these_stand_in_a_list_or_on_lines(tmp_path: Path) -> None:
+def test_spikes_are_files_by_step_with_the_worst_document_first(tmp_path: Path) -> None:
     folder = make_training(tmp_path / "m")
-    documents = [{"url": "https://a.example/1", "loss": 9.0}, {"url": "https://a.example/2", "loss": 8.0}]
-    write_lines(
-        folder / "spikes" / "step-200.jsonl", [{"step": 200, "loss": 9.5}, *({"step": 200} | d for d in documents)]
-    )
-    write_lines(folder / "spikes" / "step-100.jsonl", [{"step": 100, "loss": 8.5, "documents": documents}])
-    first, second = summarize(folder).spikes
-    assert (first.step, first.facts["loss"], first.documents) == (100, 8.5, documents)
-    assert (second.step, second.facts["loss"]) == (200, 9.5)
-    assert [one["url"] for one in second.documents] == ["https://a.example/1", "https://a.example/2"]
+    documents = [{"url": f"https://a.example/{i}", "loss": 9.0 - i, "mean_loss_of_step": 4.5} for i in range(2)]
+    write_lines(folder / "spikes" / "step-00000200-2.jsonl", documents[:1])
+    write_lines(folder / "spikes" / "step-00000200.jsonl", documents)
+    write_lines(folder / "spikes" / "step-00000100.jsonl", [])
+    first, second, third = summarize(folder).spikes
+    assert [spike.step for spike in (first, second, third)] == [100, 200, 200]
+    assert (first.documents, first.mean_loss) == ([], None)
+    assert sorted([second.documents, third.documents], key=len) == [documents[:1], documents]
+    assert second.mean_loss == 4.5
 
 
 def test_the_plan_before_the_first_checkpoint_is_that_of_the_last_start(tmp_path: Path) -> None:
