@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-train clean
+.PHONY: setup demo test test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-train bench-train-gpu clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -110,6 +110,11 @@ bench-data: setup .venv-peers-data/ready
 # Training steps on one core beside Llama of transformers, and the loss beside all logits at once.
 bench-train: setup .venv-peers-data/ready
 	$(BIN)/python -m benchmarks.train_cpu $(ARGS)
+
+# On a machine with a GPU, in six minutes; there `python3 -m benchmarks.train_gpu` needs torch, numpy, numba, pyarrow alone.
+# ARGS=--dry runs each part on a CPU at a tiny size.
+bench-train-gpu: setup
+	$(BIN)/python -m benchmarks.train_gpu $(ARGS)
 
 .venv-peers-data/ready: benchmarks/peers/data-requirements.txt benchmarks/peers/data-no-deps.txt
 	$(PYTHON) -m venv .venv-peers-data
