@@ -261,6 +261,34 @@ class SpikesConfig(Config):
     """Folders of cleaned text whose ledgers say more about the documents of a spike: rules, values, scores."""
 
 
+class MonitorConfig(Config):
+    """What a training shows of itself (`pretrain.monitor`)."""
+
+    every_s: float = Field(default=10.0, gt=0)
+    """Seconds between lines where standard error is no terminal; on a terminal one line is rewritten."""
+
+    report: bool = True
+    """Keep OUT/report.html up to date, with at most 1 % of the time; `gristmill report` writes it as well."""
+
+    sample_every: int | None = Field(default=None, gt=0)
+    """Steps between samples of the model's text, in OUT/samples.jsonl; None: no samples."""
+
+    prompts: tuple[str, ...] = ("",)
+    """Beginnings of the samples; "" is the beginning of a document."""
+
+    sample_tokens: int = Field(default=64, gt=0, le=4096)
+    """Most tokens of a sample."""
+
+    temperature: float = Field(default=0.8, ge=0, le=100)
+    """Of samples: logits are divided by it; 0 takes the likeliest token."""
+
+    tensorboard: bool = False
+    """Write OUT/tensorboard; needs the package tensorboard."""
+
+    wandb: str | None = Field(default=None, min_length=1)
+    """Project of Weights & Biases to log to; needs the package wandb, and offline its WANDB_MODE=offline."""
+
+
 class TrainConfig(Config):
     """A training. Bounds of `steps` and `batch_size` keep their product, the places of the order, within 64 bits."""
 
@@ -293,6 +321,7 @@ class TrainConfig(Config):
     mixture: MixtureConfig = MixtureConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     spikes: SpikesConfig = SpikesConfig()
+    monitor: MonitorConfig = MonitorConfig()
     source: dict[str, TokenSourceConfig] = Field(min_length=1)
     """Sources by name."""
 

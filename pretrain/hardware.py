@@ -52,7 +52,8 @@ class Machine:
         if device.type == "cuda":
             name = torch.cuda.get_device_name(device)
             return cls(name, num_devices, published_flops(name), matmul_flops(device, dtype))
-        name = f"{torch.get_num_threads()} threads of a CPU"
+        num_threads = torch.get_num_threads()
+        name = f"{num_threads} thread{'s' * (num_threads != 1)} of a CPU"
         return cls(name, num_devices, None, matmul_flops(device, dtype))
 
 

@@ -3,11 +3,12 @@
 OUT/train.toml      the settings with all defaults and overrides
     metrics.jsonl   one line a step: step, loss, tokens, tokens_per_s, loss_by_source, …
     held_out.jsonl  one line an evaluation: step, held_out_bits_per_byte by source
+    samples.jsonl   one line a sample of text: step, prompt, sample; where samples are asked for
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -16,8 +17,9 @@ import tomli_w
 
 from pretrain.checkpoint import patience
 from pretrain.config import CheckpointConfig, TrainConfig
-from pretrain.metrics import BATCH_CHECKSUM, EVALUATIONS, METRICS, MetricsFile, Record
+from pretrain.metrics import BATCH_CHECKSUM, EVALUATIONS, METRICS, SAMPLES, MetricsFile, Record
 from pretrain.model import Model
+from pretrain.monitor import Monitor
 from pretrain.order.batch import Batch
 from pretrain.order.plan import SETTINGS
 from pretrain.state import TrainState
@@ -25,8 +27,6 @@ from pretrain.step import StepResult
 from shards.atomic import write_bytes
 
 log = logging.getLogger(__name__)
-
-PEAK_FLOPS = 989e12  # dense bfloat16 of an H100 or H200, from NVIDIA's data sheet
 
 
 class Journal:
@@ -44,7 +44,8 @@ class Journal:
         if self._is_leader:
             out = Path(self._config.out)
             write_bytes(out / SETTINGS, tomli_w.dumps(self._config.model_dump(exclude_none=True)).encode())
-            for name in (METRICS, EVALUATIONS):
+            wants_samples = self._config.monitor.sample_every is not None
+            for name in (METRICS, EVALUATIONS, *[SAMPLES] * wants_samples):
                 file = MetricsFile(out / name, self._first_step, self._progress)
                 self._files[name] = self._stack.enter_context(file)
             num_kept, path = self._files[METRICS].num_kept, out / METRICS
@@ -64,6 +65,11 @@ class Journal:
         """Write the record of an evaluation."""
         if self._is_leader:
             self._files[EVALUATIONS].append({"step": step, "held_out_bits_per_byte": bits_per_byte})
+
+    def sampled(self, records: Iterable[Record]) -> None:
+        """Write the records of samples of text."""
+        for record in records if self._is_leader else ():
+            self._files[SAMPLES].append(record)
 
     def sync(self) -> None:
         """Put all records on disk. Called before a checkpoint says that their steps are done."""
@@ -107,13 +113,14 @@ class Clock:
             yield batch
 
 
-def step_record(state: TrainState, result: StepResult, lap: tuple[float, float], model: Model, world: int) -> Record:
+def step_record(
+    state: TrainState, result: StepResult, lap: tuple[float, float], model: Model, monitor: Monitor
+) -> Record:
     """The line of a step in metrics.jsonl; `lap` is its time by `Clock`."""
-    seconds, waited_s = lap
-    flops = model.training_flops(result.num_labels, result.sum_squared_lengths) / seconds
+    seconds, wait_s = lap
+    flops = model.training_flops(result.num_labels, result.sum_squared_lengths)
     record: Record = {"step": state.step, "loss": result.loss, "tokens": state.tokens, "lr": result.lr}
-    record |= {"grad_norm": result.grad_norm, "tokens_per_s": result.num_labels / seconds, "tflop_per_s": flops / 1e12}
-    record |= {"mfu": flops / PEAK_FLOPS / world} if model.head_VC.is_cuda else {}
-    record |= {"data_wait_s": waited_s, "loss_by_source": result.loss_by_source}
+    record |= {"grad_norm": result.grad_norm, "loss_by_source": result.loss_by_source}
+    record |= monitor.speed(flops=flops, num_tokens=result.num_labels, seconds=seconds, wait_s=wait_s)
     record |= {"loss_by_bucket": result.loss_by_bucket} if result.loss_by_bucket else {}
     return record | {BATCH_CHECKSUM: f"{result.checksum:016x}"}

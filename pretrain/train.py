@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from pretrain.after_spike import RolledBack, answer
 from pretrain.attention import choose_kernel
@@ -26,26 +27,31 @@ from pretrain.config import load_config
 from pretrain.continuing import check_continued, continuation_step
 from pretrain.cpu_threads import use_cores_at_hand
 from pretrain.evaluate import HeldOut, bits_per_byte, choose_held_out
+from pretrain.hardware import Machine
 from pretrain.journal import Clock, Journal, step_record
 from pretrain.metrics import EVALUATIONS, Record, read_records
 from pretrain.model import Model
+from pretrain.monitor import Monitor, matmul_dtype, record_start
 from pretrain.optim import make_optimizer
 from pretrain.order.batch import Batch
 from pretrain.order.groups import Groups
 from pretrain.order.loader import Loader
 from pretrain.order.plan import Plan, differing_keys, held_out_documents, keep_plan, make_plan
-from pretrain.parallel import choose_device, spread_model
+from pretrain.parallel import SpreadModel, choose_device, spread_model
 from pretrain.ranks import Ranks, joined
 from pretrain.rows_at_once import choose_rows
+from pretrain.samples import Sampler
 from pretrain.schedule import plateau_end
 from pretrain.spikes import Spikes, fresh_steps
 from pretrain.state import CHECKPOINTS, TrainState, newest_state, recorded_identity
 from pretrain.step import NO_WISHES, Launched, Steps, Wishes
+from pretrain.tokenizing.tokenizer import Tokenizer
+from pretrain.trackers import check_trackers, trackers
 from pretrain.worst_documents import measure_documents
 from shards.errors import Interrupted, UserError
 from shards.lock import locked
 from shards.stop_signal import Stop, stop_on_signal
-from shards.token_manifest import verify_tokens
+from shards.token_manifest import TOKENIZER, verify_tokens
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +90,7 @@ def train_model(
     """
     with joined() as ranks, ExitStack() as stack:
         config = load_config(config_path, overrides)
+        check_trackers(config)
         device = choose_device(config.device.kind, ranks)
         kernel = choose_kernel(device, config.model.positions)
         ranks.rows_of(config.batch_size)
@@ -150,9 +157,18 @@ def _train(
     spikes = Spikes(config.spikes, state.recent, fresh_steps(begins))
     log.info("event=start step=%d parameters=%d device=%s", first_step, model.num_parameters(), spread.device)
 
+    machine = Machine.measured(spread.device, matmul_dtype(config.device, spread.device), ranks.world)
+    monitor, sampler = Monitor(machine, spread.device), _sampler(plan, spread) if ranks.leads else None
     steps = Steps(spread, optimizer, config, groups, ranks, num_rows)
     clock = Clock(config.checkpoint, is_first=state.step == 0)
-    with Journal(config, first_step, progress, is_leader=ranks.leads) as journal, checkpoints, _quiet_collector():
+    with (
+        trackers(config, first_step, progress, is_leader=ranks.leads) as progress,
+        Journal(config, first_step, progress, is_leader=ranks.leads) as journal,
+        checkpoints,
+        _quiet_collector(),
+    ):
+        if ranks.leads and first_step < config.steps:
+            record_start(plan, first_step, model.num_parameters(), machine, progress)
         if 0 in evaluations and not initial_is_recorded:
             journal.evaluated(0, evaluations[0])
         if loaded is None and config.spikes.action == "rollback":
@@ -169,7 +185,7 @@ def _train(
                 answer(spike, documents, plan, ranks, num_in_row=spikes.num_in_row)
             tokens = state.tokens + result.num_labels
             state = state.model_copy(update={"step": result.step, "tokens": tokens, "loss": result.loss})
-            record = step_record(state, result, clock.lap(result.ended_at), model, ranks.world)
+            record = step_record(state, result, clock.lap(result.ended_at), model, monitor)
             journal.done(record | ({"skipped": True} if spike else {}))
             return result.wishes
 
@@ -191,14 +207,18 @@ def _train(
             is_last = step == config.steps
             evaluates = is_last or (config.evaluate.every and step % config.evaluate.every == 0)
             saves = is_last or agreed.stop or agreed.save or is_due(step, config.checkpoint)
+            samples = config.monitor.sample_every and (is_last or step % config.monitor.sample_every == 0)
             checkpoints.check()
-            if not (evaluates or saves):
+            if not (evaluates or saves or samples):
                 continue
 
             finish(launched)  # the device has nothing left to do
             launched = None
             if evaluates:
                 evaluate()
+            if samples and sampler is not None:
+                with optimizer.averaged():
+                    journal.sampled(sampler.records(model, step, autocast=spread.autocast))
             if saves:
                 journal.sync()
                 checkpoints.save(state.model_copy(update={"recent": spikes.recent}))
@@ -259,6 +279,18 @@ def _choose_held_out(plan: Plan) -> list[HeldOut]:
     if missing := sorted(config.source.keys() - {h.source for h in measured}):
         log.warning("event=not_measured source=%s: no text of it is held out (tokenize --held-out)", ",".join(missing))
     return measured
+
+
+def _sampler(plan: Plan, spread: SpreadModel) -> Sampler | None:
+    """What writes samples of text; None where none are asked for, or no rank has the whole model."""
+    config = plan.config
+    if config.monitor.sample_every is None:
+        return None
+    if isinstance(spread.model.head_VC, DTensor):
+        log.warning("event=no_samples: each rank has a part of the model (FSDP2), and samples need the whole")
+        return None
+    tokenizer = Tokenizer(plan.sources[0].folder / TOKENIZER)
+    return Sampler(config.monitor, tokenizer, max_length=config.sequence_length, seed=config.seed)
 
 
 def _recorded_evaluations(path: Path, held_out: Sequence[HeldOut]) -> dict[int, dict[str, float]]:

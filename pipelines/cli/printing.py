@@ -57,6 +57,11 @@ def say(line: str) -> None:
     _ERR.print(visible(line))
 
 
+def say_table(table: Table) -> None:
+    """Print a table to standard error."""
+    _ERR.print(_laid_out(table))
+
+
 def visible(line: str) -> str:
     """`line` with URLs for paths of mirrors, and escapes for characters that would steer the terminal."""
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), mirror.shown(line))

@@ -1,13 +1,11 @@
 """Commands that train models, from the tokenizer to the proof of a training."""
 
-import json
 import logging
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -28,7 +26,6 @@ from shards.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from pretrain.order.leaks import Leaks
-    from pretrain.order.plan import Plan
     from pretrain.train import TrainSummary
     from pretrain.verify_run import Proof
 
@@ -52,7 +49,6 @@ BosOption = Annotated[str | None, typer.Option(help="Special token that begins a
 EosOption = Annotated[str | None, typer.Option(help="Special token that ends a text, if its name is unknown.")]
 
 _PROBLEMS_SHOWN = 20
-_SECONDS_A_LINE = 10.0  # between two steps that are printed
 
 
 def train_tokenizer(
@@ -221,6 +217,7 @@ def pretrain(
     """Train a model on token shards. The same command resumes."""
     if find_spec("torch") is None:
         raise UserError("training needs the extra `train`: pip install 'gristmill[train]'")
+    from pipelines.cli.training_display import TrainingDisplay
     from pretrain.ranks import leads
     from pretrain.train import train_model
 
@@ -228,14 +225,15 @@ def pretrain(
     if not leads():
         logging.disable(logging.WARNING)  # which the process that leads gives too
     try:
-        summary = train_model(
-            config,
-            overrides=overrides,
-            progress=_progress_lines(),
-            planned=_show_plan,
-            verify=verify,
-            continued=continued,
-        )
+        with TrainingDisplay() as display:
+            summary = train_model(
+                config,
+                overrides=overrides,
+                progress=display,
+                planned=display.planned,
+                verify=verify,
+                continued=continued,
+            )
     except Interrupted as error:
         launcher = "torchrun … " if "TORCHELASTIC_RUN_ID" in os.environ else ""
         raise Interrupted(f"{error}. To resume: {launcher}{this_command()}") from None
@@ -344,51 +342,6 @@ def _key_value(setting: str) -> tuple[str, str]:
     if not equals:
         raise UserError(f"--set {setting}: expected KEY=VALUE")
     return key, value
-
-
-def _progress_lines() -> Callable[[Mapping[str, Any]], None]:
-    """A callable that prints a step at most every ten seconds, and every measurement of held-out documents."""
-    last = 0.0
-
-    def report(record: Mapping[str, Any]) -> None:
-        nonlocal last
-        is_step = "loss" in record
-        if is_step and time.monotonic() - last < _SECONDS_A_LINE:
-            return
-        last = time.monotonic()
-        if is_step:
-            sources = ", ".join(f"{source} {loss:.3f}" for source, loss in record["loss_by_source"].items())
-            speed = f"{record['tokens_per_s']:,.0f} tokens/s"
-            say(f"step {record['step']:,}: loss {record['loss']:.4f} ({sources}), {speed}")
-        else:
-            say(json.dumps(record))
-
-    return report
-
-
-def _show_plan(plan: "Plan") -> None:
-    """Print what a training will use, as long as it does not know its speed."""
-    from pretrain.order.ledger import epoch_ledger
-    from pretrain.presets import dial_lines
-    from pretrain.schedule import picture
-
-    config = plan.config
-    header = ("source", "documents", "tokens", "share", "trained on", "epochs")
-    rows = [
-        (
-            line.source,
-            f"{source.num_documents:,}",
-            f"{line.num_tokens:,}",
-            f"{line.share:.3f}",
-            f"{line.num_trained_tokens:,}",
-            f"{line.epochs:.2f}",
-        )
-        for line, source in zip(epoch_ledger(plan), plan.sources, strict=True)
-    ]
-    tokens_a_step = config.batch_size * config.sequence_length
-    total = f"{counted(config.steps, 'step')} of {tokens_a_step:,} tokens, {config.steps * tokens_a_step:,} in all"
-    rate = f"learning rate {picture(config.steps, config.optimizer)} {config.optimizer.lr:g} at most"
-    show_all([*dial_lines(config.model_dump()), Table(header, tuple(rows)), total, rate])
 
 
 def _proof_lines(model: Path, proof: "Proof") -> Iterator[Line]:

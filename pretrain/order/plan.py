@@ -50,6 +50,7 @@ FREE_SETTINGS = {
     "checkpoint",
     "spikes",
     "token_cache_gb",
+    "monitor",
 }
 
 

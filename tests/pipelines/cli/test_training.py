@@ -63,6 +63,13 @@ def test_from_shards_to_a_trained_model_and_back_to_the_crawl(
     lines = [json.loads(line) for line in (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 9))
     assert {"step", "loss", "tokens", "tokens_per_s", "loss_by_source"} <= lines[0].keys()
+    assert "step 8 of 8: loss " in done.stderr
+    assert "bits per byte" in done.stderr
+    page = (tmp_path / "model" / "report.html").read_text(encoding="utf-8")
+    assert ">finished</span>" in page, "written when the training ended"
+    assert "<h2>Sources</h2>" in page
+    reported = gristmill("report", tmp_path / "model")
+    assert reported.stdout.split() == ["wrote", f"{tmp_path / 'model' / 'report.html'}"]
     traced = gristmill("trace", tmp_path / "model", "--step", "3", "--rank", "1", "--world", "2", "--text")
     assert traced.returncode == 0, traced.stderr
     piece, text, *_ = traced.stdout.splitlines()

@@ -1,0 +1,78 @@
+"""Samples: the model's own text, drawn without touching the random numbers of the training."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_model import CONFIG, make_model, positions_of
+
+from pretrain.attention import documents
+from pretrain.config import MonitorConfig
+from pretrain.model import Model
+from pretrain.samples import Sampler, choose, next_logits
+from pretrain.tokenizing.tokenizer import Tokenizer
+
+
+def test_the_next_token_is_predicted_as_in_training() -> None:
+    model, ids = make_model(), [3, 1, 4, 1, 5]
+    tokens = torch.tensor([ids])
+    positions = torch.from_numpy(positions_of([[5]], 5))
+    hidden = model.hidden(tokens, positions, documents(np.array([0, 5], np.int32), 5, torch.device("cpu")))
+    expected = hidden[0] @ model.head_VC.T
+    for length in range(1, 6):
+        assert torch.allclose(next_logits(model, ids[:length]), expected[length - 1])
+
+
+def test_temperature_zero_takes_the_likeliest_token_and_others_draw_by_their_probability() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.log(torch.tensor([0.1, 0.6, 0.3], dtype=torch.float64))
+    assert {choose(logits, 0, generator) for _ in range(5)} == {1}
+    drawn = np.bincount([choose(logits, 1.0, generator) for _ in range(4000)], minlength=3) / 4000
+    assert drawn == pytest.approx([0.1, 0.6, 0.3], abs=0.03)
+    cold = np.bincount([choose(logits, 0.5, generator) for _ in range(4000)], minlength=3) / 4000
+    assert cold == pytest.approx([1 / 46, 36 / 46, 9 / 46], abs=0.03)
+
+
+def sampler(tokenizer: Path, **settings: object) -> tuple[Sampler, Model]:
+    read = Tokenizer(tokenizer)
+    torch.manual_seed(0)
+    config = MonitorConfig.model_validate({"prompts": ("", "The mill"), "sample_tokens": 12, **settings})
+    return Sampler(config, read, max_length=16, seed=5), Model(CONFIG, read.vocab_size)
+
+
+def test_each_prompt_is_continued_and_the_same_text_comes_at_the_same_step(tokenizer_path: Path) -> None:
+    writes, model = sampler(tokenizer_path)
+    before = torch.get_rng_state()
+    first, second = list(writes.records(model, 7, autocast=False))
+    assert torch.equal(torch.get_rng_state(), before), "training draws what it would have drawn"
+    assert ((first["step"], first["prompt"]), second["prompt"]) == ((7, ""), "The mill")
+    assert first["sample"]
+    assert list(writes.records(model, 7, autocast=False)) == [first, second]
+
+
+def test_a_sample_ends_where_the_model_ends_the_document(tokenizer_path: Path) -> None:
+    writes, model = sampler(tokenizer_path, temperature=0.0)
+    with torch.no_grad():  # hidden states are 1 in their first place, which is the logit of the end
+        model.norm.weight.zero_()
+        assert [record["sample"] for record in writes.records(model, 1, autocast=False)] != ["", ""]
+        for layer in model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        model.norm.weight.fill_(1)
+        model.embed_tokens.weight.zero_()
+        model.embed_tokens.weight[:, 0] = 1
+        assert model.lm_head is not None
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[Tokenizer(tokenizer_path).eos, 0] = 1
+    assert [record["sample"] for record in writes.records(model, 1, autocast=False)] == ["", ""]
+
+
+def test_a_compiled_model_is_not_compiled_again_for_each_length(tokenizer_path: Path) -> None:
+    writes, model = sampler(tokenizer_path)
+    plain = list(writes.records(model, 1, autocast=False))
+    torch._dynamo.reset()
+    for layer in model.layers:
+        layer.compile(dynamic=False)
+    assert list(writes.records(model, 1, autocast=False)) == plain
+    assert not torch._dynamo.utils.counters["frames"].get("ok"), "nothing was compiled"
