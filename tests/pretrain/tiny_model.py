@@ -4,14 +4,27 @@ import numpy as np
 import torch
 
 from pretrain.attention import Documents, documents
-from pretrain.config import ModelConfig
+from pretrain.config import DeviceConfig, ModelConfig, OptimizerConfig, TokenSourceConfig, TrainConfig
 from pretrain.model import Model
+from pretrain.optim import make_optimizer
 from pretrain.order.batch import NO_LABEL, Batch
+from pretrain.order.groups import Groups
+from pretrain.parallel import spread_model
+from pretrain.ranks import Ranks
+from pretrain.step import Steps
 
 CPU = torch.device("cpu")
 CONFIG = ModelConfig(width=32, num_layers=2, num_heads=4, num_kv_heads=2, feed_forward_width=48, qk_norm=True)
 SEGMENTS = [[5, 1, 7, 3], [16], [1, 15], [2, 6]]  # lengths in rows of 16; the rest of a row is unfilled
 VOCAB = 50
+TRAINING = TrainConfig(
+    out="out",
+    steps=8,
+    sequence_length=16,
+    batch_size=4,
+    model=CONFIG,
+    source={"s0": TokenSourceConfig(tokens="tokens")},
+)
 
 
 def make_model(**changes: object) -> Model:
@@ -55,3 +68,11 @@ def uneven_batch() -> Batch:
     tokens, labels = buffer[: 2 * positions.size].reshape(2, *positions.shape)
     starts, groups = np.split(buffer[2 * positions.size :], [len(starts)])
     return Batch(tokens, labels, starts, num_segments, num_labels, source, groups, buffer)
+
+
+def accumulate(model: Model, batch: Batch, num_rows: int, num_sources: int = 2) -> torch.Tensor:
+    """Add the gradient of the batch's mean loss; the sums of losses by source."""
+    groups = Groups(tuple((f"s{i}", "") for i in range(num_sources)), np.arange(num_sources), ())
+    spread = spread_model(model, DeviceConfig(precision="float64"), Ranks(), CPU)
+    optimizer = make_optimizer(model, OptimizerConfig())
+    return Steps(spread, optimizer, TRAINING, groups, Ranks(), num_rows).accumulate(batch)[1]

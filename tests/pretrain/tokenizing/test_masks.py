@@ -14,9 +14,10 @@ from corpus import WORDS, decode, make_texts, write_shard
 from foreign_tokenizers import KINDS, oracle, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_model import accumulate
 
 from pretrain.attention import documents
-from pretrain.config import load_config
+from pretrain.config import DeviceConfig, load_config
 from pretrain.evaluate import bits_per_byte, choose_held_out
 from pretrain.model import Model
 from pretrain.order.batch import NO_LABEL, Rows, fill
@@ -24,7 +25,8 @@ from pretrain.order.loader import Loader
 from pretrain.order.packing import pack
 from pretrain.order.plan import held_out_documents, make_plan
 from pretrain.order.trace import traced_segments
-from pretrain.step import accumulate
+from pretrain.parallel import spread_model
+from pretrain.ranks import Ranks
 from pretrain.tokenizing.masks import masked_tokens
 from pretrain.tokenizing.tokenize import tokenize_shards
 from pretrain.tokenizing.tokenizer import Tokenizer
@@ -167,9 +169,9 @@ def test_loss_and_gradient_are_those_of_the_unmasked_targets_alone(masked_file: 
 def test_a_batch_of_masked_tokens_only_has_no_gradient(masked_file: Path) -> None:
     plan = make_plan(load_config(masked_file, {}))
     batch = Loader(plan).batch(0)
-    nothing = np.full_like(batch.labels_BT, NO_LABEL)
+    batch.labels_BT[:] = NO_LABEL
     model = Model(plan.config.model, plan.vocab_size)
-    masked = replace(batch, labels_BT=nothing, num_labels_B=0 * batch.num_labels_B)
+    masked = replace(batch, num_labels_B=0 * batch.num_labels_B)
     assert accumulate(model, masked, 4, 1).tolist() == [0]
     assert all((parameter.grad == 0).all() for parameter in model.parameters())
 
@@ -185,7 +187,8 @@ def test_bits_per_byte_leave_masked_tokens_and_their_bytes_out(masked_file: Path
     assert masked > 20
     expected = math.log2(plan.vocab_size) * (sum(sizes) - len(sizes) - masked) / documents.num_bytes.sum()
     held_out = choose_held_out("web", documents, 64, max_tokens=10**9)
-    assert bits_per_byte(model, [held_out], 5)["web"] == pytest.approx(expected, rel=1e-6)
+    spread = spread_model(model, DeviceConfig(), Ranks(), torch.device("cpu"))
+    assert bits_per_byte(spread, [held_out], 5, Ranks())["web"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_run_counts_the_tokens_that_it_learned(masked_file: Path) -> None:
