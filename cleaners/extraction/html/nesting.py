@@ -20,10 +20,12 @@ from cleaners.extraction.html.tags import (
     BLOCK,
     CLOSED_IN_SCOPE,
     CLOSES_P,
+    ENDS_INNERMOST,
     FORMATTING,
     HEADING,
     IMPLIED_END,
     INTEGRATION,
+    MAKES_WAY,
     MARKER,
     RULES,
     SCOPE,
@@ -68,7 +70,7 @@ def new_stack():
     return Stack(np.empty(MAX_DEPTH, OPEN), state)
 
 
-@kernel
+@kernel(inline="always")
 def add(nodes, stack, tag, start, end):
     """Add a node to the innermost open element; return its number. It has no attributes yet."""
     state = stack.state
@@ -90,7 +92,7 @@ def add(nodes, stack, tag, start, end):
     return node
 
 
-@kernel
+@kernel(inline="always")
 def push(nodes, stack, node, name):
     """Open `node`: the next nodes stand in it, unless too many elements are open."""
     state = stack.state
@@ -114,7 +116,7 @@ def push(nodes, stack, node, name):
     state[DEPTH] = depth + 1
 
 
-@kernel
+@kernel(inline="always")
 def top(nodes, stack):
     return nodes[stack.open[stack.state[DEPTH] - 1].node].tag
 
@@ -136,9 +138,16 @@ def pop_to(nodes, stack, depth, position):
     state[DEPTH] = min(depth, state[DEPTH])
 
 
-@kernel
+@kernel(inline="always")
 def make_way(nodes, stack, tag, position):
     """Close the elements that a start tag of `tag` closes."""
+    rules = RULES[tag]
+    if rules & MAKES_WAY or (rules & CLOSES_P and stack.state[OPEN_P]) or (tag == tags.A and stack.state[LINK] >= 0):
+        _close_before(nodes, stack, tag, position)
+
+
+@kernel
+def _close_before(nodes, stack, tag, position):
     rules = RULES[tag]
     if rules & CLOSES_P:
         if stack.state[OPEN_P]:
@@ -170,9 +179,42 @@ def make_way(nodes, stack, tag, position):
             pop_to(nodes, stack, stack.state[DEPTH] - 1, position)
 
 
-@kernel
+@kernel(inline="always")
 def end_tag(nodes, stack, tag, name, start, end):
     """Close the element that the end tag in [start, end) closes. Elements open in it end where the tag begins."""
+    innermost = stack.state[DEPTH] - 1
+    node = stack.open[innermost].node
+    is_innermost = nodes[node].tag == tag and (tag != UNKNOWN or stack.open[innermost].name == name)
+    if RULES[tag] & ENDS_INNERMOST and is_innermost and innermost > 1:
+        _end_innermost(nodes, stack, node, innermost, end)
+    else:
+        _end_outer(nodes, stack, tag, name, start, end)
+
+
+@kernel(inline="always")
+def _end_innermost(nodes, stack, node, depth, end):
+    """What `_end_outer` does if the end tag is that of the innermost open element, as most are."""
+    state = stack.state
+    tag = nodes[node].tag
+    rules = RULES[tag]
+    nodes[node].end = end
+    state[DEPTH] = depth
+    if rules & BLOCK:
+        state[BROKEN] = 1
+    if rules & FORMATTING:
+        if tag == tags.A:
+            state[LINK] = -1
+        _count(state, tag, -1)
+    elif rules & MARKER:
+        state[LINK] = stack.open[depth].link
+        state[ACTIVE] = stack.open[depth].active
+    elif tag == tags.P:
+        state[OPEN_P] -= 1
+
+
+@kernel
+def _end_outer(nodes, stack, tag, name, start, end):
+    """`end_tag`, whatever is open."""
     rules = RULES[tag]
     if tag == tags.P:
         if not (stack.state[OPEN_P] and _close_p(nodes, stack, start, end)):
@@ -231,14 +273,14 @@ def end_foreign(nodes, stack, tag, name, start, end):
     return False
 
 
-@kernel
+@kernel(inline="always")
 def marks(state):
     """The flags of the active formatting."""
     active = state[ACTIVE]
     return BOLD * (active & _MASKS[0] != 0) | ITALIC * (active & _MASKS[1] != 0) | CODE * (active & _MASKS[2] != 0)
 
 
-@kernel
+@kernel(inline="always")
 def _count(state, tag, change):
     shift = _SHIFTS[tag]
     if shift >= 0:

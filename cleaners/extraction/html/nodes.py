@@ -72,7 +72,7 @@ class Tree(NamedTuple):
     attributes: np.ndarray  # ATTRIBUTE[…]
 
 
-@kernel
+@kernel(inline="always")
 def attribute_of(tree, node, name):
     """The index of a node's attribute in `tree.attributes`, or -1."""
     for k in range(tree.nodes[node].first_attribute, tree.nodes[node].end_attribute):

@@ -1,4 +1,4 @@
-"""Search for a byte, 32 bytes a step, and bytes as words.
+"""Search for a byte and the number of a byte, 32 bytes a step, and bytes as words.
 
 LLVM does not vectorise a loop with an early exit. Written plainly, the search takes 1.1 ns a byte; like this, .07 in
 long texts and .28 with a hit every 50 bytes.
@@ -26,6 +26,18 @@ def find(data, i, byte):
     while i < n and data[i] != byte:
         i += 1
     return i
+
+
+@kernel
+def count(data, byte):
+    """How many of the bytes are `byte`."""
+    number, i = 0, 0
+    while i + 32 <= len(data):
+        number += _number_of_bits(_equal32(data, i, np.uint8(byte)))  # type: ignore[call-arg, var-annotated]
+        i += 32
+    for k in range(i, len(data)):
+        number += data[k] == byte
+    return number
 
 
 @kernel(inline="always")
@@ -60,6 +72,10 @@ def _generate_equal32(context: Any, builder: Any, signature: Any, arguments: Any
     return builder.bitcast(builder.icmp_unsigned("==", loaded, wanted), number)
 
 
+def _generate_number_of_bits(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.zext(builder.ctpop(arguments[0]), ir.IntType(64))
+
+
 def _generate_lowest_bit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.zext(builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1)), ir.IntType(64))
 
@@ -79,3 +95,8 @@ def _word(_context, data, i):
 @intrinsic
 def _lowest_bit(_context, mask):
     return types.intp(types.uint32), _generate_lowest_bit
+
+
+@intrinsic
+def _number_of_bits(_context, mask):
+    return types.intp(types.uint32), _generate_number_of_bits

@@ -89,6 +89,13 @@ _RULES = {
     # Text that is data or never shown, the readings of ruby, and second versions of formulas.
     "NOT_SHOWN": "script style noframes noembed iframe head title desc datalist rp rt rtc annotation annotation-xml",
 }
+_CLOSED = {*f"{_RULES['CLOSED_IN_SCOPE']} {_RULES['INTEGRATION']} {_TABLE_PARTS} p select table template".split()}
+_RULES |= {
+    # Start tags that may close others than an open paragraph and an open link.
+    "MAKES_WAY": f"{_HEADINGS} {_TABLE_PARTS} li dd dt table option optgroup button input rb rp rt rtc",
+    # End tags that close the innermost open element if it is theirs.
+    "ENDS_INNERMOST": " ".join(name for name in NAMES if name in _CLOSED or name not in _RULES["SPECIAL"].split()),
+}
 RULES = np.zeros(NUM_TAGS, np.uint32)
 for _bit, _names in enumerate(_RULES.values()):
     RULES[[TAGS[name] for name in _names.split()]] |= np.uint32(1 << _bit)
@@ -102,7 +109,7 @@ VOID, RAW, RCDATA, SPECIAL, FORMATTING = map(_rule, "VOID RAW RCDATA SPECIAL FOR
 CLOSES_P, CLOSED_IN_SCOPE, SCOPE, MARKER = map(_rule, "CLOSES_P CLOSED_IN_SCOPE SCOPE MARKER".split())
 HEADING, HEAD_CONTENT, BLOCK, PREFORMATTED_TAG = map(_rule, "HEADING HEAD_CONTENT BLOCK PREFORMATTED_TAG".split())
 EATS_NEWLINE, INTEGRATION, BREAKOUT, NOT_SHOWN = map(_rule, "EATS_NEWLINE INTEGRATION BREAKOUT NOT_SHOWN".split())
-IMPLIED_END = _rule("IMPLIED_END")
+IMPLIED_END, MAKES_WAY, ENDS_INNERMOST = map(_rule, "IMPLIED_END MAKES_WAY ENDS_INNERMOST".split())
 
 # Levels of a table's parts: a new part closes the open parts of its own level and deeper ones (13.2.6.4.9 to .15).
 TABLE_LEVEL = np.zeros(NUM_TAGS, np.int8)

@@ -123,7 +123,7 @@ def write_raw(data, start, end, has_references, in_attribute, out, at):
     return at
 
 
-@kernel
+@kernel(inline="always")
 def _space(out, begin, at):
     """Write a space, unless the line is empty or ends in white space."""
     if at == begin or is_space(out[at - 1]):

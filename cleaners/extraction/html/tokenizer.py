@@ -59,7 +59,7 @@ def name_end(data, i):
     return i
 
 
-@kernel
+@kernel(inline="always")
 def attribute(data, i):
     """(name start, name end, value start, value end, position after it) of the tag's next attribute from `i` on.
 
@@ -91,6 +91,20 @@ def attribute(data, i):
     while i < n and data[i] != GREATER and not is_space(data[i]):
         i += 1
     return start, end, value, i, i
+
+
+@kernel(inline="always")
+def tag_end(data, i):
+    """The position of the ">" of a tag whose name ends at `i`, or len(data)."""
+    return i if i < len(data) and data[i] == GREATER else _attributes_end(data, i)
+
+
+@kernel
+def _attributes_end(data, i):
+    start = i
+    while start >= 0:
+        start, _, _, _, i = attribute(data, i)
+    return i
 
 
 @kernel

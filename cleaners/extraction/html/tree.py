@@ -14,6 +14,7 @@ docs/divergences.md lists the other 18.
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.attributes import ATTRIBUTE_TABLE, is_hidden_word, is_open_or_closed, is_true, style_hides
 from cleaners.extraction.html.formulas import DISPLAY, NONE, formula_of, is_mathjax, kind_of_script
@@ -52,6 +53,7 @@ from cleaners.extraction.html.nodes import (
     SPACE,
     Tree,
 )
+from cleaners.extraction.html.search import count
 from cleaners.extraction.html.tags import RULES, TAG_TABLE, TEXT, UNKNOWN, VERBATIM
 from cleaners.extraction.html.tokenizer import (
     CDATA,
@@ -64,6 +66,7 @@ from cleaners.extraction.html.tokenizer import (
     markup,
     name_end,
     raw_text_end,
+    tag_end,
 )
 from shards.compiled import kernel
 
@@ -79,12 +82,18 @@ def parse(data):
     """
     n = len(data)
     assert n < 1 << 31
-    num_less = 0
-    for k in range(n):
-        num_less += data[k] == LESS
-    nodes, kept = np.empty(3 * num_less + 8, NODE), np.empty(n // 2 + 8, ATTRIBUTE)
+    nodes, kept = np.empty(3 * count(data, LESS) + 8, NODE), np.empty(n // 2 + 8, ATTRIBUTE)
     stack = new_stack()
+    _build(data, nodes, kept, stack)
+    return Tree(_with_ends(nodes[: stack.state[NODES]]), kept[: stack.state[ATTRIBUTES]])
+
+
+@kernel
+def _build(data, nodes, kept, stack):
+    """Write the nodes and attributes of the page; their numbers are in the state of `stack`."""
+    data, nodes, kept, stack = borrowed(data), borrowed(nodes), borrowed(kept), borrowed(stack)
     state = stack.state
+    n = len(data)
     push(nodes, stack, add(nodes, stack, tags.HTML, 0, 0), np.uint64(0))
     push(nodes, stack, add(nodes, stack, tags.HEAD, 0, 0), np.uint64(0))
     in_body = False
@@ -117,13 +126,13 @@ def parse(data):
         tag = look_up(TAG_TABLE, name[0], name[1], i - name_start)
         if tag == 0:
             tag = UNKNOWN
-        own, num_attributes, is_closed, i = _read_attributes(data, kept, state[ATTRIBUTES], i, tag)
-        if i >= n:
-            break  # the page ends within the tag
-        i += 1
         key = name[0] ^ (name[1] * _MIX)
 
         if is_end:
+            i = tag_end(data, i)
+            if i >= n:
+                break  # the page ends within the tag
+            i += 1
             if is_foreign(nodes, stack.open[state[DEPTH] - 1].node):
                 if end_foreign(nodes, stack, tag, key, here, i):
                     continue
@@ -136,6 +145,10 @@ def parse(data):
                 end_tag(nodes, stack, tag, key, here, i)
             continue
 
+        own, num_attributes, is_closed, i = _read_attributes(data, kept, state[ATTRIBUTES], i, tag)
+        if i >= n:
+            break
+        i += 1
         if foreign:
             if not RULES[tag] & tags.BREAKOUT:
                 node = _add_element(nodes, stack, tag, here, i, own, num_attributes)
@@ -181,8 +194,7 @@ def parse(data):
                     _join_formula(data, nodes, state, kept, node)
             i = end
             if end < n:
-                _, _, _, i = _read_attributes(data, kept, state[ATTRIBUTES], name_end(data, end + 2), tag)
-                i = min(i + 1, n)
+                i = min(tag_end(data, name_end(data, end + 2)) + 1, n)
             nodes[node].end = i
             if tag != tags.PLAINTEXT:
                 pop_to(nodes, stack, state[DEPTH] - 1, i)
@@ -190,10 +202,9 @@ def parse(data):
     if not in_body:
         _begin_body(nodes, stack, n)
     pop_to(nodes, stack, 0, n)
-    return Tree(_with_ends(nodes[: state[NODES]]), kept[: state[ATTRIBUTES]])
 
 
-@kernel
+@kernel(inline="always")
 def _is_blank(data, start, end):
     while start < end and is_space(data[start]):
         start += 1
@@ -208,7 +219,7 @@ def _begin_body(nodes, stack, position):
     return True
 
 
-@kernel
+@kernel(inline="always")
 def _add_text(nodes, stack, tag, start, end):
     state = stack.state
     node = add(nodes, stack, tag, start, end)
@@ -218,7 +229,7 @@ def _add_text(nodes, stack, tag, start, end):
     _join_line(nodes, state, node)
 
 
-@kernel
+@kernel(inline="always")
 def _join_line(nodes, state, node):
     """Make a text node part of the line that is open, if there is one."""
     nodes[node].flags |= marks(state) | BREAK * (state[BROKEN] != 0) | SPACE * (state[SPACED] != 0)
@@ -298,7 +309,7 @@ def _is_shown_by_mathjax(data, nodes, kept, node, parent):
     return False
 
 
-@kernel
+@kernel(inline="always")
 def _add_element(nodes, stack, tag, start, end, own, num_attributes):
     node = add(nodes, stack, tag, start, end)
     if tag == tags.TEMPLATE:
@@ -312,7 +323,7 @@ def _add_element(nodes, stack, tag, start, end, own, num_attributes):
     return node
 
 
-@kernel
+@kernel(inline="always")
 def _give_attributes(nodes, state, node, num_attributes):
     """Give `node` the attributes just read, unless it has some: a second <body class=…> adds none."""
     if num_attributes and nodes[node].first_attribute == nodes[node].end_attribute:
@@ -321,7 +332,7 @@ def _give_attributes(nodes, state, node, num_attributes):
         nodes[node].end_attribute = state[ATTRIBUTES]
 
 
-@kernel
+@kernel(inline="always")
 def _read_attributes(data, kept, first, i, tag):
     """Read the attributes of a tag into kept[first:]; return (flags, number kept, whether it ends in "/>", end).
 
