@@ -19,6 +19,7 @@ from cleaners.extraction.html.names import words_of
 from cleaners.extraction.html.nodes import Tree
 from cleaners.extraction.html.tags import TEXT, VERBATIM
 from cleaners.extraction.json_ld import value_of
+from shards.compiled import kernel
 
 _NUM_AROUND = 3  # elements around the <pre> that are asked
 _NUM_WITHIN = 3  # nodes in it that are asked: <code>, and a <div> before it
@@ -66,7 +67,16 @@ def _is_element(nodes: np.ndarray, k: int) -> bool:
     return int(nodes[k]["tag"]) not in (TEXT, VERBATIM)
 
 
-def _has_one_listing(nodes: np.ndarray, around: int, pre: int) -> bool:
-    """Whether an element holds no other listing: what holds a whole page says nothing of one."""
-    inside = nodes["tag"][around : int(nodes[around]["after"])]
-    return int((inside == nodes[pre]["tag"]).sum()) == 1
+@kernel
+def _has_one_listing(nodes, around, pre):
+    """Whether an element holds no other listing: what holds a whole page says nothing of one.
+
+    From the listing to the next on each side: pages of a million listings are read once.
+    """
+    for k in range(pre - 1, around, -1):
+        if nodes[k].tag == nodes[pre].tag:
+            return False
+    for k in range(pre + 1, nodes[around].after):  # noqa: SIM110 - Numba has no generators
+        if nodes[k].tag == nodes[pre].tag:
+            return False
+    return True

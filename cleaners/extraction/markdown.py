@@ -64,6 +64,10 @@ class StyledText(NamedTuple):
     link: str
 
 
+_Style = tuple[bool, bool, bool, bool, str]  # the fields of a `StyledText` after its text
+_PLAIN: _Style = (False, False, False, False, "")
+
+
 def formatted_text(data: np.ndarray, page: ParsedPage, chosen: np.ndarray, *, markdown: bool, links: bool) -> str:
     """The chosen blocks as Markdown, or without `markdown` as the lines that `write_plain_text` writes."""
     return _Writer(data, page, chosen, markdown, links).write()
@@ -251,16 +255,15 @@ class _Writer:
         page, nodes = self._page, self._nodes
         first, end = (int(page.blocks[b][name]) for name in ("first", "end"))
         is_heading = bool(RULES[nodes[page.blocks[b]["element"]]["tag"]] & HEADING)
-        out: list[StyledText] = []
+        runs: list[tuple[_Style, list[str]]] = []  # texts of each run, none of them empty
         for t in range(first, end):
             node = int(page.texts[t])
             if t > first:
                 between = nodes[int(page.texts[t - 1]) + 1 : node]
-                out += [StyledText(line_end, False, False, False, False, "")] * int(
-                    (between["tag"] == tags.BR).sum() > 0
-                )
+                if (between["tag"] == tags.BR).any():
+                    runs.append((_PLAIN, [line_end]))
                 if ((between["tag"] == TEXT) & (between["flags"] & SPACE > 0)).any():
-                    out.append(StyledText(" ", False, False, False, False, ""))
+                    runs.append((_PLAIN, [" "]))
             flags = int(nodes[node]["flags"])
             text = self._utf8[self._ends[t - 1] if t else 0 : self._ends[t]].decode()
             style = (
@@ -268,14 +271,17 @@ class _Writer:
                 bool(flags & ITALIC),
                 bool(flags & CODE),
                 bool(flags & FORMULA) and self._markdown,
+                self._address(int(nodes[node]["link"])) if self._links else "",
             )
-            link = self._address(int(nodes[node]["link"])) if self._links else ""
-            doubled = bool(out) and out[-1].text.endswith(" ") and text.startswith(" ")
-            if out and out[-1][1:] == (*style, link) and out[-1].text != line_end and not style[-1]:
-                out[-1] = out[-1]._replace(text=out[-1].text + (text[1:] if doubled else text))
-            else:
-                out.append(StyledText(text, *style, link))
-        return [part for run in out if run.text for part in self._formulas(run)]
+            before = runs[-1][1] if runs and runs[-1][0] == style and not style[3] else None
+            if before is None or (len(before) <= len(line_end) and "".join(before) == line_end):
+                before = []
+                runs.append((style, before))
+            elif before and before[-1].endswith(" ") and text.startswith(" "):
+                text = text[1:]
+            before += [text] if text else []
+        joined = (StyledText("".join(texts), *style) for style, texts in runs if texts)
+        return [part for run in joined for part in self._formulas(run)]
 
     def _formulas(self, run: StyledText) -> list[StyledText]:
         """A run, split at the formulas in its text."""

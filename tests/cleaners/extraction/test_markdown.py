@@ -247,6 +247,12 @@ def test_marks_without_an_end_take_linear_time(html: str) -> None:
     assert len(marked(html)) > 100_000
 
 
+def test_many_texts_of_one_style_and_many_listings_are_read_once() -> None:
+    """A step that is quadratic takes minutes here."""
+    assert len(marked("<p>" + "<span>a long word</span> and " * 50_000)) > 500_000
+    assert marked("<div class=highlight-python>" + "<pre>x</pre>" * 20_000).count("```\nx\n```") == 20_000
+
+
 @pytest.mark.real
 def test_real_pages_keep_their_words_and_lines_without_marks(real_data: Path) -> None:
     for html in real_pages(real_data, 3, 40):
