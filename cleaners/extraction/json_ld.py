@@ -37,12 +37,13 @@ def scripts(data: np.ndarray, tree: Tree, is_wanted: Callable[[str], bool]) -> I
 
     Types are in lower case. Parameters, as in "application/ld+json; charset=utf-8", are ignored.
     """
-    nodes = np.flatnonzero(tree.nodes["tag"] == SCRIPT).tolist()
-    for node, values in zip(nodes, attribute_values(data, tree, nodes), strict=True):
+    nodes = np.flatnonzero(tree.nodes["tag"] == SCRIPT)
+    nodes = nodes[tree.nodes["after"][nodes] > nodes + 1]  # most have a `src` and no content
+    starts, ends = (tree.nodes[name][nodes + 1].tolist() for name in ("start", "end"))
+    for start, end, values in zip(starts, ends, attribute_values(data, tree, nodes.tolist()), strict=True):
         kind = values.get(attributes.TYPE, "").split(";")[0].strip().lower()
-        if tree.nodes[node]["after"] > node + 1 and is_wanted(kind):
-            text = tree.nodes[node + 1]
-            yield kind, data[text["start"] : text["end"]].tobytes().decode("utf-8", "replace")
+        if is_wanted(kind):
+            yield kind, data[start:end].tobytes().decode("utf-8", "replace")
 
 
 def value_of(data: np.ndarray, tree: Tree, node: int, attribute: int) -> str:
