@@ -39,6 +39,15 @@ def hash_of(word: str) -> int:
 
 
 @kernel
+def hash_small(data, start, end):
+    """The hash of data[start:end], with ASCII in lower case: `hash_of` of its text in ASCII."""
+    state = EMPTY
+    for k in range(start, end):
+        state = step(state, data[k] + 32 if 65 <= data[k] <= 90 else data[k])
+    return state
+
+
+@kernel
 def first_alike(data, tree):
     """int32[nodes]: the first element with the tag, class, id, role and itemprop of each, or the node itself.
 

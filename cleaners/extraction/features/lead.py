@@ -7,7 +7,7 @@ The first <h1> is the name of a blog as often as the title of a post.
 import numpy as np
 
 from cleaners.extraction.features.columns import Lead, Position, TemplateCount
-from cleaners.extraction.features.hashing import EMPTY, hash_of, step
+from cleaners.extraction.features.hashing import hash_of, hash_small
 from cleaners.extraction.features.measures import MAX_WORDS, hash_value_words
 from cleaners.extraction.html import attributes
 from cleaners.extraction.html.nodes import attribute_of
@@ -79,7 +79,4 @@ def _says(data, tree, node, name):
     value = attribute_of(tree, node, name)
     if value < 0:
         return False
-    state = EMPTY
-    for k in range(tree.attributes[value].start, tree.attributes[value].end):
-        state = step(state, data[k] | 32)
-    return (state == _NAMES).any()
+    return (hash_small(data, tree.attributes[value].start, tree.attributes[value].end) == _NAMES).any()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cleaners.extraction.features.columns import WholePage, end_of
-from cleaners.extraction.features.hashing import EMPTY, hash_of, step
+from cleaners.extraction.features.hashing import hash_of, hash_small
 from cleaners.extraction.features.page import is_prose
 from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.nodes import attribute_of
@@ -73,21 +73,13 @@ def write_page_features(data, page, containers, x):
 
 
 @kernel
-def _hash_small(data, start, end):
-    state = EMPTY
-    for k in range(start, end):
-        state = step(state, data[k] + 32 if 65 <= data[k] <= 90 else data[k])
-    return state
-
-
-@kernel
 def _open_graph_kind(data, tree, node):
     name, content = attribute_of(tree, node, attributes.PROPERTY), attribute_of(tree, node, attributes.CONTENT)
     if name < 0 or content < 0:
         return -1
-    if _hash_small(data, tree.attributes[name].start, tree.attributes[name].end) != _OG_TYPE:
+    if hash_small(data, tree.attributes[name].start, tree.attributes[name].end) != _OG_TYPE:
         return -1
-    kind = _hash_small(data, tree.attributes[content].start, tree.attributes[content].end)
+    kind = hash_small(data, tree.attributes[content].start, tree.attributes[content].end)
     for k in range(len(_KIND_NAMES)):
         if _KIND_NAMES[k] == kind:
             return _KIND_NUMBERS[k]
@@ -98,7 +90,7 @@ def _open_graph_kind(data, tree, node):
 def _count_ld_types(data, tree, node, row):
     """Count the "@type": "…" of a script of JSON-LD in their columns of `row`, `_MAX_LD` each at most."""
     kind = attribute_of(tree, node, attributes.TYPE)
-    if kind < 0 or _hash_small(data, tree.attributes[kind].start, tree.attributes[kind].end) != _LD_TYPE:
+    if kind < 0 or hash_small(data, tree.attributes[kind].start, tree.attributes[kind].end) != _LD_TYPE:
         return
     if tree.nodes[node].after == node + 1:
         return
@@ -116,7 +108,7 @@ def _count_ld_types(data, tree, node, row):
         start = i
         while i < end and data[i] != 34:
             i += 1
-        name = _hash_small(data, start, min(i, end))
+        name = hash_small(data, start, min(i, end))
         for k in range(len(_LD_NAMES)):
             if _LD_NAMES[k] == name and row[_LD_COLUMNS[k]] < _MAX_LD:
                 row[_LD_COLUMNS[k]] += 1

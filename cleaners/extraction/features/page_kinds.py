@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cleaners.extraction.features.columns import PageKind
-from cleaners.extraction.features.hashing import EMPTY, hash_of, step
+from cleaners.extraction.features.hashing import EMPTY, hash_of, hash_small, step
 from cleaners.extraction.features.template_counts import title_words
 from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.nodes import attribute_of
@@ -105,10 +105,7 @@ def _is_generator(data, tree, node):
     name = attribute_of(tree, node, attributes.NAME)
     if name < 0:
         return False
-    state = EMPTY
-    for k in range(tree.attributes[name].start, tree.attributes[name].end):
-        state = step(state, data[k] | 32)
-    return state == _GENERATOR
+    return hash_small(data, tree.attributes[name].start, tree.attributes[name].end) == _GENERATOR
 
 
 @kernel

@@ -8,7 +8,7 @@ from extraction_soup import sample_page, soup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleaners.extraction.features.hashing import _tokens, element_signatures, hash_of, path_tokens
+from cleaners.extraction.features.hashing import _tokens, element_signatures, hash_of, hash_small, path_tokens
 from cleaners.extraction.html import attributes
 from cleaners.extraction.html.tags import VERBATIM
 
@@ -19,6 +19,12 @@ _WHOLE = 0x9E3779B9
 def test_hash_is_fnv_1a(word: str, state: int) -> None:
     """The values are the test vectors of the authors."""
     assert hash_of(word) == state
+
+
+def test_values_are_hashed_in_lower_case() -> None:
+    data = np.frombuffer(b"x og:TITLE_2 x", np.uint8)
+    assert hash_small(data, 2, 12) == hash_of("og:title_2")
+    assert hash_small(data, 2, 2) == hash_of("")
 
 
 def plain_tokens(value: bytes) -> list[tuple[str, bool]]:
