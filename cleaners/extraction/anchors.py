@@ -7,6 +7,7 @@ A link in a heading, or within its page, whose whole text is such a sign is no t
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.html import attributes
 from cleaners.extraction.html.nodes import SPACE, attribute_of
 from cleaners.extraction.html.tags import HEADING, RULES
@@ -22,6 +23,7 @@ _SIGNS = tuple(np.frombuffer(sign.encode(), np.uint8) for sign in ("Â¶", "#", "Â
 @kernel
 def has_anchors(data, page, chosen):
     """Whether a chosen block has such a link."""
+    data, page = borrowed(data), borrowed(page)
     for b in range(len(chosen)):
         if chosen[b]:
             in_heading = RULES[page.tree.nodes[page.blocks[b].element].tag] & HEADING != 0

@@ -10,6 +10,7 @@ all is doubtful (Ye et al. 2012, "Optimizing F-measure", §3). A fixed threshold
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.features.context import weight_of
 from cleaners.extraction.html.nodes import PREFORMATTED
 from shards.compiled import kernel
@@ -22,6 +23,7 @@ COPY_WORDS = 4  # shorter equal lines are no copies: labels, code, cells of tabl
 @kernel
 def main_blocks(page, p):
     """bool[blocks]: the choice of a page by its shares `p`, with the listings within it, and each text once."""
+    page = borrowed(page)
     chosen = choose(page.measured.measures, p)
     join_listings(page, p, chosen)
     drop_copies(page.measured.measures, chosen)

@@ -44,7 +44,7 @@ _FILTER = np.zeros(4096, np.bool_)  # of hashes by their lowest bits: most token
 _FILTER[_HASHES & 4095] = True
 
 
-@kernel
+@kernel(inline="always")
 def meaning_of(page, i):
     """What the names of element `i` say, as bits."""
     meaning = 0

@@ -20,6 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from cleaners.extraction.borrowed import borrowed
 from shards.compiled import kernel
 
 LANES = 64  # rows at a time: two registers of AVX2
@@ -135,6 +136,7 @@ def predict(forest, x):
 @kernel
 def predict_columns(forest, columns, number):
     """As `predict`, of the first `number` rows of `blank_columns`."""
+    forest, columns = borrowed(forest), borrowed(columns)
     assert columns.shape[0] >= len(forest.features) - 1
     ranks = np.zeros((max(len(forest.features) - 1, 1), LANES), np.int8)
     reached = np.zeros(LANES, np.uint8)

@@ -6,6 +6,7 @@ keeps the white space. A listing becomes a `pre` here, whatever it was, and its 
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.code_names import FRAGMENT, LINE, LISTING, SPACED, finds, meaning_of
 from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.between import write_blanks
@@ -17,7 +18,8 @@ from shards.compiled import kernel
 
 _MAX_CLIMB = 8  # elements from a line up to its listing
 _TEXTAREA = tags.TAGS["textarea"]
-_TABLE_PARTS = np.array([tags.TAGS[name] for name in "thead tbody tfoot tr td th".split()], np.int64)
+_IS_TABLE_PART = np.zeros(tags.NUM_TAGS, np.bool_)
+_IS_TABLE_PART[[tags.TAGS[name] for name in "thead tbody tfoot tr td th".split()]] = True
 _WHITE_SPACE, _PRE, _BREAK_SPACES = (
     np.frombuffer(text, np.uint8) for text in (b"white-space:", b"pre", b"break-spaces")
 )
@@ -29,6 +31,7 @@ _NEWLINE, _BLANK, _NO_BREAK_SPACE = 10, 32, np.frombuffer("\xa0".encode(), np.ui
 @kernel
 def has_listings(data, page, chosen):
     """Whether a chosen block stands in a `pre` or in another listing."""
+    data, page = borrowed(data), borrowed(page)
     nodes = page.tree.nodes
     is_none = np.zeros(len(nodes), np.bool_)  # of elements around lines before: blocks share most of these
     for b in range(len(chosen)):
@@ -71,12 +74,12 @@ def rewrite_listings(data, page, chosen, out, at):
     for i in range(1, len(nodes)):
         if roots[i] == i:
             nodes[i].tag = tags.PRE
-        elif roots[i] >= 0 and (nodes[i].tag in (tags.TABLE, tags.LI) or (nodes[i].tag == _TABLE_PARTS).any()):
+        elif roots[i] >= 0 and (nodes[i].tag in (tags.TABLE, tags.LI) or _IS_TABLE_PART[nodes[i].tag]):
             nodes[i].tag = tags.DIV  # neither items nor cells
     return at
 
 
-@kernel
+@kernel(inline="always")
 def _is_listing(data, page, i):
     """Whether the element `i`, no `pre`, is named or styled as a listing or as a line of one."""
     nodes = page.tree.nodes
@@ -108,6 +111,7 @@ def _keeps_blanks(data, page, i):
 @kernel
 def _roots(data, page):
     """int32[nodes]: the outermost listing around each node, or -1. With cells named for code, their table is one."""
+    data, page = borrowed(data), borrowed(page)
     nodes = page.tree.nodes
     is_root = np.zeros(len(nodes), np.bool_)
     for i in range(1, len(nodes)):
@@ -118,7 +122,7 @@ def _roots(data, page):
             is_root[i] = tag != _TEXTAREA
         elif _is_listing(data, page, i):
             root = np.int64(i)
-            while (nodes[root].tag == _TABLE_PARTS).any():
+            while _IS_TABLE_PART[nodes[root].tag]:
                 root = np.int64(nodes[root].parent)
             is_root[root if nodes[root].tag == tags.TABLE else i] = True
     roots = np.full(len(nodes), -1, np.int32)

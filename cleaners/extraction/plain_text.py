@@ -14,6 +14,7 @@ There are no blank lines. `markdown` writes Markdown.
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.html import tags
 from cleaners.extraction.html.nodes import SPACE
 from cleaners.extraction.html.tags import TEXT
@@ -31,6 +32,7 @@ def max_plain_text_bytes(page, chosen):
 
     A row has two bytes for each column.
     """
+    page = borrowed(page)
     nodes = page.tree.nodes
     room = np.int64(8)
     for i in range(len(nodes)):
@@ -57,6 +59,7 @@ def max_block_bytes(page, b):
 @kernel
 def write_plain_text(data, page, chosen, out, begin):
     """Write the chosen blocks to out[begin:]; return the new end. The last line has no line end."""
+    data, page, chosen, out = borrowed(data), borrowed(page), borrowed(chosen), borrowed(out)
     layout = layout_of(data, page, chosen)
     at = begin
     row = cell = item = -1

@@ -12,6 +12,7 @@ the page. Features are computed before, on the page as it is. A page that has no
 import numpy as np
 
 from cleaners.extraction.anchors import drop_anchors, has_anchors
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.features.page import ParsedPage
 from cleaners.extraction.formulas import MAX_BYTES_ADDED as MAX_BYTES_A_NODE
 from cleaners.extraction.formulas import has_tex, write_formula
@@ -71,7 +72,10 @@ def _rewrite_lines(data, page, chosen, out, at):
     for b in range(len(chosen)):
         if chosen[b]:
             first, end = np.int64(page.blocks[b].first), np.int64(page.blocks[b].end)
-            if (owners[page.texts[first:end]] >= 0).any():
+            has_owner = False
+            for t in range(first, end):
+                has_owner |= owners[page.texts[t]] >= 0
+            if has_owner:
                 at = _rewrite_line(data, page, first, end, owners, is_written, out, at)
     return at
 
@@ -194,6 +198,7 @@ def _rewrite_formula(data, page, t, after, end, math, is_written, line, ends, ou
 @kernel
 def _has_line_ends(data, page, chosen):
     """Whether a line of the page ends between two text nodes whose characters drop it."""
+    data, page = borrowed(data), borrowed(page)
     nodes, texts = page.tree.nodes, page.texts
     for b in range(len(chosen)):
         if chosen[b]:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.nodes import attribute_of
 from cleaners.extraction.html.tags import HEADING, PREFORMATTED_TAG, RULES, TAGS, TEXT, VERBATIM
@@ -31,11 +32,13 @@ class Layout(NamedTuple):
 @kernel
 def layout_of(data, page, chosen):
     """The `Layout` of a page, of which bool[blocks] are `chosen`."""
+    data, page, chosen = borrowed(data), borrowed(page), borrowed(chosen)
     nodes = page.tree.nodes
     number = len(nodes)
     items, cells = np.full(number, _NONE, np.int32), np.full(number, _NONE, np.int32)
     rows, verbatim = np.full(number, _NONE, np.int32), np.full(number, _NONE, np.int32)
     tables = np.zeros(number, np.int32)
+    has_rows = False
     for i in range(1, number):
         tag, p = nodes[i].tag, nodes[i].parent
         items[i], cells[i], rows[i], tables[i], verbatim[i] = items[p], cells[p], rows[p], tables[p], verbatim[p]
@@ -49,14 +52,17 @@ def layout_of(data, page, chosen):
         elif tag == tags.TR:
             rows[i] = i
             cells[i] = _NONE
+            has_rows = True
         elif tag == tags.TABLE:
             tables[i] = i
             cells[i] = rows[i] = _NONE
         elif RULES[tag] & PREFORMATTED_TAG and tag != _TEXTAREA:
             verbatim[i] = i
-    layout = Layout(items, cells, rows, tables, verbatim, np.zeros(number, np.bool_), _columns(data, page))
-    _mark_lines(page, chosen, layout)
-    _leave_out_empty(page, chosen, layout)
+    columns = _columns(data, page) if has_rows else np.zeros(number, np.int32)
+    layout = Layout(items, cells, rows, tables, verbatim, np.zeros(number, np.bool_), columns)
+    if has_rows:
+        _mark_lines(page, chosen, layout)
+        _leave_out_empty(page, chosen, layout)
     return layout
 
 

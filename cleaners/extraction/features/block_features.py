@@ -7,6 +7,7 @@ page ──parse──▶ tree ──▶ blocks ──▶ measures of the text �
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.features.columns import (
     AROUND_OF,
     CONTAINER_WIDTH,
@@ -54,6 +55,8 @@ def features_of(data, page, containers, linear):
 @kernel
 def write_features(data, page, containers, linear, x):
     """Write the features of all blocks by `LinearModels` to `x`, which holds zeros."""
+    data, page, containers = borrowed(data), borrowed(page), borrowed(containers)
+    linear, x = borrowed(linear), borrowed(x)
     if len(x):
         _write_own(page, x)
         _write_around(page, x)
@@ -158,7 +161,7 @@ def _write_scores(page, path_weights, word_weights, x):
             x[b, Score.TEXT_SCORE_WITHIN_5] = running / 11
 
 
-@kernel
+@kernel(inline="always")
 def _inner_score(page, b, own):
     nodes, block = page.tree.nodes, page.blocks[b]
     total = np.float32(0)
@@ -209,12 +212,15 @@ def _write_positions(page, x):
 def _write_containers(page, containers, x):
     chars, link_chars, num_blocks, prose = containers
     total = max(chars[0], np.float32(1))
+    logs = np.zeros(len(chars), np.float32)  # blocks share most of their containers
     for b in range(len(x)):
         i = np.int64(page.blocks[b].element)
         for k in range(NUM_CONTAINERS):
             at = CONTAINERS_AT + k * CONTAINER_WIDTH
             own = max(chars[i], np.float32(1))
-            x[b, at + Container.LOG_CHARS] = np.log(1 + chars[i])
+            if logs[i] == 0:
+                logs[i] = np.log(1 + chars[i])
+            x[b, at + Container.LOG_CHARS] = logs[i]
             x[b, at + Container.LINK_SHARE] = link_chars[i] / own
             x[b, at + Container.BLOCKS] = num_blocks[i]
             x[b, at + Container.SHARE] = chars[i] / total

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.html.nesting import is_foreign
 from cleaners.extraction.html.nodes import ARIA_HIDDEN, BREAK, FOREIGN, FORMULA, HIDDEN
 from cleaners.extraction.html.tags import NOT_SHOWN, PLAINTEXT, RULES, TAGS, TEXT, VERBATIM
@@ -42,6 +43,7 @@ class Blocks(NamedTuple):
 @kernel
 def blocks_of(nodes):
     """The `Blocks` of a page. Scripts, styles, titles and other elements that hold no text of the page are in none."""
+    nodes = borrowed(nodes)
     blocks = np.empty(len(nodes), BLOCK)
     texts = np.empty(len(nodes), np.int32)
     num_blocks = num_texts = 0
@@ -72,6 +74,7 @@ def blocks_of(nodes):
 @kernel
 def _leave_out_hidden(nodes, blocks, texts):
     """Move the text nodes that stay to the front of `texts`; return their number."""
+    nodes = borrowed(nodes)
     number = 0
     for b in range(len(blocks)):
         first, end = blocks[b].first, blocks[b].end

@@ -37,6 +37,8 @@ _HEADINGS = np.array(
     np.uint32,
 )
 _PAIRS = np.array([[hash_of(c) for c in pair] for pair in "评论 評論 留言 跟帖 跟贴 コメ".split()], np.uint32)
+_FILTER = np.zeros(1024, np.bool_)  # of names by their lowest bits: most tokens are none
+_FILTER[_NAMES & 1023] = True
 _MAX_WORDS, _MAX_CHARACTERS = 3, 8
 _MAX_SHARE = 0.9  # of the page's text: an element with more is named for comments that it may have among other things
 
@@ -51,8 +53,10 @@ def in_comments(page, containers):
         is_named[i] = is_named[page.alike[i]]
         if page.alike[i] == i:
             for k in range(page.token_offsets[i], page.token_offsets[i + 1]):
-                for j in range(len(_NAMES)):  # a loop over the array itself takes as long as many comparisons
-                    is_named[i] |= page.tokens[k] == _NAMES[j]
+                token = page.tokens[k]
+                if _FILTER[token & np.uint32(1023)]:
+                    for j in range(len(_NAMES)):  # a loop over the array itself takes as long as many comparisons
+                        is_named[i] |= token == _NAMES[j]
         inside[i] = inside[nodes[i].parent] or (is_named[i] and containers.chars[i] <= max_chars)
     out = np.zeros(len(page.blocks), np.bool_)
     for b in range(len(out)):
@@ -66,11 +70,14 @@ def in_comments(page, containers):
 @kernel
 def _says_comments(measured, b):
     words = measured.words[measured.offsets[b] : measured.offsets[b + 1]]
+    if len(words) > _MAX_CHARACTERS:
+        return False
     for k in range(len(words)):
-        if len(words) <= _MAX_WORDS and (words[k] == _HEADINGS).any():
-            return True
-        for pair in _PAIRS:
-            if len(words) <= _MAX_CHARACTERS and words[k] == pair[1] and k and words[k - 1] == pair[0]:
+        for j in range(len(_HEADINGS)):
+            if words[k] == _HEADINGS[j] and len(words) <= _MAX_WORDS:
+                return True
+        for j in range(len(_PAIRS)):
+            if k and words[k - 1] == _PAIRS[j, 0] and words[k] == _PAIRS[j, 1]:
                 return True
     return False
 

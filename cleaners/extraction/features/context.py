@@ -11,6 +11,7 @@ from enum import nonmember
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.features.columns import Column, end_of, meanings
 from cleaners.extraction.features.page import next_container
 from cleaners.extraction.features.template_counts import first_equal
@@ -88,6 +89,8 @@ def context_of(page, containers, signatures, p):
 @kernel
 def write_context(page, containers, signatures, p, x):
     """As `context_of`, to `x`."""
+    page, containers, signatures = borrowed(page), borrowed(containers), borrowed(signatures)
+    p, x = borrowed(p), borrowed(x)
     nodes, blocks, measures = page.tree.nodes, page.blocks, page.measured.measures
     number = len(p)
     if number == 0:

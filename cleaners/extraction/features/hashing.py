@@ -9,6 +9,7 @@ a part of the same name.
 import numpy as np
 from numba import uint32
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.html import attributes
 from cleaners.extraction.html.search import word_of
 from cleaners.extraction.html.tags import TEXT, VERBATIM
@@ -54,6 +55,7 @@ def first_alike(data, tree):
     Pages repeat their elements, so that what follows from these is computed once. Where many elements would share a
     place of the table, an equal one is not found, which costs time alone.
     """
+    data, tree = borrowed(data), borrowed(tree)
     nodes, kept = tree
     out = np.arange(len(nodes)).astype(np.int32)
     by_tag = np.full(256, -1, np.int32)  # elements without names
@@ -120,14 +122,23 @@ def path_tokens(data, tree, alike):
 
     Text nodes have none. `alike` is that of `first_alike`.
     """
-    nodes, kept = tree
+    kept = tree.attributes
     room = 0
     for k in range(len(kept)):
         if _names_its_element(kept[k].name):
             # A token of two letters gives at most one hash, and each of its letters but the first a part.
             room += kept[k].end - kept[k].start + 1
     out = np.empty(room, np.uint32)
-    offsets = np.zeros(len(nodes) + 1, np.int32)
+    offsets = np.zeros(len(tree.nodes) + 1, np.int32)
+    at = _write_path_tokens(data, tree, alike, out, offsets)
+    return out[:at].copy(), offsets
+
+
+@kernel
+def _write_path_tokens(data, tree, alike, out, offsets):
+    """As `path_tokens`, to `out` and `offsets`; return the number of hashes."""
+    data, tree, alike, out, offsets = borrowed(data), borrowed(tree), borrowed(alike), borrowed(out), borrowed(offsets)
+    nodes, kept = tree
     at = 0
     for i in range(len(nodes)):
         if alike[i] < i:
@@ -136,12 +147,13 @@ def path_tokens(data, tree, alike):
                 at += 1
         elif nodes[i].tag != TEXT and nodes[i].tag != VERBATIM:
             for k in range(nodes[i].first_attribute, nodes[i].end_attribute):
-                if kept[k].name == attributes.CLASS:
-                    at = _tokens(data, kept[k].start, kept[k].end, out, at)
-                elif _names_its_element(kept[k].name):
-                    at = _tokens(data, kept[k].start, min(kept[k].end, kept[k].start + _MAX_VALUE_BYTES), out, at)
+                if _names_its_element(kept[k].name):
+                    start, end = kept[k].start, kept[k].end
+                    if kept[k].name != attributes.CLASS:
+                        end = min(end, start + _MAX_VALUE_BYTES)
+                    at = _tokens(data, start, end, out, at)
         offsets[i + 1] = at
-    return out[:at].copy(), offsets
+    return at
 
 
 @kernel(inline="always")
@@ -149,7 +161,7 @@ def _names_its_element(name):
     return name in (attributes.CLASS, attributes.ID, attributes.ROLE, attributes.ITEMPROP)
 
 
-@kernel
+@kernel(inline="always")
 def _tokens(data, i, end, out, at):
     for _ in range(_MAX_CLASSES):
         while i < end and is_space(data[i]):

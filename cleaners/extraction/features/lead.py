@@ -19,6 +19,7 @@ _NAMES = np.array([hash_of(name) for name in ("description", "og:description", "
 _HEADING_GAIN = np.float32(1.3)  # of a heading's overlap with the title over that of another block
 _MIN_DESCRIPTION, _MIN_BLOCK = 5, 4  # words that are compared
 _NONE = np.float32(-999)
+_FILTER = 1024  # slots that say which words of a block may be the description's: most are not
 
 
 @kernel
@@ -26,6 +27,9 @@ def write_lead(data, page, x):
     """Needs the columns of `Position` and `TemplateCount`."""
     words = np.empty(MAX_WORDS, np.uint32)
     num_words = _description(data, page.tree, words)
+    may_be = np.zeros(_FILTER, np.bool_)
+    for j in range(num_words):
+        may_be[words[j] & (_FILTER - 1)] = True
     title = lead = -1
     overlap = described = np.float32(0)
     for b in range(len(x)):
@@ -33,7 +37,7 @@ def write_lead(data, page, x):
         here = row[TemplateCount.TITLE_OVERLAP] * (_HEADING_GAIN if row[Position.HEADING] else np.float32(1))
         if here > overlap:
             overlap, title = here, b
-        row[Lead.DESCRIPTION] = _share(page.measured, b, words, num_words)
+        row[Lead.DESCRIPTION] = _share(page.measured, b, words, num_words, may_be)
         if row[Lead.DESCRIPTION] > described:
             described, lead = row[Lead.DESCRIPTION], b
     for b in range(len(x)):
@@ -42,8 +46,8 @@ def write_lead(data, page, x):
         x[b, Lead.SINCE_DESCRIPTION] = b - lead if lead >= 0 else _NONE
 
 
-@kernel
-def _share(measured, b, words, num_words):
+@kernel(inline="always")
+def _share(measured, b, words, num_words, may_be):
     """The share of words of block `b` in the description, of the longer of both; -1 without a description."""
     if num_words < _MIN_DESCRIPTION:
         return np.float32(-1)
@@ -52,10 +56,12 @@ def _share(measured, b, words, num_words):
         return np.float32(0)
     common = 0
     for k in range(first, end):
-        for j in range(num_words):
-            if words[j] == measured.words[k]:
-                common += 1
-                break
+        word = measured.words[k]
+        if may_be[word & (_FILTER - 1)]:
+            for j in range(num_words):
+                if words[j] == word:
+                    common += 1
+                    break
     return np.float32(common / max(end - first, num_words))
 
 

@@ -43,7 +43,7 @@ def pair_of(first, second):
     return uint32(uint32(first) * uint32(31)) ^ uint32(second)
 
 
-@kernel
+@kernel(inline="always")
 def score_of_path(page, node, weights):
     """The part of one element in the log odds of the blocks in it. The weights of tags are in the slots below 256."""
     score = weights[page.tree.nodes[node].tag]
@@ -52,7 +52,7 @@ def score_of_path(page, node, weights):
     return score
 
 
-@kernel
+@kernel(inline="always")
 def score_of_words(measured, b, weights):
     """(log odds by the words and pairs of words of block `b`, weight of its most telling word).
 

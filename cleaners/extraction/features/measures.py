@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.features.hashing import EMPTY, hash_of, step
 from cleaners.extraction.html import tags
 from cleaners.extraction.html.nodes import BOLD, HIDDEN
@@ -191,14 +192,19 @@ def measure(data, nodes, blocks):
     words = np.empty(len(data) // 2 + 8 * number + 8, np.uint32)
     offsets = np.zeros(number + 1, np.int32)
     text = np.empty(max_text_bytes(len(data)) + len(blocks.texts) + 8, np.uint8)
-    at = 0
-    for b in range(number):
-        at = _measure_block(data, nodes, blocks, b, out, text, words, at)
-        offsets[b + 1] = at
-    return MeasuredBlocks(out, words[:at].copy(), offsets)
+    _measure_blocks(data, nodes, blocks, text, out, words, offsets)
+    return MeasuredBlocks(out, words[: offsets[number]].copy(), offsets)
 
 
 @kernel
+def _measure_blocks(data, nodes, blocks, text, measures, words, offsets):
+    data, nodes, blocks, text = borrowed(data), borrowed(nodes), borrowed(blocks), borrowed(text)
+    measures, words, offsets = borrowed(measures), borrowed(words), borrowed(offsets)
+    for b in range(len(measures)):
+        offsets[b + 1] = _measure_block(data, nodes, blocks, b, measures, text, words, offsets[b])
+
+
+@kernel(inline="always")
 def _measure_block(data, nodes, blocks, b, measures, text, words, at):
     m = measures[b]
     # What changes with every character is kept in registers: a field of a record would be read and written each time.

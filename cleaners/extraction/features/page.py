@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.features.blocks import blocks_of
 from cleaners.extraction.features.hashing import element_signatures, first_alike, path_tokens
 from cleaners.extraction.features.measures import MeasuredBlocks, measure
@@ -48,6 +49,7 @@ class Containers(NamedTuple):
 
 @kernel
 def containers_of(page):
+    page = borrowed(page)
     nodes, blocks, measures = page.tree.nodes, page.blocks, page.measured.measures
     number = len(nodes)
     chars, link_chars = np.zeros(number, np.float32), np.zeros(number, np.float32)

@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cleaners.extraction.borrowed import borrowed
 from cleaners.extraction.features.columns import PageKind
 from cleaners.extraction.features.hashing import EMPTY, hash_of, hash_small, step
 from cleaners.extraction.features.template_counts import title_words
 from cleaners.extraction.html import attributes, tags
 from cleaners.extraction.html.nodes import attribute_of
 from cleaners.extraction.html.tags import TAGS
+from cleaners.extraction.html.tokenizer import is_letter
 from shards.compiled import kernel
 
 SLOTS = 1 << 15  # with 2^18 the area under the curve of threads is .984 instead of .982
@@ -33,6 +35,7 @@ _MAX_WORDS = 4  # of a short line
 _IN_LINE, _IN_TITLE, _IN_ADDRESS, _IN_GENERATOR = np.array([0x27D4EB2F, 0x165667B1, 0x85EBCA6B, 0x5BD1E995], np.uint32)
 _MIN_NAME, _MAX_NAME = 2, 14  # letters of a name in an address; longer ones are words of a title
 _MIN_GENERATOR = 3  # letters
+_MIN_SHARED = 8  # bytes: longer than the scheme, so that both addresses have it or none
 _COLON, _SLASH = 58, 47
 _META, _GENERATOR = TAGS["meta"], np.uint32(hash_of("generator"))
 _PASSES, _RATE, _DECAY, _FIRST_SQUARE = 6, 0.3, 1e-4, 0.3
@@ -51,6 +54,13 @@ def page_slots(data, page):
     """int32[…]: the slots of what the page has, each once."""
     seen = np.zeros(SLOTS, np.bool_)
     out = np.empty(SLOTS, np.int32)
+    return out[: _write_slots(data, page, seen, out)].copy()
+
+
+@kernel
+def _write_slots(data, page, seen, out):
+    """As `page_slots`, to `out`; return their number."""
+    data, page, seen, out = borrowed(data), borrowed(page), borrowed(seen), borrowed(out)
     at = 0
     for i in range(len(page.tree.nodes)):
         if page.alike[i] == i:
@@ -64,18 +74,22 @@ def page_slots(data, page):
     title, number = title_words(data, page.tree.nodes)
     for k in range(number):
         at = _add(title[k] ^ _IN_TITLE, seen, out, at)
+    before = -1  # the address before
     for i in range(len(page.tree.nodes)):
         tag = page.tree.nodes[i].tag
         if tag == tags.A:
             address = attribute_of(page.tree, i, attributes.HREF)
             if address >= 0:
-                at = _add_names(data, page.tree.attributes[address], seen, out, at)
+                kept = page.tree.attributes
+                known = _num_shared(data, kept[before], kept[address]) if before >= 0 else 0
+                at = _add_names(data, kept[address], known, seen, out, at)
+                before = address
         elif tag == _META and _is_generator(data, page.tree, i):
             content = attribute_of(page.tree, i, attributes.CONTENT)
             if content >= 0:
                 start, end = page.tree.attributes[content].start, page.tree.attributes[content].end
                 at = _add_letters(data, start, end, _MIN_GENERATOR, end, _IN_GENERATOR, seen, out, at)
-    return out[:at].copy()
+    return at
 
 
 @kernel(inline="always")
@@ -88,15 +102,31 @@ def _add(token, seen, out, at):
     return at + 1
 
 
+@kernel(inline="always")
+def _num_shared(data, one, other):
+    """How many bytes two addresses have in common at their beginning, up to the end of a name."""
+    most = min(one.end - one.start, other.end - other.start)
+    number = 0
+    while number < most and data[one.start + number] == data[other.start + number]:
+        number += 1
+    while number > 0 and is_letter(data[other.start + number - 1]):
+        number -= 1
+    return number if number >= _MIN_SHARED else 0
+
+
 @kernel
-def _add_names(data, address, seen, out, at):
-    """Add the names in an address, without scheme and host: "https://a.org/forum/view?t=5" is "forum", "view"."""
+def _add_names(data, address, known, seen, out, at):
+    """Add the names in an address, without scheme and host: "https://a.org/forum/view?t=5" is "forum", "view".
+
+    The names in its first `known` bytes were added before.
+    """
     start, end = address.start, address.end
     for colon in range(start + 4, min(start + 6, end - 2)):  # of http: or https:
         if data[colon] == _COLON and data[colon + 1] == _SLASH:
             start = colon + 3
             while start < end and data[start] != _SLASH:
                 start += 1
+    start = max(start, address.start + known)
     return _add_letters(data, start, end, _MIN_NAME, _MAX_NAME, _IN_ADDRESS, seen, out, at)
 
 
@@ -128,11 +158,12 @@ def _add_letters(data, start, end, least, most, mark, seen, out, at):
 def write_page_kinds(data, page, model, x):
     """The scores of `KINDS`, by sqrt(slots) as those of words, in all rows of `x`."""
     slots = page_slots(data, page)
+    scores = np.zeros(NUM_KINDS, np.float32)
+    for slot in slots:
+        for kind in range(NUM_KINDS):
+            scores[kind] += model.weights[slot, kind]
     for kind in range(NUM_KINDS):
-        score = np.float32(0)
-        for slot in slots:
-            score += model.weights[slot, kind]
-        x[:, PageKind.THREAD + kind] = model.bias[kind] + score / np.sqrt(np.float32(max(len(slots), 1)))
+        x[:, PageKind.THREAD + kind] = model.bias[kind] + scores[kind] / np.sqrt(np.float32(max(len(slots), 1)))
 
 
 def fit_kinds(slots: list[np.ndarray], kinds: list[str], seed: int) -> KindModel:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from extraction_soup import feature_value, random_models, sample_page
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cleaners.extraction.features.page_kinds import NUM_KINDS, SLOTS, KindModel, fit_kinds, page_slots
 
@@ -53,6 +55,16 @@ def test_a_word_a_name_an_address_a_title_and_a_generator_are_different() -> Non
 )
 def test_names_in_addresses_are_seen_without_their_host(address: str, names: int) -> None:
     assert len(slots(f"<a href='{address}'></a>")) == names
+
+
+_PIECES = ["http://", "https:/", "/", "mill", "m", "-", "a.org", "forum", "Forum", "threads", "c:", "?t=", "5", "é"]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.lists(st.sampled_from(_PIECES), max_size=8).map("".join), max_size=6))
+def test_addresses_that_begin_alike_have_the_names_of_each_alone(addresses: list[str]) -> None:
+    links = [f"<a href='{address}'></a>" for address in addresses]
+    assert slots("".join(links)) == list(dict.fromkeys(slot for link in links for slot in slots(link)))
 
 
 @pytest.mark.parametrize("page", ["", "<p>", "<meta name=generator content=''>", "<meta name=generator content=ab>"])
