@@ -13,41 +13,28 @@ import pytest
 from training_runs import curve, train
 
 from pretrain.metrics import Record
-from pretrain.order.batch import Batch
-from pretrain.order.loader import Loader
+from pretrain.order.plan import Plan
 from pretrain.verify_run import verify_run
 
 KILLS, WORLDS, STEPS = 10, (1, 2, 3, 8), 24
 
 
-def of_world(world: int) -> Callable[..., Batch]:
-    """`Loader.batch` of one process that trains on what all devices of a world have, device after device."""
-    of_rank = Loader.batch
+def of_world(world: int) -> Callable[..., tuple[np.ndarray, ...]]:
+    """`Plan.rows_of_step` for one process that has the rows of all devices of a world, device after device."""
+    of_rank = Plan.rows_of_step
 
-    def batch(self: Loader, step: int, into: np.ndarray | None = None) -> Batch:
-        parts = [of_rank(Loader(self.plan, rank, world), step) for rank in range(world)]
-        T = parts[0].tokens_BT.shape[1]
-        first = np.cumsum([0, *(part.tokens_BT.size for part in parts)])
-        starts = [part.starts[:-1] + n for part, n in zip(parts, first, strict=False)]
-        tokens, labels = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in ("tokens_BT", "labels_BT")
-        )
-        ends = np.concatenate([*starts, first[-1:]]).astype(np.int32)
-        assert tokens.shape == (self.plan.config.batch_size, T)
-        counts = (
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("num_segments_B", "num_labels_B", "source_B")
-        )
-        buffer = np.concatenate([tokens.ravel(), labels.ravel(), ends])
-        return Batch(tokens, labels, ends, *counts, max_segments=parts[0].max_segments, buffer=buffer)
+    def rows_of_step(self: Plan, step: int, rank: int = 0, ranks: int = 1) -> tuple[np.ndarray, ...]:
+        assert (rank, ranks) == (0, 1)
+        parts = [of_rank(self, step, rank, world) for rank in range(world)]
+        return tuple(np.concatenate(of_parts) for of_parts in zip(*parts, strict=True))
 
-    return batch
+    return rows_of_step
 
 
 def killed(path: Path, world: int, at: int) -> bool:
     """Train in a process that dies when it has recorded step `at`; whether it did."""
     if (child := os.fork()) == 0:
-        Loader.batch = of_world(world)  # type: ignore[method-assign]
+        Plan.rows_of_step = of_world(world)  # type: ignore[method-assign,assignment]
 
         def die(record: Record) -> None:
             if record["step"] == at and "loss" in record:
