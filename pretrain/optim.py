@@ -89,13 +89,12 @@ class Optimizer(torch.optim.Optimizer):
 
     def _average(self) -> None:
         """Move each average by 1 - ema towards its weight; the first one is the weight."""
-        parameters = [p for group in self.param_groups for p in group["params"] if p in self.state]
-        old = [p for p in parameters if "ema" in self.state[p]]
-        for p in parameters:
-            if "ema" not in self.state[p]:
-                self.state[p]["ema"] = p.detach().clone()
-        if old:
-            torch._foreach_lerp_([self.state[p]["ema"] for p in old], old, 1 - self._ema)
+        share = (1 - self._ema) * (1 if self.found_inf is None else 1 - self.found_inf)
+        for parameter, state in self.state.items():
+            if "ema" in state:
+                state["ema"] += (parameter - state["ema"]) * share
+            else:
+                state["ema"] = parameter.detach().clone()
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
