@@ -10,6 +10,7 @@ from training_folder import START, make_training, write_lines
 
 from pipelines.report.training.render import write_training_report
 from shards.lock import locked
+from shards.tokens import Provenance
 
 
 @pytest.fixture
@@ -108,6 +109,21 @@ def test_records_that_lack_what_others_have_leave_the_page_whole(folder: Path) -
     page = page_of(folder)
     assert "step 900 of 400" in page
     assert "text</div>" in page
+
+
+def test_the_documents_that_a_training_writes_of_a_spike_are_shown(folder: Path) -> None:
+    pytest.importorskip("torch")
+    from pretrain.worst_documents import DocumentLoss, write_worst
+
+    origins = [
+        Provenance("ab" * 16, f"https://mill.example/{i}", "web", "low", "web-00000", i, "", -1) for i in range(2)
+    ]
+    losses = (float("nan"), 12.5)
+    write_worst(folder, 220, [DocumentLoss(i, "web", 0, origins[i], 1, 5, 4, losses[i]) for i in range(2)])
+    page = page_of(folder)
+    assert "Step 220" in page
+    assert page.index("https://mill.example/0") < page.index("https://mill.example/1"), "what is not finite comes first"
+    assert "12.5000" in page
 
 
 @pytest.mark.slow
