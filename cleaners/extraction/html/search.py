@@ -33,7 +33,7 @@ def count(data, byte):
     """How many of the bytes are `byte`."""
     number, i = 0, 0
     while i + 32 <= len(data):
-        number += _number_of_bits(_equal32(data, i, np.uint8(byte)))  # type: ignore[call-arg, var-annotated]
+        number += _number_of_bits(_equal32(data, i, np.uint8(byte)))  # type: ignore[call-arg]
         i += 32
     for k in range(i, len(data)):
         number += data[k] == byte
