@@ -255,14 +255,6 @@ def kept_steps(steps: Iterable[int], config: CheckpointConfig, keep_up_to: int |
     return kept
 
 
-def set_aside(folder: Path, after: int) -> None:
-    """Rename the checkpoints of steps above `after`, so that a training goes on from an earlier one."""
-    for path in checkpoint_paths(folder):
-        if step_of(path) > after:
-            shutil.rmtree(aside := path.with_name(f"left-{path.name}"), ignore_errors=True)
-            path.rename(aside)
-
-
 def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """All tensors of a training by KIND/NAME; those of the optimizer have the name of their weight first."""
     tensors = {f"{WEIGHTS}/{_plain(name)}": tensor for name, tensor in model.state_dict().items()}

@@ -7,7 +7,9 @@ A cosine changes its slope at S. A "wsd" training of other steps goes on from it
 for step, as one that had these steps from the beginning; the decay that it had is set aside.
 """
 
+import logging
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from typing import Any
 from pretrain.config import TrainConfig
 from pretrain.order.plan import Plan, differing_keys
 from pretrain.schedule import plateau_end
-from pretrain.state import CHECKPOINTS, TrainState, checkpoint_paths, newest_state, step_of
+from pretrain.state import CHECKPOINTS, TrainState, checkpoint_paths, newest_state, recorded_identity, step_of
 from shards.errors import UserError
+
+log = logging.getLogger(__name__)
 
 _MAY_CHANGE = re.compile(r"steps|optimizer\.lr|mixture\..+|source\.[^.]+\.(weight|max_epochs)")
 
@@ -40,6 +44,32 @@ def continuation_step(config: TrainConfig) -> int:
             "go on from its decay; choose another out"
         )
     return possible[-1]
+
+
+def check_same_plan(plan: Plan) -> None:
+    """UserError where the checkpoints in `out` were trained by another plan."""
+    out = Path(plan.config.out)
+    identity = recorded_identity(out / CHECKPOINTS)
+    if identity and (keys := differing_keys(plan.identity, identity)):
+        raise UserError(
+            f"{out}: its checkpoints were trained with other settings; they differ in {', '.join(keys)}; "
+            "set them back, choose another out, or use --continue where steps, weights or sources are to change"
+        )
+
+
+def set_later_aside(plan: Plan, step: int) -> None:
+    """Rename the checkpoints of steps above `step`, from which the training continues; UserError where it may not be
+    continued by this plan."""
+    folder = Path(plan.config.out) / CHECKPOINTS
+    state = newest_state(folder)
+    assert state is not None
+    check_continued(plan, state)
+    if state.step > step:
+        log.warning("event=continued step=%d: checkpoints of later steps are set aside as left-*", step)
+    for path in checkpoint_paths(folder):
+        if step_of(path) > step:
+            shutil.rmtree(left := path.with_name(f"left-{path.name}"), ignore_errors=True)
+            path.rename(left)
 
 
 def check_continued(plan: Plan, state: TrainState) -> None:

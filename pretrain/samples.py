@@ -4,16 +4,23 @@ Each token is chosen after a pass over all tokens before it, which is slow and s
 generator of their own, so that training goes on as it would have, and each sample has the same ones.
 """
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch.distributed.tensor import DTensor
 
 from pretrain.attention import documents
 from pretrain.config import MonitorConfig
 from pretrain.metrics import Record
 from pretrain.model import Model
+from pretrain.order.plan import Plan
+from pretrain.parallel import SpreadModel
 from pretrain.tokenizing.tokenizer import Tokenizer
+from shards.token_manifest import TOKENIZER
+
+log = logging.getLogger(__name__)
 
 
 class Sampler:
@@ -65,3 +72,15 @@ def choose(logits_V: torch.Tensor, temperature: float, generator: torch.Generato
     if temperature == 0:
         return int(logits_V.argmax())
     return int(torch.multinomial((logits_V / temperature).softmax(0), 1, generator=generator))
+
+
+def sampler_of(plan: Plan, spread: SpreadModel) -> Sampler | None:
+    """What writes samples of text; None where none are asked for, or no rank has the whole model."""
+    config = plan.config
+    if config.monitor.sample_every is None:
+        return None
+    if isinstance(spread.model.head_VC, DTensor):
+        log.warning("event=no_samples: each rank has a part of the model (FSDP2), and samples need the whole")
+        return None
+    tokenizer = Tokenizer(plan.sources[0].folder / TOKENIZER)
+    return Sampler(config.monitor, tokenizer, max_length=config.sequence_length, seed=config.seed)

@@ -11,47 +11,45 @@ machine a run that was stopped and resumed has the losses of one that was not, b
 
 import gc
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.distributed.tensor import DTensor
 
 from pretrain.after_spike import RolledBack, answer
 from pretrain.attention import choose_kernel
-from pretrain.checkpoint import Checkpoints, is_due, set_aside
+from pretrain.checkpoint import Checkpoints, is_due
 from pretrain.config import load_config
-from pretrain.continuing import check_continued, continuation_step
+from pretrain.continuing import check_same_plan, continuation_step, set_later_aside
 from pretrain.cpu_threads import use_cores_at_hand
-from pretrain.evaluate import HeldOut, bits_per_byte, choose_held_out
+from pretrain.evaluate import bits_per_byte, held_out_of, recorded_evaluations
 from pretrain.hardware import Machine
 from pretrain.journal import Clock, Journal, step_record
-from pretrain.metrics import EVALUATIONS, Record, read_records
+from pretrain.metrics import EVALUATIONS, Record
 from pretrain.model import Model
+from pretrain.modes import deterministic, quiet_collector
 from pretrain.monitor import Monitor, matmul_dtype, record_start
 from pretrain.optim import make_optimizer
 from pretrain.order.batch import Batch
 from pretrain.order.groups import Groups
 from pretrain.order.loader import Loader
-from pretrain.order.plan import Plan, differing_keys, held_out_documents, keep_plan, make_plan
-from pretrain.parallel import SpreadModel, choose_device, spread_model
+from pretrain.order.plan import Plan, keep_plan, make_plan
+from pretrain.parallel import choose_device, spread_model
 from pretrain.ranks import Ranks, joined
 from pretrain.rows_at_once import choose_rows
-from pretrain.samples import Sampler
+from pretrain.samples import sampler_of
 from pretrain.schedule import plateau_end
 from pretrain.spikes import Spikes, fresh_steps
-from pretrain.state import CHECKPOINTS, TrainState, newest_state, recorded_identity
+from pretrain.state import CHECKPOINTS, TrainState
 from pretrain.step import NO_WISHES, Launched, Steps, Wishes
-from pretrain.tokenizing.tokenizer import Tokenizer
 from pretrain.trackers import check_trackers, trackers
 from pretrain.worst_documents import measure_documents
-from shards.errors import Interrupted, UserError
+from shards.errors import Interrupted
 from shards.lock import locked
 from shards.stop_signal import Stop, stop_on_signal
-from shards.token_manifest import TOKENIZER, verify_tokens
+from shards.token_manifest import verify_tokens
 
 log = logging.getLogger(__name__)
 
@@ -105,14 +103,14 @@ def train_model(
                 lease = stack.enter_context(locked(Path(config.out), elsewhere="out"))
                 progress = lease.checked(progress)
                 if continued_from is None:
-                    _check_same_plan(plan)
+                    check_same_plan(plan)
                 else:
-                    _set_aside(plan, continued_from)
+                    set_later_aside(plan, continued_from)
             plan = keep_plan(plan)
         if ranks.leads:
             planned(plan)
         log.info('event=attention kernel="%s"', kernel)
-        stack.enter_context(_deterministic(config.deterministic))
+        stack.enter_context(deterministic(config.deterministic))
         # torchrun may pass a signal on that came from the terminal already.
         stop = stack.enter_context(stop_on_signal(None if ranks.world == 1 else lambda: None))
         while True:
@@ -135,8 +133,8 @@ def _train(
     groups = Groups.of(plan.sources)
     loader = Loader(plan, ranks.rank, ranks.world, groups=groups)
     num_rows = choose_rows(spread, loader.batch(0), config, ranks)
-    held_out = _choose_held_out(plan)
-    evaluations = _recorded_evaluations(out / EVALUATIONS, held_out)
+    held_out = held_out_of(plan)
+    evaluations = recorded_evaluations(out / EVALUATIONS, held_out)
     initial_is_recorded = 0 in evaluations
     if config.evaluate.first and not initial_is_recorded:  # now, since a checkpoint replaces the initial weights
         evaluations[0] = bits_per_byte(spread, held_out, num_rows, ranks)
@@ -158,14 +156,14 @@ def _train(
     log.info("event=start step=%d parameters=%d device=%s", first_step, model.num_parameters(), spread.device)
 
     machine = Machine.measured(spread.device, matmul_dtype(config.device, spread.device), ranks.world)
-    monitor, sampler = Monitor(machine, spread.device), _sampler(plan, spread) if ranks.leads else None
+    monitor, sampler = Monitor(machine, spread.device), sampler_of(plan, spread) if ranks.leads else None
     steps = Steps(spread, optimizer, config, groups, ranks, num_rows)
     clock = Clock(config.checkpoint, is_first=state.step == 0)
     with (
         trackers(config, first_step, progress, is_leader=ranks.leads) as progress,
         Journal(config, first_step, progress, is_leader=ranks.leads) as journal,
         checkpoints,
-        _quiet_collector(),
+        quiet_collector(),
     ):
         if ranks.leads and first_step < config.steps:
             record_start(plan, first_step, model.num_parameters(), machine, progress)
@@ -246,87 +244,7 @@ def _train(
     )
 
 
-def _check_same_plan(plan: Plan) -> None:
-    """UserError where the checkpoints in `out` were trained by another plan."""
-    out = Path(plan.config.out)
-    identity = recorded_identity(out / CHECKPOINTS)
-    if identity and (keys := differing_keys(plan.identity, identity)):
-        raise UserError(
-            f"{out}: its checkpoints were trained with other settings; they differ in {', '.join(keys)}; "
-            "set them back, choose another out, or use --continue where steps, weights or sources are to change"
-        )
-
-
-def _set_aside(plan: Plan, step: int) -> None:
-    """Set the checkpoints after `step` aside; UserError where the training may not be continued by this plan."""
-    folder = Path(plan.config.out) / CHECKPOINTS
-    state = newest_state(folder)
-    assert state is not None
-    check_continued(plan, state)
-    if state.step > step:
-        log.warning("event=continued step=%d: checkpoints of later steps are set aside as left-*", step)
-        set_aside(folder, step)
-
-
-def _choose_held_out(plan: Plan) -> list[HeldOut]:
-    """The held-out documents to evaluate; sources that have none, or only empty ones, are named in a warning."""
-    config = plan.config
-    held_out = [
-        choose_held_out(name, documents, config.sequence_length, config.evaluate.max_tokens)
-        for name, documents in held_out_documents(plan).items()
-    ]
-    measured = [h for h in held_out if h.num_bytes]
-    if missing := sorted(config.source.keys() - {h.source for h in measured}):
-        log.warning("event=not_measured source=%s: no text of it is held out (tokenize --held-out)", ",".join(missing))
-    return measured
-
-
-def _sampler(plan: Plan, spread: SpreadModel) -> Sampler | None:
-    """What writes samples of text; None where none are asked for, or no rank has the whole model."""
-    config = plan.config
-    if config.monitor.sample_every is None:
-        return None
-    if isinstance(spread.model.head_VC, DTensor):
-        log.warning("event=no_samples: each rank has a part of the model (FSDP2), and samples need the whole")
-        return None
-    tokenizer = Tokenizer(plan.sources[0].folder / TOKENIZER)
-    return Sampler(config.monitor, tokenizer, max_length=config.sequence_length, seed=config.seed)
-
-
-def _recorded_evaluations(path: Path, held_out: Sequence[HeldOut]) -> dict[int, dict[str, float]]:
-    """Bits per byte by step and source, from the records that have exactly the sources of `held_out`."""
-    sources = {h.source for h in held_out}
-    by_step = {record["step"]: record.get("held_out_bits_per_byte") for record in read_records(path)}
-    return {step: values for step, values in by_step.items() if isinstance(values, dict) and values.keys() == sources}
-
-
 def _batches(loader: Loader, first: int, end: int, *, is_pinned: bool) -> Iterator[Batch]:
     """The batches from step `first` on, in three buffers: that of step n is filled again after n has been read."""
     buffers = [torch.empty(loader.buffer_length, dtype=torch.int32, pin_memory=is_pinned).numpy() for _ in range(3)]
     return loader.batches(first, end, buffers)
-
-
-@contextmanager
-def _quiet_collector() -> Iterator[None]:
-    """Leave garbage to checkpoints: a collection in a step takes up to 0.1 s, for which the device waits."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
-
-
-@contextmanager
-def _deterministic(is_wanted: bool) -> Iterator[None]:
-    """Let torch use deterministic kernels; it raises RuntimeError for an operation that has none."""
-    was_wanted = torch.are_deterministic_algorithms_enabled()
-    if is_wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS's condition; read when it starts
-        torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(was_wanted)
