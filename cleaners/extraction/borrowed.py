@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import intrinsic
 
 
-def _borrowed(_context, value):
+def _borrowed(_context: Any, value: Any) -> Any:
     """The same array, or tuple of arrays and numbers, uncounted.
 
     Only for what a kernel was called with: its caller keeps that until the kernel returns. So a kernel that is inlined

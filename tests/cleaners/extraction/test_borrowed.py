@@ -1,6 +1,6 @@
 """Borrowed arrays are the ones that they were made of."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,19 +14,19 @@ class Pair(NamedTuple):
 
 
 @kernel
-def _add(pair, k):
+def _add(pair: Pair, k: int) -> None:
     pair.values[k] += pair.more[0][k] + pair.more[1]
 
 
 @kernel
-def _add_all(pair):
+def _add_all(pair: Pair) -> None:
     pair = borrowed(pair)
     for k in range(len(pair.values)):
         _add(pair, k)
 
 
 @kernel
-def _added(number):
+def _added(number: int) -> np.ndarray:
     pair = Pair(np.zeros(number, np.int64), (np.arange(number), 2))
     _add_all(pair)
     return pair.values
@@ -51,7 +51,7 @@ def test_arrays_outlive_the_call_that_borrows_them() -> None:
 
 def test_numbers_stay_what_they_are() -> None:
     @kernel
-    def third(values):
+    def third(values: tuple[int, float, int]) -> Any:
         return borrowed(values)[2]
 
     assert third((1, 2.5, 3)) == 3
