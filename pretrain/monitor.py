@@ -18,6 +18,7 @@ import torch
 from pretrain.config import DeviceConfig
 from pretrain.hardware import Machine, peak_memory
 from pretrain.metrics import STARTS, Record
+from pretrain.model import Model
 from pretrain.order.plan import Plan
 from shards.atomic import disk_error
 
@@ -61,11 +62,13 @@ def matmul_dtype(config: DeviceConfig, device: torch.device) -> torch.dtype:
     return {"bf16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}[config.precision]
 
 
-def record_start(
-    plan: Plan, step: int, num_parameters: int, machine: Machine, progress: Callable[[Record], None]
-) -> None:
-    """Append a start after `step` to OUT/starts.jsonl, and show it."""
+def record_start(plan: Plan, step: int, model: Model, machine: Machine, progress: Callable[[Record], None]) -> None:
+    """Append a start after `step` to OUT/starts.jsonl, and show it.
+
+    The operations that are left are those of full rows without attention between tokens: what no training does without.
+    """
     config = plan.config
+    tokens_left = (config.steps - step) * config.batch_size * config.sequence_length
     record = {
         "step": step,
         "steps": config.steps,
@@ -74,7 +77,8 @@ def record_start(
         "num_devices": machine.num_devices,
         "published_tflop_per_s": machine.published_flops and machine.published_flops / 1e12,
         "matmul_tflop_per_s": machine.matmul_flops / 1e12,
-        "parameters": num_parameters,
+        "parameters": model.num_parameters(),
+        "tflop_left": model.training_flops(tokens_left, 0) / 1e12,
         "plan": plan.hash,
         "torch": torch.__version__,
         "python": platform.python_version(),

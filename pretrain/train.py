@@ -166,7 +166,7 @@ def _train(
         quiet_collector(),
     ):
         if ranks.leads and first_step < config.steps:
-            record_start(plan, first_step, model.num_parameters(), machine, progress)
+            record_start(plan, first_step, model, machine, progress)
         if 0 in evaluations and not initial_is_recorded:
             journal.evaluated(0, evaluations[0])
         if loaded is None and config.spikes.action == "rollback":

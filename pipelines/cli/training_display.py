@@ -160,14 +160,18 @@ def plan_lines(plan: "Plan") -> Iterator[Line]:
 
 
 def start_line(record: Record) -> str:
-    """The devices, and the step that a training goes on from."""
+    """The devices, the step that a training goes on from, and the least time that it can take from there."""
     begun = f"goes on after step {record['step']:,}" if record["step"] else "begins"
     devices = record["device"] if record["num_devices"] == 1 else f"{record['num_devices']} times {record['device']}"
     rates = [f"{tera(record['matmul_tflop_per_s'])} in a matrix product"]
     if record["published_tflop_per_s"] is not None:
         rates.append(f"{tera(record['published_tflop_per_s'])} by its data sheet")
     parameters = counted(record["parameters"], "parameter")
-    return f"{parameters}, {counted(record['steps'], 'step')}, {devices} ({', '.join(rates)}); training {begun}"
+    least_s = record["tflop_left"] / record["matmul_tflop_per_s"] / record["num_devices"]
+    return (
+        f"{parameters}, {counted(record['steps'], 'step')}, {devices} ({', '.join(rates)}); training {begun} and takes "
+        f"{duration(least_s)} at least"
+    )
 
 
 def step_line(record: Record, num_steps: int, seconds_left: float | None) -> str:

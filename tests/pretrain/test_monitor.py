@@ -77,6 +77,7 @@ def test_a_training_records_its_starts_its_speeds_and_its_texts(
     starts = lines(out / "starts.jsonl")
     assert [(start["step"], start["steps"]) for start in starts] == [(0, 6)], "a finished training does not start"
     assert starts[0]["matmul_tflop_per_s"] > 0
+    assert starts[0]["tflop_left"] == pytest.approx(6 * (starts[0]["parameters"] - 320 * 32) * 6 * 4 * 64 / 1e12)
     assert [record for record in told if "started" in record] == starts
     steps = lines(out / "metrics.jsonl")
     assert all(0 <= step["data_wait"] <= 1 and step["matmul_share"] > 0 for step in steps)

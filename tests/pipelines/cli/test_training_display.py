@@ -15,6 +15,7 @@ from pipelines.cli.training_display import TrainingDisplay, duration, start_line
 START = {
     "step": 0, "started": "2024-05-01T00:00:00+00:00", "steps": 400, "parameters": 3_000_000, "every_s": 10.0,
     "device": "2 threads of a CPU", "num_devices": 1, "published_tflop_per_s": None, "matmul_tflop_per_s": 0.0834,
+    "tflop_left": 834.0,
 }  # fmt: skip
 SPEED = {"tokens_per_s": 4120.4, "tflop_per_s": 0.2134, "mfu": None, "matmul_share": 0.623, "data_wait": 0.0012}
 HELD_OUT = {"step": 100, "held_out_bits_per_byte": {"en": 1.5, "ru": None}}
@@ -41,12 +42,13 @@ def test_a_line_of_what_is_not_finite_says_nothing_in_its_place() -> None:
 
 def test_the_start_names_the_machine_and_the_step_it_goes_on_from() -> None:
     assert start_line(START) == (
-        "3,000,000 parameters, 400 steps, 2 threads of a CPU (0.0834 TFLOP/s in a matrix product); training begins"
+        "3,000,000 parameters, 400 steps, 2 threads of a CPU (0.0834 TFLOP/s in a matrix product); training begins and "
+        "takes 2 h 47 min at least"
     )
     gpus = START | {"device": "NVIDIA H200", "num_devices": 8, "published_tflop_per_s": 989.5, "step": 1000}
     assert start_line(gpus).endswith(
         "8 times NVIDIA H200 (0.0834 TFLOP/s in a matrix product, 990 TFLOP/s by its data sheet); "
-        "training goes on after step 1,000"
+        "training goes on after step 1,000 and takes 21 min at least"
     )
 
 
