@@ -51,27 +51,6 @@ def locked(folder: Path, *, elsewhere: str = "--out") -> Iterator[Lease]:
         yield file
 
 
-@contextmanager
-def one_by_one(path: Path) -> Iterator[None]:
-    """Let one process at a time into the block, while others wait; the empty file `path` is made for that and stays.
-
-    The lock ends with the block or the process. A disk that knows no flock, or one that holds on one machine alone,
-    lets several in at once, so what they make must be whole whoever makes it last. UserError or RunError where the file
-    cannot be made.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise disk_error(path, error) from None
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def owner_of(folder: Path) -> Owner | None:
     """Who has the folder locked, as this machine sees it; None where nobody has, or it does not see the folder."""
     if (place := mirror.place_of(folder)) is not None:

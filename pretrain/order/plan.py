@@ -32,14 +32,12 @@ from pretrain.order.planned_rows import PlannedRows, PlannedSource, keep_rows, m
 from pretrain.state import CHECKPOINTS, newest_state
 from shards.config import Config
 from shards.errors import UserError
-from shards.lock import one_by_one
 from shards.token_manifest import TOKENIZER, read_token_manifest
 from shards.tokens import HELD_OUT, TokenDocuments
 
 Phases = tuple[tuple[int, dict[str, float]], ...]  # first place, weights by source
 
 SETTINGS = "train.toml"  # name, in a training's `out`, of its settings with all defaults and overrides
-PLAN_LOCK = "plan.lock"  # name, in `out`, of the file by which processes wait for the one that makes the plan
 
 # Settings that leave the training curve as it is, so that a run may be resumed with other values.
 FREE_SETTINGS = {
@@ -187,15 +185,6 @@ def make_plan(
 def keep_plan(plan: Plan) -> Plan:
     """The same plan with its rows in one file in `out`, which other processes and later starts map."""
     return replace(plan, planned=keep_rows(plan.config, plan.planned))
-
-
-def shared_plan(config: TrainConfig, *, continued_from: int | None = None) -> Plan:
-    """The plan for processes that start together: the first one makes the rows and keeps them, the others map the file.
-
-    `continued_from` and what is raised are those of `make_plan`.
-    """
-    with one_by_one(Path(config.out) / PLAN_LOCK):
-        return keep_plan(make_plan(config, continued_from=continued_from))
 
 
 def _require_one_tokenizer(config: TrainConfig) -> None:

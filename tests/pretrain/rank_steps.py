@@ -14,7 +14,7 @@ from pretrain.model import Model
 from pretrain.optim import make_optimizer
 from pretrain.order.groups import Groups
 from pretrain.order.loader import Loader
-from pretrain.order.plan import Plan, held_out_documents, shared_plan
+from pretrain.order.plan import Plan, held_out_documents, keep_plan, make_plan
 from pretrain.parallel import spread_model
 from pretrain.ranks import Ranks, joined
 from pretrain.step import Steps
@@ -77,7 +77,8 @@ def _whole(tensor: torch.Tensor) -> torch.Tensor:
 
 if __name__ == "__main__":
     with joined() as ranks:
-        plan = shared_plan(load_config(Path(sys.argv[1]), {}))
+        with ranks.leader_first():
+            plan = keep_plan(make_plan(load_config(Path(sys.argv[1]), {})))
         results = [steps_of(plan, case, ranks) for case in CASES[ranks.world]]
         if ranks.leads:
             torch.save([vars(result) for result in results], sys.argv[2])

@@ -123,7 +123,7 @@ train_model(path, overrides={}, progress=progress)
 def test_a_killed_run_goes_on_from_a_whole_checkpoint(
     train_file: Callable[..., Path], tmp_path: Path, undisturbed: Path, where: str, when: int, expected_step: int
 ) -> None:
-    path = train_file(out="killed")
+    path = train_file(out="killed", checkpoint={"every": 4, "asynchronous": False})
     killed = subprocess.run([sys.executable, "-c", KILLED_RUN, str(path), where, str(when)], check=False)
     assert killed.returncode == -signal.SIGKILL
     steps: list[int] = []

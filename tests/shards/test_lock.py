@@ -223,35 +223,3 @@ def test_a_file_where_the_folder_should_be_is_the_users_mistake(tmp_path: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"file: cannot be written: .*; choose a folder"), locked(tmp_path / "file"):
         pass
-
-
-IN_TURN = """
-import sys, time
-from pathlib import Path
-from shards.lock import one_by_one
-
-with one_by_one(Path(sys.argv[1]) / "turn"):
-    log = Path(sys.argv[1]) / "log"
-    log.open("a").write("in\\n")
-    time.sleep(0.05)
-    log.open("a").write("out\\n")
-"""
-
-
-def test_processes_that_come_together_go_in_one_by_one(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", IN_TURN, str(tmp_path / "made")]
-    processes = [subprocess.Popen(words) for _ in range(4)]
-    assert [process.wait() for process in processes] == [0] * 4
-    assert (tmp_path / "made" / "log").read_text() == "in\nout\n" * 4
-
-
-def test_the_turn_of_a_killed_process_is_over(tmp_path: Path) -> None:
-    code = IN_TURN.replace("time.sleep(0.05)", "print('in', flush=True); sys.stdin.read()")
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "in\n"
-    kill(process)
-    with lock.one_by_one(tmp_path / "turn"):
-        pass

@@ -1,5 +1,7 @@
 import logging
+import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,16 +86,18 @@ from pathlib import Path
 from pretrain.config import load_config
 from pretrain.order import planned_rows
 from pretrain.order.loader import Loader
-from pretrain.order.plan import shared_plan
+from pretrain.order.plan import keep_plan, make_plan
+from pretrain.ranks import joined
 
 make = planned_rows._make
 def counted(config):
     print("made", flush=True)
     return make(config)
 planned_rows._make = counted
-plan = shared_plan(load_config(Path(sys.argv[1]), {}))
-rank, world = map(int, sys.argv[2:])
-print(f"{Loader(plan, rank, world).batch(3).checksum():x}")
+with joined() as ranks:
+    with ranks.leader_first():
+        plan = keep_plan(make_plan(load_config(Path(sys.argv[1]), {})))
+    print(f"{Loader(plan, ranks.rank, ranks.world).batch(3).checksum():x}")
 """
 
 
@@ -101,8 +105,14 @@ def test_of_ranks_that_start_together_one_makes_the_rows_and_the_others_map_them
     train_file: Callable[..., Path],
 ) -> None:
     path, world = train_file(batch_size=6), 3
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    of_all = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world)}
     ranks = [
-        subprocess.Popen([sys.executable, "-c", OPEN, path, str(rank), str(world)], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, path], env=of_all | {"RANK": str(rank)}, stdout=subprocess.PIPE, text=True
+        )
         for rank in range(world)
     ]
     said = [rank.communicate()[0].split() for rank in ranks]
