@@ -13,6 +13,10 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from s3_server import Proxy
 
+# Before any test imports torch, which reads it: trained models are too small for more, and a training in a process of
+# its own must add its sums in the same order as one in this process.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The first example of a property may compile a kernel.
 settings.register_profile("kernels", deadline=None, derandomize="GRISTMILL_SAME_DRAWS" in os.environ)
 settings.load_profile("kernels")

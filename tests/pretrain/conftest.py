@@ -1,6 +1,5 @@
 """A small corpus in two languages, its tokenizer and its tokens; made once for all tests of the folder."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from corpus import WORDS, make_texts, write_shard
 
 from pretrain.tokenizing.tokenize import tokenize_shards
 from pretrain.tokenizing.tokenizer_training import train_tokenizer
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models here are too small for more
 
 
 @pytest.fixture(scope="session")

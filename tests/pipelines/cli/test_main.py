@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
@@ -196,7 +197,8 @@ def words_for(parameter: inspect.Parameter, is_asked: bool) -> list[str]:
     if not is_asked and parameter.default is not parameter.empty:
         return []
     (about,) = parameter.annotation.__metadata__
-    value = "s3://bucket/folder" if is_asked else "1"
+    choices = get_args(parameter.annotation.__origin__)
+    value = "s3://bucket/folder" if is_asked else str(choices[0]) if choices else "1"
     if not isinstance(about, typer.models.OptionInfo):
         return [value]
     return [about.default if isinstance(about.default, str) else f"--{parameter.name}", value]
@@ -217,7 +219,7 @@ RUNS = {
     ),
     *("explain folder", "pairs folder", "contamination folder", "diff before", "diff after", "remove folders"),
     *("index add folder", "index remove runs", "tokenize shards", "tokenizer train shards"),
-    *("tokenizer extend shards", "tokenizer report shards"),
+    *("tokenizer extend shards", "tokenizer report shards", "tokenize to", "export-tokens tokens"),
 }
 LOCAL = [words for words in paths_of_commands() if words[0] not in RUNS]
 
