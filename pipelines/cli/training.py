@@ -218,7 +218,7 @@ def pretrain(
     if find_spec("torch") is None:
         raise UserError("training needs the extra `train`: pip install 'gristmill[train]'")
     from pipelines.cli.training_display import TrainingDisplay
-    from pretrain.ranks import leads
+    from pretrain.ranks import end_rank, leads
     from pretrain.train import train_model
 
     overrides = dict(map(_key_value, settings or []))
@@ -239,6 +239,7 @@ def pretrain(
         raise Interrupted(f"{error}. To resume: {launcher}{this_command()}") from None
     if leads():
         show_all(_summary_lines(summary))
+    end_rank()
 
 
 def trace(

@@ -16,7 +16,7 @@ from pretrain.order.groups import Groups
 from pretrain.order.loader import Loader
 from pretrain.order.plan import Plan, held_out_documents, keep_plan, make_plan
 from pretrain.parallel import spread_model
-from pretrain.ranks import Ranks, joined
+from pretrain.ranks import Ranks, end_rank, joined
 from pretrain.step import Steps
 
 FSDP_EXACT = {"parallel": "fsdp", "precision": "float64", "recompute": "block"}
@@ -82,3 +82,4 @@ if __name__ == "__main__":
         results = [steps_of(plan, case, ranks) for case in CASES[ranks.world]]
         if ranks.leads:
             torch.save([vars(result) for result in results], sys.argv[2])
+    end_rank()

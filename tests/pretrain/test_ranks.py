@@ -1,5 +1,6 @@
 """One process is a rank without a group; several are joined by torchrun, in test_parallel.py."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,3 +60,17 @@ def test_an_error_of_one_rank_ends_all_and_is_told_once(tmp_path: Path, where: s
     told = [line for line in done.stderr.splitlines() if "shards.errors." in line]
     assert len(told) == 1, done.stderr
     assert told[0].endswith(f"RunError: {message}")
+
+
+@pytest.mark.parametrize(("world", "said"), [("1", "trained\nending\n"), ("2", "trained\n")])
+def test_one_rank_of_several_ends_without_the_end_of_python(world: str, said: str) -> None:
+    code = (
+        "import atexit\n"
+        "from pretrain.ranks import end_rank\n"
+        "atexit.register(print, 'ending')\n"
+        "print('trained')\n"
+        "end_rank()\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=os.environ | {"WORLD_SIZE": world}, capture_output=True, text=True, check=True)
+    assert done.stdout == said
