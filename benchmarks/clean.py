@@ -29,7 +29,7 @@ from cleaners.crawl.records import read_records
 from cleaners.crawl.warc import WarcReader
 from cleaners.extract import ExtractConfig
 from cleaners.extraction.training.score import f1
-from cleaners.language import language_model_path
+from cleaners.language_model import language_model_path
 from pipelines.recipe import parse_recipe, recipe_text
 from shards.sink import read_table
 from shards.stage import Batch, StageConfig

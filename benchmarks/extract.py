@@ -26,7 +26,7 @@ from cleaners.extraction.training.comparison import Comparison, compare
 from cleaners.extraction.training.fold_scores import page_digest, read_fold_scores
 from cleaners.extraction.training.pages import TruthPage, crawl_pages, read_truth
 from cleaners.extraction.training.score import ScoredPage, Scores, score_page
-from cleaners.language import language_model_path, load_model, predict
+from cleaners.language_model import LanguageModel, language_model_path
 
 _SETS = ("wcxb-dev", "readability", "trafilatura-eval")
 _CHINESE = ROOT / "cleaners" / "extraction" / "training" / "chinese.jsonl"
@@ -215,7 +215,7 @@ def _german(truth: list[dict[str, object]]) -> set[str]:
     """Addresses of pages whose snippets are German by the language model."""
     pages = [page for page in truth if page["set"] == "trafilatura-eval"]
     texts = [" ".join([*page["with"], *page["without"]]) for page in pages]  # type: ignore[misc]
-    predicted = predict(load_model(language_model_path()), texts)
+    predicted = LanguageModel(language_model_path()).identify(texts)
     return {str(page["url"]) for page, (language, _) in zip(pages, predicted, strict=True) if language == "de"}
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import field_validator
 
 from cleaners.assets.fasttext_file import load_fasttext
-from cleaners.language import LABEL, model_sha256
+from cleaners.language_model import LABEL, model_sha256
 from cleaners.thresholds import Threshold
 from shards.brought import brought
 from shards.compiled import kernel

@@ -21,8 +21,8 @@ import pyarrow as pa
 from pydantic import field_validator
 
 from cleaners.crawl.charset import decode
-from cleaners.language import LABEL, MODEL, check_known, load_model, model_path, model_sha256
 from cleaners.language_line import lines_to_ask
+from cleaners.language_model import LABEL, MODEL, check_known, languages_of, load_model, model_path, model_sha256
 from cleaners.thresholds import Threshold
 from shards.compiled import kernel
 from shards.stage import Audit, Batch, Rule, Stage, StageConfig, with_columns
@@ -84,7 +84,7 @@ class LanguageGuessConfig(StageConfig):
     def build(self) -> Stage:
         model = load_model(self._path())
         labels = {LABEL + language for language in self.languages}
-        check_known(model, self.languages, f"{self.name}.languages")
+        check_known(languages_of(model.get_labels()), self.languages, f"{self.name}.languages")
 
         def measure(batch: Batch) -> Batch:
             wanted: list[float | None] = [None] * batch.num_rows

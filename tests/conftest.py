@@ -33,7 +33,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def language_model() -> Path:
-    from cleaners.language import fetch_language_model, language_model_path, language_model_target
+    from cleaners.language_model import fetch_language_model, language_model_path, language_model_target
     from shards.errors import UserError
 
     try:

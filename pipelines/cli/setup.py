@@ -38,7 +38,7 @@ def models() -> None:
     """Prepare what an installation lacks: fetch the language model lid.176 (0.9 MB), and compile the extractor for this
     processor (a minute, once)."""
     from cleaners.extraction.engine import Options, extract
-    from cleaners.language import fetch_language_model, language_model_target
+    from cleaners.language_model import fetch_language_model, language_model_target
 
     target = language_model_target()
     if target.exists():

@@ -30,7 +30,8 @@ from cleaners.classifier import word_lines
 from cleaners.fineweb import FineWebConfig
 from cleaners.gopher_quality import GopherQualityConfig
 from cleaners.gopher_repetition import GopherRepetitionConfig
-from cleaners.language import LanguageConfig, check_known, language_model_path, load_model
+from cleaners.language import LanguageConfig
+from cleaners.language_model import LanguageModel, check_known, language_model_path
 from cleaners.thresholds import ThresholdConfig
 from pipelines.ledger.sketch import Sketch, TopCounter
 from pipelines.numbers import counted
@@ -75,7 +76,7 @@ def derive_thresholds(paths: Sequence[str], language: str) -> list[Value]:
     """
     if not language.strip():
         raise UserError("--language: empty; name the language of the texts as the language model does, like en")
-    check_known(load_model(language_model_path()), [language], "--language")
+    check_known(LanguageModel(language_model_path()).languages, [language], "--language")
     batches = _with_text(paths)
     first, num_documents = [], 0
     while num_documents < _MIN_DOCUMENTS and (batch := next(batches, None)) is not None:

@@ -30,7 +30,7 @@ import xxhash
 
 from cleaners.assets.fasttext_file import missing_bytes
 from cleaners.classifier import NEGATIVE, POSITIVE, load_classifier, scores, word_lines
-from cleaners.language import LABEL
+from cleaners.language_model import LABEL
 from pipelines.numbers import counted, percent_of
 from pipelines.tuning.inputs import check_output, read_texts
 from shards.atomic import atomic_file, disk_error, write_bytes

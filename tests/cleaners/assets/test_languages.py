@@ -9,7 +9,7 @@ import pytest
 
 from cleaners.assets.languages import Language, language, languages, limits, limits_where
 from cleaners.gopher_quality import GopherQualityConfig
-from cleaners.language import language_model_path, load_model, predict
+from cleaners.language_model import language_model_path, load_model, predict
 from pipelines.core import failing
 from shards.stage import OTHER_LANGUAGES
 
