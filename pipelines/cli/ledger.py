@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import RunArgument, SetOption
+from pipelines.cli.options import JsonOption, RunArgument, SetOption
 from pipelines.cli.printing import show, show_all, show_json
 from shards import mirror
 
@@ -50,12 +50,22 @@ def whatif(folder: RunArgument, settings: SetOption = None) -> None:
 
 
 def explain(
-    folder: RunArgument, document: Annotated[str, typer.Argument(help="A URL, or an id of the ledger.")]
+    folder: RunArgument,
+    document: Annotated[str, typer.Argument(help="A URL, or an id of the ledger.")],
+    everything: Annotated[bool, typer.Option("--all", help="Its record, and every rule and value.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Its whole text, too.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show a document's whole life: record, encoding, every rule's value, edits, twin, verdict."""
+    """Show why a document was kept or dropped: verdict, failing rules, edits, twin and copies; --all its whole life."""
+    from dataclasses import asdict
+
     from pipelines.verbs import explain as verb
 
-    show_all(verb.explain(folder, document))
+    found = verb.explain(folder, document, with_text=text)
+    if as_json:
+        show_json(asdict(found))
+    else:
+        show_all(verb.lines(found, folder, everything=everything))
 
 
 def pairs(

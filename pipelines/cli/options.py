@@ -30,6 +30,7 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: STAGE.KEY=VALUE, source.paths=DIR, output.KEY=VALUE."),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object; docs/verbs.md has its keys.")]
 ExecutorOption = Annotated[Literal["in-process", "pool", "ray"], typer.Option(help="Where units of work run.")]
 WorkersOption = Annotated[
     int | None,

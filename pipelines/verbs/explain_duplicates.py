@@ -1,6 +1,7 @@
 """The half of `explain` that is about other documents: the twin, the copies, and the passages that were cut."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -12,6 +13,7 @@ from dedup.same_record import SAME_RECORD
 from pipelines.ledger.clusters import cluster_reasons, first_reasons
 from pipelines.ledger.table import Ledger
 from shards import mirror
+from shards.schema import KEPT
 from shards.sink import read_batches, read_table
 
 PASSAGES, PASSAGE_CHARS = 5, 160  # cut or masked, that are shown
@@ -20,24 +22,39 @@ _DIFF_WORDS = 10_000  # a longer text is not compared with what was left of it
 Facts = dict[str, Any]  # a row of the ledger
 
 
-def twin_of(ledger: Ledger, facts: Facts) -> str:
-    """The URL of the twin and its fate."""
+@dataclass(frozen=True)
+class Related:
+    """Another document of the same cluster, or the one that stays of it."""
+
+    id: str
+    url: str
+    fate: str  # "kept", its first drop reason, "in RUN" or "of another run"
+    similarity: float | None
+
+
+def related(row: Facts) -> Related:
+    return Related(row["id"], row["url"] or "", (row["drop_reasons"] or [KEPT])[0], row["similarity"])
+
+
+def twin_of(ledger: Ledger, facts: Facts) -> Related | None:
+    """The document for which this one was removed; None where it was not removed as a copy."""
+    if facts["twin"] is None:
+        return None
     reason = facts["drop_reasons"][0]
     passed = np.ones(ledger.num_rows, np.bool_)
     for first, lists in ledger.parts("drop_reasons"):
         passed[first : first + len(lists)] = first_reasons(lists, [SAME_RECORD.reason]) < 0
     row = int(ledger.find(pa.array([facts["twin"]]), passed)[0])
     if row >= 0:
-        twin = ledger.rows([row], ["url", "drop_reasons"])[0]
-        fate = "".join(f", itself dropped: {reason}" for reason in twin["drop_reasons"][:1])
-        return f"{twin['url']}{fate}"
+        (twin,) = ledger.rows([row], ["id", "url", "drop_reasons"])
+        return related(twin | {"similarity": facts["similarity"]})
     for stage in ledger.recipe.global_stages():
         earlier = ledger.run.path(ledger.run.dedup(stage.name, ledger.run.EARLIER))
         if stage.reason == reason and mirror.exists(earlier):
             table = read_table(earlier, ["id", "url", "run"])
-            for row in table.filter(pc.equal(table["id"], facts["twin"])).to_pylist():
-                return f"{row['url']} of {row['run']}"
-    return "of another run"
+            for found in table.filter(pc.equal(table["id"], facts["twin"])).to_pylist():
+                return Related(found["id"], found["url"] or "", f"in {found['run']}", facts["similarity"])
+    return Related(facts["twin"], "", "of another run", facts["similarity"])
 
 
 def copies_of(ledger: Ledger, facts: Facts) -> list[int]:

@@ -19,6 +19,7 @@ from pipelines.report.build import alarm_lines
 from pipelines.report.last_lines import lines
 from pipelines.run.opening import open_run
 from pipelines.verbs.explain import explain
+from pipelines.verbs.explain import lines as explain_lines
 from shards.errors import UserError
 from shards.schema import KEPT
 from shards.sink import read_batches
@@ -173,6 +174,6 @@ def test_other_limits_by_language_are_replayed_as_a_run_has_them(
 def test_explain_shows_the_limits_of_a_document_s_own_language(readme_run: Path) -> None:
     limits = {}
     for pages in (chinese(), russian()):
-        told = "\n".join(map(str, explain(readme_run, pages[0].page.url)))
+        told = "\n".join(explain_lines(explain(readme_run, pages[0].page.url), readme_run, everything=True))
         limits[pages[0].page.url[-2:]] = re.findall(r"words_too_(?:short|long).*?([≥≤] \d+)", told)
     assert list(limits.values()) == [["≥ 1", "≤ 5"], ["≥ 3", "≤ 11"]]

@@ -13,7 +13,7 @@ from pipelines.recipe import load_recipe
 from pipelines.replay.whatif import whatif
 from pipelines.report.build import alarm_lines, summary
 from pipelines.run.opening import open_run
-from pipelines.verbs.explain import explain
+from pipelines.verbs.explain import explain, lines
 from pipelines.verbs.pairs import pairs
 from pipelines.verbs.verify import verify_run
 from shards.sink import read_table
@@ -51,7 +51,7 @@ def test_an_id_of_the_files_own_finds_its_rows(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(RECIPE.format(folder=tmp_path / "in"))
     execute(open_run(load_recipe(str(recipe)), tmp_path / "run"), InProcess(), lambda _: None)
-    told = list(explain(tmp_path / "run", "doc-7"))
+    told = list(lines(explain(tmp_path / "run", "doc-7"), tmp_path / "run", everything=True))
     ids = [line for line in told if line.startswith("  id")]
     assert len(ids) == 20
     assert all(line.endswith(", in its file doc-7") for line in ids)

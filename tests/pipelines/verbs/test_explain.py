@@ -1,14 +1,18 @@
 """explain: a document's life is what the ledger says and what its record gives when it is read again."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from command import gristmill
 from crawl import Crawl, article, sentences
 from ledger_runs import make_crawl, make_run
 
-from pipelines.verbs.explain import _Again, _stage, explain
+from pipelines.verbs.explain import explain
+from pipelines.verbs.explain import lines as lines_of
+from pipelines.verbs.life import _Again, _stage
 from shards.errors import UserError
 from shards.sink import ArrowSink, open_arrow
 from shards.stage import StageConfig
@@ -25,7 +29,7 @@ def run(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def told(run: Path, wanted: str) -> list[str]:
-    return list(explain(run, wanted))
+    return list(lines_of(explain(run, wanted), run, everything=True))
 
 
 def words(lines: list[str], start: str) -> list[str]:
@@ -37,8 +41,8 @@ def words(lines: list[str], start: str) -> list[str]:
 def test_a_kept_document_from_its_record_to_its_verdict(run: Path) -> None:
     lines = told(run, "https://long.example/3")
     assert lines[0] == "https://long.example/3"
-    assert "web: a.warc.gz, offset" in lines[2]
-    assert "fetched 2024-01-01T00:00:00Z" in lines[2]
+    assert "web: a.warc.gz, offset" in lines[3]
+    assert "fetched 2024-01-01T00:00:00Z" in lines[3]
     assert " ".join(words(lines, "body")) == "body response, HTTP 200, text/html, charset utf-8, 1,313 bytes"
     assert words(lines, "charset = ") == ["charset", "=", "utf-8"]
     assert words(lines, "too_few_words") == ["too_few_words", "word_count", "=", "234", "≥", "50", "passes"]
@@ -52,6 +56,42 @@ def test_a_dropped_document_shows_the_value_beside_the_bound(run: Path) -> None:
     lines = told(run, "https://short.example/1")
     assert words(lines, "too_few_words")[-3:] == ["≥", "50", "FAILS"]
     assert words(lines, "verdict") == ["verdict", "dropped:", "gopher_quality.too_few_words"]
+
+
+def test_the_short_form_is_verdict_failing_rules_edits_and_cluster(run: Path) -> None:
+    def short(wanted: str) -> list[str]:
+        return list(lines_of(explain(run, wanted), run))
+
+    dropped = short("https://short.example/1")
+    assert dropped[:2] == ["https://short.example/1", "  verdict   dropped: gopher_quality.too_few_words"]
+    assert words(dropped, "fails") == ["fails", "gopher_quality.too_few_words", "word_count", "=", "29", "≥", "50"]
+    assert len(dropped) == 4
+    assert "--all" in dropped[-1]
+    edited = short("https://button.example/")
+    assert words(edited, "edited") == ["edited", "by", "refinedweb_lines"]
+    assert "    -Subscribe" in edited
+    assert any(line.startswith("  twin") for line in short("https://near.example/short"))
+    assert any(line.startswith("  copy") for line in short("https://near.example/long"))
+
+
+def test_the_text_is_there_when_it_is_asked_for(run: Path) -> None:
+    """Of a kept document as the shard has it, of a dropped one as the stage that dropped it saw it."""
+    (kept,) = explain(run, "https://button.example/", with_text=True).lives
+    assert kept.text is not None
+    assert "Subscribe" not in kept.text
+    assert len(kept.text) == kept.characters
+    dropped = explain(run, "https://short.example/1", with_text=True)
+    assert (dropped.lives[0].text or "").splitlines() == list(lines_of(dropped, run))[-3:]
+    assert explain(run, "https://button.example/").lives[0].text is None
+    assert explain(run, "https://gone.example/", with_text=True).lives[0].text is None
+
+
+def test_the_json_has_the_values_of_every_rule(run: Path) -> None:
+    done = gristmill("explain", run, "https://short.example/1", "--json")
+    (life,) = json.loads(done.stdout)["lives"]
+    assert life["drop_reasons"] == ["gopher_quality.too_few_words"]
+    (rule,) = [rule for stage in life["stages"] for rule in stage["rules"] if rule["fails"]]
+    assert (rule["metric"], rule["value"], rule["min_kept"]) == ("gopher_quality.word_count", 29, 50)
 
 
 def test_an_edit_is_shown_as_a_diff(run: Path) -> None:
@@ -106,8 +146,8 @@ def test_the_copies_of_a_large_group_are_some_and_a_number(tmp_path: Path) -> No
     for i in range(9):
         crawl.page(f"https://copy{i}.example/", article("Copy", sentences(1)))
     run = make_run(tmp_path / "run", crawl.write(tmp_path / "crawl" / "a.warc.gz").parent)
-    (kept,) = [lines for i in range(9) if "kept, " in (lines := told(run, f"https://copy{i}.example/"))[-1]]
-    assert "representative of 8 others" in kept[-1]
+    (kept,) = [lines for i in range(9) if "kept, " in (lines := told(run, f"https://copy{i}.example/"))[1]]
+    assert "representative of 8 others" in kept[1]
     copies = [line for line in kept if line.startswith("  copy")]
     assert len(copies) == 6
     assert copies[-1] == f"  copy      … 3 more: gristmill pairs {run}"
@@ -187,7 +227,7 @@ def test_without_the_crawl_the_ledger_answers(crawl: Path, tmp_path: Path) -> No
     assert "    --- before" not in lines
     facts = with_crawl[: with_crawl.index("    --- before")]
     assert [line for line in lines if line[:4].isspace()] == [line for line in facts if line[:4].isspace()]
-    assert lines[-1] == with_crawl[-1]
+    assert lines[1] == with_crawl[1]
 
 
 @pytest.mark.parametrize("wanted", ["long.example/3", "http://long.example/3", "https://long.example/3/"])
@@ -233,10 +273,9 @@ class _Cut(StageConfig):
 
 def test_places_of_edits_are_shown_as_the_diff() -> None:
     facts = {"cut.lines": 1, "cut.cut_spans": [4, 9]}
-    lines = list(_stage(_Cut(name="cut"), facts, _Again(texts={"cut": ("one\ntwo", "one")})))
-    assert lines[:2] == ["  cut", "    lines = 1"]
-    assert "    -two" in lines
-    assert not any("spans" in line for line in lines)
+    found = _stage(_Cut(name="cut"), facts, _Again(texts={"cut": ("one\ntwo", "one")}))
+    assert found.values == {"cut.lines": 1}
+    assert "-two" in found.edits
 
 
 def test_a_value_that_is_measured_otherwise_now_is_told(run: Path, tmp_path: Path) -> None:
