@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import JsonOption, RunArgument, SetOption
+from pipelines.cli.options import JsonOption, RunArgument, SweepOption
 from pipelines.cli.printing import show, show_all, show_json
 from shards import mirror
 
@@ -42,11 +42,28 @@ def report(folder: RunArgument) -> None:
         show(f"wrote {write_report(folder)}")
 
 
-def whatif(folder: RunArgument, settings: SetOption = None) -> None:
+def whatif(
+    folder: RunArgument,
+    settings: SweepOption = None,
+    examples: Annotated[int, typer.Option(help="Documents named of those gained, and of those lost.", min=0)] = 3,
+    as_json: JsonOption = False,
+) -> None:
     """Decide a finished run again with other settings, from its ledger: what would be kept and dropped."""
-    from pipelines.replay import whatif as verb
+    from dataclasses import asdict
 
-    show_all(verb.lines(verb.whatif(folder, settings or [])))
+    from pipelines.ledger.table import Ledger
+    from pipelines.replay.sweep import combinations, is_sweep
+    from pipelines.replay.whatif import forecast
+    from pipelines.replay.whatif_lines import lines, sweep_lines
+
+    ledger = Ledger.open(folder)
+    forecasts = [forecast(ledger, one, examples=examples) for one in combinations(settings or [])]
+    if as_json:
+        show_json({"forecasts": [asdict(one) for one in forecasts]})
+    elif is_sweep(settings or []):
+        show_all(sweep_lines(forecasts))
+    else:
+        show_all(lines(forecasts[0]))
 
 
 def explain(
@@ -107,8 +124,16 @@ def diff(
         Path, typer.Argument(help="The folder or URL of another run.", parser=mirror.local, metavar="RUN")
     ],
     examples: Annotated[int, typer.Option(help="Documents shown for each change.", min=0)] = 3,
+    settings: Annotated[bool, typer.Option("--settings", help="A line for each setting that differs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List which documents changed their fate between two runs, and why."""
+    from dataclasses import asdict
+
     from pipelines.verbs.diff import compare, lines
 
-    show_all(lines(compare(before, after, examples=examples)))
+    found = compare(before, after, examples=examples)
+    if as_json:
+        show_json(asdict(found) | {"a": str(before), "b": str(after)})
+    else:
+        show_all(lines(found, all_settings=settings))

@@ -30,6 +30,10 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: STAGE.KEY=VALUE, source.paths=DIR, output.KEY=VALUE."),
 ]
+SweepOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting: STAGE.KEY=VALUE; STAGE.KEY=10,30,100 gives each value a row."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object; docs/verbs.md has its keys.")]
 ExecutorOption = Annotated[Literal["in-process", "pool", "ray"], typer.Option(help="Where units of work run.")]
 WorkersOption = Annotated[

@@ -19,7 +19,7 @@ removed again. Everything else is exact, and without changes the run's own numbe
 (`ngram_overlap`) refuse where other documents reach them, and name the command of the run that knows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ import numpy as np
 from pipelines.ledger.table import Ledger
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.replay.changes import can_apply, changes_of, command
+from pipelines.replay.moved import Moved, gained, lost
 from pipelines.replay.replay import Replay, StageChange, steps_of
 from pipelines.run.folder import RunFolder
 from shards.errors import UserError
@@ -51,6 +52,7 @@ class RuleChange:
 
 @dataclass(frozen=True)
 class Forecast:
+    settings: tuple[str, ...]  # as they were given
     changes: tuple[str, ...]  # "gopher_quality.min_words 50 -> 30"
     rules: tuple[RuleChange, ...]  # those that drop something before or after, in the order in which they decide
     funnel: tuple[StageChange, ...]
@@ -60,12 +62,22 @@ class Forecast:
     unmeasured: int  # documents kept perhaps that a later stage must measure
     uncompared: int  # documents kept perhaps that deduplication must compare
     exact: str  # the command of the run that knows
+    gained: Moved  # dropped by the run, and kept in any case or perhaps
+    lost: Moved  # kept by the run, and dropped in any case or perhaps
     cut_again: bool = False  # passages may be cut from other documents, so texts may have other lengths
 
 
-def whatif(run: Path, settings: Sequence[str]) -> Forecast:
-    """The forecast for `STAGE.KEY=VALUE` settings; UserError where they change more than thresholds."""
-    ledger = Ledger.open(run)
+def whatif(run: Path, settings: Sequence[str], *, examples: int = 0) -> Forecast:
+    """The forecast for `STAGE.KEY=VALUE` settings; UserError where they change more than thresholds.
+
+    `examples` documents are named of those that it gains, and of those that it loses.
+    """
+    return forecast(Ledger.open(run), settings, examples=examples)
+
+
+def forecast(ledger: Ledger, settings: Sequence[str], *, examples: int = 0) -> Forecast:
+    """`whatif` for a ledger whose columns are read once for several forecasts."""
+    run = ledger.run.root
     recipe = load_recipe(str(ledger.run.path(RunFolder.RECIPE)), settings)
     verb = "apply" if can_apply(ledger.recipe, recipe) else "run"
     exact = command(verb, run, settings)
@@ -74,7 +86,7 @@ def whatif(run: Path, settings: Sequence[str]) -> Forecast:
     for stage in recipe.local_stages():
         stage.require_replayable(ledger.column)
     replay.decide()
-    return _forecast(replay, changes, exact)
+    return _forecast(replay, tuple(settings), changes, exact, examples)
 
 
 def replayed_changes(before: Recipe, after: Recipe, exact: str) -> tuple[str, ...]:
@@ -88,7 +100,9 @@ def replayed_changes(before: Recipe, after: Recipe, exact: str) -> tuple[str, ..
     return tuple(map(str, changes))
 
 
-def _forecast(replay: Replay, changes: tuple[str, ...], exact: str) -> Forecast:
+def _forecast(
+    replay: Replay, settings: tuple[str, ...], changes: tuple[str, ...], exact: str, examples: int
+) -> Forecast:
     """Add up the documents, characters and words of what is kept and dropped, before and after."""
     counted = replay.ledger.counts("text_chars"), replay.ledger.words()
     weights = [counts.astype(np.float64) for counts in counted if counts is not None]
@@ -105,6 +119,7 @@ def _forecast(replay: Replay, changes: tuple[str, ...], exact: str) -> Forecast:
     rules = [RuleChange(*row) for row in zip(replay.reasons, dropped, then, strict=True)]
     unmeasured, uncompared = replay.doubtful()
     return Forecast(
+        settings,
         changes,
         tuple(rule for rule in rules if rule.before.documents or rule.after.documents),
         replay.funnel(),
@@ -114,52 +129,7 @@ def _forecast(replay: Replay, changes: tuple[str, ...], exact: str) -> Forecast:
         unmeasured=unmeasured,
         uncompared=uncompared,
         exact=exact,
+        gained=gained(replay, examples),
+        lost=lost(replay, examples),
         cut_again=replay.texts_change,
     )
-
-
-def lines(forecast: Forecast) -> Iterator[str]:
-    """The forecast as a page of text."""
-    yield from forecast.changes or ("no setting is changed",)
-    rows = [("reason", "dropped", "then", "documents", "characters", "words")]
-    changed = [rule for rule in forecast.rules if rule.before != rule.after]
-    for rule in changed:
-        before, after = rule.before, rule.after
-        rows.append(
-            (
-                rule.reason,
-                f"{before.documents:,}",
-                f"{after.documents:,}",
-                _signed(after.documents - before.documents),
-                _signed(after.characters - before.characters),
-                _signed(after.words - before.words),
-            )
-        )
-    width = max(len(row[0]) for row in rows)
-    for name, *numbers in rows:
-        yield f"{name:{width}}" + "".join(f"  {number:>12}" for number in numbers)
-    yield f"{len(forecast.rules) - len(changed):,} other reasons drop what they dropped"
-    before, least, most = forecast.before, forecast.least, forecast.most
-    for what in ("documents", "characters", "words"):
-        was, low, high = (getattr(size, what) for size in (before, least, most))
-        then, change = _range(f"{low:,}", f"{high:,}"), _range(_signed(low - was), _signed(high - was))
-        about = (
-            "about " if (forecast.unmeasured or forecast.cut_again) and what != "documents" else ""
-        )  # a later stage may edit them
-        yield f"kept {what}: {was:,} -> {about}{then} ({change})"
-    if forecast.unmeasured:
-        yield f"{forecast.unmeasured:,} need re-measuring: a later stage has not measured them, nor counted their words"
-    if forecast.uncompared:
-        yield f"{forecast.uncompared:,} need comparing: deduplication has not seen them beside what is now kept"
-    if forecast.cut_again:
-        yield "repeated passages are others then: texts may be longer or shorter than they were"
-    if least != most or forecast.cut_again:
-        yield f"to know: {forecast.exact}"
-
-
-def _signed(number: int) -> str:
-    return f"{number:+,}" if number else "0"
-
-
-def _range(low: str, high: str) -> str:
-    return low if low == high else f"{low} … {high}"

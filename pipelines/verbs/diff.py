@@ -18,11 +18,14 @@ import pyarrow.compute as pc
 
 from pipelines.ledger.rules import rules_of
 from pipelines.ledger.table import NOT_DROPPED, Ledger
+from pipelines.ledger.values import shown_value
 from pipelines.numbers import counted
 from pipelines.recipe import Recipe
 from pipelines.report.samples import visible
+from shards.schema import KEPT
 
 _FATES = 5  # that are named of the documents in one run only
+_SETTINGS = 3  # that are named unless all are asked for
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,19 @@ class Comparison:
     a: Path
     b: Path
     settings: tuple[tuple[str, Any, Any], ...]  # that differ: name, value in A, value in B; None where there is none
+    kept_a: int  # documents
+    kept_b: int
     both: int  # documents in both runs
     changes: tuple[FateChange, ...]  # most documents first
     only_a: dict[str, int]  # by fate, most documents first
     only_b: dict[str, int]
+
+    def gained(self) -> int:
+        """Documents of both runs that B keeps and A does not."""
+        return sum(change.documents for change in self.changes if change.after == KEPT)
+
+    def lost(self) -> int:
+        return sum(change.documents for change in self.changes if change.before == KEPT)
 
 
 def compare(a: Path, b: Path, *, examples: int = 3) -> Comparison:
@@ -65,6 +77,8 @@ def compare(a: Path, b: Path, *, examples: int = 3) -> Comparison:
         a,
         b,
         tuple(_settings(ledgers[0].recipe, ledgers[1].recipe)),
+        int((fates_a == KEPT).sum()),
+        int((fates_b == KEPT).sum()),
         int(both.sum()),
         tuple(_changes(ledgers, [part[changed] for part in pairs], examples)),
         _counted(fates_a[~both]),
@@ -72,23 +86,33 @@ def compare(a: Path, b: Path, *, examples: int = 3) -> Comparison:
     )
 
 
-def lines(comparison: Comparison) -> Iterator[str]:
-    """The comparison as a page of text."""
+def lines(comparison: Comparison, *, all_settings: bool = False) -> Iterator[str]:
+    """The comparison as a page of text: totals, changes by reason, and settings, of which few unless all are wanted."""
     a, b, changes = comparison.a, comparison.b, comparison.changes
-    for name, before, after in comparison.settings:
-        yield f"{name}: {_shown(before)} in {a}, {_shown(after)} in {b}"
+    difference = comparison.kept_b - comparison.kept_a
+    yield f"kept: {comparison.kept_a:,} in {a}, {comparison.kept_b:,} in {b} ({difference:+,})"
     changed = sum(change.documents for change in changes)
-    yield f"{counted(comparison.both, 'document')} in both, {changed:,} with another fate"
-    for change in changes:
-        yield f"{change.documents:>12,}  {change.before} -> {change.after}"
-        for example in change.examples:
-            values = "".join(f", {name} {_shown(was)} -> {_shown(now)}" for name, was, now in example.values)
-            yield f"{'':14}{example.id} {visible(example.url)}{values}"
+    others = changed - comparison.gained() - comparison.lost()
+    parts = f": {comparison.gained():,} gained, {comparison.lost():,} lost, {others:,} dropped for another reason"
+    yield f"{counted(comparison.both, 'document')} in both, {changed:,} with another fate{parts if changed else ''}"
     for run, only in ((a, comparison.only_a), (b, comparison.only_b)):
+        if not only:
+            continue
         most = "".join(f"; {number:,} {fate}" for fate, number in list(only.items())[:_FATES])
         yield f"{counted(sum(only.values()), 'document')} only in {run}{most}{'; …' * (len(only) > _FATES)}"
     if not comparison.both:
         yield "no document is in both: these runs did not read the same records"
+    for change in changes:
+        yield f"{change.documents:>12,}  {change.before} -> {change.after}"
+        for example in change.examples:
+            values = ", ".join(_value(*value) for value in example.values)
+            yield f"{'':14}{visible(example.url) or example.id}  {values}"
+    settings = [f"{name} {_shown(before)} -> {_shown(after)}" for name, before, after in comparison.settings]
+    if all_settings:
+        yield from settings
+    elif settings:
+        more = f" and {len(settings) - _SETTINGS:,} more: --settings" if len(settings) > _SETTINGS else ""
+        yield f"{counted(len(settings), 'setting')} changed: {', '.join(settings[:_SETTINGS])}{more}"
 
 
 def _documents(ledger: Ledger) -> tuple[np.ndarray, pa.Array, np.ndarray]:
@@ -98,7 +122,7 @@ def _documents(ledger: Ledger) -> tuple[np.ndarray, pa.Array, np.ndarray]:
     kept_first = np.argsort(fates != NOT_DROPPED, kind="stable")
     ids = ledger.column("id").dictionary_encode().indices.to_numpy()
     rows = np.sort(kept_first[np.unique(ids[kept_first], return_index=True)[1]])
-    names = np.array([*reasons, "kept"], np.dtypes.StringDType())
+    names = np.array([*reasons, KEPT], np.dtypes.StringDType())
     return rows, ledger.column("id").take(pa.array(rows)), names[fates[rows]]
 
 
@@ -121,7 +145,7 @@ def _changes(ledgers: tuple[Ledger, Ledger], parts: list[np.ndarray], examples: 
 def _metrics(ledgers: tuple[Ledger, Ledger], reasons: set[str]) -> list[str]:
     """The columns by which these reasons decide; a twin is what deduplication decides by."""
     ruled = {rule.reason: rule.metric for ledger in ledgers for _, rule in rules_of(ledger.recipe)}
-    names = [ruled.get(reason, "twin") for reason in sorted(reasons - {"kept"})]
+    names = [ruled.get(reason, "twin") for reason in sorted(reasons - {KEPT})]
     return list(dict.fromkeys(names))
 
 
@@ -145,6 +169,12 @@ def _settings(a: Recipe, b: Recipe) -> Iterator[tuple[str, Any, Any]]:
             yield name, flat_a.get(name), flat_b.get(name)
 
 
+def _value(name: str, was: Any, now: Any) -> str:
+    """ "word_count 56", or "word_count 56 -> 58" where the runs measured it otherwise."""
+    changed = "" if was == now else f" -> {_shown(now)}"
+    return f"{name.rpartition('.')[2]} {_shown(was)}{changed}"
+
+
 def _shown(value: Any) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else "none" if value is None else str(value)
+    text = shown_value(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -95,11 +95,11 @@ def lines(found: Explanation, run: Path, *, everything: bool = False) -> Iterato
 
 def _short_lines(one: Life, run: Path) -> Iterator[str]:
     yield from _head(one, most_reasons=1)
-    values = [f"{rule.metric.rpartition('.')[2]} = {shown_value(rule.value)}" for rule in one.failing]
-    width = max(map(len, values), default=0)
+    measured = [f"{rule.metric.rpartition('.')[2]} = {shown_value(rule.value)}" for rule in one.failing]
+    width = max(map(len, measured), default=0)
     longest = max((len(rule.reason) for rule in one.failing), default=0)
-    for rule, value in zip(one.failing, values, strict=True):
-        columns = f"{rule.reason:{longest}}  {value:{width}}  {rule.threshold}"
+    for rule, column in zip(one.failing, measured, strict=True):
+        columns = f"{rule.reason:{longest}}  {column:{width}}  {rule.threshold}"
         yield _line("fails", f"{columns}{_differs(rule.metric, one)}")
     if one.unreadable is not None:
         yield _line("record", one.unreadable)

@@ -21,7 +21,8 @@ from pipelines.executors import InProcess
 from pipelines.ledger.table import Ledger
 from pipelines.passes import execute
 from pipelines.recipe import KINDS, load_recipe
-from pipelines.replay.whatif import Forecast, lines, whatif
+from pipelines.replay.whatif import Forecast, whatif
+from pipelines.replay.whatif_lines import lines
 from pipelines.run.opening import open_run
 from shards.errors import RunError, UserError
 from shards.schema import VERDICT
@@ -194,6 +195,31 @@ def test_a_change_is_told_by_rule_and_in_total(run: Path) -> None:
     assert any(line.startswith("kept documents: ") and "(0 … +1)" in line for line in told)
     assert any("1 need comparing" in line for line in told)
     assert told[-1] == f"to know: gristmill apply {run} --set gopher_quality.min_words=20 --out NEW"
+
+
+def test_documents_that_change_sides_are_counted_and_named(run: Path, tmp_path: Path, crawl: Path) -> None:
+    settings = ["gopher_quality.min_words=100", "gopher_quality.max_words=250"]
+    found = whatif(run, settings, examples=99)
+    before, after = (fates_of(folder) for folder in (run, make_run(tmp_path / "other", crawl, settings)))
+    for moved, is_gained in ((found.gained, True), (found.lost, False)):
+        expected = {id for id in before if (before[id] == "kept", after[id] == "kept") == (not is_gained, is_gained)}
+        assert {one.id for one in moved.examples} == expected
+        assert (moved.documents, moved.perhaps) == (len(expected), 0)
+    (short,) = [one for one in found.lost.examples if one.url == "https://short.example/2"]
+    assert (short.after, short.metric, short.value) == (
+        "gopher_quality.too_few_words",
+        "gopher_quality.word_count",
+        56,
+    )
+    assert len(whatif(run, settings, examples=2).lost.examples) == 2
+    assert any("https://" in line and "word_count" in line for line in lines(found))
+
+
+def fates_of(run: Path) -> dict[str, str]:
+    """By id; the copy of a record that stands there twice does not count."""
+    ledger = Ledger.open(run)
+    pairs = zip(ledger.column("id").to_pylist(), ledger.column("drop_reasons").to_pylist(), strict=True)
+    return {id: (reasons or ["kept"])[0] for id, reasons in pairs if "dedup.same_record" not in reasons}
 
 
 @pytest.mark.parametrize(

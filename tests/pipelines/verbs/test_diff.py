@@ -1,8 +1,10 @@
 """diff: who changed their fate between two runs, by which values, and who is in one only."""
 
+import json
 from pathlib import Path
 
 import pytest
+from command import gristmill
 from crawl import Crawl, article, sentences
 from ledger_runs import make_crawl, make_run, report_of
 
@@ -83,7 +85,7 @@ def test_runs_of_other_records_share_nothing_and_say_so(run: Path, tmp_path: Pat
     other = Crawl().page("https://x.example/", article("X", sentences(1)), record_id="<urn:x>")
     folder = other.write(tmp_path / "crawl" / "x.warc.gz").parent
     told = list(lines(compare(run, make_run(tmp_path / "other", folder))))
-    assert told[-1] == "no document is in both: these runs did not read the same records"
+    assert "no document is in both: these runs did not read the same records" in told
 
 
 def test_a_folder_that_is_no_run_is_refused(run: Path, tmp_path: Path) -> None:
@@ -91,9 +93,21 @@ def test_a_folder_that_is_no_run_is_refused(run: Path, tmp_path: Path) -> None:
         compare(run, tmp_path)
 
 
-def test_the_page_of_text_names_settings_changes_and_examples(run: Path, stricter: Path) -> None:
-    told = list(lines(compare(run, stricter, examples=1)))
-    assert told[0] == f"gopher_quality.min_words: 50 in {run}, 100 in {stricter}"
+def test_the_page_of_text_names_totals_then_changes_then_settings(run: Path, stricter: Path) -> None:
+    found = compare(run, stricter, examples=1)
+    told = list(lines(found))
+    assert told[0] == f"kept: 18 in {run}, 15 in {stricter} (-3)"
+    assert told[1].endswith("9 with another fate: 2 gained, 5 lost, 2 dropped for another reason")
     at = next(i for i, line in enumerate(told) if line.endswith("kept -> gopher_quality.too_few_words"))
     assert told[at].split()[0] == "2"
-    assert told[at + 1].endswith("https://short.example/2, gopher_quality.word_count 56 -> 56")
+    assert told[at + 1].endswith("https://short.example/2  word_count 56")
+    settings = ["gopher_quality.min_words 50 -> 100", "gopher_quality.max_words 100000 -> 250"]
+    assert told[-1] == f"2 settings changed: {', '.join(settings)}"
+    assert list(lines(found, all_settings=True))[-2:] == settings
+
+
+def test_the_json_has_the_same_numbers(run: Path, stricter: Path) -> None:
+    found = json.loads(gristmill("diff", run, stricter, "--json").stdout)
+    assert (found["a"], found["b"]) == (str(run), str(stricter))
+    assert found["kept_b"] - found["kept_a"] == -3
+    assert {(c["before"], c["after"]): c["documents"] for c in found["changes"]}["dedup.near", "kept"] == 1
