@@ -9,6 +9,7 @@ import typer
 from pipelines.cli.options import JsonOption, RunArgument, SweepOption
 from pipelines.cli.printing import show, show_all, show_json
 from shards import mirror
+from shards.errors import UserError
 
 
 def status(folder: RunArgument) -> None:
@@ -90,12 +91,29 @@ def pairs(
     to: Annotated[Path | None, typer.Option("--out", help="A .jsonl, .csv, .parquet or .arrow file.")] = None,
     stage: Annotated[str | None, typer.Option(help="Only the pairs of this stage.")] = None,
     min_similarity: Annotated[float, typer.Option(help="Only pairs of at least this similarity.", min=0, max=1)] = 0.0,
+    texts: Annotated[
+        bool, typer.Option("--texts", help="Show the least similar ones, and how their texts differ.")
+    ] = False,
+    number: Annotated[int, typer.Option("-n", help="Pairs that --texts shows.", min=1)] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="What --texts shows, as one JSON object.")] = False,
 ) -> None:
     """Write all verified pairs of duplicates of a finished run: ids, URLs, similarity, and what became of both."""
+    from dataclasses import asdict
+
     from pipelines.numbers import counted
     from pipelines.verbs.pairs import print_pairs, write_pairs
 
-    if to is None:
+    if texts and to is not None:
+        raise UserError("--texts: shows pairs here; leave --out away")
+    if texts:
+        from pipelines.verbs.pair_texts import lines, pairs_with_texts
+
+        shown = pairs_with_texts(folder, number, stage=stage, min_similarity=min_similarity)
+        if as_json:
+            show_json({"pairs": [asdict(pair) for pair in shown]})
+        else:
+            show_all(lines(shown))
+    elif to is None:
         print_pairs(folder, sys.stdout, stage=stage, min_similarity=min_similarity)
     else:
         num_pairs = write_pairs(folder, to, stage=stage, min_similarity=min_similarity)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pipelines.cli.options import CORES, MemoryOption, RecipeArgument, SetOption, WorkersOption
+from pipelines.cli.options import CORES, JsonOption, MemoryOption, RecipeArgument, SetOption, WorkersOption
 from pipelines.cli.printing import show, show_all, show_json
 from shards.errors import UserError
 
@@ -140,12 +140,16 @@ def sample(
     num_texts: Annotated[
         int, typer.Option("--show", help="Texts printed for each drop reason, and of kept documents.", min=0)
     ] = 2,
+    as_json: JsonOption = False,
 ) -> None:
     """Run a random part of INPUT... through RECIPE: funnel and samples in a minute, before a dump is started."""
-    from pipelines.preview.sample import lines, sample_run
+    from pipelines.preview.sample import figures, lines, sample_run
 
     *inputs, recipe = paths
     if not inputs:
         raise UserError("sample: give at least one input and the recipe: gristmill sample INPUT RECIPE")
     with sample_run(inputs, recipe, settings or [], number, seed) as folder:
-        show_all(lines(folder, num_texts))
+        if as_json:
+            show_json(figures(folder, num_texts))
+        else:
+            show_all(lines(folder, num_texts))

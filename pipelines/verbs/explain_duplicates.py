@@ -36,15 +36,20 @@ def related(row: Facts) -> Related:
     return Related(row["id"], row["url"] or "", (row["drop_reasons"] or [KEPT])[0], row["similarity"])
 
 
+def compared(ledger: Ledger) -> np.ndarray:
+    """bool[rows]: False for the second row of a record that was given twice, which no stage compared."""
+    mask = np.ones(ledger.num_rows, np.bool_)
+    for first, lists in ledger.parts("drop_reasons"):
+        mask[first : first + len(lists)] = first_reasons(lists, [SAME_RECORD.reason]) < 0
+    return mask
+
+
 def twin_of(ledger: Ledger, facts: Facts) -> Related | None:
     """The document for which this one was removed; None where it was not removed as a copy."""
     if facts["twin"] is None:
         return None
     reason = facts["drop_reasons"][0]
-    passed = np.ones(ledger.num_rows, np.bool_)
-    for first, lists in ledger.parts("drop_reasons"):
-        passed[first : first + len(lists)] = first_reasons(lists, [SAME_RECORD.reason]) < 0
-    row = int(ledger.find(pa.array([facts["twin"]]), passed)[0])
+    row = int(ledger.find(pa.array([facts["twin"]]), compared(ledger))[0])
     if row >= 0:
         (twin,) = ledger.rows([row], ["id", "url", "drop_reasons"])
         return related(twin | {"similarity": facts["similarity"]})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,19 @@ def test_sample_runs_a_random_part_and_leaves_nothing(tmp_path: Path, crawl_file
     assert "3 documents in, 3 kept" in done.stdout
     assert "kept  https://a.example/" in done.stdout
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_sample_shows_the_values_of_dropped_documents(crawl_file: Path, recipe_file: Path) -> None:
+    words = ("sample", crawl_file.parent, recipe_file, "-n", "5", "--set", "gopher_quality.min_words=9000")
+    assert re.search(r"word_count \d+, least 9000\n", gristmill(*words).stdout)
+    found = json.loads(gristmill(*words, "--json").stdout)
+    assert (found["input"], found["kept"], found["dropped"]) == (5, 0, {"gopher_quality.too_few_words": 5})
+    first, second = found["documents"]
+    assert first["url"] != second["url"]
+    (rule,) = first["failing"]
+    assert rule["reason"] == first["fate"] == "gopher_quality.too_few_words"
+    assert 0 < rule["value"] < rule["min_kept"] == 9000
+    assert len(first["text"]) > 100
 
 
 def test_inputs_without_documents_end_with_a_line(tmp_path: Path, recipe_file: Path) -> None:
