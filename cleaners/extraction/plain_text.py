@@ -72,9 +72,9 @@ def write_plain_text(data, page, chosen, out, begin):
         before = at
         here = layout.columns[layout.cells[i]] if is_in_line and layout.cells[i] >= 0 else 0
         goes_on = is_in_line and layout.rows[i] == row
-        if goes_on and layout.cells[i] != cell:
-            column = min(column, here - 1)  # tables of more columns than are told apart
-        if not goes_on:
+        if goes_on:  # a cell is no farther left than the one before: text outside of cells has no column
+            here = max(here, column + (layout.cells[i] != cell))
+        else:
             if at > begin:
                 out[at] = _NEWLINE
                 at += 1

@@ -77,7 +77,8 @@ def oracle(page: SamplePage, chosen: np.ndarray | None = None) -> str:
             text = text.replace("\n", " ")
             here = sum((tables[b], k) in filled for k in range(columns[cells[b]])) if cells[b] >= 0 else 0
         if is_in_line and rows[b] == row:
-            out += " |" * max(here - column, int(cells[b] != cell)) + " " + text
+            here = max(here, column + int(cells[b] != cell))
+            out += " |" * (here - column) + " " + text
         else:
             out += "\n" * bool(out) + "- " * (items[b] not in (-1, item) and not is_in_line)
             out += ("|" + " |" * (here - 1) + " ") * (here > 0) + text
@@ -292,6 +293,16 @@ def test_cells_stay_in_their_columns() -> None:
         "| 3 | 4",
         "B | 5 | 6",
     ]
+
+
+def test_text_outside_of_cells_moves_no_cell_back() -> None:
+    assert rows("<tr><td>a<td>b<td>c<tr><td colspan=2>d</td>x<td>y") == ["a | b | c", "d | x | y"]
+    assert rows("<tr><td>a<td>b<tr><td>c<template shadowrootmode=open><td>d</template>e<td>f")[1] == "c | d | e | f"
+    wide = "<tr>" + "<td>a" * 63 + ("<tr><td colspan=63>a</td>" + "x<td>y</td>" * 4) * 30
+    page = sample_page(f"<table>{wide}</table>")
+    room = max_plain_text_bytes(page.page, every_block(page))
+    out = np.empty(9 * room, np.uint8)
+    assert write_plain_text(page.data, page.page, every_block(page), out, 0) <= room
 
 
 def test_columns_that_no_line_fills_are_dropped() -> None:
