@@ -301,7 +301,7 @@ def _child_of(nodes, node, parent):
 @kernel
 def _is_shown_by_mathjax(data, nodes, kept, node, parent):
     child = _child_of(nodes, node, parent)
-    if child < 0 or nodes[child].tag in (TEXT, VERBATIM):
+    if child < 0 or nodes[child].tag in (TEXT, VERBATIM, tags.SCRIPT):  # a script is a formula of its own
         return False
     for k in range(nodes[child].first_attribute, nodes[child].end_attribute):
         if kept[k].name == attributes.CLASS:
@@ -373,10 +373,11 @@ def _read_attributes(data, kept, first, i, tag):
 
 @kernel
 def _with_ends(nodes):
-    """Set `after` of all nodes."""
+    """Set `after` of all nodes, and let no element end before what is in it: </form> ends a form alone."""
     for i in range(len(nodes)):
         nodes[i].after = i + 1
     for i in range(len(nodes) - 1, 0, -1):
         parent = nodes[i].parent
         nodes[parent].after = max(nodes[parent].after, nodes[i].after)
+        nodes[parent].end = max(nodes[parent].end, nodes[i].end)
     return nodes

@@ -125,6 +125,7 @@ def check(page: bytes) -> None:
     assert np.all((nodes["link"] >= -1) & (nodes["link"] <= number))
     assert np.all(tag[nodes["link"][nodes["link"] >= 0]] == tags.A)
     assert np.all(nodes["start"] <= nodes["end"])
+    assert np.all(nodes["end"][1:] <= nodes["end"][parent[1:]])
     assert np.all(np.diff(nodes["start"]) >= 0)
     assert np.all(nodes["first_attribute"] <= nodes["end_attribute"])
     assert np.all(nodes["end_attribute"] <= len(attributes))

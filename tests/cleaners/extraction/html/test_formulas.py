@@ -46,6 +46,7 @@ def plain(html: str) -> str:
         ('<i><math><mi>q</mi></math></i> <img class="mwe-math-fallback-image-inline" alt="q_1">', "q"),
         ('<math><mi>q</mi></math> and <img class=latex alt="q_1">', "q and q_1"),
         ("<b class=MathJax><math><mi>q</mi></math></b><script type=math/tex>x</script>", "x"),
+        ("<script type=math/tex class=MathJax>x</script><script type=math/tex class=MathJax>y</script>", "xy"),
     ],
 )  # fmt: skip
 def test_formula_is_text(formula: str, text: str) -> None:
@@ -62,3 +63,4 @@ def test_a_formula_of_its_own_line() -> None:
 def test_many_formulas_are_read_in_linear_time() -> None:
     for part in ("<img class=tex alt=x>", "<span data-tex=x>", "<b class=MathJax>", "<script type=math/tex>x</script>"):
         assert "x" in plain(f"<p>{part * 20_000}<script type=math/tex>x</script>")
+    assert "x" in plain("<p>" + "<script type=math/tex class=MathJax>x</script>" * 100_000)
