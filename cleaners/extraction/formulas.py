@@ -22,6 +22,7 @@ from cleaners.extraction.html.tags import NOT_SHOWN, RULES, TEXT, VERBATIM
 from cleaners.extraction.html.text import write_node, write_raw
 from cleaners.extraction.html.tokenizer import attribute, is_letter, is_space, name_end
 from shards.compiled import kernel
+from shards.unicode import decode
 
 MAX_BYTES_ADDED = 12  # to the text of a formula, for each of its nodes
 
@@ -69,6 +70,7 @@ _BACKSLASH, _PERCENT, _NEWLINE, _LEFT_BRACE, _RIGHT_BRACE, _DOLLAR, _MINUS, _PLU
 _SQUARE_ROOT = np.frombuffer("√".encode(), np.uint8)
 _PER_ROOT = np.frombuffer(b"^(1/", np.uint8)
 _STYLES = tuple(np.frombuffer(style, np.uint8) for style in (rb"\displaystyle", rb"\textstyle", rb"\scriptstyle"))
+_MAX_MARKS = 16  # around TeX that are taken off: for each the whole is looked at
 _INVISIBLE = np.frombuffer("\u2061".encode(), np.uint8)[:2]  # U+2061 to U+2064 begin with these two bytes
 _SIGNS = np.array([*b"+-", 0xB1], np.uint8)  # +, -, ± and, below, U+2212
 _OPENING, _CLOSING = np.frombuffer(b"([{|", np.uint8), np.frombuffer(b")]}|", np.uint8)
@@ -142,17 +144,17 @@ def _write_tex(data, start, end, is_attribute, out, at):
     """Write TeX on one line, without comments, the marks around a formula, and a style for the whole of it."""
     begin = at
     after = write_raw(data, start, end, True, is_attribute, out, at)
-    k = begin
+    k = line_end = begin
     while k < after:
         c = out[k]
         if c == _PERCENT and (k == begin or out[k - 1] != _BACKSLASH):
-            stop = k
-            while stop < after and out[stop] != _NEWLINE:
-                stop += 1
-            if stop < after:  # without a line end after it, it is no comment
-                while stop < after and is_space(out[stop]):
-                    stop += 1
-                k = stop
+            line_end = max(line_end, k)  # bytes before it were looked at for the last one
+            while line_end < after and out[line_end] != _NEWLINE:
+                line_end += 1
+            if line_end < after:  # without a line end after it, it is no comment
+                k = line_end
+                while k < after and is_space(out[k]):
+                    k += 1
                 continue
         if not is_space(c):
             out[at] = c
@@ -170,7 +172,7 @@ def _write_tex(data, start, end, is_attribute, out, at):
 @kernel
 def _bare_tex(out, start, end):
     """(start, end) of TeX without dollars, "\\(" and "\\[" around it, and without "{\\displaystyle …}"."""
-    while True:
+    for _ in range(_MAX_MARKS):
         while start < end and is_space(out[start]):
             start += 1
         while end > start and is_space(out[end - 1]):
@@ -196,6 +198,7 @@ def _bare_tex(out, start, end):
             if style == start:
                 return start, end
             start = style
+    return start, end
 
 
 @kernel
@@ -512,12 +515,14 @@ def _add_fenced(data, nodes, i, steps, number):
     start, end = attribute_value(data, nodes, i, _OPEN)
     number = _add_fence(start, end, _LEFT, steps, number)
     start, end = attribute_value(data, nodes, i, _SEPARATORS)
+    if start < end:
+        end = decode(data, start)[1]  # of its first character
     child = _next(nodes, i, i)
     while child >= 0:
         number = _add(steps, number, _ELEMENT, child, 0)
         child = _next(nodes, child, i)
         if child >= 0:
-            number = _add_fence(start, min(end, start + 1), _COMMA, steps, number)
+            number = _add_fence(start, end, _COMMA, steps, number)
     start, end = attribute_value(data, nodes, i, _CLOSE)
     return _add_fence(start, end, _RIGHT, steps, number)
 

@@ -53,6 +53,9 @@ def O(operator: str) -> str:  # noqa: E743
         (E("msub", I("x"), R(I("i"), O("+"), N(1))), "x_(i+1)"),
         (E("msubsup", I("x"), N(1), N(2)), "x_1^2"),
         (E("munderover", O("∑"), R(I("i"), O("="), N(1)), I("n")) + I("i"), "∑_(i=1)^ni"),
+        (E("mfenced separators='；'", I("a"), I("b"), I("c")), "(a；b；c)"),
+        (E("mfenced separators=';,'", I("a"), I("b"), I("c")), "(a;b;c)"),
+        (E("mfenced separators=''", I("a"), I("b")), "(ab)"),
         (E("munder", I("lim"), R(I("x"), O("→"), N(0))) + I("f"), "lim_(x→0)f"),
         (E("mover", I("x"), O("¯")), "x¯"),
         (E("msup", I("f"), O("′")), "f′"),
@@ -165,3 +168,9 @@ def test_formula_keeps_its_value(formula: str, text: str) -> None:
 )
 def test_deep_and_long_formulas_are_written_in_linear_time(piece: str) -> None:
     assert len(line(piece * 20_000)) < 20_000 * len(piece)
+
+
+@pytest.mark.parametrize("tex", ["\\" + "%" * 1_000_000, "{\\displaystyle " * 100_000 + "x" + "}" * 100_000])
+def test_long_tex_is_written_in_linear_time(tex: str) -> None:
+    """A step that is quadratic takes minutes here."""
+    assert len(line(f"<math alttext='{tex}'></math>")) > len(tex) - 300
