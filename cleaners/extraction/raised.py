@@ -70,6 +70,7 @@ def _table(text: str) -> np.ndarray:
 _RAISED_MARKS, _LOWERED_MARKS = _table(_RAISED), _table(_LOWERED)
 _ORDINALS = np.frombuffer(b"aeodhrstu", np.uint8)  # letters of ordinal numbers, degrees and hours: no powers
 _MAX_TERM_BYTES, _MAX_BRACKETED_BYTES = 24, 40
+_MAX_NUMBER_BYTES = 24  # of a number before raised text; of a longer one its end is read
 _MIN_WORD_LETTERS = 3
 _FIRST_YEAR, _LAST_YEAR, _HOURS = 1500, 2099, 24  # after a year, a note is likelier than a power
 _PLUS, _MINUS, _DOT, _COMMA, _SLASH = map(ord, "+-.,/")
@@ -120,7 +121,9 @@ def _is_abbreviated(before, last):
 def _after_digits(text, start, end, stop):
     """The mark of a raised number after a number: a price, a time, a note, or a power."""
     begin, number = start, 0
-    while begin > 0 and (_is_digit(text[begin - 1]) or text[begin - 1] in (_DOT, _COMMA)):
+    while begin > max(0, start - _MAX_NUMBER_BYTES) and (
+        _is_digit(text[begin - 1]) or text[begin - 1] in (_DOT, _COMMA)
+    ):
         begin -= 1
     if begin > 1 and is_letter(text[begin - 1]) and is_letter(text[begin - 2]):
         return NOTE  # IP68¹

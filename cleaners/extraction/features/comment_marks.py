@@ -59,9 +59,11 @@ def in_comments(page, containers):
                         is_named[i] |= token == _NAMES[j]
         inside[i] = inside[nodes[i].parent] or (is_named[i] and containers.chars[i] <= max_chars)
     out = np.zeros(len(page.blocks), np.bool_)
+    is_done = np.zeros(len(nodes), np.bool_)  # of headings: one may hold many blocks
     for b in range(len(out)):
         element = page.blocks[b].element
-        if RULES[nodes[element].tag] & HEADING and _says_comments(page.measured, b):
+        if RULES[nodes[element].tag] & HEADING and not is_done[element] and _says_comments(page.measured, b):
+            is_done[element] = True
             _mark_below(nodes, containers, element, inside)
         out[b] = inside[element]
     return out

@@ -1,7 +1,10 @@
 """Raised and lowered text: powers, notes, fractions, prices, indices, and what reads well without a mark."""
 
+import numpy as np
 import pytest
-from extraction_soup import shown
+from extraction_soup import sample_page, shown
+
+from cleaners.extraction.rewriting import rewritten
 
 
 @pytest.mark.parametrize(
@@ -100,3 +103,9 @@ from extraction_soup import shown
 )
 def test_raised_text_reads_as_it_is_shown(html: str, text: str) -> None:
     assert shown("<p>" + html) == text
+
+
+def test_many_powers_of_one_number_take_linear_time() -> None:
+    """A step that is quadratic takes minutes here."""
+    sample = sample_page("<p>" + "1<sup>2</sup>" * 400_000)
+    assert len(rewritten(sample.data, sample.page, np.ones(1, np.bool_))[0]) > len(sample.data)

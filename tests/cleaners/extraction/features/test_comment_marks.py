@@ -69,3 +69,9 @@ def test_comments_after_a_heading_are_recognised(html: str, known: str) -> None:
     page = sample_page("<p>The mill</p>" + html)
     texts = [block_text(page, b) for b, found in enumerate(inside(page)) if found]
     assert "".join(texts) == known.replace(" ", "")
+
+
+def test_a_heading_of_many_blocks_takes_linear_time() -> None:
+    """A step that is quadratic takes minutes here."""
+    page = sample_page("<h1>" + "Comments<hr>" * 200_000 + "</h1>" + "<p>a" * 200_000)
+    assert sum(inside(page)) == 200_000
