@@ -79,7 +79,7 @@ def _rows(stream: str) -> dict[str, Any]:
     while match := _ROW.match(data, at):
         name = match[1].decode()
         if match[2]:
-            at = match.end() + int(match[3], 16)
+            at = min(match.end() + int(match[3], 16), len(data))
             if match[2] == b"T":
                 rows[name] = data[match.end() : at].decode("utf-8", "replace")
             continue

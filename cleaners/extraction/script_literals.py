@@ -24,6 +24,7 @@ import orjson
 from cleaners.extraction.json_ld import parse_json
 
 MAX_DEPTH = 100
+_MAX_REGEX = 500  # characters: what looks like one and has no end would be read to the end of its line, each time
 _MAX_FUNCTIONS = 4  # within each other: the value of each is walked once to put in its arguments
 
 _SPACE = re.compile(r"\s*+")
@@ -155,7 +156,7 @@ class _Reader:
                 self._object(depth) if sign == "{" else self.items("]", depth) if sign == "[" else self._group(depth)
             )
             return self._members(value)
-        if match := _NUMBER.match(self.text, self.at) or (sign == "/" and _REGEX.match(self.text, self.at)):
+        if match := _NUMBER.match(self.text, self.at) or (sign == "/" and self._regex()):
             self.at = match.end()
             try:
                 return float(match[0])
@@ -167,6 +168,9 @@ class _Reader:
             return None
         match = _NAME.match(self.text, self.at)
         return self._named(match, depth) if match else self._fail()
+
+    def _regex(self) -> re.Match[str] | None:
+        return _REGEX.match(self.text, self.at, self.at + _MAX_REGEX)
 
     def _inner_operand(self, depth: int) -> Any:
         if depth < MAX_DEPTH:
@@ -354,7 +358,7 @@ def _decoded(function: str, arguments: list[Any]) -> Any:
             case "decodeURIComponent" | "decodeURI" | "unescape":
                 return unquote(first)
             case "escape" | "encodeURIComponent":
-                return quote(first)
+                return quote(first, errors="replace")
             case "atob":
                 try:
                     return base64.b64decode(first).decode("utf-8", "replace")

@@ -66,7 +66,7 @@ def read_date(text: str, language: str = "") -> Written | None:
     for pattern in _TEXTS:
         for match in pattern.finditer(text):
             month = match["month"]
-            month_number = int(month) if month.isdigit() else month_of(month, language.lower().split("-")[0])
+            month_number = int(month) if month.isdecimal() else month_of(month, language.lower().split("-")[0])
             if month_number and (written := _written(match["year"], month_number, match["day"])):
                 return written
     return _of_numbers(text, language.lower())

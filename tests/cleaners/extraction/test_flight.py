@@ -114,6 +114,13 @@ def test_nothing_raises() -> None:
     for _ in range(200):
         deep = element("$L1", deep, a=[deep] if len(json.dumps(deep)) < 5_000 else 1)
     assert "x" in html(row("0", deep))
-    for text in ("[" * 300_000, '0:["$","p",null,' * 20_000, "0:T" * 100_000, "0:Tffffffff,", ":" * 300_000):
+    for text in (
+        "[" * 300_000,
+        '0:["$","p",null,' * 20_000,
+        "0:T" * 100_000,
+        "0:Tffffffff,",
+        f"0:T{'f' * 40},",
+        ":" * 300_000,
+    ):
         assert html(text) == ""
     assert html(row("0", [element("p", "$0")] * 100_000)).count("<p>") == 100_000

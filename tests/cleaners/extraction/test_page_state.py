@@ -28,7 +28,16 @@ def test_code_is_not_prose() -> None:
 def test_bombs_of_megabytes_are_read() -> None:
     """A step that is quadratic takes hours here."""
     n = 1_000_000
-    for text in ("var a=[", 'var a=["', "var a=JSON.parse('", 'var a=JSON.parse("\\', "window ", "var a=" + " " * 60):
+    for text in (
+        "var a=[",
+        'var a=["',
+        "=[/[",
+        "=[/[]",
+        "var a=JSON.parse('",
+        'var a=JSON.parse("\\',
+        "window ",
+        "var a=" + " " * 60,
+    ):
         assert body(f"<script>{text * (2 * n // len(text))}</script>") == ""
     assert body(state({"x": ["function (" * n, "https://" * n, "; a" * n, "[{" * n]})) == ""
 

@@ -108,6 +108,10 @@ def test_arguments_do_not_multiply_a_text() -> None:
     assert len(json.dumps(read)) < 1_000
 
 
+def test_lone_surrogates_are_escaped() -> None:
+    assert value(r"""[escape(JSON.parse('"\\ud800"'))]""") == ["%3F"]
+
+
 @pytest.mark.parametrize(
     "part",
     ["[", "{a:", "(", "((a)", "!", "- ", "new ", "void ", "f(", "{a:'\\'", "{a:\"\\\"", "/*", "//", "a||", "a?b:",

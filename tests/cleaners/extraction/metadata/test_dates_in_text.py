@@ -124,6 +124,10 @@ def test_a_stamp_with_an_offset_has_a_moment() -> None:
     assert edge.moment is None
 
 
+def test_raised_digits_are_no_month() -> None:
+    assert parse_date("5 ²²² 2020") is None
+
+
 @given(st.text(max_size=150), st.sampled_from(["", "en-US", "hr", "xx"]))
 def test_no_text_raises(text: str, language: str) -> None:
     read_date(text, language)
