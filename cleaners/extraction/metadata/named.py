@@ -103,9 +103,13 @@ class Named:
         yield from self._bylines(sorted(far, key=lambda node: node not in marked), marked)
 
     def _bylines(self, candidates: list[int], marked: set[int]) -> Iterator[tuple[list[str], bool]]:
+        parts_of, done = self._parts(candidates), set[int]()
         for node in candidates:
+            if node in done:
+                continue
             nodes = _run_around(sorted(marked), node) if node in marked else [node]
-            parts = [part for one in nodes for part in self._parts(one, candidates)]
+            done.update(nodes)
+            parts = [part for one in nodes for part in parts_of[one]]
             if 0 < sum(map(len, parts)) <= _MAX_NAMES_CHARS:
                 yield parts, node in marked
 
@@ -154,27 +158,29 @@ class Named:
             or "author" in self._value(node, attributes.REL).lower().split()
         )
 
-    def _parts(self, node: int, candidates: list[int]) -> list[str]:
-        """The `content` of an element, or the texts of the text nodes in it.
+    def _parts(self, candidates: list[int]) -> dict[int, list[str]]:
+        """The `content` of each element, or the texts of the text nodes in it.
 
         Of an element that holds others of `candidates`, only the texts in these count: <p class=byline><b
         class=author>Ann Lee</b>, <i>Mill Courier</i></p>.
         """
-        if content := self._value(node, attributes.CONTENT):
-            return [content]
-        nodes, after = self._tree.nodes, int(self._tree.nodes[node]["after"])
-        inner = [i for i in sorted(candidates) if node < i < after]
-        texts: list[str] = []
-        end = node
-        for i in inner:
-            if i >= end:  # else it stands in the one before
-                texts += self._parts(i, inner)
-                end = int(nodes[i]["after"])
-        if texts:
-            return texts
-        inside = range(node, after)
-        shown = (clean(text_of(self._data, self._tree, i)) for i in inside if nodes[i]["tag"] == TEXT)
-        return [text for text in shown if text]
+        nodes = self._tree.nodes
+        parts: dict[int, list[str]] = {}
+        for node in sorted(candidates, reverse=True):  # what is in an element comes before it
+            after = int(nodes[node]["after"])
+            texts: list[str] = []
+            end = node
+            for i in reversed(parts):
+                if end <= i < after:  # else it stands in the one before, or after all
+                    texts += parts[i]
+                    end = int(nodes[i]["after"])
+            if content := self._value(node, attributes.CONTENT):
+                texts = [content]
+            elif not texts:
+                inside = np.flatnonzero(nodes["tag"][node:after] == TEXT) + node
+                texts = [text for i in inside.tolist() if (text := clean(text_of(self._data, self._tree, i)))]
+            parts[node] = texts
+        return parts
 
     def _value(self, node: int, attribute: int) -> str:
         return value_of(self._data, self._tree, node, attribute).strip()

@@ -179,4 +179,10 @@ def test_nested_and_repeated_elements_are_read_in_bounded_time() -> None:
     """Reading each element once for each that it stands in would take 2^90 steps."""
     nested = "<div class=author>" * 90 + "By Ann Lee" + "</div>" * 90
     assert page(nested).author == "Ann Lee"
+    marked = "<div itemprop=author>" * 99
+    assert page(marked + "The mill grinds corn. " * 12, marked).author is None  # longer than names are
     assert page("", "", "<p class=author>Bo Ek</p><p class=date>x</p>" * 20_000).author == "Bo Ek"
+
+
+def test_a_form_that_ends_before_what_is_in_it_names_nothing() -> None:
+    assert page("<form class=date><div></form>" + "The mill grinds corn. " * 20_000 + "</div>").date is None
