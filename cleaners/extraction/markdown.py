@@ -46,7 +46,8 @@ _LINE_BEGIN = re.compile(
 )
 _HEADING_END = re.compile(r"(?<!#)#+$")
 _LINE_ENDS = ("\n", "\\\n")
-_OUTER_LINE_ENDS = re.compile(r"^(?:\\?\n| )++|(?<![\n ])(?:\\?\n| )++$")
+_FIRST_LINE_ENDS = re.compile(r"^(?:\\?\n| )++")
+_LAST_LINE_ENDS = re.compile(r"^(?:\n\\?| )++")  # of a text that is read backwards, so that each is looked at once
 _IN_ADDRESS = str.maketrans(
     {"\t": "", "\n": "", "\r": "", " ": "%20", "(": "%28", ")": "%29", "<": "%3C", ">": "%3E", "\\": "%5C"}
 )
@@ -222,7 +223,7 @@ class _Writer:
             if link and bare and self._markdown and parts and parts[-1][1].endswith("!"):
                 parts[-1] = (parts[-1][0], parts[-1][1][:-1] + "\\!")  # or it were a picture
             parts.append((text, f"[{bare}]({link})" if link and bare else bare))
-        return _OUTER_LINE_ENDS.sub("", _spaced(parts))
+        return _LAST_LINE_ENDS.sub("", _FIRST_LINE_ENDS.sub("", _spaced(parts))[::-1])[::-1]
 
     def _marked(self, runs: list[StyledText]) -> list[str]:
         """Each run with its marks and escapes, without blanks at its ends."""

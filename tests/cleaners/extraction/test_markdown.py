@@ -239,8 +239,19 @@ def test_a_list_of_100_000_items_takes_linear_time() -> None:
         "<p>" + r"value \begin{align} x " * 50_000,
         "<p>it costs $5 " + "a_b " * 50_000,
         "<p>$" + "_" * 200_000,
+        "<p>a" + "<br>&#32;" * 100_000 + "b",
     ],
-    ids=["dashes", "equals", "hashes", "round", "square", "environments", "a price and names", "underscores"],
+    ids=[
+        "dashes",
+        "equals",
+        "hashes",
+        "round",
+        "square",
+        "environments",
+        "a price and names",
+        "underscores",
+        "line ends",
+    ],
 )
 def test_marks_without_an_end_take_linear_time(html: str) -> None:
     """A step that is quadratic takes minutes here."""
