@@ -43,10 +43,16 @@ class Sampler:
             yield {"step": step, "prompt": text, "sample": sample, "temperature": self._config.temperature}
 
     def _continued(self, model: Model, prompt: list[int], generator: torch.Generator, autocast: bool) -> list[int]:
-        """The tokens that follow the prompt, up to the end of the document, which is left out."""
+        """The tokens that follow the prompt, up to the end of the document, which is left out.
+
+        They end earlier where the model is broken: its logits are not finite.
+        """
         ids = list(prompt)
         for _ in range(self._config.sample_tokens):
             logits_V = next_logits(model, ids[-self._max_length :], autocast=autocast)
+            if not logits_V.isfinite().all():  # which the loss of the next step says, with a remedy
+                log.warning("event=sample_ended: the model's logits are not finite")
+                break
             token = choose(logits_V, self._config.temperature, generator)
             if token == self._tokenizer.eos:
                 break
@@ -71,7 +77,8 @@ def choose(logits_V: torch.Tensor, temperature: float, generator: torch.Generato
     """A token drawn by softmax(logits / temperature); the first of the likeliest ones where that is 0."""
     if temperature == 0:
         return int(logits_V.argmax())
-    return int(torch.multinomial((logits_V / temperature).softmax(0), 1, generator=generator))
+    below_best_V = (logits_V - logits_V.max()) / temperature  # at most 0: a tiny temperature makes no infinity of it
+    return int(torch.multinomial(below_best_V.softmax(0), 1, generator=generator))
 
 
 def sampler_of(plan: Plan, spread: SpreadModel) -> Sampler | None:

@@ -32,6 +32,8 @@ def test_temperature_zero_takes_the_likeliest_token_and_others_draw_by_their_pro
     assert drawn == pytest.approx([0.1, 0.6, 0.3], abs=0.03)
     cold = np.bincount([choose(logits, 0.5, generator) for _ in range(4000)], minlength=3) / 4000
     assert cold == pytest.approx([1 / 46, 36 / 46, 9 / 46], abs=0.03)
+    assert {choose(logits, 1e-320, generator) for _ in range(5)} == {1}
+    assert {choose(torch.tensor([-2.0, 7.0, 5.0], dtype=torch.float64), 1e-320, generator) for _ in range(5)} == {1}
 
 
 def sampler(tokenizer: Path, **settings: object) -> tuple[Sampler, Model]:
@@ -77,3 +79,10 @@ def test_a_compiled_model_is_not_compiled_again_for_each_length(tokenizer_path: 
         layer.compile(dynamic=False)
     assert list(writes.records(model, 1, autocast=False)) == plain
     assert not torch._dynamo.utils.counters["frames"].get("ok"), "nothing was compiled"
+
+
+def test_a_sample_of_a_broken_model_ends_and_training_goes_on_to_say_so(tokenizer_path: Path) -> None:
+    writes, model = sampler(tokenizer_path)
+    with torch.no_grad():
+        model.norm.weight.fill_(float("nan"))
+    assert [record["sample"] for record in writes.records(model, 1, autocast=False)] == ["", ""]
