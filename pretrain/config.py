@@ -376,10 +376,16 @@ def _make_paths_absolute(values: dict[str, Any], folder: Path) -> None:
                 token_folder(table[key])  # which refuses an address that is none
                 continue
             require_local(table[key])
-            table[key] = str((folder / table[key]).resolve())
+            table[key] = _absolute(folder, table[key])
     spikes = values.get("spikes")
     if isinstance(spikes, dict) and isinstance(spikes.get("runs"), list):
-        spikes["runs"] = [str((folder / str(run)).resolve()) for run in spikes["runs"]]
+        spikes["runs"] = [_absolute(folder, run) if isinstance(run, str) else run for run in spikes["runs"]]
+
+
+def _absolute(folder: Path, path: str) -> str:
+    if "\0" in path:
+        raise UserError(f"{path!r}: a path has no NUL; remove it")
+    return str((folder / path).resolve())
 
 
 def _check(config: TrainConfig, path: Path) -> None:

@@ -34,6 +34,9 @@ from shards.errors import UserError
         ({"model": {"preset": [1]}}, {}, r"model.preset: expected one of .* found \[1\]"),
         ({"out": "s3://bucket/model"}, {}, "s3://bucket/model: is a URL, where a path on this disk is needed"),
         ({}, {"source.en.tokens": "hf://a/b"}, "hf://a/b: is a URL, where a path on this disk is needed"),
+        ({}, {"out": '"a\\u0000b"'}, r"'a\\x00b': a path has no NUL"),
+        ({}, {"source.en.tokens": '"a\\u0000b"'}, r"'a\\x00b': a path has no NUL"),
+        ({}, {"spikes.runs": "[1]"}, r"train.toml.spikes.runs.*found 1"),
         ({}, {"sequence_length": "1" + "0" * 12}, "train.toml.sequence_length: .*less than or equal"),
     ],
 )
