@@ -16,6 +16,7 @@ from typing import Self
 
 import pyarrow.compute as pc
 
+from cleaners.crawl.indexed import failed_lines
 from dedup.index import write_earlier
 from pipelines.executors import Counters, Executor, Job
 from pipelines.progress import Progress, Report
@@ -83,6 +84,7 @@ def execute(run: Run, executor: Executor, report: Report, *, until_global: bool 
         if run.saved is not None:
             _take_kills(run.saved, folder)
         _sort_kills(folder)
+        _write_failed(folder)
         lease.check()
         seconds.keep()
         folder.remove_parts()
@@ -270,6 +272,13 @@ def _sort_kills(run: RunFolder) -> None:
     """Each killed page once, in the order of ids: workers append as it happens."""
     if lines := run.journal(RunFolder.KILLS).splitlines(keepends=True):
         run.set_journal(RunFolder.KILLS, b"".join(sorted({line for line in lines if line.endswith(b"}\n")})))
+
+
+def _write_failed(run: RunFolder) -> None:
+    """The records of indexes that could not be had, as rows of an index, in the order of the run."""
+    units = (unit for block in read_blocks(run, 0) for unit in block.units)
+    if lines := b"".join(failed_lines(unit.failed) for unit in units):
+        run.write(RunFolder.FAILED, lines)
 
 
 class _Seconds:

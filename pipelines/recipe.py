@@ -55,6 +55,7 @@ from shards.stage import Before, StageConfig
 
 AnyStage = StageConfig | GlobalStageConfig
 
+_PLACES = ("paths", "root", "requests_per_second")  # where a source's bytes come from, and how fast
 _SETTING = re.compile(r"[a-z_]+: ")  # a refusal that begins with the setting at fault
 
 KINDS: dict[str, type[AnyStage]] = {
@@ -151,7 +152,7 @@ class Recipe:
         stages = [{"kind": kind} | _plain(stage) for kind, stage in self.stages]
         sources = {name: _plain(source) for name, source in self.sources.items()}
         if not paths:
-            sources = {name: {k: v for k, v in source.items() if k != "paths"} for name, source in sources.items()}
+            sources = {n: {k: v for k, v in source.items() if k not in _PLACES} for n, source in sources.items()}
             stages = [{k: v for k, v in stage.items() if k != "index"} for stage in stages]
         resolved = {
             "name": self.name,
@@ -286,9 +287,10 @@ def _check_pages(recipe: Recipe, where: str) -> None:
                 f"{where}: {stage.name}: stands after deduplication, where pages are text already; move it up"
             )
     for name, source in recipe.sources.items():
-        if source.kind == "warc" and not any(stage.makes_text for stage in first.local):
+        if source.has_pages and not any(stage.makes_text for stage in first.local):
             raise UserError(
-                f"{where}: source.{name} is of kind warc, and no stage of kind `extract` makes text of its pages"
+                f"{where}: source.{name} is of kind {source.kind}, and no stage of kind `extract` makes text of "
+                "its pages"
             )
 
 

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from urllib3.response import BaseHTTPResponse
 
 from shards.http_request import answer, finish, read
+from shards.pace import Pace
 from shards.remote import DOWNLOAD, Passing, Patience, RemoteError
 
 _PIECE = 64 << 10  # a connection that is reset loses at most this much of what came
@@ -46,10 +47,13 @@ def has_ranges(url: str) -> bool:
 
 
 class HttpFile:
-    """One file of known size. `version` is that of `stat`; a file that has changed since is refused."""
+    """One file. `num_bytes` and `version` are those of `stat`; a file that has changed since is refused.
 
-    def __init__(self, url: str, num_bytes: int, version: str) -> None:
-        self._url, self._num_bytes, self._version = url, num_bytes, version
+    Of a file that was not asked for before, these are None and "". `pace` is that of requests to its host.
+    """
+
+    def __init__(self, url: str, num_bytes: int | None, version: str, pace: Pace | None = None) -> None:
+        self._url, self._num_bytes, self._version, self._pace = url, num_bytes, version, pace
         self._whole: _Body | None = None  # the answer of a server without ranges, read on from where it is
 
     def read(self, offset: int, length: int) -> bytes:
@@ -66,11 +70,16 @@ class HttpFile:
                 patience.wait(error)
         return bytes(data)
 
+    @property
+    def has_ranges(self) -> bool:
+        """False after a read for which the server sent the whole file."""
+        return self._whole is None
+
     def _pieces(self, offset: int, end: int) -> Iterator[bytes]:
         """The bytes from `offset` to `end`, or fewer where the server sends a shorter range."""
         if self._whole is None or self._whole.at > offset:
-            response = answer(self._url, f"bytes={offset}-{end - 1}", known=True)
-            self._require_unchanged(response)
+            response = answer(self._url, f"bytes={offset}-{end - 1}", known=True, pace=self._pace)
+            self._require_unchanged(response, end)
             if response.status == 206:
                 first, last = _range_sent(response)
                 if first != offset:
@@ -82,9 +91,13 @@ class HttpFile:
             self._whole = _Body(response, 0)
         yield from self._whole.pieces(offset, end)
 
-    def _require_unchanged(self, response: BaseHTTPResponse) -> None:
+    def _require_unchanged(self, response: BaseHTTPResponse, end: int) -> None:
+        """RemoteError for an answer of another version of the file, or of one that ends before `end`."""
         num_bytes, versions = _stated_total(response), _versions(response)
-        if num_bytes not in (None, self._num_bytes):
+        if self._num_bytes is None and (response.status == 416 or (num_bytes is not None and num_bytes < end)):
+            response.close()
+            raise RemoteError("the file ends before these bytes", "check offset and length")
+        if None not in (num_bytes, self._num_bytes) and num_bytes != self._num_bytes:
             cause = f"has {num_bytes:,} bytes now and had {self._num_bytes:,}"
         elif self._version and versions and self._version not in versions:
             cause = f"its version is {versions[0]} now and was {self._version}"

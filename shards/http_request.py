@@ -15,7 +15,8 @@ from urllib3 import exceptions
 from urllib3.response import BaseHTTPResponse
 
 from shards.address import host_root, requested_url, scheme, shown
-from shards.remote import CONNECTIONS, DOWNLOAD, Passing, RemoteError
+from shards.pace import THROTTLED_WAIT_S, Pace
+from shards.remote import CONNECTIONS, DOWNLOAD, LONGEST_ASKED_S, Passing, RemoteError
 
 _TIMEOUT = urllib3.Timeout(connect=20, read=60)  # seconds
 _LITTLE = 64 << 10  # bytes that are sooner read than a connection is made
@@ -30,6 +31,7 @@ _PASSING = {
     503: "it is busy",
     504: "an error of its own",
 }
+_THROTTLED = {403: "access is denied", 429: _PASSING[429], 503: _PASSING[503]}
 _REFUSED = {
     401: ("a login is needed", "put user:password@ before the host"),
     403: ("access is denied", "check the address; one with a signature expires"),
@@ -38,15 +40,18 @@ _REFUSED = {
 }
 
 
-def answer(url: str, byte_range: str, *, known: bool) -> BaseHTTPResponse:
+def answer(url: str, byte_range: str, *, known: bool, pace: Pace | None = None) -> BaseHTTPResponse:
     """The answer, 200, 206 or 416, with its body unread; `byte_range` is "" for all bytes.
 
     RemoteError, or Passing for what may pass. A host that is not found passes where the file is `known`, since it was
-    there a moment ago.
+    there a moment ago. With a `pace` the request waits for its turn, and a refusal (403) passes, too: Common Crawl
+    answers so to those who ask too often.
     """
     headers = {"Accept-Encoding": "identity", "User-Agent": "gristmill"} | ({"Range": byte_range} if byte_range else {})
     target, location, login, root = "", url, "", ""
     for _ in range(_MOST_REDIRECTS + 1):
+        if pace is not None:
+            pace.wait()
         try:
             target, given = requested_url(urljoin(target, location))
             if given or host_root(target) != root:  # a password is for its own host only
@@ -68,18 +73,22 @@ def answer(url: str, byte_range: str, *, known: bool) -> BaseHTTPResponse:
             raise RemoteError(_cause(error), "check the address and the network") from None
         location = _utf8(response.headers.get("Location", ""))
         if response.status not in _REDIRECTS or not location:
-            return _accepted(response, byte_range)
+            return _accepted(response, byte_range, pace)
         response.drain_conn()
         if scheme(location) not in ("", "http", "https"):
             raise RemoteError(f"leads to {shown(location)}", DOWNLOAD)
     raise RemoteError(f"leads through more than {_MOST_REDIRECTS} redirects", "check the address in a browser")
 
 
-def _accepted(response: BaseHTTPResponse, byte_range: str) -> BaseHTTPResponse:
+def _accepted(response: BaseHTTPResponse, byte_range: str, pace: Pace | None) -> BaseHTTPResponse:
     status = response.status
     if status == 200 or (byte_range and status in (206, 416)):
         return response
     response.close()
+    if pace is not None and status in _THROTTLED:
+        wait_s = max(THROTTLED_WAIT_S, _asked_wait_s(response))
+        pace.hold(min(wait_s, LONGEST_ASKED_S))
+        raise Passing(f"the server answers {status}, {_THROTTLED[status]}", wait_s)
     if status in _PASSING:
         raise Passing(f"the server answers {status}, {_PASSING[status]}", _asked_wait_s(response))
     cause, remedy = _REFUSED.get(status, (responses.get(status, "no file"), "check the address"))

@@ -15,7 +15,7 @@ DOWNLOAD = "download the file first, and name it there"  # the remedy for a serv
 TRIES = 10  # in a row without a byte, whose waits take about 40 seconds
 _LONGEST_S = 180.0  # of such tries: a server that is silent takes a minute for each
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 15.0
-_LONGEST_ASKED_S = 120.0  # the longest wait that a server can ask for with Retry-After
+LONGEST_ASKED_S = 120.0  # the longest wait that a server can ask for with Retry-After
 
 
 class RemoteError(Exception):
@@ -23,6 +23,10 @@ class RemoteError(Exception):
 
     def __init__(self, cause: str, remedy: str) -> None:
         super().__init__(f"{cause}; {remedy}")
+
+
+class StillPassing(RemoteError):
+    """A failure that may pass and did not while it was tried again."""
 
 
 class Passing(Exception):
@@ -53,11 +57,11 @@ class Patience:
         """Sleep before the next try. RemoteError where there have been enough."""
         self._tries += 1
         if self._tries == TRIES or time.monotonic() - self._began > _LONGEST_S:
-            raise RemoteError(
+            raise StillPassing(
                 f"{error}, {self._tries} times in a row", "check the address, or run the same command again later"
             ) from None
-        if error.wait_s > _LONGEST_ASKED_S:
-            raise RemoteError(
+        if error.wait_s > LONGEST_ASKED_S:
+            raise StillPassing(
                 f"{error}, and asks to wait {error.wait_s:,.0f} s", "run the same command again then"
             ) from None
         wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (self._tries - 1))

@@ -31,6 +31,7 @@ from shards.stage import Batch
 from shards.stats import Stats
 from shards.storage import InputFile, open_input
 from shards.table_columns import NoSuchColumn, find_column, is_text, plain, stored_name, texts, values
+from shards.where import matches
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PLACE = ("warc_file", "warc_offset", "warc_length")
@@ -219,7 +220,7 @@ class RowReader:
     def _selected(self, found: dict[str, Any], offset: int = 0) -> dict[str, Any] | None:
         """The row of the values `found`, or None, counted, where `where` excludes it."""
         where = self._config.where
-        if all(_same(json_lines.value(found, column), wanted) for column, wanted in where.items()):
+        if all(matches(json_lines.value(found, column), wanted) for column, wanted in where.items()):
             return self._row(found, offset)
         self.stats.add("records/not_selected")
         return None
@@ -275,8 +276,3 @@ def is_full(records: int, num_bytes: int) -> bool:
 
 def _is_row_id(value: str) -> bool:
     return len(value) == 32 and re.fullmatch("[0-9a-f]{32}", value) is not None
-
-
-def _same(value: Any, wanted: str | int | float | bool) -> bool:
-    """Whether the two are equal, where true is not 1."""
-    return bool(value == wanted) and isinstance(value, bool) == isinstance(wanted, bool)

@@ -49,6 +49,16 @@ def shared_folder(name: str) -> Path:
     return _folder(base(), name)
 
 
+def notes() -> Path:
+    """The folder of small files that all of this user's processes on this machine share. UserError as above."""
+    folder = base().with_name(f"gristmill-notes-{os.getuid()}")
+    try:
+        _make_private(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror}; {_REMEDY}") from None
+    return folder
+
+
 def remove_shared(name: str) -> None:
     """Remove that folder where it is not the process's own: its workers on this machine are done."""
     if (base() / name / _OWNER).exists():
@@ -60,10 +70,7 @@ def remove_shared(name: str) -> None:
 @cache
 def _folder(root: Path, name: str | None) -> Path:
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = root.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
-            raise UserError(f"{root}: is not a folder of yours that only you can use; {_REMEDY}")
+        _make_private(root)
         _remove_dead(root)
         own = root / (name or secrets.token_hex(4))
         lock = _share(own)
@@ -75,6 +82,14 @@ def _folder(root: Path, name: str | None) -> Path:
     else:
         atexit.register(_leave, own, lock, os.getpid())
     return own
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder, unless it is there. UserError where it is somebody else's, or others can use it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise UserError(f"{folder}: is not a folder of yours that only you can use; {_REMEDY}")
 
 
 def _share(folder: Path) -> IO[str]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from shards import http_file, s3_object
 from shards.address import file_name, host_root, is_http, is_remote, is_s3, scheme, shown
@@ -27,6 +27,13 @@ from shards.remote import CONNECTIONS, RemoteError
 COMMON_CRAWL = "https://data.commoncrawl.org/"
 
 
+class Chosen(NamedTuple):
+    """The places in a file that an index selects: rows of the table of the selection."""
+
+    first: int
+    num_records: int
+
+
 @dataclass(frozen=True)
 class InputFile:
     """One input. As a string it is its path without what is secret in a URL."""
@@ -36,6 +43,9 @@ class InputFile:
     num_bytes: int
     version: str = ""  # ETag, else Last-Modified, of a remote file; "" on disk and where a server states neither
     fault: str = ""  # why it cannot be read; "" where nothing is known against it
+    chosen: Chosen | None = (
+        None  # of a file that an index names: only these records are read, and `num_bytes` is theirs
+    )
 
     def __str__(self) -> str:
         return shown(self.path)

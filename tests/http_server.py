@@ -26,6 +26,8 @@ class Site:
     redirects: dict[str, str] = field(default_factory=dict)  # from path to Location, as UTF-8
     password: str = ""  # "user:password" that it asks for
     failures: list[tuple[int, dict[str, str]]] = field(default_factory=list)  # (status, headers) of the next answers
+    failures_of: dict[str, int] = field(default_factory=dict)  # status by path, as long as it stands here
+    refused_ranges: set[str] = field(default_factory=set)  # values of Range that are answered 503
     cuts: list[int] = field(default_factory=list)  # bytes after which the bodies of the next answers break off
 
     url: str = ""
@@ -70,6 +72,10 @@ def _handler(site: Site) -> Callable[..., BaseHTTPRequestHandler]:
             login = "Basic " + base64.b64encode(site.password.encode()).decode()
             if self.command == "HEAD" and not site.head:
                 self.answer(405, b"")
+            elif path in site.failures_of:
+                self.answer(site.failures_of[path], b"")
+            elif wanted in site.refused_ranges:
+                self.answer(503, b"")
             elif site.failures:
                 status, headers = site.failures.pop(0)
                 self.answer(status, b"<html>busy</html>", headers)

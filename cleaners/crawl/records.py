@@ -11,6 +11,7 @@ are looked for in it: bytes of another format can hold lines that begin records.
 `MAX_CONTENT` bytes.
 """
 
+import io
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -45,6 +46,26 @@ def read_records(file: InputFile, start: int, damaged: Damaged) -> Iterator[Reco
     else:
         with open_input(file, start) as stream:
             yield from Stream(form, start, _Plain(stream), damaged).records()
+
+
+def records_of(data: bytes, offset: int, damaged: Damaged) -> Iterator[Record]:
+    """The records of a part of a file that begins at byte `offset`: one gzip member, or one plain record.
+
+    `damaged` is called where it is more or less than that.
+    """
+    stream = io.BytesIO(data)
+    if not data.startswith(_GZIP):
+        form = ARC if ARC.begins.match(data) else WARC
+        yield from Stream(form, offset, _Plain(stream), damaged).records()
+        return
+    member = _Member(stream)
+    form = ARC if ARC.begins.match(_Member(io.BytesIO(data)).read(ARC.longest)) else WARC
+    num_records = 0
+    for record in Stream(form, offset, member, damaged).records():
+        num_records += 1
+        yield record
+    if member.is_whole and (num_records == 0 or member.num_bytes != len(data)):
+        damaged(offset, "not one record; the index is of another file")
 
 
 def next_record(file: InputFile, offset: int, end: int | None = None) -> int | None:

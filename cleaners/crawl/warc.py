@@ -21,7 +21,7 @@ from fastwarc.warc import HeaderMap, WarcRecord
 from cleaners.crawl import heads, media_type
 from cleaners.crawl.bodies import undo_encodings
 from cleaners.crawl.charset import codec_of, decode
-from cleaners.crawl.framing import Record
+from cleaners.crawl.framing import Damaged, Record
 from cleaners.crawl.records import read_records
 from shards.reader import BATCH_BYTES, BATCH_ROWS, ROWS, UNIT_BYTES, UNIT_RECORDS, Damage, add_damage, row_id
 from shards.schema import PAYLOAD
@@ -99,7 +99,7 @@ class WarcReader:
         """The unit's documents one by one, keyed by the names of `SCHEMA`."""
         records = num_bytes = 0
         is_first, is_wat = self._start == 0, False
-        for record in read_records(self._file, self._start, self._damaged):
+        for record in self._records(self._damaged):
             if record.opens_unit and is_full(records, num_bytes):
                 self.next_start = record.offset
                 break
@@ -121,6 +121,9 @@ class WarcReader:
             self._damaged(0, _WAT)
         elif records == 0:
             self._damaged(0, "not a WARC file: it holds no record")
+
+    def _records(self, damaged: Damaged) -> Iterator[Record]:
+        return read_records(self._file, self._start, damaged)
 
     def _row(self, record: Record) -> dict[str, Any]:
         record_type = _type(record)

@@ -131,7 +131,7 @@ def draw_part(
 ) -> int:
     """Write about `number` documents from many positions of `files` into `folder`. Returns their stored size."""
     suffix_of = {file.path: next(s for s in (*config.suffixes, "") if file.name.endswith(s)) for file in files}
-    if not config.is_crawl and config.kind != "jsonl":
+    if config.kind not in ("warc", "wet", "jsonl"):
         raise UserError(
             f"source.{name}: no estimate for files of kind {config.kind}; plan draws from WARC, WET and plain JSON "
             "lines"

@@ -43,7 +43,7 @@ def sample_run(
 ) -> Iterator[Path]:
     """Make a run of about `number` documents; its folder is deleted with the block."""
     recipe = load_recipe(recipe_name, settings)
-    if len(recipe.sources) != 1 or not next(iter(recipe.sources.values())).is_crawl:
+    if [source.kind for source in recipe.sources.values()] not in (["warc"], ["wet"]):
         raise UserError(f"{recipe_name}: sample draws from one source of kind warc or wet")
     ((name, source),) = recipe.sources.items()
     files = find_inputs(inputs, source.suffixes, "sample")

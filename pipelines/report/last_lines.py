@@ -34,5 +34,11 @@ def lines(run: Path, *, next_step: bool = True) -> Iterator[Line]:
         yield f"damaged: {damage.file}: offset {damage.offset}: {damage.cause}{like_it}"
     if (more := num_places(sums.damage[_DAMAGE_SHOWN:])) > 0:
         yield f"damaged: {counted(more, 'more place')}, see {run}/report.json"
+    if folder.has(RunFolder.FAILED):
+        number = folder.path(RunFolder.FAILED).read_bytes().count(b"\n")
+        yield (
+            f"{counted(number, 'record')} of an index could not be had; a run with the source "
+            f'kind = "index", paths = "{run}/{RunFolder.FAILED}" tries again'
+        )
     if next_step:
         yield f"next: gristmill report {shlex.quote(str(run))}"

@@ -40,6 +40,7 @@ class MadeUnit:
     rows: int  # of the unit: those of its facts
     live_rows: int  # those of its text
     dropped_rows: int  # those of its dropped texts
+    failed: tuple[dict[str, Any], ...] = ()  # records of an index that could not be had, as rows of an index
     texts: WrittenFile | None = None  # the file of extracted texts, where this pass extracts and they are kept
 
     @property

@@ -43,7 +43,7 @@ def fingerprint(recipe: Recipe, inputs: Mapping[str, Sequence[InputFile]]) -> di
         "library": _libraries(),
         "unicode": unicodedata.unidata_version,
         "input": {
-            f"{name}/{i:05d}/{file.name}": [file.num_bytes, _version_of(file)]
+            f"{name}/{i:05d}/{file.name}": [file.num_bytes, version_of(file)]
             for name, files in inputs.items()
             for i, file in enumerate(files)
         },
@@ -95,7 +95,7 @@ def differences(found: Any, wanted: Any, path: str = "") -> list[str]:
     return [] if found == wanted else [f"{path} ({_short(found)} there, {_short(wanted)} here)"]
 
 
-def _version_of(file: InputFile) -> str:
+def version_of(file: InputFile) -> str:
     """What tells the versions of a file apart; it has no path where only the record of another run is left of it."""
     on_disk = file.path and not is_remote(file.path) and not file.fault
     return _sample_digest(file) if on_disk and not file.version else file.version

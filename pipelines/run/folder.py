@@ -10,7 +10,9 @@
     dedup/<stage>/        verified edges and alarms of global stages
     contamination/        what stages of kind `decontaminate` looked for
     summaries/            manifests of units, some hundreds in a file: a cache, which may be deleted
+    selection/            of sources of kind `index`: the places of the records that are wanted
     kills.jsonl           pages that killed the extractor
+    failed.jsonl          records of an index that could not be had: itself an index, for a run of its own
     removing.jsonl        a removal that is under way; removals.jsonl: what was removed on request
     seconds.json          time by stage
     report.json           written last: the run is done
@@ -120,9 +122,18 @@ class RunFolder:
     REPORT_PAGE = "report.html"
     SECONDS = "seconds.json"
     KILLS = "kills.jsonl"
+    FAILED = "failed.jsonl"
     REMOVING = "removing.jsonl"
     REMOVALS = "removals.jsonl"
-    _OWN_FILES = (REPORT, REPORT_PAGE, SECONDS, KILLS, RECIPE, RUN)  # removals stay: a redone run leaves them out too
+    _OWN_FILES = (
+        REPORT,
+        REPORT_PAGE,
+        SECONDS,
+        KILLS,
+        FAILED,
+        RECIPE,
+        RUN,
+    )  # removals stay: a redone run leaves them out too
 
     WORK = "work"
     SHARDS = "shards"
@@ -132,7 +143,8 @@ class RunFolder:
     DEDUP = "dedup"
     CONTAMINATION = "contamination"
     SUMMARIES = "summaries"
-    _OWN_FOLDERS = (WORK, SHARDS, LEDGER, TEXTS, DROPPED, DEDUP, CONTAMINATION, SUMMARIES)
+    SELECTION = "selection"
+    _OWN_FOLDERS = (WORK, SHARDS, LEDGER, TEXTS, DROPPED, DEDUP, CONTAMINATION, SUMMARIES, SELECTION)
 
     WORK_SECONDS = f"{WORK}/seconds.json"
     DROPPED_TEXTS = f"{DROPPED}/texts.arrow"
@@ -162,6 +174,16 @@ class RunFolder:
     @classmethod
     def texts(cls, key: UnitKey) -> str:
         return f"{cls.TEXTS}/{key}.arrow"
+
+    @classmethod
+    def selection(cls, source: str) -> str:
+        """The places of the records that a source of kind `index` selects."""
+        return f"{cls.SELECTION}/{source}.arrow"
+
+    @classmethod
+    def selection_files(cls, source: str) -> str:
+        """The crawl files that have these records."""
+        return f"{cls.SELECTION}/{source}.json"
 
     @classmethod
     def dedup(cls, stage: str, name: str) -> str:

@@ -15,6 +15,7 @@ from pipelines.numbers import size
 from pipelines.recipe import Recipe
 from pipelines.run.fingerprint import differences, fingerprint
 from pipelines.run.folder import RunFolder
+from pipelines.run.indexed_inputs import Selection, select
 from pipelines.run.part import WHOLE, Part
 from pipelines.run.source_columns import source_columns
 from shards import mirror
@@ -55,17 +56,20 @@ class Run:
 
 def open_run(recipe: Recipe, folder: Path, *, part: Part = WHOLE, overwrite: bool = False) -> Run:
     """The run of `recipe` in `folder`, new or to be resumed. Everything that can be refused is refused here."""
-    inputs = part.of_each(
-        {
-            name: find_inputs(source.paths, source.suffixes, f"source.{name}.paths")
-            for name, source in recipe.sources.items()
-        }
-    )
+    found, selections = dict[str, list[InputFile]](), list[Selection]()
+    for name, source in recipe.sources.items():
+        found[name] = find_inputs(source.paths, source.suffixes, f"source.{name}.paths")
+        if source.kind == "index":
+            selections.append(select(name, source, found[name], RunFolder(folder)))
+            found[name] = selections[-1].inputs()
+    inputs = part.of_each(found)
     for name, source in recipe.sources.items():
         if source.kind == "shards":
             check_shards(source.paths, f"source.{name}.paths")
     run = Run(RunFolder(folder), recipe, inputs, source_columns(recipe, inputs))
     open_folder(run, overwrite=overwrite)
+    for selection in selections:
+        selection.keep(run.folder)
     return run
 
 

@@ -53,7 +53,7 @@ class OpenChain:
     @property
     def extent(self) -> int:
         """The end of the file, counted as `start`; 0 where reading cannot begin in its middle. RunError."""
-        if self.file.fault or not can_seek(self.file):
+        if self.file.fault or self.file.chosen or not can_seek(self.file):
             return 0
         if self.source.is_crawl:
             return crawl_extent(self.file, self.start, self.source.kind)

@@ -13,12 +13,13 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cleaners.crawl.indexed import IndexedReader
 from cleaners.crawl.warc import WarcReader
 from pipelines.core import measure
 from pipelines.executors import Watch
@@ -33,6 +34,7 @@ from shards.manifest import WrittenFile
 from shards.reader import Damage, FaultyFile, Reader
 from shards.row_reader import RowReader
 from shards.schema import NO_COLUMNS
+from shards.selection import read_places
 from shards.sink import ArrowSink
 from shards.source import SourceConfig
 from shards.stage import Batch, Stage, StageConfig, with_columns
@@ -170,6 +172,7 @@ class _OpenBlock:
             next_start=read.next_start,
             stats=(stats + read.stats).to_json(),
             damage=[asdict(d) for d in read.damage],
+            failed=tuple(read.failed),
             rows=rows,
             live_rows=live_rows,
             dropped_rows=dropped_rows,
@@ -215,6 +218,7 @@ class _Rows:
         self._task, self._unit, self._before = task, unit, before
         self.next_start: int | None = None
         self.stats, self.damage = Stats(), list[Damage]()
+        self.failed: list[dict[str, Any]] = []
 
     def __iter__(self) -> Iterator[Batch]:
         task = self._task
@@ -239,11 +243,16 @@ class _Rows:
             yield with_columns(batch, {"row": pa.array(np.arange(first, first + batch.num_rows))})
             first += batch.num_rows
         self.next_start, self.stats, self.damage = reader.next_start, reader.stats, reader.damage
+        if isinstance(reader, IndexedReader):
+            self.failed = reader.failed
 
 
 def _reader(task: BlockTask, unit: UnitInput) -> Reader:
     if unit.file.fault:
         return FaultyFile(unit.file.name, unit.file.fault)
+    if unit.file.chosen is not None:
+        places = read_places(task.run.path(task.run.selection(unit.key.source)), unit.file.chosen)
+        return IndexedReader(unit.key.source, unit.file, places, unit.start, task.source.requests_per_second)
     if task.source.is_crawl:
         return WarcReader(unit.key.source, unit.file, unit.start, task.source.kind)
     return RowReader(task.source, unit.key.source, unit.file, unit.start, task.brought)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cleaners.crawl.indexed import IndexedReader
 from cleaners.crawl.warc import WarcReader
 from cleaners.extract import METADATA
 from pipelines.core import run_stage
@@ -26,10 +27,13 @@ from pipelines.run.extracted_texts import early_stages
 from pipelines.verbs.explain_duplicates import Related, copies_of, kept_text, passages_cut, related, twin_of
 from shards.errors import GristmillError, RunError
 from shards.manifest import read_manifest
+from shards.ranges import Part
 from shards.reader import Reader
 from shards.row_reader import RowReader
 from shards.schema import LANGUAGE, MASKED, ORIGINAL_ID, PROVENANCE
+from shards.selection import OfFile, Place, input_file
 from shards.sink import read_table
+from shards.source import SourceConfig
 from shards.stage import Batch, StageConfig
 from shards.storage import find_inputs
 
@@ -160,6 +164,8 @@ def _read(ledger: Ledger, number: int, facts: Facts) -> Batch:
     """The record of this ledger row, as its source gives it: one row."""
     key = ledger.key_of(number)
     source = ledger.recipe.sources[key.source]
+    if source.kind == "index":
+        return _read_indexed(source, key.source, facts)
     files = find_inputs(source.paths, source.suffixes, f"source.{key.source}.paths")
     crawled = source.is_crawl
     named = [i for i, file in enumerate(files) if not crawled or file.name == facts["warc_file"]]
@@ -178,6 +184,18 @@ def _read(ledger: Ledger, number: int, facts: Facts) -> Batch:
         if row >= 0:
             return batch.take(pa.array([row]))
     raise RunError(f"{file}: offset {facts['warc_offset']:,}: another record is there now; the file was changed")
+
+
+def _read_indexed(source: SourceConfig, name: str, facts: Facts) -> Batch:
+    """The record of a source of kind `index`, which lies where the ledger says."""
+    part = Part(facts["warc_offset"], facts["warc_length"])
+    file = input_file(source.root, OfFile(facts["warc_file"], 0, 1, part.length, ""))
+    reader = IndexedReader(name, file, [Place(part, facts["url"])], 0, source.requests_per_second)
+    for batch in reader:
+        if (row := pc.index(batch["id"], facts["id"]).as_py()) >= 0:
+            return batch.take(pa.array([row]))
+    cause = reader.damage[0].cause if reader.damage else "another record is there now; the file was changed"
+    raise RunError(f"{file}: offset {part.offset:,}: {cause}")
 
 
 def _saved(ledger: Ledger, number: int) -> tuple[Batch | None, str]:
