@@ -158,8 +158,9 @@ def _proxy(url: str) -> str:
 
 @cache
 def _pool(proxy: str) -> urllib3.PoolManager:
+    """It never blocks: an answer that is closed before its end keeps its place in a pool of a fixed size for ever."""
     if not proxy:
-        return urllib3.PoolManager(maxsize=CONNECTIONS, block=True, timeout=_TIMEOUT)
+        return urllib3.PoolManager(maxsize=CONNECTIONS, timeout=_TIMEOUT)
     login = unquote(urlsplit(proxy).netloc.rpartition("@")[0])
     headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
-    return urllib3.ProxyManager(proxy, proxy_headers=headers, maxsize=CONNECTIONS, block=True, timeout=_TIMEOUT)
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, maxsize=CONNECTIONS, timeout=_TIMEOUT)

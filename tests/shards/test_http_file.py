@@ -10,7 +10,9 @@ from http_server import Site, replying, serving
 
 from shards import remote
 from shards.errors import GristmillError, RunError, UserError
+from shards.http_file import HttpFile
 from shards.read_ahead import num_fetches
+from shards.remote import CONNECTIONS, RemoteError
 from shards.storage import InputFile, find_inputs, open_input
 
 DATA = random.Random(7).randbytes(700_000)
@@ -314,3 +316,11 @@ def test_an_answer_without_the_file_is_a_line(reply: bytes, says: str, monkeypat
     monkeypatch.setattr(remote, "TRIES", 2)
     with replying(reply) as url, pytest.raises(GristmillError, match=rf"{url}: (offset 0: )?{says}"):
         content(find(url))
+
+
+def test_answers_that_are_closed_early_take_no_connection_from_later_ones() -> None:
+    with serving({"/a": b"abc"}) as site:
+        for _ in range(2 * CONNECTIONS):
+            with pytest.raises(RemoteError, match="not found"):
+                HttpFile(f"{site.url}b", 3, "").read(0, 3)
+        assert HttpFile(f"{site.url}a", 3, "1").read(0, 3) == b"abc"
