@@ -1,6 +1,7 @@
 """Wanted parts of a file come in few requests, each with its bytes, whatever the server does."""
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,8 @@ def test_spans_hold_each_part_once_and_bridge_small_gaps_alone(gaps: list[tuple[
     assert [part for span in found for part in span] == parts
     for span in found:
         assert len(span) == 1 or span[-1].end - span[0].offset <= MAX_SPAN
-        assert all(b.offset - a.end <= MAX_GAP for a, b in zip(span, span[1:], strict=False))
-    for a, b in zip(found, found[1:], strict=False):
+        assert all(b.offset - a.end <= MAX_GAP for a, b in pairwise(span))
+    for a, b in pairwise(found):
         assert b[0].offset - a[-1].end > MAX_GAP or b[0].end - a[0].offset > MAX_SPAN
 
 
