@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-train bench-train-gpu clean
+.PHONY: setup demo test test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-index bench-train bench-train-gpu clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -106,6 +106,10 @@ bench-shared: setup
 # Loaders of packed rows beside MosaicML streaming and datasets. ARGS="--documents 4000 --repeats 1" is a short form.
 bench-data: setup .venv-peers-data/ready
 	$(BIN)/python -m benchmarks.data $(ARGS)
+
+# Records by an index beside their WARC files whole, from a server on this machine. ARGS="--files 4 --repeats 1" is short.
+bench-index: setup
+	$(BIN)/python -m benchmarks.index $(ARGS)
 
 # Training steps on one core beside Llama of transformers, and the loss beside all logits at once.
 bench-train: setup .venv-peers-data/ready
