@@ -59,7 +59,7 @@ def records_of(data: bytes, offset: int, damaged: Damaged) -> Iterator[Record]:
         yield from Stream(form, offset, _Plain(stream), damaged).records()
         return
     member = _Member(stream)
-    form = ARC if ARC.begins.match(_Member(io.BytesIO(data)).read(ARC.longest)) else WARC
+    form = WARC if WARC.begins.match(member.peek(WARC.longest)) else ARC
     num_records = 0
     for record in Stream(form, offset, member, damaged).records():
         num_records += 1
@@ -138,10 +138,19 @@ class _Member:
         """`pending` holds the first bytes of the member that have been read from `stream` already."""
         self._stream, self._inflate = stream, isal_zlib.decompressobj(31)
         self._num_taken, self._pending = len(pending), pending
+        self._peeked = b""
         self.error = ""
+
+    def peek(self, size: int) -> bytes:
+        """At most `size` of the first bytes, which are read again."""
+        self._peeked = self.read(size)
+        return self._peeked
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; b"" at the end of the member or of the file, or where the data do not inflate."""
+        if self._peeked:
+            out, self._peeked = self._peeked[:size], self._peeked[size:]
+            return out
         while not self._inflate.eof and not self.error:
             data = self._pending
             if not data:
