@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-index bench-train bench-train-gpu clean
+.PHONY: setup demo test fuzz audit test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-index bench-train bench-train-gpu clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -43,6 +43,11 @@ test-ray: setup
 # 100 kills of drivers, workers and nodes, and every other fault of docs/reliability.md, whose counts it prints.
 test-faults: setup
 	GRISTMILL_TEST_KILLS=100 $(BIN)/python -m pytest -rN tests/faults tests/pipelines/executors/test_ray_faults.py
+
+# Known vulnerabilities of the packages in requirements.lock, by PyPI's own list.
+audit: setup
+	$(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit
+	.venv-audit/bin/pip-audit -r requirements.lock --no-deps --disable-pip
 
 test-fast: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'

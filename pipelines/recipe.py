@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import tomli_w
@@ -46,6 +46,7 @@ from dedup.substring import SubstringConfig
 from dedup.top_share import TopShareConfig
 from dedup.url_dedup import UrlDedupConfig
 from shards import mirror
+from shards.address import shown
 from shards.config import Config, load_toml
 from shards.errors import UserError
 from shards.exchange import GlobalStageConfig
@@ -162,6 +163,14 @@ class Recipe:
             "stage": stages,
         }
         return resolved | ({"alarms": _plain(self.alarms)} if paths else {})  # no byte of a shard depends on them
+
+    def without_secrets(self) -> Self:
+        """The recipe with URLs as they are shown: without passwords, and without queries, which may be signatures."""
+        sources = {
+            name: source.model_copy(update={"paths": tuple(map(shown, source.paths)), "root": shown(source.root)})
+            for name, source in self.sources.items()
+        }
+        return replace(self, sources=sources)
 
     def to_toml(self, *, paths: bool = True) -> str:
         return tomli_w.dumps(_without_none(self.resolved(paths=paths)))

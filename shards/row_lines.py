@@ -14,7 +14,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, AnyStr, BinaryIO
 
 import pyarrow as pa
 
@@ -36,6 +36,7 @@ _ZLIB = (b"x\x01", b"x^", b"x\x9c", b"x\xda")  # RFC 1950 with a window of 32 Ki
 _INFLATE_ZLIB = "a zlib stream, which no file of lines is; inflate it, for example with zlib-flate -uncompress"
 _INFLATE_ONCE = "a file that is compressed twice; inflate it once, so that lines or one compressed file are left"
 _READ_BYTES = 64 << 10  # inflated at once: of a broken file at most so much is lost before the break
+MAX_LINE = 128 << 20  # bytes, as of a WARC record's content
 _OPENING_BYTES = 32  # enough to tell a zlib stream from a text that begins with "x^"
 
 
@@ -72,10 +73,10 @@ class RowLines:
 
     def __iter__(self) -> Iterator[bytes]:
         if self._encoding.startswith("utf-8"):
-            yield from self._stream
+            yield from _bounded(self._stream.readline)
             return
         with io.TextIOWrapper(self._stream, self._encoding, newline="\n") as text:
-            yield from (line.encode() for line in text)
+            yield from (line.encode() for line in _bounded(text.readline))
 
 
 @contextmanager
@@ -94,6 +95,14 @@ def cause_of(error: BaseException, kind: str, *, is_stored: bool = True) -> str:
     if not is_stored and remedy in ("", "fetch it again"):
         text = f"{cause}; texts that were read from it may be altered, fetch it again"
     return f"not a whole {kind} file: {text}"
+
+
+def _bounded(readline: Callable[[int], AnyStr]) -> Iterator[AnyStr]:
+    """The lines. ValueError at one that is longer than `MAX_LINE`: a few KB of a compressed file can be gigabytes."""
+    while line := readline(MAX_LINE + 1):
+        if len(line) > MAX_LINE:
+            raise NotLines(f"a line of more than {MAX_LINE:,} bytes, which is no document; leave it out")
+        yield line
 
 
 def _refuse_others(opening: bytes) -> None:

@@ -24,7 +24,7 @@ from shards.reader import (
     own_row_id,
     row_id,
 )
-from shards.row_lines import UNREADABLE, cause_of, open_lines
+from shards.row_lines import UNREADABLE, NotLines, cause_of, open_lines
 from shards.schema import NO_COLUMNS, ORIGINAL_ID
 from shards.source import SourceConfig
 from shards.stage import Batch
@@ -211,7 +211,7 @@ class RowReader:
     def _text(self) -> _Rows:
         with open_lines(self._file) as lines:
             self._is_stored = lines.is_stored
-            data = b"".join(lines)
+            data = _joined(lines)
         try:
             yield self._row({self._config.text: data.decode("utf-8-sig")})
         except UnicodeDecodeError as error:
@@ -267,6 +267,16 @@ def is_arrow_file(stream: BinaryIO) -> bool:
     opening = stream.read(len(_ARROW_FILE))
     stream.seek(0)
     return opening == _ARROW_FILE
+
+
+def _joined(lines: Iterable[bytes]) -> bytes:
+    """The lines as one text. ValueError where it is longer than a unit."""
+    data = bytearray()
+    for line in lines:
+        data += line
+        if len(data) > UNIT_BYTES:
+            raise NotLines(f"a text of more than {UNIT_BYTES:,} bytes; split it into documents")
+    return bytes(data)
 
 
 def is_full(records: int, num_bytes: int) -> bool:

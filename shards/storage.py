@@ -24,6 +24,7 @@ from shards.limits import check_limits
 from shards.read_ahead import open_remote
 from shards.remote import CONNECTIONS, RemoteError
 
+_MAX_LISTING = 256 << 20  # bytes of a list of paths; that of a snapshot's 90,000 files has 12 MB
 COMMON_CRAWL = "https://data.commoncrawl.org/"
 
 
@@ -164,9 +165,13 @@ def _listed(path: str, where: str) -> Iterator[InputFile | _Remote]:
 def _lines_of(listing: InputFile, where: str) -> Iterator[InputFile | _Remote]:
     root = host_root(listing.path) if is_remote(listing.path) else ""
     with open_input(listing) as stream:
-        data = stream.read()
+        data = stream.read(_MAX_LISTING + 1)
     try:
-        lines = (gzip.decompress(data) if listing.name.endswith(".gz") else data).decode("utf-8-sig").splitlines()
+        if listing.name.endswith(".gz"):
+            data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(_MAX_LISTING + 1)
+        if len(data) > _MAX_LISTING:
+            raise OSError(f"it has more than {_MAX_LISTING:,} bytes")
+        lines = data.decode("utf-8-sig").splitlines()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise UserError(f"{where}: {listing}: expected a list of paths, one a line: {error}") from None
     for line in filter(None, map(str.strip, lines)):

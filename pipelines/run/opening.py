@@ -86,7 +86,7 @@ def open_folder(run: Run, *, overwrite: bool, num_bytes_there: int = 0) -> None:
     if not (folder.is_run() and _has_recipe(folder)) or _is_older(folder):
         with locked(root):
             folder.write_made_of(run.fingerprint)
-            folder.write(RunFolder.RECIPE, run.recipe.to_toml().encode())
+            folder.write(RunFolder.RECIPE, run.recipe.without_secrets().to_toml().encode())
 
 
 def is_done(folder: Path) -> bool:
