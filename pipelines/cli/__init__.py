@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from pipelines.cli import classifier, extractor, index, ledger, preview, run, setup, training
+from pipelines.cli import classifier, extractor, index, ledger, preview, run, setup, training, worth
 from pipelines.cli.printing import say, this_command, visible
 from shards.address import require_local
 from shards.errors import GristmillError, Interrupted, RunError, UserError
@@ -54,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "mixture": training.mixture,
     "trace": training.trace,
     "verify-run": training.verify_run,
+    "ablate": worth.ablate,
 }
 GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "tokenizer": (

@@ -5,10 +5,10 @@
     effect             = mean over seeds of score[b] - score[a]
 
 Two things make an effect uncertain. Other items would have been scored: their part is measured by a paired bootstrap,
-which draws items and takes the same ones for both sides. Other seeds would have been trained: their part is the residual
-of score = side + seed, over all sides, since a seed that gives all sides equal initial weights moves them together. The
-whole interval adds both variances; its degrees of freedom are those of Welch and Satterthwaite. Only it may name a
-winner.
+which draws items and takes the same ones for both sides. Other seeds would have been trained: their part is what
+score = side + seed leaves over, of all sides, since a seed that gives all sides equal initial weights moves them
+together. The whole interval adds both variances; its degrees of freedom are those of Welch and Satterthwaite. Only it
+may name a winner.
 """
 
 import math

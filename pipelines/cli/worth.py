@@ -1,0 +1,87 @@
+"""Commands that say what cleaning is worth."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.printing import say, show, show_all, this_command
+from shards.errors import Interrupted, UserError
+
+
+def ablate(
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="A run with its texts: all it extracted, its wanted languages, and what it kept."),
+    ] = None,
+    to: Annotated[Path, typer.Option("--out", help="Gets the trainings, ablation.json and ablation.html.")] = Path(
+        "ablation"
+    ),
+    raw: Annotated[Path | None, typer.Option(help="A side named raw: a run or a token folder.")] = None,
+    clean: Annotated[Path | None, typer.Option(help="A side named clean: a run or a token folder.")] = None,
+    side: Annotated[list[str] | None, typer.Option(help="NAME=PATH: one more side.")] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(help="STAGE.RULE: a side of what RUN would keep without the rule, beside what it keeps."),
+    ] = None,
+    texts: Annotated[
+        list[Path] | None, typer.Option(help="Evaluation texts: JSON lines, which no side may train on.")
+    ] = None,
+    text_key: Annotated[str, typer.Option(help="The value of a line that holds the text.")] = "text",
+    tokenizer: Annotated[Path | None, typer.Option(help="A tokenizer.json; one is learned if not given.")] = None,
+    preset: Annotated[str, typer.Option(help="The model: a preset's name.")] = "1m",
+    tokens: Annotated[int | None, typer.Option(help="Tokens of each training.", min=1)] = None,
+    budget: Annotated[float | None, typer.Option(help="Minutes for all trainings, in place of --tokens.")] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each side.", min=1)] = 3,
+    held_out: Annotated[float, typer.Option(help="Fraction of the pages of runs that is held out.")] = 0.1,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done and shown, and stop.")] = False,
+) -> None:
+    """Train one small model on several sides, such as raw and clean text, and say whether their scores differ."""
+    if find_spec("torch") is None:
+        raise UserError("training needs the extra `train`: pip install 'gristmill[train]'")
+    from pipelines.worth import ablate as ablation
+    from pipelines.worth.ablation_page import lines, write_page
+    from pipelines.worth.chosen_sides import chosen_sides
+
+    if (tokens is None) == (budget is None):
+        raise UserError("give either --tokens of each training or --budget in minutes")
+    sides = chosen_sides(
+        run,
+        _named(raw, clean, side),
+        leave_out or [],
+        to,
+        held_out=held_out,
+        tokenizer=tokenizer,
+        texts=texts or [],
+        text_key=text_key,
+        say=say,
+    )
+    law = ablation.Law({"preset": preset}, tokens or 1, seeds)
+
+    def silent(_: object) -> None:
+        """A line for each training is enough."""
+
+    try:
+        seconds = None
+        if budget is not None:
+            law, seconds = ablation.fit_to_budget(sides, law, budget, to, silent)
+        for line in ablation.plan_lines(sides, law, seconds):
+            say(line)
+        if plan:
+            return
+        result = ablation.ablate(sides, law, to, say, silent)
+    except Interrupted:
+        raise Interrupted(f"interrupted; finished trainings are safe. To resume: {this_command()}") from None
+    show_all(lines(result))
+    show(f"wrote {write_page(result, to)}")
+
+
+def _named(raw: Path | None, clean: Path | None, sides: list[str] | None) -> dict[str, Path]:
+    named = {name: path for name, path in (("raw", raw), ("clean", clean)) if path is not None}
+    for option in sides or []:
+        name, equals, path = option.partition("=")
+        if not equals or not name or name in named:
+            raise UserError(f"--side {option}: expected NAME=PATH, each name once")
+        named[name] = Path(path)
+    return named
