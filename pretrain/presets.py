@@ -53,18 +53,35 @@ def dialled(depth: int, sequence_length: int) -> dict[str, Any]:
     head_width = 128 if depth >= 32 else 64
     width = -(-64 * depth // head_width) * head_width
     feed_forward_width = -(-8 * width // (3 * 64)) * 64
-    num_parameters = depth * (4 * width**2 + 3 * width * feed_forward_width)
+    widths = (width, depth, width // head_width, width // head_width, feed_forward_width)
+    num_parameters = layer_parameters(dict(zip(_WIDTHS, widths, strict=True)))
     tokens = 20 * num_parameters
     flops = 6 * num_parameters * tokens
-    rows = max(1.0, 0.2920 * flops**0.3271 / sequence_length)
-    widths = (width, depth, width // head_width, width // head_width, feed_forward_width)
     return {
         "sequence_length": sequence_length,
-        "batch_size": 2 ** round(math.log2(rows)),
+        "batch_size": batch_rows(flops, sequence_length),
         "tokens": tokens,
         "model": dict(zip(_WIDTHS, widths, strict=True)) | _SMALL,
-        "optimizer": {"lr": float(f"{0.3118 * flops**-0.1250:.2g}")},
+        "optimizer": {"lr": peak_lr(flops)},
     }
+
+
+def batch_rows(flops: float, sequence_length: int) -> int:
+    """Rows of a batch by the rule, for a training of so many operations."""
+    return 2 ** round(math.log2(max(1.0, 0.2920 * flops**0.3271 / sequence_length)))
+
+
+def peak_lr(flops: float) -> float:
+    """The learning rate by the rule, for a training of so many operations."""
+    return float(f"{0.3118 * flops**-0.1250:.2g}")
+
+
+def layer_parameters(model: Mapping[str, Any]) -> int:
+    """N: parameters of the matrices of all layers, by the widths of a preset."""
+    width, heads = model["width"], model["num_heads"]
+    attention = 2 * width**2 + 2 * width**2 * model["num_kv_heads"] // heads
+    count: int = model["num_layers"] * (attention + 3 * width * model["feed_forward_width"])
+    return count
 
 
 def fill_in(values: dict[str, Any], where: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from pipelines.cli import classifier, extractor, index, ledger, preview, run, setup, training, worth
+from pipelines.cli import classifier, extractor, index, ledger, preview, run, search, setup, training, worth
 from pipelines.cli.printing import say, this_command, visible
 from shards.address import require_local
 from shards.errors import GristmillError, Interrupted, RunError, UserError
@@ -55,6 +55,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "trace": training.trace,
     "verify-run": training.verify_run,
     "ablate": worth.ablate,
+    "search": search.search,
 }
 GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "tokenizer": (

@@ -9,6 +9,8 @@ import typer
 from pipelines.cli.printing import say, show, show_all, this_command
 from shards.errors import Interrupted, UserError
 
+_PILOT_TOKENS = 1_000_000  # for whose batch a step is timed, before a budget says how many tokens there are
+
 
 def ablate(
     run: Annotated[
@@ -43,6 +45,7 @@ def ablate(
     from pipelines.worth import ablate as ablation
     from pipelines.worth.ablation_page import lines, write_page
     from pipelines.worth.chosen_sides import chosen_sides
+    from pretrain.presets import PRESETS
 
     if (tokens is None) == (budget is None):
         raise UserError("give either --tokens of each training or --budget in minutes")
@@ -57,7 +60,9 @@ def ablate(
         text_key=text_key,
         say=say,
     )
-    law = ablation.Law({"preset": preset}, tokens or 1, seeds)
+    if preset not in PRESETS:
+        raise UserError(f"--preset {preset}: expected one of {', '.join(PRESETS)}")
+    law = ablation.Law.ruled(PRESETS[preset], tokens or _PILOT_TOKENS, seeds)
 
     def silent(_: object) -> None:
         """A line for each training is enough."""

@@ -13,6 +13,7 @@ the same tokens get other seeds, since they would be the same training.
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from pipelines.worth.effects import Effect, Scores, expected_smallest, joined
 from pipelines.worth.token_sides import EVALUATION, HeldOutSet, TokenSides
 from pretrain.document_losses import document_nats
 from pretrain.metrics import METRICS, read_records
+from pretrain.presets import batch_rows, layer_parameters, peak_lr
 from pretrain.train import train_model
 from pretrain.trained_model import load_trained
 from shards.atomic import write_bytes, write_json
@@ -37,7 +39,7 @@ from shards.sink import ArrowSink, read_table
 RESULT = "ablation.json"
 NEUTRAL = "neutral"  # the set of all that is held out of sides, each side's with equal weight
 MAX_EPOCHS = 4.0  # of the smallest side (Muennighoff et al., "Scaling Data-Constrained Language Models", 2023)
-SCORED_TOKENS = 150_000  # of a set, at most
+SCORED_TOKENS = 100_000  # of a set, at most
 _SOURCE = "text"  # of every side's training: the order law depends on the name
 _PILOT_STEPS, _WARM_STEPS = 10, 3
 _OTHER_SEEDS = 1000  # between the seeds of sides that are the same tokens
@@ -53,12 +55,19 @@ Say = Callable[[str], None]
 class Law:
     """What all trainings of an ablation have in common."""
 
-    model: dict[str, Any]  # the table of TRAIN.toml
+    model: dict[str, Any]  # the table of TRAIN.toml, with all widths
     tokens: int
     num_seeds: int
     sequence_length: int = 256
-    batch_size: int = 16
+    batch_size: int = 8
     lr: float = 3e-3
+
+    @classmethod
+    def ruled(cls, model: dict[str, Any], tokens: int, num_seeds: int) -> "Law":
+        """With batch and learning rate by the rules of `pretrain.presets` for so many tokens."""
+        law = cls(model, tokens, num_seeds)
+        flops = 6.0 * layer_parameters(model) * tokens
+        return replace(law, batch_size=batch_rows(flops, law.sequence_length), lr=peak_lr(flops))
 
     @property
     def steps(self) -> int:
@@ -144,7 +153,8 @@ def fit_to_budget(
             "give more minutes, fewer seeds or a smaller model"
         )
     tokens = min(steps * law.batch_size * law.sequence_length, most_tokens(sides))
-    return replace(law, tokens=tokens), seconds
+    fitted = law.ruled(law.model, tokens, law.num_seeds)
+    return fitted, seconds * fitted.batch_size / law.batch_size
 
 
 def step_seconds(sides: TokenSides, law: Law, out: Path, progress: Callable[[Any], None]) -> float:
@@ -242,6 +252,7 @@ def _seeds(sides: TokenSides, count: int) -> dict[str, list[int]]:
 
 def _train(settings: dict[str, Any], path: Path, progress: Callable[[Any], None]) -> None:
     write_bytes(path, tomli_w.dumps(settings).encode())
+    logging.getLogger("pretrain.evaluate").setLevel(logging.ERROR)  # that a side holds nothing out: `_score` measures
     train_model(path, overrides={}, progress=progress)
 
 
