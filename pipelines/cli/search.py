@@ -1,6 +1,7 @@
 """Looking up words in the shards of a run or of a training."""
 
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count words in shards and show where they stand, what follows them, or which passages of a text stand there."""
+    if find_spec("pydivsufsort") is None:
+        raise UserError("searching needs the extra `train`: pip install 'gristmill[train]'")
     from pipelines.search.corpus import TEXT_END, open_corpus
 
     if (text is None) == (spans is None):

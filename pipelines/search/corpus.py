@@ -115,7 +115,7 @@ class Corpus:
 
 
 def _last_piece(one: Suffixes, data: bytes, k: int, starts: np.ndarray, ends: np.ndarray) -> int:
-    """The last piece of the longest passage from piece `k` on that stands in a shard in whole pieces; k - 1 for none."""
+    """The last piece of the longest passage from piece `k` on that stands in the shard in whole pieces; or k - 1."""
     common = int(starts[k]) + one.longest(data, int(starts[k]))
     last = int(np.searchsorted(ends, common, side="right")) - 1
     # What the shard has after a piece that ends where the common bytes end may continue the piece.

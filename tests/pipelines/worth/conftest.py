@@ -22,7 +22,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, language_model: Path) -> Path:
     folder = tmp_path_factory.mktemp("run")
     crawl = make_crawl(folder / "crawl")
     russian = Crawl()
-    russian.page("https://ru.example/", article("Мельница", ["Сегодня утром мы пошли вдоль реки к мельнице."] * 9))
+    text = article("Мельница", ["Сегодня утром мы пошли вдоль реки к мельнице."] * 9)
+    russian.page("https://ru.example/", text, record_id="<urn:ru>")
     russian.write(crawl / "c.warc.gz")
     return make_run(folder / "run", crawl, recipe=RUN_RECIPE)
 
