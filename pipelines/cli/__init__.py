@@ -55,6 +55,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "trace": training.trace,
     "verify-run": training.verify_run,
     "ablate": worth.ablate,
+    "suspects": worth.suspects,
     "search": search.search,
 }
 GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {

@@ -81,7 +81,7 @@ def remove_from_index(
     """Remove documents from an index and, with --run, their text from finished runs."""
     from pipelines.verbs import remove as verb
 
-    requests = verb.Requests(tuple(urls or ()), tuple(domains or ()), tuple(ids or ()))
+    requests = verb.Requests(tuple(urls or ()), tuple(domains or ()), verb.listed_ids(ids or ()))
     show(f"{index}: {counted(verb.remove_from_index(index, requests), 'document')} removed")
     for folder in runs or []:
         show_all(verb.lines(verb.remove_from_run(folder, requests)))
@@ -96,6 +96,6 @@ def remove(
     """Remove the text of documents from finished runs; the same command completes an interrupted removal."""
     from pipelines.verbs import remove as verb
 
-    requests = verb.Requests(tuple(urls or ()), tuple(domains or ()), tuple(ids or ()))
+    requests = verb.Requests(tuple(urls or ()), tuple(domains or ()), verb.listed_ids(ids or ()))
     for folder in folders:
         show_all(verb.lines(verb.remove_from_run(folder, requests)))

@@ -61,7 +61,9 @@ UrlsOption = Annotated[list[str] | None, typer.Option("--url", help="A URL, as `
 DomainsOption = Annotated[
     list[str] | None, typer.Option("--domains", help="A file of domains, one a line, or one domain, or ut1.")
 ]
-IdsOption = Annotated[list[str] | None, typer.Option("--id", help="An id of the ledger.")]
+IdsOption = Annotated[
+    list[str] | None, typer.Option("--id", help="An id of the ledger, or a file of them, one a line.")
+]
 
 
 def made_executor(

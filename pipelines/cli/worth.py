@@ -82,6 +82,27 @@ def ablate(
     show(f"wrote {write_page(result, to)}")
 
 
+def suspects(
+    model: Annotated[Path | None, typer.Argument(help="The folder of a training.")] = None,
+    run: Annotated[Path | None, typer.Argument(help="A run whose documents it was trained on.")] = None,
+    to: Annotated[Path, typer.Option("--out", help="Gets the lists.")] = Path("suspects"),
+    max_tokens: Annotated[int, typer.Option(help="Tokens of each source to measure.", min=1)] = 10_000_000,
+    sample: Annotated[int, typer.Option(help="Documents of each kind to draw for judging.", min=0)] = 25,
+    judged: Annotated[Path | None, typer.Option(help="A judged sample: show the precision of each kind.")] = None,
+) -> None:
+    """List documents whose loss is near zero or very high, for `gristmill remove` and for people."""
+    if find_spec("torch") is None:
+        raise UserError("models need the extra `train`: pip install 'gristmill[train]'")
+    from pipelines.worth import suspects as found
+
+    if judged is not None:
+        show_all(found.judged_lines(judged))
+        return
+    if model is None or run is None:
+        raise UserError("name a training and a run, or a judged sample by --judged")
+    show_all(found.lines(found.find_suspects(model, run, to, max_tokens=max_tokens, sample=sample)))
+
+
 def _named(raw: Path | None, clean: Path | None, sides: list[str] | None) -> dict[str, Path]:
     named = {name: path for name, path in (("raw", raw), ("clean", clean)) if path is not None}
     for option in sides or []:

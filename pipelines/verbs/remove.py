@@ -91,6 +91,20 @@ class Requests:
         return tuple((name, _domains(name)) for name in self.domains)
 
 
+def listed_ids(options: Sequence[str]) -> tuple[str, ...]:
+    """The ids that are given, or that stand one a line in files which are given. UserError for a file that fails."""
+    ids: list[str] = []
+    for option in options:
+        if not Path(option).is_file():
+            ids.append(option)
+            continue
+        try:
+            ids += Path(option).read_text(encoding="utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--id {option}: cannot be read: {error}") from None
+    return tuple(ids)
+
+
 def _domains(name: str) -> Domains:
     """A domain, or a list of them in the formats of `cleaners.assets.domain_lines`."""
     if not Path(name).exists() and "." in name and not set("/!:") & set(name):
