@@ -27,6 +27,7 @@ from pipelines.ledger.table import word_counts, words_of_rows
 from pipelines.recipe import Recipe
 from pipelines.report.dedup_losses import Losses
 from pipelines.report.rule_losses import RuleLosses
+from pipelines.report.sweeps import Order, Sweeps
 from pipelines.run.folder import RunFolder
 from pipelines.run.unit_files import ledger_schema
 from shards.schema import LANGUAGE
@@ -103,6 +104,7 @@ class Aggregates:
     lost_by_source: Losses = field(default_factory=lambda: Losses(()))
     lost_by_host: Losses = field(default_factory=lambda: Losses(()))
     lost_to_rules: RuleLosses = field(default_factory=lambda: RuleLosses({}, {}))
+    sweeps: Sweeps = field(default_factory=lambda: Sweeps(Order()))
     cuts: dict[str, str] = field(default_factory=dict)  # drop reason of a stage by its column of cut characters
     similarities: dict[str, Sketch] = field(default_factory=lambda: defaultdict(Sketch))  # by reason
     kept_words: int | None = None
@@ -129,6 +131,7 @@ class Aggregates:
         reasons = [stage.reason for stage in stages_of(recipe) if stage.reason and stage.reason.startswith("dedup.")]
         aggregates.clusters = Clusters(cluster_reasons(recipe))
         aggregates.lost_to_rules = RuleLosses.of(recipe)
+        aggregates.sweeps = Sweeps.of(recipe)
         aggregates.lost_by_source, aggregates.lost_by_host = (Losses(tuple(dict.fromkeys(reasons))) for _ in range(2))
         for stage in recipe.global_stages():
             if stage.cuts:
@@ -156,11 +159,15 @@ class Aggregates:
         fails = fails.reshape(len(self.rules), batch.num_rows)
         reasons = batch["drop_reasons"].to_pylist()
         fates = [of_row[0] if of_row else "" for of_row in reasons]
+        known = {reason: number for number, reason in enumerate(self.sweeps.order.reasons)} | {"": self.sweeps.order.kept}
+        positions = np.array([known.get(fate, -1) for fate in fates], np.int64)
         hosts = [host_of(url or "").removeprefix("www.") for url in batch["url"].to_pylist()]
         self._count_fates(batch, fates)
         self._count_rules(fails, reasons)
         self.lost_to_rules.add([None] * len(reasons) if languages is None else languages.to_pylist(), reasons)
         self._count_metrics(batch, live, languages)
+        chars = pc.fill_null(batch["text_chars"], 0).to_numpy()
+        self.sweeps.add(batch.__getitem__, languages, fails, positions, chars)
         self._count_words(batch, live)
         self._count_subtotals(batch, live)
         self.kept_hosts.update(host for host, is_live in zip(hosts, live, strict=True) if is_live and host)

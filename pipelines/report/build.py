@@ -145,6 +145,7 @@ def _report(run: RunFolder, recipe: Recipe, sums: Summary, aggregates: Aggregate
         kept_words=aggregates.kept_words,
         rules=_rules(recipe, sums, aggregates),
         metrics={name: _metric(aggregates, name) for name in aggregates.metrics if aggregates.sketches[name].count()},
+        sweeps=tuple(aggregates.sweeps.rows()),
         languages=tuple(
             LanguageSubtotal(
                 name or "none",

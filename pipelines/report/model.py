@@ -148,6 +148,26 @@ class Metric(Part):
 
 
 @dataclass(frozen=True)
+class Sweep(Part):
+    """What a rule would drop with other thresholds: documents that reach it, by value and by fate without the rule.
+
+    Bins lie below, at and above each edge in turn: bin 2·i + 1 holds values equal to edges[i]. With a minimum of
+    edges[i] the bins below 2·i + 1 fail, with a maximum the bins above it. A document that fails is dropped by the
+    rule; another has its fate.
+    """
+
+    reason: str  # drop reason of the rule
+    stage: str  # its stage
+    min_setting: str | None  # setting that holds the minimum, as `gristmill whatif --set` takes it; null without one
+    max_setting: str | None  # setting that holds the maximum; null without one
+    min_kept: Number | None  # the minimum of the run; null without one
+    max_kept: Number | None  # the maximum of the run; null without one
+    edges: tuple[Number, ...]  # ascending; thresholds of the run are among them
+    fates: tuple[str, ...]  # "kept", a drop reason, or "?" and the first stage whose verdict nobody knows
+    cells: tuple[int, ...]  # bin, index of the fate, documents, characters, bin, …
+
+
+@dataclass(frozen=True)
 class LanguageSubtotal(Part):
     """The documents in one language."""
 
@@ -406,6 +426,7 @@ class Report(Summary):
     kept_words: int | None  # words of kept documents; null where no rule counts words
     rules: tuple[RuleRow, ...]  # in the order in which they decide
     metrics: dict[str, Metric]  # by column, where a value was measured
+    sweeps: tuple[Sweep, ...]  # of each rule with a threshold that can be moved, in the order of rules
     languages: tuple[LanguageSubtotal, ...]  # most documents first
     sources: tuple[SourceSubtotal, ...]  # most documents first
     domains: Domains  # hosts with most documents
@@ -419,6 +440,13 @@ class Report(Summary):
 def num_places(damage: Iterable[DamagedPlace]) -> int:
     """The places of the input that these entries stand for."""
     return sum(entry.places for entry in damage)
+
+
+def num_removed(report: Summary, stage: str) -> int:
+    """The documents that a stage dropped."""
+    names = [one.stage for one in report.funnel]
+    number = names.index(stage)
+    return (report.funnel[number - 1].documents if number else report.documents.input) - report.funnel[number].documents
 
 
 def rounded_share(part: float, whole: float) -> float | None:
