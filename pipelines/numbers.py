@@ -38,3 +38,21 @@ def size(num_bytes: float) -> str:
         if num_bytes >= factor:
             return f"{num_bytes / factor:,.1f} {unit}"
     return f"{num_bytes:,.0f} bytes"
+
+
+def compact(number: float) -> str:
+    """12.3 million, 4,567: as many digits as a person reads at a glance."""
+    for factor, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if number >= factor:
+            return f"{number / factor:,.{1 if number < 100 * factor else 0}f} {word}"
+    return f"{number:,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """ "45 s", "12 min", "3.1 h", "2.4 days"."""
+    if seconds is None:
+        return NOTHING
+    for factor, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * factor:
+            return f"{seconds / factor:.1f} {unit}"
+    return f"{seconds:.0f} s"

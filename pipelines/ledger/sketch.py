@@ -87,6 +87,10 @@ class TopCounter:
         """(name, count) of the most frequent names, ties by name."""
         return sorted(self._counts.items(), key=_rank)[:number]
 
+    def count(self, name: str) -> int:
+        """The count of a name; 0 where it was forgotten or never seen."""
+        return self._counts[name]
+
     def __len__(self) -> int:
         """Distinct names that are still counted."""
         return len(self._counts)

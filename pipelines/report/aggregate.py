@@ -10,7 +10,7 @@ for any number of workers.
 from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -27,6 +27,7 @@ from pipelines.ledger.table import word_counts, words_of_rows
 from pipelines.recipe import Recipe
 from pipelines.report.dedup_losses import Losses
 from pipelines.report.rule_losses import RuleLosses
+from pipelines.report.splits import Overlaps, Splits
 from pipelines.report.sweeps import Order, Sweeps
 from pipelines.run.folder import RunFolder
 from pipelines.run.unit_files import ledger_schema
@@ -35,8 +36,20 @@ from shards.stage import Rule
 from shards.unit_key import UnitKey
 
 SAMPLES = 10  # of kept documents, and of those that each rule dropped first
+NEAREST = 5  # to the thresholds of each rule, of kept documents and of those that it dropped first
 LARGEST = 20  # clusters that are shown
 _SHOWN = ("id", "url", "source", "drop_reasons", "twin", "similarity", "text_chars", "language", "language_score")
+
+
+def limits_of_rows(rule: Rule, languages: pa.Array | None, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """(smallest, largest value kept), f64[rows]; NaN where there is no limit."""
+    if languages is None or not rule.by_language:
+        own = [np.nan if limit is None else float(limit) for limit in rule.limits(None)]
+        return np.full(num_rows, own[0]), np.full(num_rows, own[1])
+    coded = languages.dictionary_encode()
+    codes = pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy()
+    of_languages = np.array([rule.limits(name) for name in [*coded.dictionary.to_pylist(), None]], np.float64)
+    return of_languages[codes, 0], of_languages[codes, 1]
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,7 @@ class Sample:
     failures: tuple[Failure, ...]  # the rules of `drop_reasons`
     twin: str | None
     similarity: float | None
+    near: Failure | None = None  # the rule to whose threshold the document is near
 
 
 @dataclass
@@ -105,11 +119,17 @@ class Aggregates:
     lost_by_host: Losses = field(default_factory=lambda: Losses(()))
     lost_to_rules: RuleLosses = field(default_factory=lambda: RuleLosses({}, {}))
     sweeps: Sweeps = field(default_factory=lambda: Sweeps(Order()))
+    overlaps: Overlaps = field(default_factory=lambda: Overlaps(()))
+    by_language: Splits = field(default_factory=Splits)
+    by_host: Splits = field(default_factory=Splits)
+    by_suffix: Splits = field(default_factory=Splits)
     cuts: dict[str, str] = field(default_factory=dict)  # drop reason of a stage by its column of cut characters
     similarities: dict[str, Sketch] = field(default_factory=lambda: defaultdict(Sketch))  # by reason
     kept_words: int | None = None
     fates: Counter[str] = field(default_factory=Counter)  # documents by first reason; "" is kept
     chars: Counter[str] = field(default_factory=Counter)  # their characters
+    # (distance, id, document) by reason and "kept" or "dropped": the documents nearest to its thresholds.
+    nearest: dict[tuple[str, str], list[tuple[float, str, Sample]]] = field(default_factory=lambda: defaultdict(list))
     samples: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))  # by first reason; "" is kept
 
     @classmethod
@@ -132,6 +152,7 @@ class Aggregates:
         aggregates.clusters = Clusters(cluster_reasons(recipe))
         aggregates.lost_to_rules = RuleLosses.of(recipe)
         aggregates.sweeps = Sweeps.of(recipe)
+        aggregates.overlaps = Overlaps([rule.reason for _, rule in aggregates.rules])
         aggregates.lost_by_source, aggregates.lost_by_host = (Losses(tuple(dict.fromkeys(reasons))) for _ in range(2))
         for stage in recipe.global_stages():
             if stage.cuts:
@@ -167,6 +188,8 @@ class Aggregates:
         self.lost_to_rules.add([None] * len(reasons) if languages is None else languages.to_pylist(), reasons)
         self._count_metrics(batch, live, languages)
         chars = pc.fill_null(batch["text_chars"], 0).to_numpy()
+        self.overlaps.add(fails)
+        self._count_splits(languages, hosts, positions)
         self.sweeps.add(batch.__getitem__, languages, fails, positions, chars)
         self._count_words(batch, live)
         self._count_subtotals(batch, live)
@@ -175,11 +198,23 @@ class Aggregates:
         self._count_similarities(batch, fates)
         self.clusters.add(batch)
         self._count_losses(batch, live, hosts)
-        for row, (id, fate) in enumerate(zip(batch["id"].to_pylist(), fates, strict=True)):
+        ids = batch["id"].to_pylist()
+        for row, (id, fate) in enumerate(zip(ids, fates, strict=True)):
             chosen = self.samples[fate]
             if len(chosen) < SAMPLES or id < chosen[-1].id:
-                insort(chosen, self._sample(batch, row, part.key_of(row), fails[:, row]), key=lambda sample: sample.id)
+                insort(chosen, self._sample(part, row, fails), key=lambda sample: sample.id)
                 del chosen[SAMPLES:]
+        for number, (_, rule) in enumerate(self.rules):
+            self._sample_nearest(part, number, rule, ids, positions, fails)
+
+    def _count_splits(self, languages: pa.Array | None, hosts: Sequence[str], first: np.ndarray) -> None:
+        kept = self.sweeps.order.kept
+        if languages is not None:
+            names = pc.fill_null(languages, "").to_numpy(zero_copy_only=False)
+            self.by_language.add(names.astype(object), first, kept)
+        named = np.array(hosts, object)
+        self.by_host.add(named, first, kept)
+        self.by_suffix.add(np.array([host.rpartition(".")[2] for host in hosts], object), first, kept)
 
     def _count_fates(self, batch: pa.RecordBatch, fates: Sequence[str]) -> None:
         self.fates.update(fates)
@@ -262,7 +297,38 @@ class Aggregates:
             values = np.array([similarities[row] for row in rows if fates[row] == reason])
             self.similarities[reason].add(values)
 
-    def _sample(self, batch: pa.RecordBatch, row: int, key: UnitKey, fails: np.ndarray) -> Sample:
+    def _sample_nearest(
+        self, part: LedgerBatch, number: int, rule: Rule, ids: Sequence[str], first: np.ndarray, fails: np.ndarray
+    ) -> None:
+        """Hold the documents nearest to the rule's thresholds: those that it dropped first, and kept ones."""
+        metric = metric_of(rule, part.rows.__getitem__)
+        if metric.null_count == len(metric):
+            return
+        values = pc.fill_null(metric, 0).to_numpy(zero_copy_only=False).astype(np.float64)
+        distances = np.full(len(values), np.inf)
+        coded = languages_of(part.rows.schema.names, part.rows.__getitem__)
+        languages = [None] * len(values) if coded is None else coded.to_pylist()
+        for limits in limits_of_rows(rule, coded, len(values)):
+            np.fmin(distances, np.abs(values - limits), out=distances)
+        valid = metric.is_valid().to_numpy(zero_copy_only=False) & np.isfinite(distances)
+        order = self.sweeps.order
+        for fate, code in (("kept", order.kept), ("dropped", order.reasons.index(rule.reason))):
+            nearest = self.nearest[rule.reason, fate]
+            rows = np.flatnonzero(valid & (first == code))
+            if len(nearest) == NEAREST:
+                rows = rows[distances[rows] <= nearest[-1][0]]
+            if len(rows) > NEAREST:
+                rows = rows[distances[rows] <= np.partition(distances[rows], NEAREST - 1)[NEAREST - 1]]
+            for row in sorted(rows.tolist(), key=lambda row: (distances[row], ids[row]))[:NEAREST]:
+                place = (float(distances[row]), ids[row])
+                if len(nearest) < NEAREST or place < nearest[-1][:2]:
+                    near = Failure(rule.reason, values[row].item(), rule.within([languages[row]]))
+                    sample = replace(self._sample(part, row, fails), near=near)
+                    insort(nearest, (*place, sample), key=lambda item: item[:2])
+                    del nearest[NEAREST:]
+
+    def _sample(self, part: LedgerBatch, row: int, all_fails: np.ndarray) -> Sample:
+        batch, key, fails = part.rows, part.key_of(row), all_fails[:, row]
         values = {name: batch[name][row].as_py() for name in _SHOWN if name in batch.schema.names}
         reasons = values["drop_reasons"]
         failures = [

@@ -4,7 +4,8 @@
     ledger ──one pass──▶ Aggregates ─────┴─▶ Report ──▶ report.json
                                                └──────▶ report.html   (+ texts of samples, seconds)
 
-The page is one file without script, pictures or requests. It prints, and follows light and dark.
+The page is one file without pictures or requests, whose one script may be left out. It prints, and follows light and
+dark.
 """
 
 import shlex
@@ -223,7 +224,7 @@ def _rules(recipe: Recipe, sums: Summary, aggregates: Aggregates) -> tuple[RuleR
         rules += [rule for name, rule in aggregates.rules if name == stage.name]
         for rule in rules:
             keeps = {key: settings[stage.name][key] for key in rule.setting.split(", ") if key}
-            counts = aggregates.counts[rule.reason]
+            counts, code = aggregates.counts[rule.reason], aggregates.sweeps.order.reasons.index(rule.reason)
             rows.append(
                 RuleRow(
                     reason=rule.reason,
@@ -235,6 +236,10 @@ def _rules(recipe: Recipe, sums: Summary, aggregates: Aggregates) -> tuple[RuleR
                     dropped=sums.dropped.get(rule.reason, 0),
                     failed=counts.failed,
                     alone=counts.alone,
+                    together=aggregates.overlaps.of(rule.reason),
+                    languages=aggregates.by_language.of(code),
+                    hosts=aggregates.by_host.of(code),
+                    suffixes=aggregates.by_suffix.of(code),
                 )
             )
     return tuple(rows)

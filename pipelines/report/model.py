@@ -93,6 +93,23 @@ class Inputs(Part):
 
 
 @dataclass(frozen=True)
+class Split(Part):
+    """The documents of one language, host or suffix that a rule dropped."""
+
+    name: str  # code of the language, host without "www.", or last label of the host
+    dropped: int  # documents whose first reason the rule is
+    documents: int  # all documents of the input with this name
+
+
+@dataclass(frozen=True)
+class Together(Part):
+    """Another rule that documents fail together with this one."""
+
+    reason: str  # drop reason of the other rule
+    documents: int  # documents that fail both
+
+
+@dataclass(frozen=True)
 class RuleRow(Part):
     """A rule of a local stage, or a global stage as a whole."""
 
@@ -105,6 +122,10 @@ class RuleRow(Part):
     dropped: int  # documents whose first reason it is
     failed: int  # documents outside the threshold, also those that another rule dropped
     alone: int  # documents that fail no other rule that was measured
+    together: tuple[Together, ...]  # rules that most documents fail together with this one, most first
+    languages: tuple[Split, ...]  # of which it dropped most documents
+    hosts: tuple[Split, ...]  # of which it dropped most documents
+    suffixes: tuple[Split, ...]  # of which it dropped most documents
 
 
 @dataclass(frozen=True)

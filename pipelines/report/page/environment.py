@@ -2,7 +2,7 @@
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from pipelines.numbers import counted, number, percent, share, size
+from pipelines.numbers import compact, counted, duration, number, percent, share, size
 from pipelines.report.page.svg import bar
 from pipelines.report.samples import visible
 
@@ -19,7 +19,9 @@ def page_environment(package: str = "pipelines.report.page") -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "compact": compact,
         "count": counted,
+        "duration": duration,
         "number": number,
         "percent": unbroken_percent,
         "size": size,

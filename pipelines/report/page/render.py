@@ -1,50 +1,64 @@
 """`report.html`: the numbers of `report.json`, drawn, with samples of the texts beside them.
 
-The page is made from values that the template escapes; nothing here decides or counts.
+    sections/*.html.j2    a section each, from values that the template escapes; nothing there decides or counts
+    report.js             search, sorting, filters and sliders; the one script that the page's policy lets run
+    facts                 tables of thresholds as JSON, for the sliders
+
+Charts are SVG that is drawn here. A chart library of 800 KB in every page would draw no bar that a reader without a
+script, a printer or a screen reader gets; ours take 3 KB a rule, and have a table beside them.
 """
 
-from dataclasses import dataclass
+import base64
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pipelines.numbers import counted, number, share
 from pipelines.recipe import Recipe
-from pipelines.report.aggregate import Aggregates, Failure, Sample
-from pipelines.report.audit import sentence
-from pipelines.report.model import Histogram, LargeCluster, Metric, Report, RuleRow, num_places
-from pipelines.report.page.drop_reasons import drop_reasons
-from pipelines.report.page.environment import page_environment, unbroken_percent
+from pipelines.report.aggregate import Aggregates
+from pipelines.report.findings import findings, tokens
+from pipelines.report.model import FunnelStage, Histogram, LargeCluster, Report, num_places
+from pipelines.report.moved import Outlook
+from pipelines.report.page.environment import page_environment
+from pipelines.report.page.rule_cards import rule_cards
+from pipelines.report.page.sample_cards import ShownSample, middle, shown_samples
 from pipelines.report.page.svg import histogram_svg
 from pipelines.report.published import points
-from pipelines.report.samples import kept_texts, sample_texts
+from pipelines.report.samples import extracted_texts, kept_texts, located, sample_texts, visible
+from pipelines.report.spent import Spent
 from pipelines.run.folder import RunFolder
 from shards.schema import KEPT
 from shards.stage import Rule
 from shards.unit_key import UnitKey
 
 _DAMAGE_SHOWN = 50
+_INPUTS_SHOWN = 3
 _SNIPPET_CHARS = 180
+_POWERS = (0.7, 0.5, 0.3)  # of kept characters as weights, from those of multilingual models: XLM-R 0.3, mT5 0.3, mBERT 0.7
 
 
 @dataclass(frozen=True)
-class ShownSample:
-    """A sample as the page shows it."""
+class FunnelRow:
+    """A stage in one unit."""
 
-    sample: Sample
-    link: str  # "" unless the URL is an address of the web
-    text: str | None
-    snippet: str
-    failures: list[str]
-    also_fails: list[str]
+    stage: str
+    left: int
+    left_share: float | None  # of the first row
+    of_before: float | None  # of the row before
+    lost: int
+    lost_share: float | None  # of the first row
+    note: str = ""
 
-
-@dataclass(frozen=True)
-class HistogramCard:
-    """A metric with its histogram."""
-
-    title: str
-    metric: Metric
-    figure: Markup
+    @property
+    def is_idle(self) -> bool:
+        return not self.lost and self.of_before is not None
 
 
 @dataclass(frozen=True)
@@ -58,25 +72,44 @@ class ClusterCard:
 
 def render(run: RunFolder, recipe: Recipe, report: Report, aggregates: Aggregates) -> str:
     environment = page_environment()
-    environment.filters |= {"points": points, "short": short}
-    samples = [sample for chosen in aggregates.samples.values() for sample in chosen]
-    texts = sample_texts(run, samples)
-    return environment.get_template("report.html.j2").render(
-        r=report,
-        about=recipe.about,
-        libraries=run.made_of().libraries,
-        findings=findings(report, recipe),
-        drop_reasons=drop_reasons(report),
-        histograms_by_stage=_histograms(report, aggregates),
-        flags=[name for name, metric in report.metrics.items() if metric.histogram is None],
-        similarities=_similarities(report, recipe),
-        clusters=_clusters(run, report, aggregates),
-        kept_samples=[_shown(sample, texts) for sample in aggregates.samples.get("", [])],
-        dropped_samples=_dropped_samples(report, aggregates, texts),
-        seconds=_seconds(run, report),
-        damage=report.damage[:_DAMAGE_SHOWN],
-        num_damaged=num_places(report.damage),
-    )
+    environment.filters |= {"points": points, "short": short, "middle": middle, "plain": _written}
+    kept, dropped = _samples(run, aggregates)
+    cards = rule_cards(report, aggregates)
+    funnel = {unit: list(funnel_rows(report, unit)) for unit in ("documents", "characters", "bytes")}
+    idle = [row.stage for row in funnel["documents"] if row.is_idle]
+    script = files("pipelines.report.page").joinpath("report.js").read_text(encoding="utf-8")
+    values: dict[str, Any] = {
+        "r": report,
+        "about": recipe.about,
+        "libraries": run.made_of().libraries,
+        "findings": findings(report, recipe),
+        "tokens": tokens(report),
+        "alarm_text": lambda text: _alarm_text(text, report),
+        "input_names": list(dict.fromkeys(run.made_of().files().values()))[:_INPUTS_SHOWN],
+        "funnel": funnel,
+        "num_idle": len(idle),
+        "idle": idle,
+        "cards": cards,
+        "kept_samples": kept,
+        "dropped_samples": dropped,
+        "sample_rules": [row.reason for row in report.rules if row.dropped],
+        "sample_languages": sorted({s.sample.language for s in (*kept, *dropped) if s.sample.language}),
+        "similarities": _similarities(report, recipe),
+        "clusters": _clusters(run, report, aggregates),
+        "epochs": _epochs(report),
+        "damage": report.damage[:_DAMAGE_SHOWN],
+        "num_damaged": num_places(report.damage),
+        "spent": Spent.of(run, [stage.stage for stage in report.funnel]),
+        "settings": list(_settings(recipe, report)),
+        "contents": list(_contents(report)),
+        "facts": Markup(_facts(report)),
+        "script": Markup(script),
+        "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    card, sample = environment.get_template("rule_card.html.j2"), environment.get_template("sample.html.j2")
+    values["rule_card"] = lambda card_, is_open: Markup(card.render(values | {"card": card_, "is_open": is_open}))
+    values["sample_card"] = lambda shown: Markup(sample.render(shown=shown))
+    return environment.get_template("report.html.j2").render(values)
 
 
 def short(name: str) -> str:
@@ -84,105 +117,122 @@ def short(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def findings(report: Report, recipe: Recipe) -> list[str]:
-    """What a reader should know first, each a sentence that the rest of the page proves."""
-    num_input, kept = report.documents.input, report.documents.kept
-    if not num_input:
-        return ["The input holds no document."]
-    lines = []
-    losses, before = [], num_input
+def funnel_rows(report: Report, unit: str) -> Iterator[FunnelRow]:
+    """The funnel in "documents", "characters" or "bytes", the input first where it is known."""
+
+    def amount(stage: FunnelStage) -> int | None:
+        if unit == "documents":
+            return stage.documents
+        return stage.characters if unit == "characters" else stage.bytes
+
+    first: int | None = None
+    before: int | None = None
+    kind: str | None = None
+    if unit == "documents":
+        first = before = report.documents.input
+        yield FunnelRow("input", first, 1.0 if first else None, None, 0, 0.0)
     for stage in report.funnel:
-        losses.append((before - stage.documents, stage.stage))
-        before = stage.documents
-    most, name = max(losses, key=lambda loss: loss[0], default=(0, ""))
-    if most:
-        lines.append(
-            f"The stage that drops most is {name}: {counted(most, 'document')}, "
-            f"{unbroken_percent(most / num_input)} of the input."
-        )
-    deciding = max(_rules_beside_others(report, recipe), key=lambda row: row.alone, default=None)
-    if deciding is not None and deciding.alone:
-        lines.append(
-            f"Of the rules that measure text, {deciding.reason} decides most on its own: "
-            f"{counted(deciding.alone, 'document')} fail{'s' * (deciding.alone == 1)} it and no other rule."
-        )
-    if report.languages:
-        identified = sum(row.documents for row in report.languages)
-        first = (f"{row.language} {unbroken_percent(row.documents / identified, 0)}" for row in report.languages[:3])
-        lines.append(f"Of the documents whose language was identified: {', '.join(first)}.")
-    if report.duplicates.stages:
-        removed = sum(stage.removed for stage in report.duplicates.stages)
-        part = unbroken_percent(share(removed, kept + removed), 2)
-        lines.append(f"Duplicates: {counted(removed, 'document')}, {part} of those that no rule dropped.")
+        left = amount(stage)
+        if left is None:
+            continue
+        if unit == "bytes" and stage.bytes_are != kind:
+            first, before, kind = left, None, stage.bytes_are
+        first = left if first is None else first
+        lost = max(0, before - left) if before is not None else 0
+        note = "records given twice" if stage.stage == "same_record" else ""
+        if unit == "bytes" and before is None:
+            note = "page bodies" if kind == "bodies" else "UTF-8 text"
+        yield FunnelRow(stage.stage, left, share(left, first), share(left, before), lost, share(lost, first), note)
+        before = left
+
+
+def _contents(report: Report) -> Iterator[tuple[str, str, int | None]]:
+    """(id of a section, its name, how many things it has)."""
+    yield "top", "Overview", None
     if report.alarms:
-        alarms = counted(len(report.alarms), "alarm")
-        lines.append(f"The run raised {alarms}: look at them before using the shards.")
-    lines += [sentence(audit) + "." for audit in report.guesses]
-    if report.damage:
-        lines.append(f"{counted(num_places(report.damage), 'place')} of the input could not be read.")
-    return lines
+        yield "alarms", "Alarms", len(report.alarms)
+    yield "funnel", "Funnel", None
+    if report.published:
+        yield "published", "Beside the paper", None
+    yield "rules", "Rules", sum(1 for row in report.rules if row.dropped)
+    yield "samples", "Samples", None
+    yield "languages", "Languages and hosts", None
+    yield "duplicates", "Duplicates", None
+    for section in report.contamination:
+        yield f"contamination-{section.stage}", "Evaluation sets", None
+    yield "records", "Records", None
+    yield "time", "Time", None
+    yield "settings", "Settings", None
 
 
-def _rules_beside_others(report: Report, recipe: Recipe) -> list[RuleRow]:
-    """Rules on metrics, but for stages that stop: later stages do not measure what they drop, so they are alone."""
-    stopping = {stage.name for stage in recipe.local_stages() if stage.stops}
-    return [row for row in report.rules if row.metric is not None and row.stage not in stopping]
+def _facts(report: Report) -> str:
+    """What sliders compute with, as JSON that no text can leave."""
+    outlook = {k: sorted(v) if isinstance(v, frozenset) else v for k, v in asdict(Outlook.of(report)).items()}
+    sweeps = {sweep.reason: asdict(sweep) for sweep in report.sweeps}
+    written = {sweep.reason: [_written(edge) for edge in sweep.edges] for sweep in report.sweeps}
+    data = json.dumps({"outlook": outlook, "sweeps": sweeps, "written": written}, separators=(",", ":"))
+    return data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _shown(sample: Sample, texts: dict[tuple[str, str], str]) -> ShownSample:
-    text = texts.get((sample.id, sample.drop_reasons[0] if sample.drop_reasons else ""))
-    if text is not None and not text.strip():
-        text = None
-    return ShownSample(
-        sample=sample,
-        link=sample.url if sample.url.startswith(("https://", "http://")) else "",
-        text=text,
-        snippet=_snippet(text or ""),
-        failures=[_failure(failure) for failure in sample.failures],
-        also_fails=[_failure(failure) for failure in sample.also_fails],
-    )
+def _written(value: float) -> str:
+    """A threshold as a setting takes it."""
+    return str(value)
 
 
-def _snippet(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SNIPPET_CHARS else line[:_SNIPPET_CHARS].rstrip() + "…"
-
-
-def _failure(failure: Failure) -> str:
-    """`too_few_words: word_count 32, least 50`."""
-    rule = failure.rule
-    if rule is None or failure.value is None or not rule.setting.startswith(("min_", "max_")):
-        return short(failure.reason)
-    low = rule.min_kept is not None and failure.value < rule.min_kept
-    threshold = f"least {number(rule.min_kept)}" if low else f"most {number(rule.max_kept)}"
-    return f"{short(failure.reason)}: {short(rule.metric)} {number(failure.value)}, {threshold}"
-
-
-def _dropped_samples(
-    report: Report, aggregates: Aggregates, texts: dict[tuple[str, str], str]
-) -> list[tuple[str, int, list[ShownSample]]]:
-    """(reason, documents that it dropped first, some of them), in recipe order."""
-    reasons = dict.fromkeys(row.reason for row in report.rules if row.dropped)
-    return [
-        (reason, report.dropped[reason], [_shown(sample, texts) for sample in aggregates.samples.get(reason, [])])
-        for reason in reasons
+def _samples(run: RunFolder, aggregates: Aggregates) -> tuple[list[ShownSample], list[ShownSample]]:
+    nearest = [
+        sample
+        for (reason, _), found in aggregates.nearest.items()
+        if aggregates.fates[reason]
+        for _, _, sample in found
     ]
+    random = [sample for chosen in aggregates.samples.values() for sample in chosen]
+    texts = sample_texts(run, [*random, *nearest])
+    twins = [sample.twin for sample in (*random, *nearest) if sample.twin and sample.drop_reasons]
+    texts |= {(id, ""): text for id, text in kept_texts(run, located(run, twins)).items()}
+    kept = [(sample.key, sample.id) for sample in aggregates.samples.get("", [])]
+    shown = shown_samples(aggregates, texts, extracted_texts(run, kept))
+    return shown[0], shown[1]
 
 
-def _histograms(report: Report, aggregates: Aggregates) -> list[tuple[str, list[HistogramCard]]]:
-    """(stage, a card for each of its metrics), in recipe order."""
-    stages = {rule.metric: stage for stage, rule in aggregates.rules}
-    cards: dict[str, list[HistogramCard]] = {}
-    for name, metric in report.metrics.items():
-        if metric.histogram is not None:
-            figure = histogram_svg(
-                f"{name}: {metric.failed:,} of {metric.measured:,} fail",
-                metric.histogram,
-                aggregates.shown_rule(name),
-                integers=metric.integers,
-            )
-            cards.setdefault(stages[name], []).append(HistogramCard(short(name), metric, figure))
-    return list(cards.items())
+def _alarm_text(text: str, report: Report) -> Markup:
+    """An alarm with commands set apart, and a link where it names a rule."""
+    reasons = {row.reason for row in report.rules}
+    line = str(escape(visible(text)))
+    line = re.sub(r"gristmill \w+ RUN[^;,]*$", lambda match: f"<code>{match[0]}</code>", line)
+    first = text.split(" ", 1)[0]
+    if first in reasons:
+        line = line.replace(first, f'<a href="#rule-{first}">{first}</a>', 1)
+    return Markup(line)
+
+
+def _settings(recipe: Recipe, report: Report) -> Iterator[tuple[str, str, list[tuple[str, str, list[str]]]]]:
+    """(stage, kind, (setting, value, reasons of the rules that it holds the threshold of)) of each stage."""
+    rules: dict[tuple[str, str], list[str]] = {}
+    for row in report.rules:
+        for key in filter(None, row.setting.split(", ")):
+            rules.setdefault((row.stage, key), []).append(row.reason)
+    given = {stage["name"]: stage for stage in recipe.resolved(paths=False)["stage"]}
+    for stage in report.funnel:
+        settings = {k: v for k, v in given.get(stage.stage, {}).items() if k not in ("kind", "name")}
+        rows = [(key, _setting(value), rules.get((stage.stage, key), [])) for key, value in settings.items()]
+        yield stage.stage, stage.kind, rows
+
+
+def _setting(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _epochs(report: Report) -> list[tuple[str, int, list[float]]]:
+    """(language, kept characters, epochs by power): what weights kept**power mean for as many characters as are kept."""
+    kept = [(row.language, row.kept_characters) for row in report.languages if row.kept_characters]
+    total = sum(characters for _, characters in kept)
+    sums = [sum(characters**power for _, characters in kept) for power in _POWERS]
+    return [
+        (name, characters, [total * characters ** (power - 1) / of for power, of in zip(_POWERS, sums, strict=True)])
+        for name, characters in sorted(kept, key=lambda item: -item[1])
+    ]
 
 
 def _similarities(report: Report, recipe: Recipe) -> list[tuple[str, int, Markup]]:
@@ -209,15 +259,6 @@ def _clusters(run: RunFolder, report: Report, aggregates: Aggregates) -> list[Cl
     kept = [(UnitKey.parse(shown.key), shown.cluster.id) for shown in aggregates.largest if shown.cluster.fate == KEPT]
     texts = kept_texts(run, kept)
     return [
-        ClusterCard(cluster, text := texts.get(cluster.twin, ""), _snippet(text))
+        ClusterCard(cluster, text := texts.get(cluster.twin, ""), " ".join(text.split())[:_SNIPPET_CHARS])
         for cluster in report.duplicates.largest
     ]
-
-
-def _seconds(run: RunFolder, report: Report) -> list[tuple[str, float]]:
-    """(stage, seconds of work over all workers) in the order of the run; empty where they were not stored."""
-    if not run.has(RunFolder.SECONDS):
-        return []
-    seconds = run.read_json(RunFolder.SECONDS, dict[str, float])
-    order = ["read", *(stage.stage for stage in report.funnel), "write"]
-    return [(name, seconds[name]) for name in order if name in seconds]

@@ -4,31 +4,30 @@ Every text that comes from outside goes through `escape`.
 """
 
 import math
+from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
 from pipelines.numbers import number
 from pipelines.report.histogram import nice_step
 from pipelines.report.model import Histogram
+from pipelines.report.moved import Between
 from shards.stage import Rule
 
 _WIDTH, _HEIGHT = 320.0, 150.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 6.0, 6.0, 26.0, 18.0
+_CURVE_HEIGHT = 64.0
 _TAIL_GAP = 5.0  # between the range and the bar for what lies outside
 
 
 def bar(*parts: tuple[str, float]) -> Markup:
     """Parts (class, share of the width, 0 to 1) side by side, as wide as the table cell."""
-    rects, left = [], 0.0
+    pieces, left = [], 0.0
     for name, share in parts:
         width = max(0.0, min(share, 1.0 - left)) * 100
-        rects.append(f'<rect class="{name}" x="{left * 100:.2f}" y="0" width="{width:.2f}" height="1"/>')
+        pieces.append(f'<i class="{name}" style="width:{width:.2f}%"></i>')
         left += width / 100
-    return Markup(
-        '<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">'
-        + "".join(rects)
-        + "</svg>"
-    )
+    return Markup('<span class="bar" aria-hidden="true">' + "".join(pieces) + "</span>")
 
 
 def histogram_svg(title: str, histogram: Histogram, rule: Rule, *, integers: bool) -> Markup:
@@ -79,6 +78,42 @@ def histogram_svg(title: str, histogram: Histogram, rule: Rule, *, integers: boo
         out.append(_text(_WIDTH - _RIGHT, base + 13, "more", "tick", "end"))
     out += [*_thresholds(rule, scale, integers), label]
     return Markup("".join(out) + "</svg>")
+
+
+def curve_svg(
+    histogram: Histogram, edges: Sequence[float], kept: Sequence[Between], limit: float, side: str
+) -> Markup:
+    """Documents kept with the threshold at each edge: a line, or a band where they are known as a range.
+
+    It stands below the histogram and has its scale. `data-x` holds the place of each edge, for the slider's marker.
+    """
+    scale = _Scale(histogram)
+    base, top = _CURVE_HEIGHT - 6.0, 16.0
+    low, high = min(one.least for one in kept), max(one.most for one in kept)
+    span = max(1, high - low)
+    xs = [scale(edge) for edge in edges]
+    least, most = ([base - (n - low) / span * (base - top) for n in of] for of in zip(*map(_ends, kept), strict=True))
+    lower, upper = ([f"{x:.1f} {y:.1f}" for x, y in zip(xs, ys, strict=True)] for ys in (least, most))
+    now = list(edges).index(limit)
+    word = "minimum" if side == "min" else "maximum"
+    places = " ".join(f"{x:.1f}" for x in xs)
+    title = f"documents kept by {word}: {kept[0].most:,} at {number(edges[0])}, {kept[-1].most:,} at {number(edges[-1])}"
+    return Markup(
+        f'<svg class="curve" viewBox="0 0 {_WIDTH:g} {_CURVE_HEIGHT:g}" role="img" data-x="{places}">'
+        f"<title>{escape(title)}</title>"
+        f'<path class="range" d="M{"L".join(lower)}L{"L".join(reversed(upper))}Z"/>'
+        f'<polyline class="line" points="{", ".join(upper)}"/>'
+        f'<line class="axis" x1="{_LEFT:g}" x2="{_WIDTH - _RIGHT:g}" y1="{base:g}" y2="{base:g}"/>'
+        f'<circle class="marker" cx="{xs[now]:.1f}" cy="{most[now]:.1f}" r="3"/>'
+        f'<line class="marker" data-side="{side}" x1="{xs[now]:.1f}" x2="{xs[now]:.1f}" y1="{top:g}" y2="{base:g}"/>'
+        + _text(_LEFT, 10, f"kept, by {word}", "tick", "start")
+        + _text(_WIDTH - _RIGHT, 10, f"{low:,} to {high:,}", "tick", "end")
+        + "</svg>"
+    )
+
+
+def _ends(one: Between) -> tuple[int, int]:
+    return one.least, one.most
 
 
 class _Scale:
@@ -161,19 +196,26 @@ def _short(value: int) -> str:
     return str(value)
 
 
+def bin_names(histogram: Histogram, integers: bool) -> list[str]:
+    """The values of each bin, for people."""
+    return [_bin_name(histogram, i, integers) for i in range(len(histogram.edges) + 1)]
+
+
 def _bin_title(histogram: Histogram, i: int, integers: bool) -> str:
+    parts = f"{histogram.kept[i]:,} kept, {histogram.other[i]:,} dropped by other rules"
+    return f"{_bin_name(histogram, i, integers)}: {parts}, {histogram.failing[i]:,} fail here"
+
+
+def _bin_name(histogram: Histogram, i: int, integers: bool) -> str:
     edges = histogram.edges
     if i == 0:
-        where = f"below {number(edges[0])}"
-    elif i == len(edges):
-        where = f"above {number(edges[-1])}"
-    elif integers:
+        return f"below {number(edges[0])}"
+    if i == len(edges):
+        return f"above {number(edges[-1])}"
+    if integers:
         low, high = math.ceil(edges[i - 1]), math.ceil(edges[i]) - 1
-        where = number(low) if low >= high else f"{number(low)} to {number(high)}"
-    else:
-        where = f"{number(edges[i - 1])} to {number(edges[i])}"
-    parts = f"{histogram.kept[i]:,} kept, {histogram.other[i]:,} dropped by other rules"
-    return f"{where}: {parts}, {histogram.failing[i]:,} fail here"
+        return number(low) if low >= high else f"{number(low)} to {number(high)}"
+    return f"{number(edges[i - 1])} to {number(edges[i])}"
 
 
 def _rect(name: str, x: float, y: float, width: float, height: float) -> str:

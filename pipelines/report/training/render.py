@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from pipelines.numbers import NOTHING, counted, number, percent, size
+from pipelines.numbers import NOTHING, counted, duration, number, percent, size
 from pipelines.report.page.environment import page_environment
 from pipelines.report.training.chart import NUM_COLOURS, Format, Mark, Series, line_chart
 from pipelines.report.training.curves import Curve, smoothed
@@ -74,7 +74,7 @@ def figures_of(summary: TrainingSummary) -> Record:
 def render(summary: TrainingSummary, settings: Mapping[str, Any]) -> str:
     """The page."""
     environment = page_environment("pipelines.report.training")
-    environment.filters |= {"loss": _loss, "duration": duration, "setting": _setting, "started": started_at}
+    environment.filters |= {"loss": _loss, "setting": _setting, "started": started_at}
     marks = _marks(summary)
     return environment.get_template("training.html.j2").render(
         s=summary,
@@ -126,16 +126,6 @@ def findings(summary: TrainingSummary) -> list[str]:
         parts = ", ".join(f"{line.source} {line.epochs:.2f} times" for line in repeated)
         lines.append(f"At its end the training has seen some sources more than once: {parts}.")
     return lines
-
-
-def duration(seconds: float | None) -> str:
-    """ "45 s", "12 min", "3.1 h", "2.4 days"."""
-    if seconds is None:
-        return NOTHING
-    for factor, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * factor:
-            return f"{seconds / factor:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _losses(summary: TrainingSummary, marks: Sequence[Mark]) -> list[Figure]:
