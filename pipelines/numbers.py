@@ -41,8 +41,8 @@ def size(num_bytes: float) -> str:
 
 
 def compact(number: float) -> str:
-    """12.3 million, 4,567: as many digits as a person reads at a glance."""
-    for factor, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+    """12.3 M, 4,567: as many digits as a person reads at a glance."""
+    for factor, word in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
         if number >= factor:
             return f"{number / factor:,.{1 if number < 100 * factor else 0}f} {word}"
     return f"{number:,.0f}"

@@ -1,6 +1,9 @@
 """The Jinja environment of every page: strict, escaping, with the same filters and one style sheet."""
 
+import re
+
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from pipelines.numbers import compact, counted, duration, number, percent, share, size
 from pipelines.report.page.svg import bar
@@ -19,6 +22,7 @@ def page_environment(package: str = "pipelines.report.page") -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "breakable": breakable,
         "compact": compact,
         "count": counted,
         "duration": duration,
@@ -29,6 +33,11 @@ def page_environment(package: str = "pipelines.report.page") -> Environment:
     }
     environment.globals |= {"bar": bar, "share": share}
     return environment
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken after a dot or an underscore."""
+    return Markup(re.sub(r"([._])(?=\w)", r"\1<wbr>", str(escape(name))))
 
 
 def unbroken_percent(part: float | None, digits: int = 1) -> str:

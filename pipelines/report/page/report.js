@@ -159,6 +159,23 @@
     });
   }
 
+  // On a narrow screen a row of a wide table is a block: each value needs the name of its column beside it.
+  for (const table of $$("table")) {
+    const names = $$("thead th", table).map((head) => head.innerText.trim().replace(/\s+/g, " "));
+    for (const cell of $$("tbody td:not(.bars)", table)) cell.dataset.label = names[cell.cellIndex] ?? "";
+    table.classList.add("labelled");
+  }
+
+  // Rules sort by what they drop, or stand in the order in which they decide.
+  const ruleHead = $(".rule-head");
+  ruleHead.hidden = false;
+  for (const button of $$("button", ruleHead)) button.addEventListener("click", () => {
+    const by = button.dataset.sort, list = ruleHead.parentElement, sign = by === "order" ? 1 : -1;
+    $$("[aria-sort]", ruleHead).forEach((head) => head.removeAttribute("aria-sort"));
+    button.parentElement.setAttribute("aria-sort", by === "order" ? "ascending" : "descending");
+    list.append(...$$(":scope > .rule", list).sort((a, b) => sign * (a.dataset[by] - b.dataset[by])));
+  });
+
   // Links into folded parts open them.
   const reveal = (target) => { for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true; };
   const follow = () => {

@@ -14,6 +14,7 @@ from pipelines.report.page.svg import bin_names, curve_svg, histogram_svg
 @dataclass(frozen=True)
 class RuleCard:
     row: RuleRow
+    order: int  # in which it decides
     metric: Metric | None
     sweep: Sweep | None
     figure: Markup = Markup("")
@@ -35,7 +36,8 @@ def rule_cards(report: Report, aggregates: Aggregates) -> RuleCards:
     outlook = Outlook.of(report)
     sweeps = {sweep.reason: sweep for sweep in report.sweeps}
     rows = sorted(report.rules, key=lambda row: (-row.dropped, -row.failed))
-    cards = [_card(row, report, aggregates, outlook, sweeps.get(row.reason)) for row in rows]
+    order = {row.reason: number for number, row in enumerate(report.rules)}
+    cards = [_card(row, order[row.reason], report, aggregates, outlook, sweeps.get(row.reason)) for row in rows]
     return RuleCards(
         tuple(card for card in cards if card.row.dropped),
         tuple(card for card in cards if not card.row.dropped),
@@ -44,11 +46,11 @@ def rule_cards(report: Report, aggregates: Aggregates) -> RuleCards:
 
 
 def _card(
-    row: RuleRow, report: Report, aggregates: Aggregates, outlook: Outlook, sweep: Sweep | None
+    row: RuleRow, order: int, report: Report, aggregates: Aggregates, outlook: Outlook, sweep: Sweep | None
 ) -> RuleCard:
     metric = report.metrics.get(row.metric) if row.metric is not None else None
     if metric is None or metric.histogram is None or row.metric is None:
-        return RuleCard(row, metric, sweep)
+        return RuleCard(row, order, metric, sweep)
     rule = aggregates.shown_rule(row.metric)
     title = f"{row.metric}: {metric.failed:,} of {metric.measured:,} fail"
     curves = Markup("")
@@ -63,6 +65,7 @@ def _card(
     parts = zip(bin_names(histogram, metric.integers), histogram.kept, histogram.other, histogram.failing, strict=True)
     return RuleCard(
         row,
+        order,
         metric,
         sweep,
         figure=histogram_svg(title, histogram, rule, integers=metric.integers),
