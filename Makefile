@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test fuzz audit test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-index bench-train bench-train-gpu clean
+.PHONY: setup demo test fuzz audit test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-index bench-train bench-train-gpu axe clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -17,6 +17,11 @@ setup: .venv/ready models/lid.176.ftz
 
 models/lid.176.ftz: | .venv/ready
 	$(BIN)/gristmill models
+
+# What the tests of pages judge accessibility with; without it, or without chromium, they are skipped.
+axe: .axe/node_modules/axe-core/axe.min.js
+.axe/node_modules/axe-core/axe.min.js:
+	npm install --silent --no-save --ignore-scripts --prefix .axe axe-core@4.14.1
 
 demo: setup
 	$(BIN)/gristmill demo

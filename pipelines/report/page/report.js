@@ -171,8 +171,7 @@
   ruleHead.hidden = false;
   for (const button of $$("button", ruleHead)) button.addEventListener("click", () => {
     const by = button.dataset.sort, list = ruleHead.parentElement, sign = by === "order" ? 1 : -1;
-    $$("[aria-sort]", ruleHead).forEach((head) => head.removeAttribute("aria-sort"));
-    button.parentElement.setAttribute("aria-sort", by === "order" ? "ascending" : "descending");
+    for (const other of $$("button", ruleHead)) other.setAttribute("aria-pressed", other === button);
     list.append(...$$(":scope > .rule", list).sort((a, b) => sign * (a.dataset[by] - b.dataset[by])));
   });
 
@@ -202,7 +201,8 @@
     }
     return !text || texts.get(sample).includes(text.toLowerCase());
   }
-  const shown = { kept: 10, dropped: 10 };
+  const FIRST = 6, MORE = 10;
+  const shown = { kept: FIRST, dropped: FIRST };
   function showSamples() {
     for (const side of ["kept", "dropped"]) {
       const column = $(`.side-${side}`), samples = $$(".sample", column);
@@ -213,8 +213,8 @@
       $(".shown-count", column).textContent = `${first.size} of ${chosen.length}`;
     }
   }
-  form.addEventListener("input", () => { shown.kept = shown.dropped = 10; showSamples(); });
-  for (const side of ["kept", "dropped"]) $(`.side-${side} .more`).addEventListener("click", () => { shown[side] += 10; showSamples(); });
+  form.addEventListener("input", () => { shown.kept = shown.dropped = FIRST; showSamples(); });
+  for (const side of ["kept", "dropped"]) $(`.side-${side} .more`).addEventListener("click", () => { shown[side] += MORE; showSamples(); });
   for (const link of $$("a[data-rule]")) link.addEventListener("click", () => {
     form.rule.value = link.dataset.rule;
     form.order.value = link.dataset.order ?? "random";

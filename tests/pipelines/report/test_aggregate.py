@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.ledger.batches import LedgerBatch
-from pipelines.ledger.rules import rules_of
 from pipelines.recipe import load_recipe
 from pipelines.report.aggregate import SAMPLES, Aggregates
 from pipelines.run.folder import RunFolder
@@ -21,12 +20,13 @@ def test_samples_do_not_depend_on_the_order_of_batches(run: Path) -> None:
     batch = open_arrow(folder.path(folder.ledger(key))).read_all().combine_chunks().to_batches()[0]
     both = []
     for parts in ([batch], [batch.slice(20), batch.slice(0, 20)]):
-        aggregates = Aggregates(rules_of(recipe), Aggregates.of_run(folder, recipe).metrics)
+        aggregates = Aggregates.of_recipe(recipe)
         for part in parts:
             assert isinstance(part, pa.RecordBatch)
             aggregates.add(LedgerBatch(part, (key,), np.array([len(part)])))
         ids = {reason: [sample.id for sample in chosen] for reason, chosen in aggregates.samples.items()}
-        both.append((ids, aggregates.counts, aggregates.languages))
+        nearest = {key: [sample.id for _, _, sample in found] for key, found in aggregates.nearest.items()}
+        both.append((ids, nearest, aggregates.counts, aggregates.languages, tuple(aggregates.sweeps.rows())))
     assert both[0] == both[1]
 
 

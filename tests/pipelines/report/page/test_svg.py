@@ -10,8 +10,8 @@ from shards.stage import Rule
 
 
 def test_parts_of_a_bar_stand_side_by_side_and_end_with_it() -> None:
-    drawn = re.findall(r'class="(\w+)" x="([\d.]+)" y="0" width="([\d.]+)"', bar(("kept", 0.25), ("lost", 0.9)))
-    assert drawn == [("kept", "0.00", "25.00"), ("lost", "25.00", "75.00")]
+    drawn = re.findall(r'class="(\w+)" style="width:([\d.]+)%"', bar(("kept", 0.25), ("lost", 0.9)))
+    assert drawn == [("kept", "25.00"), ("lost", "75.00")]
 
 
 def histogram(kept: tuple[int, ...], edges: tuple[float, ...] = (0.0, 1.0, 2.0), *, log: bool = False) -> Histogram:
