@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from chromium import AXE, Browser
-from ledger_runs import make_crawl, make_run
+from ledger_runs import make_run
+from report_run import write_warc
 
 from pipelines.report.build import write_report
 from pipelines.report.model import Sweep, read_report_file
@@ -40,10 +41,11 @@ def local_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stage = [
             { kind = "extract", engine = "resiliparse" },
             { kind = "gopher_repetition" },
-            { kind = "gopher_quality", max_words = 250 },
+            { kind = "gopher_quality", max_words = 130 },
         ]
     """
-    run = make_run(folder / "run", make_crawl(folder), recipe=recipe)
+    write_warc(folder / "small.warc.gz")
+    run = make_run(folder / "run", folder / "small.warc.gz", recipe=recipe)
     write_report(run)
     return run
 
