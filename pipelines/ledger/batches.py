@@ -28,8 +28,12 @@ class LedgerBatch:
         return self.keys[int(np.searchsorted(self.ends, row, side="right"))]
 
 
-def ledger_batches(run: RunFolder, names: Sequence[str], optional: Sequence[str] = ()) -> Iterator[LedgerBatch]:
+def ledger_batches(
+    run: RunFolder, names: Sequence[str], optional: Sequence[str] = (), rows: int = BATCH_ROWS
+) -> Iterator[LedgerBatch]:
     """All rows in the order of their addresses: the columns `names`, and those of `optional` that the ledger has.
+
+    A batch has `rows` rows or fewer.
 
     RunError for a file that is missing, damaged, or lacks one of `names`.
     """
@@ -40,7 +44,7 @@ def ledger_batches(run: RunFolder, names: Sequence[str], optional: Sequence[str]
             stored = open_arrow(path).schema.names
             columns = [*names, *(name for name in optional if name in stored)]
         for key, batch in _by_unit(read_batches(path, columns), units):
-            if parts and num_rows + batch.num_rows > BATCH_ROWS:
+            if parts and num_rows + batch.num_rows > rows:
                 yield _joined(parts)
                 parts, num_rows = [], 0
             parts.append((key, batch))

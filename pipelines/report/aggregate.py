@@ -9,8 +9,8 @@ for any number of workers.
 
 from bisect import insort
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -38,7 +38,11 @@ from shards.unit_key import UnitKey
 SAMPLES = 10  # of kept documents, and of those that each rule dropped first
 NEAREST = 5  # to the thresholds of each rule, of kept documents and of those that it dropped first
 LARGEST = 20  # clusters that are shown
+_ROWS = 1 << 16  # of a batch: 40 MB of 80 metrics, and passes over columns outweigh calls
 _SHOWN = ("id", "url", "source", "drop_reasons", "twin", "similarity", "text_chars", "language", "language_score")
+
+
+_host = lru_cache(1 << 18)(lambda url: host_of(url).removeprefix("www."))
 
 
 def limits_of_rows(rule: Rule, languages: pa.Array | None, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -138,7 +142,7 @@ class Aggregates:
         aggregates = cls.of_recipe(recipe)
         words = word_counts(ledger_schema(recipe.passes()).names)
         names = dict.fromkeys([*_SHOWN, *aggregates.metrics, *aggregates.cuts, *words])
-        for batch in ledger_batches(run, [n for n in names if n not in LANGUAGE.names], LANGUAGE.names):
+        for batch in ledger_batches(run, [n for n in names if n not in LANGUAGE.names], LANGUAGE.names, _ROWS):
             aggregates.add(batch)
         aggregates.clusters.close(run)
         aggregates.largest = aggregates.clusters.show(run, aggregates.clusters.largest(LARGEST))
@@ -178,58 +182,73 @@ class Aggregates:
             [failing(metric_of(rule, batch.__getitem__), rule, languages) for _, rule in self.rules], np.bool_
         )
         fails = fails.reshape(len(self.rules), batch.num_rows)
-        reasons = batch["drop_reasons"].to_pylist()
-        fates = [of_row[0] if of_row else "" for of_row in reasons]
-        known = {reason: number for number, reason in enumerate(self.sweeps.order.reasons)} | {"": self.sweeps.order.kept}
-        positions = np.array([known.get(fate, -1) for fate in fates], np.int64)
-        hosts = [host_of(url or "").removeprefix("www.") for url in batch["url"].to_pylist()]
-        self._count_fates(batch, fates)
-        self._count_rules(fails, reasons)
-        self.lost_to_rules.add([None] * len(reasons) if languages is None else languages.to_pylist(), reasons)
-        self._count_metrics(batch, live, languages)
+        order = self.sweeps.order
+        first = first_reasons(batch["drop_reasons"], order.reasons)
+        first[live] = order.kept
+        hosts, suffixes = self._hosts(batch["url"])
         chars = pc.fill_null(batch["text_chars"], 0).to_numpy()
+        self._count_fates(batch["drop_reasons"], first, chars)
+        self._count_rules(fails, batch["drop_reasons"])
+        without = pa.nulls(batch.num_rows, pa.string())
+        self.lost_to_rules.add(without if languages is None else languages, batch["drop_reasons"])
+        self._count_metrics(batch, live, languages)
         self.overlaps.add(fails)
-        self._count_splits(languages, hosts, positions)
-        self.sweeps.add(batch.__getitem__, languages, fails, positions, chars)
+        self._count_splits(languages, hosts, suffixes, first)
+        self.sweeps.add(batch.__getitem__, languages, fails, first, chars)
         self._count_words(batch, live)
         self._count_subtotals(batch, live)
-        self.kept_hosts.update(host for host, is_live in zip(hosts, live, strict=True) if is_live and host)
-        self.dropped_hosts.update(host for host, is_live in zip(hosts, live, strict=True) if not is_live and host)
-        self._count_similarities(batch, fates)
+        named = hosts != ""
+        self.kept_hosts.update(hosts[live & named].tolist())
+        self.dropped_hosts.update(hosts[~live & named].tolist())
+        self._count_similarities(batch, first)
         self.clusters.add(batch)
         self._count_losses(batch, live, hosts)
-        ids = batch["id"].to_pylist()
-        for row, (id, fate) in enumerate(zip(ids, fates, strict=True)):
-            chosen = self.samples[fate]
-            if len(chosen) < SAMPLES or id < chosen[-1].id:
-                insort(chosen, self._sample(part, row, fails), key=lambda sample: sample.id)
-                del chosen[SAMPLES:]
-        for number, (_, rule) in enumerate(self.rules):
-            self._sample_nearest(part, number, rule, ids, positions, fails)
+        self._sample(part, first, fails, languages)
 
-    def _count_splits(self, languages: pa.Array | None, hosts: Sequence[str], first: np.ndarray) -> None:
+    def _hosts(self, urls: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+        """(host of each URL without "www.", its last label), object[rows]; "" where there is none."""
+        # Hosts repeat and paths do not. What ends before the third slash decides the host.
+        ends = pc.replace_substring_regex(pc.fill_null(urls, ""), "^([^/]*//[^/]*).*", "\\1").dictionary_encode()
+        hosts = [_host(url) for url in ends.dictionary.to_pylist()]
+        suffixes = [host.rpartition(".")[2] for host in hosts]
+        codes = ends.indices.to_numpy()
+        return np.array([*hosts, ""], object)[codes], np.array([*suffixes, ""], object)[codes]
+
+    def _count_splits(
+        self, languages: pa.Array | None, hosts: np.ndarray, suffixes: np.ndarray, first: np.ndarray
+    ) -> None:
         kept = self.sweeps.order.kept
         if languages is not None:
             names = pc.fill_null(languages, "").to_numpy(zero_copy_only=False)
             self.by_language.add(names.astype(object), first, kept)
-        named = np.array(hosts, object)
-        self.by_host.add(named, first, kept)
-        self.by_suffix.add(np.array([host.rpartition(".")[2] for host in hosts], object), first, kept)
+        self.by_host.add(hosts, first, kept)
+        self.by_suffix.add(suffixes, first, kept)
 
-    def _count_fates(self, batch: pa.RecordBatch, fates: Sequence[str]) -> None:
-        self.fates.update(fates)
-        for fate, chars in zip(fates, pc.fill_null(batch["text_chars"], 0).to_pylist(), strict=True):
-            self.chars[fate] += chars
+    def _count_fates(self, reasons: pa.ListArray, first: np.ndarray, chars: np.ndarray) -> None:
+        order = self.sweeps.order
+        names = [*order.reasons, ""]
+        counts = np.bincount(first[first >= 0], minlength=len(names)).tolist()
+        sums = np.bincount(first[first >= 0], chars[first >= 0], len(names)).tolist()
+        for name, count, num_chars in zip(names, counts, sums, strict=True):
+            if count:
+                self.fates[name] += count
+                self.chars[name] += int(num_chars)
+        for row in np.flatnonzero(first < 0).tolist():  # removed on request: few
+            self.fates[reasons[row][0].as_py()] += 1
+            self.chars[reasons[row][0].as_py()] += int(chars[row])
 
-    def _count_rules(self, fails: np.ndarray, reasons: Sequence[list[str]]) -> None:
+    def _count_rules(self, fails: np.ndarray, reasons: pa.ListArray) -> None:
         measured = {rule.reason for _, rule in self.rules}
         num_failed = fails.sum(axis=0)
-        for row, of_row in enumerate(reasons):
-            for reason in of_row:
-                if reason not in measured:  # a verdict of a global stage
-                    self.counts[reason].failed += 1
-                    self.counts[reason].alone += int(num_failed[row] == 0)
-                    num_failed[row] += 1
+        of_rows = reasons.values.dictionary_encode()
+        codes = of_rows.indices.to_numpy(zero_copy_only=False)
+        row_of = np.repeat(np.arange(len(reasons)), np.diff(reasons.offsets.to_numpy()))
+        for code, reason in enumerate(of_rows.dictionary.to_pylist()):
+            if reason not in measured:  # a verdict of a global stage
+                rows = row_of[codes == code]
+                self.counts[reason].failed += len(rows)
+                self.counts[reason].alone += int((num_failed[rows] == 0).sum())
+                num_failed[rows] += 1
         for (_, rule), mask in zip(self.rules, fails, strict=True):
             count = self.counts[rule.reason]
             count.failed += int(mask.sum())
@@ -273,7 +292,7 @@ class Aggregates:
                 subtotal.kept_chars += int(chars[here].sum())
                 subtotal.score_sum += float(scores[here].sum())
 
-    def _count_losses(self, batch: pa.RecordBatch, live: np.ndarray, hosts: Sequence[str]) -> None:
+    def _count_losses(self, batch: pa.RecordBatch, live: np.ndarray, hosts: np.ndarray) -> None:
         reasons = self.lost_by_source.reasons
         lost_to = first_reasons(batch["drop_reasons"], reasons)
         chars = pc.fill_null(batch["text_chars"], 0).to_numpy()
@@ -283,32 +302,58 @@ class Aggregates:
         }
         sources = batch["source"].take(pa.array(rows)).to_pylist()
         self.lost_by_source.add(sources, lost_to[rows], chars[rows], cut)
-        named = np.array([bool(hosts[row]) for row in rows.tolist()], np.bool_)
+        named = hosts[rows] != ""
         cut = {reason: chars_cut[named] for reason, chars_cut in cut.items()}
         rows = rows[named]
-        self.lost_by_host.add([hosts[row] for row in rows.tolist()], lost_to[rows], chars[rows], cut)
+        self.lost_by_host.add(hosts[rows].tolist(), lost_to[rows], chars[rows], cut)
 
-    def _count_similarities(self, batch: pa.RecordBatch, fates: Sequence[str]) -> None:
-        rows = np.flatnonzero(batch["twin"].is_valid().to_numpy(zero_copy_only=False)).tolist()
-        if not rows:
+    def _count_similarities(self, batch: pa.RecordBatch, first: np.ndarray) -> None:
+        has_twin = batch["twin"].is_valid().to_numpy(zero_copy_only=False)
+        if not has_twin.any():
             return
         similarities = batch["similarity"].to_numpy(zero_copy_only=False)
-        for reason in {fates[row] for row in rows}:
-            values = np.array([similarities[row] for row in rows if fates[row] == reason])
-            self.similarities[reason].add(values)
+        reasons = self.sweeps.order.reasons
+        for code in np.unique(first[has_twin]).tolist():
+            if 0 <= code < len(reasons):
+                self.similarities[reasons[code]].add(similarities[has_twin & (first == code)])
+
+    def _sample(self, part: LedgerBatch, first: np.ndarray, fails: np.ndarray, languages: pa.Array | None) -> None:
+        """Hold the documents with the smallest ids of each fate, and those nearest to each rule's thresholds."""
+        ids = part.rows["id"]
+        ranked = pc.sort_indices(ids).to_numpy().astype(np.int64)
+        rank = np.empty(len(ranked), np.int64)
+        rank[ranked] = np.arange(len(ranked))
+        names = [*self.sweeps.order.reasons, ""]
+        for code in np.unique(first[first >= 0]).tolist():
+            chosen = self.samples[names[code]]
+            for row in ranked[first[ranked] == code][:SAMPLES].tolist():
+                id = ids[row].as_py()
+                if len(chosen) == SAMPLES and id >= chosen[-1].id:
+                    break
+                insort(chosen, self._document(part, row, fails), key=lambda sample: sample.id)
+                del chosen[SAMPLES:]
+        for _, rule in self.rules:
+            self._sample_nearest(part, rule, rank, first, fails, languages)
 
     def _sample_nearest(
-        self, part: LedgerBatch, number: int, rule: Rule, ids: Sequence[str], first: np.ndarray, fails: np.ndarray
+        self,
+        part: LedgerBatch,
+        rule: Rule,
+        rank: np.ndarray,
+        first: np.ndarray,
+        fails: np.ndarray,
+        languages: pa.Array | None,
     ) -> None:
-        """Hold the documents nearest to the rule's thresholds: those that it dropped first, and kept ones."""
+        """Hold the documents nearest to the rule's thresholds: those that it dropped first, and kept ones.
+
+        `rank` orders the rows by their ids, which decide between equal distances.
+        """
         metric = metric_of(rule, part.rows.__getitem__)
         if metric.null_count == len(metric):
             return
         values = pc.fill_null(metric, 0).to_numpy(zero_copy_only=False).astype(np.float64)
         distances = np.full(len(values), np.inf)
-        coded = languages_of(part.rows.schema.names, part.rows.__getitem__)
-        languages = [None] * len(values) if coded is None else coded.to_pylist()
-        for limits in limits_of_rows(rule, coded, len(values)):
+        for limits in limits_of_rows(rule, languages, len(values)):
             np.fmin(distances, np.abs(values - limits), out=distances)
         valid = metric.is_valid().to_numpy(zero_copy_only=False) & np.isfinite(distances)
         order = self.sweeps.order
@@ -319,15 +364,16 @@ class Aggregates:
                 rows = rows[distances[rows] <= nearest[-1][0]]
             if len(rows) > NEAREST:
                 rows = rows[distances[rows] <= np.partition(distances[rows], NEAREST - 1)[NEAREST - 1]]
-            for row in sorted(rows.tolist(), key=lambda row: (distances[row], ids[row]))[:NEAREST]:
-                place = (float(distances[row]), ids[row])
+            for row in rows[np.lexsort((rank[rows], distances[rows]))][:NEAREST].tolist():
+                place = (float(distances[row]), part.rows["id"][row].as_py())
                 if len(nearest) < NEAREST or place < nearest[-1][:2]:
-                    near = Failure(rule.reason, values[row].item(), rule.within([languages[row]]))
-                    sample = replace(self._sample(part, row, fails), near=near)
+                    language = None if languages is None else languages[row].as_py()
+                    near = Failure(rule.reason, values[row].item(), rule.within([language]))
+                    sample = replace(self._document(part, row, fails), near=near)
                     insort(nearest, (*place, sample), key=lambda item: item[:2])
                     del nearest[NEAREST:]
 
-    def _sample(self, part: LedgerBatch, row: int, all_fails: np.ndarray) -> Sample:
+    def _document(self, part: LedgerBatch, row: int, all_fails: np.ndarray) -> Sample:
         batch, key, fails = part.rows, part.key_of(row), all_fails[:, row]
         values = {name: batch[name][row].as_py() for name in _SHOWN if name in batch.schema.names}
         reasons = values["drop_reasons"]

@@ -5,9 +5,13 @@ local stages that measure text count: URLs, pages and the identification of lang
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.ledger.rules import stages_of
 from pipelines.recipe import Recipe
@@ -47,11 +51,23 @@ class RuleLosses:
                     rules[rule.reason] = (stage.name, rule)
         return cls(rules, order)
 
-    def add(self, languages: Sequence[str | None], reasons: Sequence[list[str]]) -> None:
+    def add(self, languages: pa.Array, reasons: pa.ListArray) -> None:
         """Count rows by their language and their drop reasons."""
-        for language, of_row in zip(languages, reasons, strict=True):
-            self._first[language, of_row[0] if of_row else ""] += 1
-            self._any.update((language, reason) for reason in of_row if reason in self.rules)
+        coded, of_rows = languages.dictionary_encode(), reasons.values.dictionary_encode()
+        languages_ = [*coded.dictionary.to_pylist(), None]
+        language = pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy()
+        names = [*of_rows.dictionary.to_pylist(), ""]
+        lengths = np.diff(offsets := reasons.offsets.to_numpy())
+        codes = of_rows.indices.to_numpy(zero_copy_only=False)
+        first = np.full(len(reasons), len(names) - 1)
+        first[lengths > 0] = codes[offsets[:-1][lengths > 0] - offsets[0]]
+        for into, rows, of in (
+            (self._first, language, first),
+            (self._any, np.repeat(language, lengths), codes[: lengths.sum()]),
+        ):
+            pairs, counts = np.unique(rows * len(names) + of, return_counts=True)
+            for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+                into[languages_[pair // len(names)], names[pair % len(names)]] += count
 
     def rows(self) -> Iterator[RuleLoss]:
         """Every rule and language of which it drops a document, in the order of rules and then of languages."""

@@ -1,7 +1,7 @@
 """Where each rule's dropped documents come from, and which rules fall together.
 
-    first reason × language | host | suffix    documents, of all documents with that name
-    rule × rule                                documents outside the thresholds of both
+first reason × language | host | suffix    documents, of all documents with that name
+rule × rule                                documents outside the thresholds of both
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,8 @@ class Overlaps:
         """Count a batch: bool[rules, rows]."""
         some = fails[:, fails.sum(axis=0) > 1]
         by_reason = np.zeros((len(self._reasons), some.shape[1]), np.float32)
-        np.maximum.at(by_reason, self._rows, some.astype(np.float32))
+        for row, of_rule in zip(self._rows, some, strict=True):
+            by_reason[row][of_rule] = 1
         self._counts += np.rint(by_reason @ by_reason.T).astype(np.int64)
 
     def of(self, reason: str) -> tuple[Together, ...]:

@@ -41,7 +41,11 @@ from shards.unit_key import UnitKey
 _DAMAGE_SHOWN = 50
 _INPUTS_SHOWN = 3
 _SNIPPET_CHARS = 180
-_POWERS = (0.7, 0.5, 0.3)  # of kept characters as weights, from those of multilingual models: XLM-R 0.3, mT5 0.3, mBERT 0.7
+_POWERS = (
+    0.7,
+    0.5,
+    0.3,
+)  # of kept characters as weights, from those of multilingual models: XLM-R 0.3, mT5 0.3, mBERT 0.7
 
 
 @dataclass(frozen=True)

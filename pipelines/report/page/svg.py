@@ -80,9 +80,7 @@ def histogram_svg(title: str, histogram: Histogram, rule: Rule, *, integers: boo
     return Markup("".join(out) + "</svg>")
 
 
-def curve_svg(
-    histogram: Histogram, edges: Sequence[float], kept: Sequence[Between], limit: float, side: str
-) -> Markup:
+def curve_svg(histogram: Histogram, edges: Sequence[float], kept: Sequence[Between], limit: float, side: str) -> Markup:
     """Documents kept with the threshold at each edge: a line, or a band where they are known as a range.
 
     It stands below the histogram and has its scale. `data-x` holds the place of each edge, for the slider's marker.
@@ -97,7 +95,9 @@ def curve_svg(
     now = list(edges).index(limit)
     word = "minimum" if side == "min" else "maximum"
     places = " ".join(f"{x:.1f}" for x in xs)
-    title = f"documents kept by {word}: {kept[0].most:,} at {number(edges[0])}, {kept[-1].most:,} at {number(edges[-1])}"
+    title = (
+        f"documents kept by {word}: {kept[0].most:,} at {number(edges[0])}, {kept[-1].most:,} at {number(edges[-1])}"
+    )
     return Markup(
         f'<svg class="curve" viewBox="0 0 {_WIDTH:g} {_CURVE_HEIGHT:g}" role="img" data-x="{places}">'
         f"<title>{escape(title)}</title>"
