@@ -204,11 +204,11 @@ class Sweeps:
                 continue  # no document, or thresholds that differ by language
             (limits,) = table.limits
             bins, codes = np.divmod(table.keys, num_codes)
-            edges, bins = _fewer(table.edges.tolist(), limits, bins, table.counts[0])
+            edges, numbered = _fewer(table.edges.tolist(), limits, bins, table.counts[0])
             cells: Counter[tuple[int, int]] = Counter()
             chars: Counter[tuple[int, int]] = Counter()
             fates = sorted(set(codes.tolist()))
-            for bin, code, documents, characters in zip(bins, codes.tolist(), *table.counts.tolist(), strict=True):
+            for bin, code, documents, characters in zip(numbered, codes.tolist(), *table.counts.tolist(), strict=True):
                 cells[bin, fates.index(code)] += documents
                 chars[bin, fates.index(code)] += characters
             low, high = (_plain(limit, table.is_integer) for limit in limits)
@@ -228,8 +228,7 @@ class Sweeps:
 def grid(rule: Rule, *, integers: bool) -> np.ndarray:
     """Edges for the values of a rule's metric, ascending; its thresholds are among them."""
     edges = {0.0, *(float(f"{n}e{k}") for k in _DECADES for n in range(10, 100)), 10.0 ** (_DECADES.stop + 1)}
-    limits = [rule.limits(None), *rule.by_language.values()]
-    thresholds = {limit for both in limits for limit in both if limit is not None}
+    thresholds = _thresholds(rule)
     if any(limit < 0 for limit in thresholds):
         edges |= {-edge for edge in edges}
     edges |= thresholds
@@ -292,14 +291,18 @@ def _moved(stage: StageConfig, rule: Rule) -> Rule | None:
     """The rule with another threshold; None where its setting is not that one threshold, or `whatif` cannot move it."""
     if not rule.setting.startswith(("min_", "max_")) or [own.setting for own in stage.rules()].count(rule.setting) > 1:
         return None
-    limits = {limit for pair in (rule.limits(None), *rule.by_language.values()) for limit in pair} - {None}
-    other = max(limits, default=0) + 1
+    other = max(_thresholds(rule), default=0) + 1
     new = stage.model_copy(update={rule.setting: other})
     if getattr(stage, rule.setting) is False or stage.replay_refusal(rule.setting, new) is not None:
         return None
     (moved,) = [own for own in new.rules() if own.setting == rule.setting]
-    left = {limit for pair in (moved.limits(None), *moved.by_language.values()) for limit in pair} - {None}
-    return moved if left == {other} else None
+    return moved if _thresholds(moved) == {other} else None
+
+
+def _thresholds(rule: Rule) -> set[float]:
+    """All thresholds of a rule, in any language."""
+    limits = (rule.limits(None), *rule.by_language.values())
+    return {limit for both in limits for limit in both if limit is not None}
 
 
 def _plain(value: float | None, integers: bool) -> Number | None:

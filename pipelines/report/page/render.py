@@ -12,7 +12,6 @@ import base64
 import hashlib
 import json
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -20,7 +19,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from pipelines.numbers import counted, number, share
+from pipelines.numbers import share
 from pipelines.recipe import Recipe
 from pipelines.report.aggregate import Aggregates
 from pipelines.report.findings import findings, tokens
@@ -229,7 +228,7 @@ def _setting(value: Any) -> str:
 
 
 def _epochs(report: Report) -> list[tuple[str, int, list[float]]]:
-    """(language, kept characters, epochs by power): what weights kept**power mean for as many characters as are kept."""
+    """(language, kept characters, epochs by power): what weights kept**power mean for as much text as is kept."""
     kept = [(row.language, row.kept_characters) for row in report.languages if row.kept_characters]
     total = sum(characters for _, characters in kept)
     sums = [sum(characters**power for _, characters in kept) for power in _POWERS]

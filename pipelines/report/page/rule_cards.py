@@ -11,14 +11,17 @@ from pipelines.report.moved import Outlook, kept_by_threshold
 from pipelines.report.page.svg import bin_names, curve_svg, histogram_svg
 
 
+_NOTHING = Markup("")
+
+
 @dataclass(frozen=True)
 class RuleCard:
     row: RuleRow
     order: int  # in which it decides
     metric: Metric | None
     sweep: Sweep | None
-    figure: Markup = Markup("")
-    curve: Markup = Markup("")
+    figure: Markup = _NOTHING
+    curve: Markup = _NOTHING
     masses: str = ""  # documents on each side of the thresholds
     bins: tuple[tuple[str, int, int, int], ...] = ()  # (values, kept, dropped by other rules, failing)
     has_nearest: bool = False

@@ -104,14 +104,10 @@ def marked_lines(text: str, reasons: Sequence[str]) -> tuple[tuple[str, bool], .
 
 def _is_about(line: str, reasons: str, counts: Counter[str]) -> bool:
     return (
-        ("duplicate_lines" in reasons or "duplicate_paragraphs" in reasons)
-        and counts[line] > 1
-        or "bullet" in reasons
-        and line.startswith(("-", "•", "●", "○", "*", "‣", "▪", "·"))
-        or "ellips" in reasons
-        and line.endswith(("...", "…"))
-        or "punctuated" in reasons
-        and not line.endswith((".", "!", "?", '"', "”", "。", "！", "？", "…"))
+        (("duplicate_lines" in reasons or "duplicate_paragraphs" in reasons) and counts[line] > 1)
+        or ("bullet" in reasons and line.startswith(("-", "•", "●", "○", "*", "‣", "▪", "·")))
+        or ("ellips" in reasons and line.endswith(("...", "…")))
+        or ("punctuated" in reasons and not line.endswith((".", "!", "?", '"', "”", "。", "！", "？", "…")))
     )
 
 

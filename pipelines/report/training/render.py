@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from pipelines.numbers import NOTHING, counted, duration, number, percent, size
+from pipelines.numbers import NOTHING, counted, number, percent, size
 from pipelines.report.page.environment import page_environment
 from pipelines.report.training.chart import NUM_COLOURS, Format, Mark, Series, line_chart
 from pipelines.report.training.curves import Curve, smoothed

@@ -6,9 +6,9 @@ import pytest
 from ledger_runs import make_crawl, make_run
 from report_run import write_warc
 
+from pipelines.replay.whatif import whatif
 from pipelines.report.model import Report, Sweep, read_report_file
 from pipelines.report.moved import Between, Moved, Outlook, moved
-from pipelines.replay.whatif import whatif
 from pipelines.run.folder import RunFolder
 
 RECIPES = {

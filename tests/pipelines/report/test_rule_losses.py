@@ -20,8 +20,7 @@ WORDS, STOP_WORDS = "gopher_quality.too_few_words", "gopher_quality.too_few_stop
 
 def test_each_rule_on_text_counts_the_documents_that_reached_its_stage() -> None:
     losses = RuleLosses.of(parse_recipe(RECIPE, "r"))
-    reasons = [[], [LISTS = pa.list_(pa.string())
-WORDS, STOP_WORDS], [STOP_WORDS], ["dedup.exact"], ["language.low_score"], []]
+    reasons = [[], [WORDS, STOP_WORDS], [STOP_WORDS], ["dedup.exact"], ["language.low_score"], []]
     losses.add(pa.array(["zh"] * 6), pa.array(reasons, LISTS))
     reasons = [["of another batch"], ["fineweb.too_many_newlines"], ["language.unwanted"], ["removed.request"]]
     losses.add(pa.array(["ru", "de", None]), pa.array(reasons, LISTS)[1:])

@@ -10,10 +10,10 @@ from chromium import AXE, Browser
 from ledger_runs import make_run
 from report_run import write_warc
 
+from pipelines.replay.whatif import whatif
 from pipelines.report.build import write_report
 from pipelines.report.model import Sweep, read_report_file
 from pipelines.report.moved import Outlook, moved
-from pipelines.replay.whatif import whatif
 from pipelines.run.folder import RunFolder
 
 WIDTHS = (1440, 820, 390)
@@ -24,9 +24,10 @@ for (const more of document.querySelectorAll(".more")) for (let i = 0; i < 40 &&
 const width = document.documentElement.clientWidth, cut = [];
 for (const part of document.querySelectorAll("main *")) {
   const box = part.getBoundingClientRect(), style = getComputedStyle(part);
-  if (!box.width || style.position === "absolute" || part.closest("thead, .unseen, .label, option, svg, select")) continue;
-  const scrolls = /SCROLL|scroll/.test(part.className) && part.scrollWidth > part.clientWidth + 1;
-  if (box.right > width + 1 || scrolls) cut.push(`${part.tagName}.${part.className}: ${part.textContent.slice(0, 60)}`);
+  if (!box.width || style.position === "absolute") continue;
+  if (part.closest("thead, .unseen, .label, option, svg, select")) continue;
+  const scrolls = /scroll/.test(part.className) && part.scrollWidth > part.clientWidth + 1;
+  if (box.right > width + 1 || scrolls) cut.push(`${part.tagName}.${part.className}: ${part.textContent.slice(0, 50)}`);
 }
 return cut;
 """

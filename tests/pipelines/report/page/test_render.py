@@ -5,7 +5,6 @@ import hashlib
 import re
 from collections import Counter
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
