@@ -89,7 +89,7 @@ class Bench:
             began = time.perf_counter()
             execute(run, InProcess(), lambda _: None)
             spent = time.perf_counter() - began
-            return float(json.loads((run.folder / "seconds.json").read_bytes())[stage]) if stage else spent
+            return float(json.loads((run.folder / "seconds.json").read_bytes())["stages"][stage]) if stage else spent
 
     def run_memory(self, recipe: Path, texts: Path, *options: str) -> tuple[float, int]:
         """(seconds with the start, peak bytes of all processes) of the command."""

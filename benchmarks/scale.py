@@ -148,7 +148,7 @@ class Bench:
         """(seconds of the whole command, of stage `near`, most bytes of all processes)."""
         with self.out() as out:
             seconds, num_bytes = peak_memory(self.command(corpus, out))
-            return seconds, float(json.loads((out / "seconds.json").read_bytes())["near"]), num_bytes
+            return seconds, float(json.loads((out / "seconds.json").read_bytes())["stages"]["near"]), num_bytes
 
     def start(self) -> tuple[float, float, int]:
         """`seconds` of one document."""

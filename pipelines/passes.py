@@ -7,9 +7,13 @@ manifest. So a rerun after a kill makes the rest and nothing else.
 """
 
 import json
+import platform
+import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Self
@@ -19,6 +23,7 @@ import pyarrow.compute as pc
 from cleaners.crawl.indexed import failed_lines
 from dedup.index import write_earlier
 from pipelines.executors import Counters, Executor, Job
+from pipelines.numbers import counted
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Pass
 from pipelines.report.build import write_report_json
@@ -36,6 +41,7 @@ from pipelines.run.units import Ran, run_block
 from pipelines.verbs.remove import carry_over
 from shards import mirror
 from shards.atomic import write_json
+from shards.cores import usable_cores
 from shards.errors import RunError
 from shards.exchange import ALARMS_FILE, EDGES_FILE, VERDICTS, Block, GlobalStageConfig
 from shards.lease import Lease
@@ -86,7 +92,7 @@ def execute(run: Run, executor: Executor, report: Report, *, until_global: bool 
         _sort_kills(folder)
         _write_failed(folder)
         lease.check()
-        seconds.keep()
+        seconds.keep(executor.workers)
         folder.remove_parts()
         folder.sync()
         write_report_json(folder.root)
@@ -282,10 +288,10 @@ def _write_failed(run: RunFolder) -> None:
 
 
 class _Seconds:
-    """Seconds by stage over all attempts, for reports; they are no part of a run's bytes."""
+    """Seconds by stage over all attempts, and what ran them, for reports; they are no part of a run's bytes."""
 
     def __init__(self, run: RunFolder) -> None:
-        self._run = run
+        self._run, self._began = run, perf_counter()
         self._spent: dict[str, float] = {}
         if run.has(RunFolder.WORK_SECONDS):
             with suppress(RunError):  # emptied by a restart of the machine: times are all that is lost
@@ -306,12 +312,24 @@ class _Seconds:
             self._written = perf_counter()
             self._write(RunFolder.WORK_SECONDS)
 
-    def keep(self) -> None:
-        """Write them where a finished run has them."""
-        self._write(RunFolder.SECONDS)
+    def keep(self, workers: int) -> None:
+        """Write them where a finished run has them, with the time of this attempt, the machine and the command."""
+        name, *arguments = sys.argv
+        facts = {
+            "stages": self._rounded(),
+            "wall_s": round(perf_counter() - self._began, 3),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00"),
+            "workers": workers,
+            "machine": f"{platform.node()}, {platform.machine()}, {counted(usable_cores(), 'core')}",
+            "command": shlex.join([Path(name).name, *arguments]),
+        }
+        self._run.write_json(RunFolder.SECONDS, facts)
 
     def _write(self, name: str) -> None:
-        self._run.write_json(name, {stage: round(amount, 3) for stage, amount in sorted(self._spent.items())})
+        self._run.write_json(name, self._rounded())
+
+    def _rounded(self) -> dict[str, float]:
+        return {stage: round(amount, 3) for stage, amount in sorted(self._spent.items())}
 
 
 class _Meter:

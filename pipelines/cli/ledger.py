@@ -29,9 +29,25 @@ def verify(folder: RunArgument) -> None:
         raise typer.Exit(1)
 
 
-def report(folder: RunArgument) -> None:
+def report(
+    folder: RunArgument,
+    as_text: Annotated[bool, typer.Option("--text", help="Print the report and write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print report.json and write nothing.")] = False,
+) -> None:
     """Write report.html and report.json of a finished run, or of a training at any time."""
     from pipelines.report.training import is_training
+
+    if as_text or as_json:
+        from pipelines.report import text
+        from pipelines.report.build import made_report
+        from pipelines.report.model import to_json
+
+        made = made_report(folder)
+        if as_json:
+            sys.stdout.write(to_json(made))
+        else:
+            show_all(text.lines(folder, made))
+        return
 
     if is_training(folder):
         from pipelines.report.training.render import write_training_report

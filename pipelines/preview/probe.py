@@ -119,7 +119,7 @@ def _run(task: _Task, number: int, watch: Watch) -> ProbeRun:
         took = time.perf_counter() - began
         return ProbeRun(
             input_bytes,
-            json.loads(run.folder.path(RunFolder.SECONDS).read_bytes()),
+            json.loads(run.folder.path(RunFolder.SECONDS).read_bytes())["stages"],
             read_report_file(run.folder),
             disk | {name: run.folder.num_bytes(name) for name in _KEPT_FOLDERS},
             min(1.0, (_cpu_seconds(os.getpid()) - cpu_before) / took),

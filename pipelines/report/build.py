@@ -77,6 +77,15 @@ def write_report(path: Path) -> Path:
     return run.path(RunFolder.REPORT_PAGE)
 
 
+def made_report(path: Path) -> Report:
+    """The report of the finished run in the folder `path`, made anew; nothing is written."""
+    run = RunFolder(path)
+    run.require_done("then ask for its report")
+    recipe = run.recipe()
+    _require_ledger(run)
+    return _made(run, recipe)[0]
+
+
 def alarm_lines(path: Path) -> list[str]:
     """The alarms of the finished run in the folder `path`, as they are printed where it ends."""
     report = read_report_file(RunFolder(path))
@@ -120,18 +129,21 @@ def _summary(run: RunFolder, sums: Sums) -> Summary:
 
 
 def _write_json(run: RunFolder, recipe: Recipe) -> tuple[Report, Aggregates]:
+    report, aggregates = _made(run, recipe)
+    run.manifests().sum_up()
+    write_report_file(run, report)
+    return report, aggregates
+
+
+def _made(run: RunFolder, recipe: Recipe) -> tuple[Report, Aggregates]:
     aggregates = Aggregates.of_run(run, recipe)
-    manifests = run.manifests()
-    sums = _summary(run, manifests.sums())
-    manifests.sum_up()
+    sums = _summary(run, run.manifests().sums())
     if aggregates.fates != Counter({"": sums.documents.kept, **sums.dropped}):
         raise RunError(
             f"{run.root}: the ledger and the manifests do not count the same documents; "
             f"`gristmill verify {run.root}` reports what is wrong"
         )
-    report = _report(run, recipe, sums, aggregates)
-    write_report_file(run, report)
-    return report, aggregates
+    return _report(run, recipe, sums, aggregates), aggregates
 
 
 def _report(run: RunFolder, recipe: Recipe, sums: Summary, aggregates: Aggregates) -> Report:

@@ -14,7 +14,7 @@
     kills.jsonl           pages that killed the extractor
     failed.jsonl          records of an index that could not be had: itself an index, for a run of its own
     removing.jsonl        a removal that is under way; removals.jsonl: what was removed on request
-    seconds.json          time by stage
+    seconds.json          time by stage, and what ran when
     report.json           written last: the run is done
 
 Files are asked for by name and handed out as local paths (`path`), and made files are handed in (`sink`, `write`,
