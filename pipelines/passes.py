@@ -27,6 +27,7 @@ from pipelines.numbers import counted
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Pass
 from pipelines.report.build import write_report_json
+from pipelines.report.partial import LiveReport
 from pipelines.run.blocks import MadeBlock, read_blocks
 from pipelines.run.dropped import Candidates, Removal, candidates, chosen_ids, write_dropped
 from pipelines.run.exchange import Exchange
@@ -62,7 +63,8 @@ def execute(run: Run, executor: Executor, report: Report, *, until_global: bool 
     folder = run.folder
     with locked(folder.root) as lease, executor, _Seconds(folder) as seconds:
         executor.begin(Job(folder.root, lease.owner.token, run.recipe.files()))
-        report = lease.checked(report)  # before each step, and now and then in it
+        live = LiveReport(folder, run.recipe, run.digest)
+        report = _both(lease.checked(report), live)  # before each step, and now and then in it
         trust_work(folder)
         passes = run.recipe.passes()
         exchange: Exchange | None = None
@@ -71,6 +73,7 @@ def execute(run: Run, executor: Executor, report: Report, *, until_global: bool 
         for pass_, carried in zip(passes, carried_columns(passes), strict=True):
             previous = [(key, _by_itself(decided, key, folder)) for key, decided in work.items()]
             passing = PassRun(run, pass_, carried, previous)
+            live.follow(passing)
             _run_pass(run, passing, pass_, executor, report, seconds)
             if until_global:
                 return
@@ -95,9 +98,18 @@ def execute(run: Run, executor: Executor, report: Report, *, until_global: bool 
         seconds.keep(executor.workers)
         folder.remove_parts()
         folder.sync()
+        live.remove()
         write_report_json(folder.root)
         folder.sync()
         folder.delete(RunFolder.WORK)
+
+
+def _both(first: Report, second: Report) -> Report:
+    def report(progress: Progress) -> None:
+        first(progress)
+        second(progress)
+
+    return report
 
 
 def _by_itself(decided: Sequence[Decided], key: UnitKey, folder: RunFolder) -> Block:

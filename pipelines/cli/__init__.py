@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from pipelines.cli import classifier, extractor, index, ledger, preview, run, search, setup, training, worth
+from pipelines.cli import classifier, extractor, index, ledger, preview, run, search, serve, setup, training, worth
 from pipelines.cli.printing import say, this_command, visible
 from shards.address import require_local
 from shards.errors import GristmillError, Interrupted, RunError, UserError
@@ -35,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "status": ledger.status,
     "verify": ledger.verify,
     "report": ledger.report,
+    "serve": serve.serve,
     "whatif": ledger.whatif,
     "apply": run.apply,
     "explain": ledger.explain,

@@ -41,6 +41,7 @@ class Ledger:
     recipe: Recipe
     keys: tuple[UnitKey, ...]  # the units, in the order of source, file and part: the order of row addresses
     _read: dict[str, pa.Array] = field(default_factory=dict)
+    _starts: dict[Path, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -147,10 +148,19 @@ class Ledger:
             wanted = sorted({n for n in numbers if begin <= n < end})
             if not wanted:
                 continue
-            first = int(begin)
-            for batch in read_batches(path, list(columns) if columns is not None else None):
-                here = [n for n in wanted if first <= n < first + batch.num_rows]
-                taken = batch.take(pa.array([n - first for n in here], pa.int64())).to_pylist() if here else []
+            starts = int(begin) + self._batch_starts(path)
+            in_batch = np.searchsorted(starts, wanted, side="right") - 1
+            numbers_of_batches = np.unique(in_batch).tolist()
+            batches = read_batches(path, list(columns) if columns is not None else None, numbers_of_batches)
+            for number, batch in zip(numbers_of_batches, batches, strict=True):
+                here = [n for n, of in zip(wanted, in_batch.tolist(), strict=True) if of == number]
+                taken = batch.take(pa.array([n - int(starts[number]) for n in here], pa.int64())).to_pylist()
                 rows |= dict(zip(here, taken, strict=True))
-                first += batch.num_rows
         return [rows[n] for n in numbers]
+
+    def _batch_starts(self, path: Path) -> np.ndarray:
+        """i64[batches]: the row of the file at which each batch begins."""
+        if path not in self._starts:
+            lengths = [batch.num_rows for batch in read_batches(path, ["text_chars"])]
+            self._starts[path] = np.cumsum([0, *lengths])[:-1]
+        return self._starts[path]

@@ -15,6 +15,7 @@
     failed.jsonl          records of an index that could not be had: itself an index, for a run of its own
     removing.jsonl        a removal that is under way; removals.jsonl: what was removed on request
     seconds.json          time by stage, and what ran when
+    report-partial.*      what finished units came to so far; removed when the run is done
     report.json           written last: the run is done
 
 Files are asked for by name and handed out as local paths (`path`), and made files are handed in (`sink`, `write`,
@@ -120,20 +121,15 @@ class RunFolder:
     RECIPE = "recipe.toml"
     REPORT = "report.json"
     REPORT_PAGE = "report.html"
+    PARTIAL = "report-partial.json"
+    PARTIAL_PAGE = "report-partial.html"
     SECONDS = "seconds.json"
     KILLS = "kills.jsonl"
     FAILED = "failed.jsonl"
     REMOVING = "removing.jsonl"
     REMOVALS = "removals.jsonl"
-    _OWN_FILES = (
-        REPORT,
-        REPORT_PAGE,
-        SECONDS,
-        KILLS,
-        FAILED,
-        RECIPE,
-        RUN,
-    )  # removals stay: a redone run leaves them out too
+    # Removals stay: a redone run leaves them out, too.
+    _OWN_FILES = (REPORT, REPORT_PAGE, PARTIAL, PARTIAL_PAGE, SECONDS, KILLS, FAILED, RECIPE, RUN)
 
     WORK = "work"
     SHARDS = "shards"
