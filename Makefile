@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test fuzz audit test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-index bench-train bench-train-gpu axe clean
+.PHONY: setup demo test fuzz audit test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-index bench-train bench-train-gpu axe bench-serve clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -105,6 +105,11 @@ bench-scale: setup
 # Ray on two local nodes beside a pool of two processes, on ten copies of the crawl; a quarter of an hour.
 bench-cluster: setup
 	$(BIN)/python -m benchmarks.cluster $$GRISTMILL_REAL_DATA/crawl
+
+# Pages of `gristmill serve` on a ledger of 5 million rows, grown from that of a run of the crawl; some five minutes, 2 GB of
+# disk. ARGS="--run RUN" takes a run that is there.
+bench-serve: setup
+	$(BIN)/python -m benchmarks.serve $(ARGS)
 
 bench-shares: setup
 	$(BIN)/python -m benchmarks.shares

@@ -3,7 +3,7 @@
     query ──polars, lazily, the columns that it names──▶ u32[rows]: the numbers of matching rows, in order
                                                           └─ kept for the next pages ──▶ 50 rows ──▶ a page
 
-Memory is 4 bytes a matching row, for a few queries, and what a sort holds; columns are never kept.
+Memory is 4 bytes a matching row, for a few queries, and 30 a row while a sort goes on; columns are never kept.
 """
 
 import re
@@ -108,10 +108,11 @@ class Browser:
         for condition in self._conditions(query):
             rows = rows.filter(condition)
         if query.sort:
-            rows = rows.select("row", query.sort).sort(
-                query.sort, descending=query.descending, nulls_last=True, maintain_order=True
-            )
-        found = rows.select("row").head(_MOST_ROWS + 1).collect(engine="streaming")["row"].to_numpy()
+            both = rows.select("row", query.sort).collect(engine="streaming")
+            order = _order(both[query.sort], descending=query.descending)[: _MOST_ROWS + 1]
+            found = both["row"].to_numpy()[order]
+        else:
+            found = rows.select("row").head(_MOST_ROWS + 1).collect(engine="streaming")["row"].to_numpy()
         return Matches(found[:_MOST_ROWS].astype(np.uint32), len(found) <= _MOST_ROWS)
 
     def _conditions(self, query: Query) -> "list[polars.Expr]":
@@ -141,3 +142,15 @@ class Browser:
             if of.most is not None:
                 conditions.append(column <= of.most)
         return conditions
+
+
+def _order(values: "polars.Series", *, descending: bool) -> np.ndarray:
+    """i64[rows]: the rows by value, equal ones in their order, those without a value last.
+
+    numpy sorts 5 million values several times as fast as polars keeps the order of equal ones.
+    """
+    valid = values.is_not_null().to_numpy()
+    measured = np.flatnonzero(valid)
+    sorted_by = values.drop_nulls().to_numpy()
+    order = measured[np.argsort(-sorted_by if descending else sorted_by, kind="stable")]
+    return np.concatenate([order, np.flatnonzero(~valid)])

@@ -143,9 +143,10 @@ def test_rows_come_in_the_order_asked_also_twice(ledger: Ledger) -> None:
 
 
 def test_rows_of_later_batches_are_found(tmp_path: Path) -> None:
-    schema = pa.schema([pa.field("id", pa.string()), pa.field("drop_reasons", pa.list_(pa.string()))])
+    reasons_type = pa.list_(pa.string())
+    schema = pa.schema([("id", pa.string()), ("drop_reasons", reasons_type), ("text_chars", pa.int64())])
     num_rows = 2 * BATCH_ROWS + 5
-    many = [(f"{i}", ["y.late"] if i == num_rows - 1 else []) for i in range(num_rows)]
+    many = [(f"{i}", ["y.late"] if i == num_rows - 1 else [], i) for i in range(num_rows)]
     keys = (UnitKey("web", 0, 0), UnitKey("web", 0, 1))
     ledger = write_ledger(tmp_path, dict.fromkeys(keys, many), schema)
     asked = [0, BATCH_ROWS - 1, BATCH_ROWS, num_rows - 1, num_rows, 2 * num_rows - 1]

@@ -63,17 +63,21 @@ def test_hostile_rows_run_nothing(browser: Any, hostile_server: RunServer, page:
 def test_a_form_filters_and_a_link_explains(browser: Any, server: RunServer) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    def shows(text: str) -> None:
+        WebDriverWait(browser, 30).until(lambda _: text in browser.find_element(By.TAG_NAME, "main").text)
 
     browser.get(server.url + "ledger")
-    browser.find_element(By.NAME, "host").send_keys("near.example")
-    browser.find_element(By.CSS_SELECTOR, "form button").click()
-    assert browser.find_element(By.CSS_SELECTOR, "[role=status]").text.startswith("2 of ")
+    browser.find_element(By.NAME, "host").send_keys("near.example", Keys.ENTER)
+    shows("2 of ")
     browser.find_element(By.CSS_SELECTOR, "td.url a").send_keys(Keys.ENTER)
-    assert "near.example" in browser.find_element(By.TAG_NAME, "h2").text
-    browser.find_element(By.LINK_TEXT, "What if").click()
+    shows("https://near.example/short")
+    browser.find_element(By.LINK_TEXT, "What if").send_keys(Keys.ENTER)
+    shows("Thresholds of this run")
     browser.find_element(By.NAME, "set").send_keys("gopher_quality.min_words=20,100")
-    browser.find_element(By.CSS_SELECTOR, "form button").click()
-    assert "gopher_quality.min_words=100" in browser.find_element(By.TAG_NAME, "main").text
+    browser.find_element(By.CSS_SELECTOR, "form button").send_keys(Keys.ENTER)
+    shows("gopher_quality.min_words=100")
     assert [entry for entry in browser.get_log("browser") if "favicon" not in entry["message"]] == []
 
 
