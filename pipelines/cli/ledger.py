@@ -30,11 +30,36 @@ def verify(folder: RunArgument) -> None:
 
 
 def report(
-    folder: RunArgument,
+    folder: Annotated[
+        Path | None, typer.Argument(help="The folder of a run, or its URL (s3://).", parser=mirror.local, metavar="RUN")
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another run to show beside it. Repeatable.", parser=mirror.local, metavar="RUN"),
+    ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="A folder of runs: what they keep and drop, one after the other.", metavar="RUNS"),
+    ] = None,
     as_text: Annotated[bool, typer.Option("--text", help="Print the report and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json and write nothing.")] = False,
 ) -> None:
-    """Write report.html and report.json of a finished run, or of a training at any time."""
+    """Write report.html and report.json of a finished run, or of a training at any time; or a page of several runs."""
+    if (as_text or as_json) and (history is not None or against):
+        raise UserError("--text, --json: show one run; leave --against and --history away")
+    if history is not None:
+        if folder is not None or against:
+            raise UserError("--history: takes the folder of the runs alone; leave RUN and --against away")
+        _history(history)
+    elif folder is None:
+        raise UserError("report: name a run, or a folder of runs by --history")
+    elif against:
+        _against(folder, against)
+    else:
+        _report(folder, as_text=as_text, as_json=as_json)
+
+
+def _report(folder: Path, *, as_text: bool, as_json: bool) -> None:
     from pipelines.report.training import is_training
 
     if as_text or as_json:
@@ -57,6 +82,23 @@ def report(
         from pipelines.report.build import write_report
 
         show(f"wrote {write_report(folder)}")
+
+
+def _against(folder: Path, others: list[Path]) -> None:
+    from pipelines.report.several.pages import lines, write_against
+
+    page, runs = write_against(folder, others)
+    show_all(lines(runs))
+    show(f"wrote {page}")
+
+
+def _history(folder: Path) -> None:
+    from pipelines.report.several.pages import lines, write_history
+
+    page, runs, skipped = write_history(folder)
+    show_all(lines(runs))
+    show_all(skipped)
+    show(f"wrote {page}")
 
 
 def whatif(

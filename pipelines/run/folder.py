@@ -121,6 +121,8 @@ class RunFolder:
     RECIPE = "recipe.toml"
     REPORT = "report.json"
     REPORT_PAGE = "report.html"
+    AGAINST = "report-against.json"
+    AGAINST_PAGE = "report-against.html"
     PARTIAL = "report-partial.json"
     PARTIAL_PAGE = "report-partial.html"
     SECONDS = "seconds.json"
@@ -129,7 +131,8 @@ class RunFolder:
     REMOVING = "removing.jsonl"
     REMOVALS = "removals.jsonl"
     # Removals stay: a redone run leaves them out, too.
-    _OWN_FILES = (REPORT, REPORT_PAGE, PARTIAL, PARTIAL_PAGE, SECONDS, KILLS, FAILED, RECIPE, RUN)
+    _PAGES = (REPORT_PAGE, AGAINST, AGAINST_PAGE, PARTIAL, PARTIAL_PAGE)
+    _OWN_FILES = (REPORT, *_PAGES, SECONDS, KILLS, FAILED, RECIPE, RUN)
 
     WORK = "work"
     SHARDS = "shards"

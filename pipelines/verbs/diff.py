@@ -20,8 +20,8 @@ from pipelines.ledger.rules import rules_of
 from pipelines.ledger.table import NOT_DROPPED, Ledger
 from pipelines.ledger.values import shown_value
 from pipelines.numbers import counted
-from pipelines.recipe import Recipe
 from pipelines.report.samples import visible
+from pipelines.report.several.settings import differing_settings
 from shards.schema import KEPT
 
 _FATES = 5  # that are named of the documents in one run only
@@ -76,7 +76,7 @@ def compare(a: Path, b: Path, *, examples: int = 3) -> Comparison:
     return Comparison(
         a,
         b,
-        tuple(_settings(ledgers[0].recipe, ledgers[1].recipe)),
+        tuple((one.name, *one.values) for one in differing_settings([ledger.recipe for ledger in ledgers])),
         int((fates_a == KEPT).sum()),
         int((fates_b == KEPT).sum()),
         int(both.sum()),
@@ -153,20 +153,6 @@ def _counted(fates: np.ndarray) -> dict[str, int]:
     names, counts = np.unique(fates, return_counts=True)
     ranked = sorted(zip(names.tolist(), counts.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
     return dict(ranked)
-
-
-def _settings(a: Recipe, b: Recipe) -> Iterator[tuple[str, Any, Any]]:
-    flat_a, flat_b = (
-        {
-            f"{stage.name}.{key}": value
-            for _, stage in recipe.stages
-            for key, value in stage.model_dump(mode="json").items()
-        }
-        for recipe in (a, b)
-    )
-    for name in dict.fromkeys([*flat_a, *flat_b]):
-        if flat_a.get(name) != flat_b.get(name):
-            yield name, flat_a.get(name), flat_b.get(name)
 
 
 def _value(name: str, was: Any, now: Any) -> str:
