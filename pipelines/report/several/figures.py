@@ -57,6 +57,7 @@ class Row:
 @dataclass(frozen=True)
 class SeveralRuns:
     runs: tuple[RunFigures, ...]
+    kept: tuple[Row, ...]  # one row: kept documents, of the input
     reasons: tuple[Row, ...]  # documents by first drop reason, of the input
     stages: tuple[Row, ...]  # documents left after each stage, of the input
     languages: tuple[Row, ...]  # documents by language, of those whose language was identified
@@ -77,6 +78,7 @@ def figures_of(paths: Sequence[Path]) -> SeveralRuns:
     identified = [sum(row.documents for row in of_run.values()) for of_run in languages]
     return SeveralRuns(
         tuple(_run(name, report) for name, report in zip(_names(paths), reports, strict=True)),
+        _rows([{"kept": report.documents.kept} for report in reports], lambda run, _: inputs[run]),
         _rows([_dropped(report) for report in reports], lambda run, _: inputs[run]),
         _rows([{stage.stage: stage.documents for stage in r.funnel} for r in reports], lambda run, _: inputs[run]),
         _rows(
