@@ -8,7 +8,7 @@ Shapes: B rows, T positions, H query heads, K key-value heads, D width of a head
 
 import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -61,7 +61,11 @@ class SeparateDocuments:
         return torch.cat(outputs).view(q_BTHD.shape)
 
 
-Documents = PackedDocuments | SeparateDocuments
+class Documents(Protocol):
+    """Whose positions attend to which."""
+
+    def attend(self, q_BTHD: Tensor, k_BTKD: Tensor, v_BTKD: Tensor, slopes_H: Tensor | None = None) -> Tensor:
+        """[B, T, H, D]: each position attends to itself and to the earlier positions of its document."""
 
 
 def documents(

@@ -33,12 +33,10 @@ from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load as load_tensors
 from torch.distributed.checkpoint.state_dict_saver import save as save_tensors
 
-from pretrain.checkpoint_storage import WEIGHTS, SafetensorsReader, SafetensorsWriter
+from pretrain.checkpoint_storage import WEIGHTS, SafetensorsReader, SafetensorsWriter, check_file
 from pretrain.config import CheckpointConfig
 from pretrain.state import STATE, TrainState, checkpoint_paths, read_state, step_of
 from shards.errors import GristmillError, RunError
-from shards.limits import check_limits
-from shards.manifest import file_sha256
 
 log = logging.getLogger(__name__)
 warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)  # one process is no mistake
@@ -192,15 +190,7 @@ class Checkpoints:
         """RunError where a file is not as it was written; each rank reads its share of them."""
         world = 1 if self._group is None else dist.get_world_size()
         for name, sha256 in list(state.sha256.items())[self._rank :: world]:
-            try:
-                found = file_sha256(path / name)
-            except OSError as error:
-                check_limits(path / name, error)
-                raise RunError(f"{path / name}: not readable ({error.strerror})") from None
-            if found != sha256:
-                raise RunError(
-                    f"{path / name}: is not as it was written: sha256 {found[:12]}, written was {sha256[:12]}"
-                )
+            check_file(path / name, sha256)
 
     def _room_for(self, saved: dict[str, Any]) -> dict[str, Tensor]:
         """The tensors to load into: weights, an optimizer state as it was saved, and random-number states."""

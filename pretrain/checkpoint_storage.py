@@ -35,6 +35,7 @@ from pretrain.state import STATE, TrainState, write_state
 from shards.atomic import atomic_file
 from shards.errors import RunError
 from shards.limits import check_limits
+from shards.manifest import file_sha256
 
 WEIGHTS = "model"  # the kind of tensors that must be finite
 _OFFSETS = "offsets"  # key in a file's metadata: JSON of {name: offsets} of its tensors that are parts
@@ -187,6 +188,17 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], offsets: Mappin
             sha256.update(piece)
             file.write(piece)
     return sha256.hexdigest()
+
+
+def check_file(path: Path, sha256: str) -> None:
+    """RunError where a file of a checkpoint is not as it was written."""
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        check_limits(path, error)
+        raise RunError(f"{path}: not readable ({error.strerror})") from None
+    if found != sha256:
+        raise RunError(f"{path}: is not as it was written: sha256 {found[:12]}, written was {sha256[:12]}")
 
 
 def opened(path: Path) -> Any:

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pretrain.presets import fill_in
+from pretrain.weights_folder import find_weights
 from shards.address import require_local, scheme
 from shards.config import Config, load_toml
 from shards.errors import UserError
@@ -103,7 +104,7 @@ class ModelConfig(Config):
     rules of `pretrain.presets`, where the file has none."""
 
     width: int = Field(gt=0, le=1 << 16)
-    """Width of the residual stream; an even multiple of `num_heads`."""
+    """Width of the residual stream; an even multiple of `num_heads`, unless `head_width` is given."""
 
     num_layers: int = Field(gt=0, le=1 << 10)
 
@@ -112,6 +113,9 @@ class ModelConfig(Config):
 
     num_kv_heads: int = Field(gt=0, le=1 << 10)
     """Key-value heads. Fewer than `num_heads` is grouped-query attention (Ainslie et al., 2023)."""
+
+    head_width: int | None = Field(default=None, gt=0, le=1 << 16)
+    """Width of a head, even; `width` / `num_heads` if not given. Some published models have another one."""
 
     feed_forward_width: int = Field(gt=0, le=1 << 20)
     """Inner width of SwiGLU (Shazeer, "GLU Variants Improve Transformer", 2020)."""
@@ -131,6 +135,10 @@ class ModelConfig(Config):
 
     tied_embeddings: bool = False
     """Use the embedding as the output matrix."""
+
+    @property
+    def width_of_heads(self) -> int:
+        return self.head_width or self.width // self.num_heads
 
 
 class OptimizerConfig(Config):
@@ -295,6 +303,10 @@ class TrainConfig(Config):
     out: str
     """Folder of the training: metrics and checkpoints."""
 
+    init: str | None = None
+    """Folder of a model whose weights training begins with (`pretrain.weights_folder`): the `out` of another training,
+    or Llama or Qwen3 as Hugging Face has them. `[model]` may then be left out. None: random weights."""
+
     steps: int = Field(gt=0, le=1 << 40)
     """Optimizer steps. The file may give `tokens` in their place, rounded up to whole steps."""
 
@@ -335,6 +347,7 @@ def load_config(path: Path, overrides: Mapping[str, str]) -> TrainConfig:
     values = load_toml(path)
     for key, text in overrides.items():
         _set(values, key, text)
+    _fill_in_from_init(values, path)
     fill_in(values, str(path))
     _fill_in_steps(values, path)
     _make_paths_absolute(values, path.parent)
@@ -354,6 +367,25 @@ def _set(values: dict[str, Any], key: str, text: str) -> None:
         values[last] = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         values[last] = text
+
+
+def _fill_in_from_init(values: dict[str, Any], path: Path) -> None:
+    """Set `[model]` to that of the model in `init`; UserError where the file sets another value."""
+    init = values.get("init")
+    if not isinstance(init, str):
+        return
+    require_local(init)
+    folder = (path.parent / init).resolve()
+    values["init"] = str(folder)
+    theirs = ModelConfig.parse(find_weights(folder).settings, f"{path}: init").model_dump(exclude={"preset", "depth"})
+    given = {"model": dict(values.get("model", {}))} if isinstance(values.get("model", {}), dict) else {}
+    fill_in(given, str(path))
+    for key, value in given.get("model", {}).items():
+        if key not in ("preset", "depth") and value != theirs.get(key):
+            raise UserError(
+                f"{path}: model.{key}: is {value!r}, and {theirs.get(key)!r} in {folder}; leave [model] out with init"
+            )
+    values["model"] = {key: value for key, value in theirs.items() if value is not None}
 
 
 def _fill_in_steps(values: dict[str, Any], path: Path) -> None:
@@ -391,7 +423,10 @@ def _absolute(folder: Path, path: str) -> str:
 def _check(config: TrainConfig, path: Path) -> None:
     """UserError for settings that do not fit together."""
     model = config.model
-    if model.width % model.num_heads or model.width // model.num_heads % 2:
+    if model.head_width is not None:
+        if model.head_width % 2:
+            raise UserError(f"{path}: model.head_width {model.head_width} must be even")
+    elif model.width % model.num_heads or model.width // model.num_heads % 2:
         raise UserError(f"{path}: model.width {model.width} must be an even multiple of num_heads {model.num_heads}")
     if model.num_heads % model.num_kv_heads:
         raise UserError(

@@ -1,6 +1,7 @@
 """What a training writes down as it goes: its settings, a line for each step and one for each evaluation.
 
 OUT/train.toml      the settings with all defaults and overrides
+    tokenizer.json  that of the token folders
     metrics.jsonl   one line a step: step, loss, tokens, tokens_per_s, loss_by_source, …
     held_out.jsonl  one line an evaluation: step, held_out_bits_per_byte by source
     samples.jsonl   one line a sample of text: step, prompt, sample; where samples are asked for
@@ -24,7 +25,9 @@ from pretrain.order.batch import Batch
 from pretrain.order.plan import SETTINGS
 from pretrain.state import TrainState
 from pretrain.step import StepResult
+from shards import mirror
 from shards.atomic import write_bytes
+from shards.token_manifest import TOKENIZER
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,8 @@ class Journal:
         if self._is_leader:
             out = Path(self._config.out)
             write_bytes(out / SETTINGS, tomli_w.dumps(self._config.model_dump(exclude_none=True)).encode())
+            source = next(iter(self._config.source.values()))
+            write_bytes(out / TOKENIZER, mirror.read_bytes(source.folder / TOKENIZER))
             wants_samples = self._config.monitor.sample_every is not None
             for name in (METRICS, EVALUATIONS, *[SAMPLES] * wants_samples):
                 file = MetricsFile(out / name, self._first_step, self._progress)

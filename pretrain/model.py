@@ -66,7 +66,7 @@ class Model(nn.Module):
         """Hidden states [B, T, C]; their product with `head_VC` is the logits."""
         rotation = None
         if self.config.positions == "rope":
-            rotation = rotations(positions_BT, self.config.width // self.config.num_heads, self.config.rope_theta)
+            rotation = rotations(positions_BT, self.config.width_of_heads, self.config.rope_theta)
         x_BTC = self.embed_tokens(tokens_BT)
         if torch.is_autocast_enabled(x_BTC.device.type):  # which leaves embeddings, and so all that is added to them
             x_BTC = x_BTC.to(torch.get_autocast_dtype(x_BTC.device.type))
@@ -91,11 +91,12 @@ class Model(nn.Module):
     def training_flops(self, num_tokens: int, sum_squared_lengths: int) -> int:
         """Floating-point operations of a forward and backward pass (PaLM, appendix B, with causal attention halved).
 
-        They are 6 for each multiplying weight and each token, and 6 C in each layer for each pair of positions in a
+        They are 6 for each multiplying weight and each token, and 6 H D in each layer for each pair of positions in a
         segment.
         """
         multiplying = self.num_parameters() - (self.embed_tokens.weight.numel() if self.lm_head is not None else 0)
-        attention = 6 * self.config.num_layers * self.config.width * sum_squared_lengths
+        of_heads = self.config.num_heads * self.config.width_of_heads
+        attention = 6 * self.config.num_layers * of_heads * sum_squared_lengths
         return 6 * multiplying * num_tokens + attention
 
     @torch.no_grad()
@@ -111,10 +112,10 @@ class Model(nn.Module):
             std = residual_std if name.endswith(("o_proj.weight", "down_proj.weight")) else _INIT_STD
             whole = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
             whole.normal_(std=std, generator=generator)
-            parameter.copy_(_part(whole, parameter))
+            parameter.copy_(part_of(whole, parameter))
 
 
-def _part(whole: Tensor, like: Any) -> Tensor:
+def part_of(whole: Tensor, like: Any) -> Tensor:
     """This rank's part of a tensor that each rank has."""
     if not hasattr(like, "placements"):
         return whole
@@ -148,12 +149,12 @@ class Block(nn.Module):
 class Attention(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.head_width = config.width // config.num_heads
-        kv_width = config.num_kv_heads * self.head_width
-        self.q_proj = nn.Linear(config.width, config.width, bias=False)
+        self.head_width = config.width_of_heads
+        q_width, kv_width = (heads * self.head_width for heads in (config.num_heads, config.num_kv_heads))
+        self.q_proj = nn.Linear(config.width, q_width, bias=False)
         self.k_proj = nn.Linear(config.width, kv_width, bias=False)
         self.v_proj = nn.Linear(config.width, kv_width, bias=False)
-        self.o_proj = nn.Linear(config.width, config.width, bias=False)
+        self.o_proj = nn.Linear(q_width, config.width, bias=False)
         self.q_norm = RMSNorm(self.head_width, config.norm_epsilon) if config.qk_norm else nn.Identity()
         self.k_norm = RMSNorm(self.head_width, config.norm_epsilon) if config.qk_norm else nn.Identity()
 

@@ -37,6 +37,7 @@ class TrainState(Config):
     left_out: tuple[tuple[int, int], ...] = ()  # windows of places, [first, end) each (`pretrain.order.left_out`)
     recent: tuple[tuple[int, float, float], ...] = ()  # step, loss, gradient norm of late (`pretrain.spikes`)
     loss: float | None = None  # of the last step; None before the first step
+    tokenizer_sha256: str | None = None  # None in checkpoints of earlier versions
     sha256: dict[str, str] = Field(default_factory=dict)  # of the checkpoint's other files
 
 
@@ -79,14 +80,22 @@ def _checksum(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def newest_state(folder: Path) -> TrainState | None:
-    """The state of the newest checkpoint of which it is readable; None where there is none."""
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint whose state is readable; None where there is none."""
     for path in reversed(checkpoint_paths(folder)):
         try:
-            return read_state(path)
+            read_state(path)
         except RunError as error:
             log.warning("event=checkpoint_broken %s", error)
+        else:
+            return path
     return None
+
+
+def newest_state(folder: Path) -> TrainState | None:
+    """The state of the newest checkpoint of which it is readable; None where there is none."""
+    path = newest_checkpoint(folder)
+    return None if path is None else read_state(path)
 
 
 def recorded_identity(folder: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from pretrain.continuing import check_same_plan, continuation_step, set_later_as
 from pretrain.cpu_threads import use_cores_at_hand
 from pretrain.evaluate import bits_per_byte, held_out_of, recorded_evaluations
 from pretrain.hardware import Machine
+from pretrain.initial_weights import initial_weights
 from pretrain.journal import Clock, Journal, step_record
 from pretrain.metrics import EVALUATIONS, Record
 from pretrain.model import Model
@@ -40,16 +41,17 @@ from pretrain.parallel import choose_device, spread_model
 from pretrain.ranks import Ranks, joined
 from pretrain.rows_at_once import choose_rows
 from pretrain.samples import sampler_of
+from pretrain.saved_model import fill_weights
 from pretrain.schedule import plateau_end
 from pretrain.spikes import Spikes, fresh_steps
-from pretrain.state import CHECKPOINTS, TrainState
+from pretrain.state import CHECKPOINTS, TrainState, checkpoint_paths
 from pretrain.step import NO_WISHES, Launched, Steps, Wishes
 from pretrain.trackers import check_trackers, trackers
 from pretrain.worst_documents import measure_documents
 from shards.errors import Interrupted
 from shards.lock import locked
 from shards.stop_signal import Stop, stop_on_signal
-from shards.token_manifest import verify_tokens
+from shards.token_manifest import TOKENIZER, verify_tokens
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +131,9 @@ def _train(
     with torch.device("meta"):
         model = Model(config.model, plan.vocab_size, config.optimizer.z_loss)
     spread = spread_model(model, config.device, ranks, device, seed=config.seed)
+    if config.init is not None and not checkpoint_paths(out / CHECKPOINTS):
+        weights = initial_weights(Path(config.init), plan.sources[0].folder / TOKENIZER)
+        fill_weights(model, weights, Path(config.init))
     optimizer = make_optimizer(model, config.optimizer)
     groups = Groups.of(plan.sources)
     loader = Loader(plan, ranks.rank, ranks.world, groups=groups)
@@ -145,7 +150,13 @@ def _train(
     )
     loaded = checkpoints.load_newest()
     beginning = TrainState(
-        step=0, tokens=0, plan_hash=plan.hash, identity=plan.identity, phases=plan.phases, left_out=plan.left_out
+        step=0,
+        tokens=0,
+        plan_hash=plan.hash,
+        identity=plan.identity,
+        phases=plan.phases,
+        left_out=plan.left_out,
+        tokenizer_sha256=plan.sources[0].manifest.tokenizer_sha256,
     )
     # Of the same plan, or one that this one continues.
     kept = loaded.model_dump(include={"step", "tokens", "loss", "recent"}) if loaded else {}

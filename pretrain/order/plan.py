@@ -30,6 +30,7 @@ from pretrain.order.mixture import Mixture, MixtureSource, Phase
 from pretrain.order.packing import VERSION as PACKING_VERSION
 from pretrain.order.planned_rows import PlannedRows, PlannedSource, keep_rows, make_rows, open_rows
 from pretrain.state import CHECKPOINTS, newest_state
+from pretrain.weights_folder import find_weights
 from shards.config import Config
 from shards.errors import UserError
 from shards.token_manifest import TOKENIZER, read_token_manifest
@@ -73,6 +74,8 @@ class Plan:
     def identity(self) -> dict[str, Any]:
         """Everything that the training curve depends on, by dotted key; token folders are digests."""
         settings = _flat(self.config.model_dump(exclude=FREE_SETTINGS))
+        if self.config.init is not None:
+            settings["init"] = find_weights(Path(self.config.init)).digest
         return settings | self.token_digests | {"packing.version": PACKING_VERSION}
 
     @property

@@ -2,38 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
-import pytest
 import torch
-from tiny_model import CONFIG, make_model, positions_of
+from tiny_model import CONFIG
 
-from pretrain.attention import documents
 from pretrain.config import MonitorConfig
 from pretrain.model import Model
-from pretrain.samples import Sampler, choose, next_logits
+from pretrain.samples import Sampler
 from pretrain.tokenizing.tokenizer import Tokenizer
-
-
-def test_the_next_token_is_predicted_as_in_training() -> None:
-    model, ids = make_model(), [3, 1, 4, 1, 5]
-    tokens = torch.tensor([ids])
-    positions = torch.from_numpy(positions_of([[5]], 5))
-    hidden = model.hidden(tokens, positions, documents(np.array([0, 5], np.int32), 5, torch.device("cpu")))
-    expected = hidden[0] @ model.head_VC.T
-    for length in range(1, 6):
-        assert torch.allclose(next_logits(model, ids[:length]), expected[length - 1])
-
-
-def test_temperature_zero_takes_the_likeliest_token_and_others_draw_by_their_probability() -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.log(torch.tensor([0.1, 0.6, 0.3], dtype=torch.float64))
-    assert {choose(logits, 0, generator) for _ in range(5)} == {1}
-    drawn = np.bincount([choose(logits, 1.0, generator) for _ in range(4000)], minlength=3) / 4000
-    assert drawn == pytest.approx([0.1, 0.6, 0.3], abs=0.03)
-    cold = np.bincount([choose(logits, 0.5, generator) for _ in range(4000)], minlength=3) / 4000
-    assert cold == pytest.approx([1 / 46, 36 / 46, 9 / 46], abs=0.03)
-    assert {choose(logits, 1e-320, generator) for _ in range(5)} == {1}
-    assert {choose(torch.tensor([-2.0, 7.0, 5.0], dtype=torch.float64), 1e-320, generator) for _ in range(5)} == {1}
 
 
 def sampler(tokenizer: Path, **settings: object) -> tuple[Sampler, Model]:
