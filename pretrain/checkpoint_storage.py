@@ -102,7 +102,8 @@ class SafetensorsWriter(StorageWriter):
         results = []
         for kind in sorted(tensors):
             file = f"{kind}-{self._rank:05d}.safetensors"
-            sha256 = write_safetensors(self._path / file, tensors[kind], offsets.get(kind, {}))
+            metadata = {_OFFSETS: json.dumps(offsets.get(kind, {}))}
+            sha256 = write_safetensors(self._path / file, tensors[kind], metadata)
             results.append(WriteResult(MetadataIndex(file), 0, (file, sha256)))
         future: Future[list[WriteResult]] = Future()
         future.set_result(results)
@@ -170,12 +171,12 @@ class SafetensorsReader(StorageReader):
         return future
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, Tensor], offsets: Mapping[str, Sequence[int]]) -> str:
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """Write contiguous tensors atomically, straight from their memory; returns the file's sha256.
 
     Other threads run meanwhile: checksum and write release the interpreter lock.
     """
-    header: dict[str, Any] = {"__metadata__": {_OFFSETS: json.dumps(offsets)}}
+    header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name, tensor in tensors.items():
         begin, end = end, end + tensor.nbytes

@@ -100,9 +100,7 @@ def _of_checkpoint(folder: WeightsFolder) -> tuple[dict[str, Tensor], bool]:
     }
     load_tensors(tensors, storage_reader=reader, no_dist=True)
     weights = {key.removeprefix(f"{WEIGHTS}/"): t for key, t in tensors.items() if not key.endswith(_AVERAGE)}
-    averages = {
-        key.partition("/")[2].removesuffix(_AVERAGE): t for key, t in tensors.items() if key.endswith(_AVERAGE)
-    }
+    averages = {key.partition("/")[2].removesuffix(_AVERAGE): t for key, t in tensors.items() if key.endswith(_AVERAGE)}
     return weights | averages, bool(averages)
 
 

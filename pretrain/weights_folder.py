@@ -63,9 +63,7 @@ def find_weights(path: Path) -> WeightsFolder:
             f"{path}: no model there; name the folder of a training that has a checkpoint, or one with config.json"
         )
     state = read_state(checkpoint)
-    settings = {
-        key.removeprefix("model."): value for key, value in state.identity.items() if key.startswith("model.")
-    }
+    settings = {key.removeprefix("model."): value for key, value in state.identity.items() if key.startswith("model.")}
     settings = {key: value for key, value in settings.items() if value is not None and key not in ("preset", "depth")}
     files = tuple(checkpoint / name for name in state.sha256)
     length = state.identity["sequence_length"]

@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from pipelines.cli import classifier, extractor, index, ledger, preview, run, search, serve, setup, training, worth
+from pipelines.cli import classifier, extractor, index, ledger, preview, run, search, serve, setup, trained, training, worth
 from pipelines.cli.printing import say, this_command, visible
 from shards.address import require_local
 from shards.errors import GristmillError, Interrupted, RunError, UserError
@@ -55,6 +55,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "mixture": training.mixture,
     "trace": training.trace,
     "verify-run": training.verify_run,
+    "generate": trained.generate,
+    "export-model": trained.export_model,
     "ablate": worth.ablate,
     "suspects": worth.suspects,
     "search": search.search,

@@ -44,6 +44,19 @@ def with_roles(tokenizer: dict[str, Any], bos: str | None, eos: str | None) -> d
     }
 
 
+def with_beginning(tokenizer: dict[str, Any], bos: str) -> dict[str, Any]:
+    """`tokenizer` with a post-processor that puts `bos` before a text and nothing after it, as a model continues it."""
+    (begin, text) = {"SpecialToken": {"id": bos, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
+    return tokenizer | {
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [begin, text],
+            "pair": [begin, text, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {bos: {"id": bos, "ids": [_special_ids(tokenizer)[bos]], "tokens": [bos]}},
+        }
+    }
+
+
 def roles(tokenizer: dict[str, Any], bos: str | None = None, eos: str | None = None) -> tuple[str, str]:
     """The token that begins a text and the one that ends it, by the rule of this module; UnknownRole without one."""
     special, (before, after) = _special_ids(tokenizer), _around_a_text(tokenizer)

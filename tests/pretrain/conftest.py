@@ -69,3 +69,25 @@ def undisturbed(train_file: Callable[..., Path], tmp_path: Path) -> Path:
 
     train(train_file(out="undisturbed"))
     return tmp_path / "undisturbed"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, tokens: Path) -> Path:
+    """The folder of a training of 20 steps, with QK-norm and averaged weights."""
+    from training_runs import train
+
+    path = tmp_path_factory.mktemp("trained") / "train.toml"
+    model = {"width": 32, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "feed_forward_width": 64, "qk_norm": True}
+    values = {
+        "out": "model",
+        "steps": 20,
+        "sequence_length": 64,
+        "batch_size": 8,
+        "evaluate": {"max_tokens": 1000},
+        "model": model,
+        "optimizer": {"lr": 1e-2, "warmup_steps": 4, "ema": 0.5},
+        "source": {"en": {"tokens": str(tokens / "en")}, "ru": {"tokens": str(tokens / "ru")}},
+    }
+    path.write_text(tomli_w.dumps(values))
+    train(path)
+    return path.with_name("model")

@@ -1,0 +1,97 @@
+"""Commands on trained models: exporting, writing text, and evaluating."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipelines.cli.printing import show, show_json, visible
+from pipelines.numbers import counted
+from shards.errors import UserError
+
+ModelArgument = Annotated[
+    Path,
+    typer.Argument(help="The folder of a training, one of its checkpoints, or a Hugging Face folder.", metavar="MODEL"),
+]
+
+
+def export_model(
+    model: ModelArgument,
+    to: Annotated[Path, typer.Option(help="A new folder.")],
+    dtype: Annotated[Literal["bfloat16", "float32"], typer.Option(help="Of the weights.")] = "bfloat16",
+    runs: Annotated[
+        list[Path] | None, typer.Option("--run", help="A run that cleaned the text, for the model card; several.")
+    ] = None,
+) -> None:
+    """Write a model as a Hugging Face folder: Llama, or Qwen3 with QK-norm."""
+    _require_torch()
+    from pretrain.export_model import export_model
+
+    exported = export_model(model, to, dtype=dtype, cleaned_by=[_cleaned_by(run) for run in runs or ()])
+    averaged = ", the averaged weights" if exported.is_averaged else ""
+    show(f"wrote {to}: {exported.architecture}, {counted(exported.num_parameters, 'parameter')}{averaged}, {dtype}")
+
+
+def generate(
+    model: ModelArgument,
+    prompts: Annotated[list[str], typer.Argument(help='Texts to continue; "" begins a document.', metavar="PROMPT...")],
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.8,
+    top_p: Annotated[float, typer.Option(help="Only the likeliest tokens of this probability together.")] = 1.0,
+    max_tokens: Annotated[int, typer.Option(help="Most tokens of a text.", min=1)] = 128,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.", min=0)] = 0,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Prompts are questions to a model tuned on instructions.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write text with a model, as it comes."""
+    _require_torch()
+    from dataclasses import asdict
+
+    from pretrain.generate import generate
+    from pretrain.generation import Sampling
+
+    def begins(prompt: str) -> None:
+        if chat:
+            show(f"> {prompt}")
+        else:
+            _stream(prompt)
+
+    written = generate(
+        model,
+        prompts,
+        sampling=Sampling(temperature, top_p),
+        max_tokens=max_tokens,
+        seed=seed,
+        is_chat=chat,
+        begins=(lambda prompt: None) if as_json else begins,
+        writes=(lambda piece: None) if as_json else _stream,
+        ends=(lambda: None) if as_json else (lambda: show("")),
+    )
+    if as_json:
+        show_json([asdict(one) for one in written])
+
+
+def _stream(piece: str) -> None:
+    """Print a piece of text at once; line breaks are its own, other characters that steer the terminal are escapes."""
+    sys.stdout.write("\n".join(map(visible, piece.split("\n"))))
+    sys.stdout.flush()
+
+
+def _require_torch() -> None:
+    if find_spec("torch") is None:
+        raise UserError("models need the extra `train`: pip install 'gristmill[train]'")
+
+
+def _cleaned_by(run: Path) -> str:
+    """A line of the model card about a run."""
+    from pipelines.run.folder import RunFolder
+
+    folder = RunFolder(run)
+    parts = folder.made_of().parts
+    return (
+        f"Cleaned by recipe `{folder.recipe().name}` with gristmill {parts['version']}, run `{run.resolve().name}`, "
+        f"sha256 of recipe, inputs and libraries `{parts['digest']}`"
+    )
