@@ -56,12 +56,17 @@ def held_out_of(plan: Plan) -> list[HeldOut]:
 
 def choose_held_out(source: str, documents: TokenDocuments, row_length: int, max_tokens: int) -> HeldOut:
     """All held-out documents, or a sample of about `max_tokens` where they have more; the same in every call."""
-    order = permute(np.arange(len(documents)), len(documents), xxhash.xxh3_64_intdigest(source.encode()))
-    chosen = order[: 1 + int(np.searchsorted(np.cumsum(documents.num_tokens[order]), max_tokens))]
+    chosen = chosen_documents(source, documents, max_tokens)
     num_predictions = np.zeros(len(documents), np.int64)
     num_predictions[chosen] = documents.num_tokens[chosen] - 1
     rows = Rows.of(pack(num_predictions, row_length), documents.first_token)
     return HeldOut(source, documents.token_map(), rows, int(documents.num_bytes[chosen].sum()))
+
+
+def chosen_documents(source: str, documents: TokenDocuments, max_tokens: int) -> np.ndarray:
+    """Numbers of the documents of `choose_held_out`."""
+    order = permute(np.arange(len(documents)), len(documents), xxhash.xxh3_64_intdigest(source.encode()))
+    return order[: 1 + int(np.searchsorted(np.cumsum(documents.num_tokens[order]), max_tokens))]
 
 
 def bits_per_byte(spread: SpreadModel, held_out: Sequence[HeldOut], num_rows: int, ranks: Ranks) -> dict[str, float]:

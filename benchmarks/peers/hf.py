@@ -1,9 +1,9 @@
 """Models in the hands of `transformers` and `lm_eval`, in an environment of their own (`make test-hf`).
 
-    hf.py make FOLDER llama|qwen3            a small random model as `transformers` saves it, without a tokenizer
-    hf.py logits FOLDER IDS.json OUT.npy     float32[T, V] of one document
-    hf.py text FOLDER TEXT                   JSON: ids of the text, its greedy continuation, and a rendered chat
-    hf.py score FOLDER TASKS OUT.json        every item of the task files in the folder TASKS by `lm_eval`
+hf.py make FOLDER llama|qwen3            a small random model as `transformers` saves it, without a tokenizer
+hf.py logits FOLDER IDS.json OUT.npy     float32[T, V] of one document
+hf.py text FOLDER TEXT                   JSON: ids of the text, its greedy continuation, and a rendered chat
+hf.py score FOLDER TASKS OUT.json        every item of the task files in the folder TASKS by `lm_eval`
 """
 
 import json
@@ -79,7 +79,13 @@ def score(folder: str, tasks: str, out: str) -> None:
         name: [
             {
                 "doc_id": sample["doc_id"],
-                "choices": [[float(p), bool(greedy)] for p, greedy in (r[0] if r and isinstance(r[0], list | tuple) and isinstance(r[0][0], list | tuple) else r for r in sample["resps"])],
+                "choices": [
+                    [float(p), bool(greedy)]
+                    for p, greedy in (
+                        r[0] if r and isinstance(r[0], list | tuple) and isinstance(r[0][0], list | tuple) else r
+                        for r in sample["resps"]
+                    )
+                ],
                 **{key: sample[key] for key in ("acc", "acc_norm", "perplexity") if key in sample},
             }
             for sample in of_task

@@ -55,6 +55,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "mixture": training.mixture,
     "trace": training.trace,
     "verify-run": training.verify_run,
+    "eval": trained.evaluate,
     "generate": trained.generate,
     "export-model": trained.export_model,
     "ablate": worth.ablate,

@@ -1,15 +1,20 @@
 """Commands on trained models: exporting, writing text, and evaluating."""
 
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pipelines.cli.printing import show, show_json, visible
+from pipelines.cli.printing import say, show, show_all, show_json, visible
+from pipelines.lines import Line, Table
 from pipelines.numbers import counted
 from shards.errors import UserError
+
+if TYPE_CHECKING:
+    from pretrain.evaluate_model import Evaluation
 
 ModelArgument = Annotated[
     Path,
@@ -72,6 +77,74 @@ def generate(
     )
     if as_json:
         show_json([asdict(one) for one in written])
+
+
+def evaluate(
+    model: ModelArgument,
+    tasks: Annotated[
+        list[Path] | None,
+        typer.Option("--task", help="A file of questions: JSON lines, CSV, or a folder or .tar.gz of CSVs; several."),
+    ] = None,
+    texts: Annotated[list[Path] | None, typer.Option("--texts", help="Text shards, or runs; several.")] = None,
+    held_out: Annotated[
+        float | None, typer.Option(help="Only the texts that `tokenize` holds out with this fraction.", min=0, max=1)
+    ] = None,
+    bucket: Annotated[str | None, typer.Option(help="Column of the texts to tell figures apart by.")] = None,
+    max_tokens: Annotated[int, typer.Option(help="Tokens of each source, about.", min=1)] = 1_000_000,
+    shots: Annotated[int | None, typer.Option(help="Examples before a question; else as is usual.", min=0)] = None,
+    think: Annotated[
+        int, typer.Option("--think", help="Tokens of a chain of thought before a letter is chosen.", min=0)
+    ] = 0,
+    answers: Annotated[Path | None, typer.Option(help="Gets a JSON line for each question.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Evaluate a model: bits per byte of held-out texts, and questions with known answers."""
+    _require_torch()
+    from pretrain.evaluate_model import evaluate_model
+
+    found = evaluate_model(
+        model,
+        tasks=tasks or (),
+        texts=texts or (),
+        fraction=held_out,
+        bucket=bucket,
+        max_tokens=max_tokens,
+        shots=shots,
+        think_tokens=think,
+        answers_to=answers,
+        report=say,
+    )
+    if as_json:
+        show_json(_as_values(found))
+    else:
+        show_all(_evaluation_lines(found))
+
+
+def _as_values(found: "Evaluation") -> dict[str, Any]:
+    texts = [
+        {**group._asdict(), **vars(sums), "bits_per_byte": sums.bits_per_byte, "perplexity": sums.perplexity}
+        for group, sums in found.texts.items()
+    ]
+    return {"texts": texts, "tasks": found.tasks}
+
+
+def _evaluation_lines(found: "Evaluation") -> Iterator[Line]:
+    if found.texts:
+        rows = [
+            (*group, f"{sums.documents:,}", f"{sums.bytes:,}", f"{sums.bits_per_byte:.4f}", f"{sums.perplexity:.2f}")
+            for group, sums in found.texts.items()
+        ]
+        headings = ("source", "language", "bucket", "documents", "bytes", "bits per byte", "perplexity")
+        used = [i for i in range(len(headings)) if i not in (1, 2) or any(row[i] for row in rows)]
+        yield Table(tuple(headings[i] for i in used), tuple(tuple(row[i] for i in used) for row in rows))
+        yield "bytes: UTF-8, of what is not masked; bits: of all tokens, the end of each document included"
+    if found.tasks:
+        rows = [
+            (task, name, f"{value:,.0f}" if name == "questions" else f"{value:.4f}")
+            for task, values in found.tasks.items()
+            for name, value in values.items()
+        ]
+        yield Table(("task", "figure", "value"), tuple(rows))
 
 
 def _stream(piece: str) -> None:

@@ -142,5 +142,4 @@ def test_training_begins_with_a_model_of_transformers(
     hf("logits", folder, tmp_path / "ids.json", tmp_path / "logits.npy")
     theirs = np.load(tmp_path / "logits.npy")
     difference = np.abs(logits(out) - theirs).max()
-    print(f"{kind}: logits differ by {difference:.1e} of {np.abs(theirs).max():.1f} at most")
     assert difference < 1e-4

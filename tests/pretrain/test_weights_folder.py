@@ -19,7 +19,9 @@ def test_a_training_and_its_checkpoint_hold_one_model(trained: Path) -> None:
     assert of_training.settings["qk_norm"] is True
 
 
-def test_the_tokenizer_of_an_earlier_training_is_that_of_its_tokens(trained: Path, tokens: Path, tmp_path: Path) -> None:
+def test_the_tokenizer_of_an_earlier_training_is_that_of_its_tokens(
+    trained: Path, tokens: Path, tmp_path: Path
+) -> None:
     shutil.copytree(trained, tmp_path / "model")
     (tmp_path / "model" / "tokenizer.json").unlink()
     assert find_weights(tmp_path / "model").tokenizer == tokens / "en" / "tokenizer.json"

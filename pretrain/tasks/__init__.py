@@ -1,0 +1,1 @@
+"""Tasks: questions with known answers, scored by the probabilities that a model gives them."""
