@@ -246,6 +246,12 @@ class EvaluateConfig(Config):
     first: bool = False
     """Evaluate the initial model as well."""
 
+    tasks: tuple[str, ...] = ()
+    """Files of questions (`pretrain.tasks.questions`) that are scored as `gristmill eval` scores them."""
+
+    task_questions: int | None = Field(default=None, gt=0)
+    """Most questions of a task, spread evenly over it; None: all."""
+
 
 class SpikesConfig(Config):
     """Spikes of loss and gradient norm (`pretrain.spikes`): when a step is one, and what follows."""
@@ -409,9 +415,10 @@ def _make_paths_absolute(values: dict[str, Any], folder: Path) -> None:
                 continue
             require_local(table[key])
             table[key] = _absolute(folder, table[key])
-    spikes = values.get("spikes")
-    if isinstance(spikes, dict) and isinstance(spikes.get("runs"), list):
-        spikes["runs"] = [_absolute(folder, run) if isinstance(run, str) else run for run in spikes["runs"]]
+    for table, key in (("spikes", "runs"), ("evaluate", "tasks")):
+        settings = values.get(table)
+        if isinstance(settings, dict) and isinstance(settings.get(key), list):
+            settings[key] = [_absolute(folder, path) if isinstance(path, str) else path for path in settings[key]]
 
 
 def _absolute(folder: Path, path: str) -> str:

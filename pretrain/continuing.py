@@ -46,6 +46,21 @@ def continuation_step(config: TrainConfig) -> int:
     return possible[-1]
 
 
+def first_state(plan: Plan, loaded: TrainState | None) -> TrainState:
+    """The state from which training goes on by this plan; `loaded` is of the same plan or one that it continues."""
+    beginning = TrainState(
+        step=0,
+        tokens=0,
+        plan_hash=plan.hash,
+        identity=plan.identity,
+        phases=plan.phases,
+        left_out=plan.left_out,
+        tokenizer_sha256=plan.sources[0].manifest.tokenizer_sha256,
+    )
+    kept = loaded.model_dump(include={"step", "tokens", "loss", "recent"}) if loaded else {}
+    return beginning.model_copy(update=kept)
+
+
 def check_same_plan(plan: Plan) -> None:
     """UserError where the checkpoints in `out` were trained by another plan."""
     out = Path(plan.config.out)

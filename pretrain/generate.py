@@ -39,8 +39,8 @@ def generate(
 ) -> list[Written]:
     """Continue each prompt, which begins a document; with `is_chat` it is a question, and the answer is written.
 
-    `begins` is called with each prompt, `writes` with each piece of its text as it is there, and then `ends`. Each prompt has the
-    random numbers of `seed`, whatever other prompts there are.
+    `begins` is called with each prompt, `writes` with each piece of its text as it is there, and then `ends`. Each
+    prompt has the random numbers of `seed`, whatever other prompts there are.
     """
     if sampling.temperature < 0 or not 0 < sampling.top_p <= 1:
         raise UserError(

@@ -16,11 +16,17 @@ import tokenizers
 import torch
 from torch import Tensor
 
-from pretrain.saved_model import read_model
+from pretrain.model import Model
+from pretrain.saved_model import fill_weights, read_model
 from pretrain.tokenizing.tokenizer import Tokenizer
 from shards.errors import UserError
 
 _ROWS_OF_ENTRIES = ("embed_tokens.weight", "lm_head.weight")
+
+
+def begin_with(init: Path, model: Model, tokenizer_path: Path) -> None:
+    """Give a model that is to be trained, or each rank's part of it, the weights of the one in `init`."""
+    fill_weights(model, initial_weights(init, tokenizer_path), init)
 
 
 def initial_weights(init: Path, tokenizer_path: Path) -> dict[str, Tensor]:
@@ -56,7 +62,7 @@ def spellings(old: Tokenizer, new: Tokenizer, init: Path, new_path: Path) -> dic
         if new.ids.get(entry) != id_:
             raise UserError(
                 f"{new_path}: is no extension of the tokenizer of {init}: the entry {entry!r} has the id "
-                f"{new.ids.get(entry, 'none')}, and {id_} there; tokenize with the tokenizer of init, or extend that one "
+                f"{new.ids.get(entry, 'none')}, and {id_} there; tokenize with the tokenizer of init, or extend it "
                 "with `gristmill tokenizer extend`"
             )
     added = {entry: id_ for entry, id_ in new.ids.items() if entry not in old.ids}

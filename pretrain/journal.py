@@ -66,10 +66,13 @@ class Journal:
         if self._is_leader:
             self._files[METRICS].append(record)
 
-    def evaluated(self, step: int, bits_per_byte: dict[str, float]) -> None:
-        """Write the record of an evaluation."""
+    def evaluated(
+        self, step: int, bits_per_byte: dict[str, float], tasks: dict[str, dict[str, float]] | None = None
+    ) -> None:
+        """Write the record of an evaluation; `tasks` are the figures of each task."""
         if self._is_leader:
-            self._files[EVALUATIONS].append({"step": step, "held_out_bits_per_byte": bits_per_byte})
+            record = {"step": step, "held_out_bits_per_byte": bits_per_byte}
+            self._files[EVALUATIONS].append(record | ({"tasks": tasks} if tasks else {}))
 
     def sampled(self, records: Iterable[Record]) -> None:
         """Write the records of samples of text."""

@@ -22,11 +22,11 @@ from pretrain.after_spike import RolledBack, answer
 from pretrain.attention import choose_kernel
 from pretrain.checkpoint import Checkpoints, is_due
 from pretrain.config import load_config
-from pretrain.continuing import check_same_plan, continuation_step, set_later_aside
+from pretrain.continuing import check_same_plan, continuation_step, first_state, set_later_aside
 from pretrain.cpu_threads import use_cores_at_hand
 from pretrain.evaluate import bits_per_byte, held_out_of, recorded_evaluations
 from pretrain.hardware import Machine
-from pretrain.initial_weights import initial_weights
+from pretrain.initial_weights import begin_with
 from pretrain.journal import Clock, Journal, step_record
 from pretrain.metrics import EVALUATIONS, Record
 from pretrain.model import Model
@@ -41,11 +41,11 @@ from pretrain.parallel import choose_device, spread_model
 from pretrain.ranks import Ranks, joined
 from pretrain.rows_at_once import choose_rows
 from pretrain.samples import sampler_of
-from pretrain.saved_model import fill_weights
 from pretrain.schedule import plateau_end
 from pretrain.spikes import Spikes, fresh_steps
-from pretrain.state import CHECKPOINTS, TrainState, checkpoint_paths
+from pretrain.state import CHECKPOINTS, checkpoint_paths
 from pretrain.step import NO_WISHES, Launched, Steps, Wishes
+from pretrain.task_evaluation import tasks_of
 from pretrain.trackers import check_trackers, trackers
 from pretrain.worst_documents import measure_documents
 from shards.errors import Interrupted
@@ -132,13 +132,12 @@ def _train(
         model = Model(config.model, plan.vocab_size, config.optimizer.z_loss)
     spread = spread_model(model, config.device, ranks, device, seed=config.seed)
     if config.init is not None and not checkpoint_paths(out / CHECKPOINTS):
-        weights = initial_weights(Path(config.init), plan.sources[0].folder / TOKENIZER)
-        fill_weights(model, weights, Path(config.init))
+        begin_with(Path(config.init), model, plan.sources[0].folder / TOKENIZER)
     optimizer = make_optimizer(model, config.optimizer)
     groups = Groups.of(plan.sources)
     loader = Loader(plan, ranks.rank, ranks.world, groups=groups)
     num_rows = choose_rows(spread, loader.batch(0), config, ranks)
-    held_out = held_out_of(plan)
+    held_out, tasks = held_out_of(plan), tasks_of(plan, spread)
     evaluations = recorded_evaluations(out / EVALUATIONS, held_out)
     initial_is_recorded = 0 in evaluations
     if config.evaluate.first and not initial_is_recorded:  # now, since a checkpoint replaces the initial weights
@@ -149,18 +148,7 @@ def _train(
         out / CHECKPOINTS, model, optimizer, config.checkpoint, keep_up_to=plateau
     )
     loaded = checkpoints.load_newest()
-    beginning = TrainState(
-        step=0,
-        tokens=0,
-        plan_hash=plan.hash,
-        identity=plan.identity,
-        phases=plan.phases,
-        left_out=plan.left_out,
-        tokenizer_sha256=plan.sources[0].manifest.tokenizer_sha256,
-    )
-    # Of the same plan, or one that this one continues.
-    kept = loaded.model_dump(include={"step", "tokens", "loss", "recent"}) if loaded else {}
-    state = beginning.model_copy(update=kept)
+    state = first_state(plan, loaded)
     first_step = state.step
     begins = [(plan.step_at(first), weights) for first, weights in plan.phases]
     spikes = Spikes(config.spikes, state.recent, fresh_steps(begins))
@@ -202,7 +190,8 @@ def _train(
             """Measure the held-out documents, by the averaged weights where there are some."""
             with optimizer.averaged():
                 evaluations[state.step] = bits_per_byte(spread, held_out, num_rows, ranks)
-            journal.evaluated(state.step, evaluations[state.step])
+                of_tasks = tasks.figures(spread, ranks)
+            journal.evaluated(state.step, evaluations[state.step], of_tasks)
 
         def wishes() -> Wishes:
             return Wishes(stop=stop.is_set, save=ranks.leads and clock.is_checkpoint_due())

@@ -78,21 +78,21 @@ def score(folder: str, tasks: str, out: str) -> None:
     samples = {
         name: [
             {
-                "doc_id": sample["doc_id"],
-                "choices": [
-                    [float(p), bool(greedy)]
-                    for p, greedy in (
-                        r[0] if r and isinstance(r[0], list | tuple) and isinstance(r[0][0], list | tuple) else r
-                        for r in sample["resps"]
-                    )
-                ],
-                **{key: sample[key] for key in ("acc", "acc_norm", "perplexity") if key in sample},
+                "number": sample["doc_id"],
+                "log_p": [float(of_choice[0]) for of_choice in map(_first, sample["resps"])],
+                "is_written": [bool(of_choice[1]) for of_choice in map(_first, sample["resps"])],
+                **{key: sample[key] for key in ("acc", "acc_norm") if key in sample},
             }
             for sample in of_task
         ]
         for name, of_task in results["samples"].items()
     }
     Path(out).write_text(json.dumps(samples))
+
+
+def _first(response: Any) -> Any:
+    """The one response to a request, of a list of those to its repetitions."""
+    return response[0] if isinstance(response[0], list | tuple) else response
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "remove": index.remove,
     "calibrate": classifier.calibrate,
     "tokenize": training.tokenize,
+    "instructions": training.instructions,
     "export-tokens": training.export_tokens,
     "pretrain": training.pretrain,
     "mixture": training.mixture,

@@ -188,6 +188,20 @@ def tokenize(
     show(f"wrote {to}: the sources {', '.join(sources)}")
 
 
+def instructions(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="JSON lines or a JSON array: instruction, input, output, or messages.", metavar="FILES..."),
+    ],
+    to: Annotated[Path, typer.Option(help="Gets a text shard for each file; its name is that of the source.")],
+) -> None:
+    """Turn instructions with answers into text shards to tokenize, in which the prompts are masked."""
+    from pretrain.tokenizing.instructions import write_instructions
+
+    write_instructions(files, to, say)
+    show(f'wrote {to}: tokenize it, and train on it with init = "MODEL"')
+
+
 def export_tokens(
     tokens: Annotated[
         Path,

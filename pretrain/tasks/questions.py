@@ -4,8 +4,8 @@
     context, continuation                 JSON lines   the last word of a passage (LAMBADA)
     Question, A, B, C, D, Answer          CSV          letters (CMMLU, C-Eval); also question, …, answer as JSON lines
 
-CSV files come one a subject, alone, in a folder or in a .tar.gz. Where there are a folder `dev` and a folder `test`, the
-questions of `test` are asked and those of `dev` are the examples.
+CSV files come one a subject, alone, in a folder or in a .tar.gz. Where there are a folder `dev` and a folder `test`,
+the questions of `test` are asked and those of `dev` are the examples.
 """
 
 import csv
@@ -14,7 +14,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
@@ -41,6 +41,14 @@ class Task:
     kind: Kind
     questions: tuple[Question, ...]
     examples: tuple[Question, ...]  # of their own; empty: the other questions of the subject
+
+    def part(self, count: int | None) -> "Task":
+        """The task with at most `count` of its questions, spread evenly over it, and the same examples."""
+        if count is None or count >= len(self.questions):
+            return self
+        every = len(self.questions) / count
+        chosen = tuple(self.questions[int(number * every)] for number in range(count))
+        return replace(self, questions=chosen, examples=self.examples or self.questions)
 
     def shots(self, number: int, count: int) -> list[Question]:
         """The first `count` examples of the subject of a question, that question not among them."""
@@ -75,8 +83,8 @@ def read_task(path: Path) -> Task:
 def _parts(path: Path) -> Iterator[tuple[str, bytes]]:
     """(name, contents) of each file."""
     if path.is_dir():
-        for file in sorted(path.rglob("*.csv")):
-            yield str(file), file.read_bytes()
+        for csv_file in sorted(path.rglob("*.csv")):
+            yield str(csv_file), csv_file.read_bytes()
     elif path.name.endswith((".tar.gz", ".tgz", ".tar")):
         with tarfile.open(path) as archive:
             for member in sorted(archive.getmembers(), key=lambda one: one.name):
@@ -112,6 +120,9 @@ def _json_rows(name: str, data: bytes) -> Iterator[tuple[str, Mapping[str, Any]]
 def _question(row: Mapping[str, Any], subject: str, where: str) -> tuple[Kind, Question]:
     lower = {key.lower(): value for key, value in row.items() if key}
     kind: Kind
+    text: Any
+    choices: Any
+    answer: Any
     if "context" in lower:
         kind, text, choices, answer = "last_word", lower["context"], [lower.get("continuation")], 0
     elif "choices" in lower:
@@ -128,5 +139,4 @@ def _question(row: Mapping[str, Any], subject: str, where: str) -> tuple[Kind, Q
     if type(answer) is not int or not is_text or not 0 <= answer < len(choices):
         column = {"choices": "gold", "letters": "answer", "last_word": "continuation"}[kind]
         raise UserError(f"{where}: has no answer that is one of its choices ({column}); leave the line out")
-    assert isinstance(text, str)
     return kind, Question(str(lower.get("subject", subject)), text, tuple(choices), answer)
