@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test fuzz audit test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-index bench-train bench-train-gpu axe bench-serve clean
+.PHONY: setup demo test fuzz audit test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-index bench-train bench-train-gpu axe bench-serve test-hf clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -38,6 +38,11 @@ test-s3: setup
 # Exported tokens and our shards, read by Megatron-Core, MosaicML streaming, datasets, polars and DuckDB.
 test-interop: setup .venv-peers-data/ready
 	$(BIN)/python -m pytest -rs tests/pretrain/interop
+
+# Exported models in transformers and lm_eval, and models of transformers to begin with.
+test-hf: setup .venv-hf/ready
+	$(BIN)/python -m pytest -rs tests/pretrain/test_export_model.py tests/pretrain/test_initial_weights.py \
+	  tests/pretrain/test_evaluate_model.py
 
 # Ray, on clusters of several nodes: faults, signals, nodes that have nothing but Python and Ray, a stand-in for Slurm,
 # and all commands of docs/cluster.md.
@@ -139,6 +144,11 @@ bench-train-gpu: setup
 	$(PYTHON) -m venv .venv-peers-data
 	.venv-peers-data/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/data-requirements.txt
 	.venv-peers-data/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers/data-no-deps.txt
+	@touch $@
+
+.venv-hf/ready: benchmarks/peers/hf-requirements.txt
+	$(PYTHON) -m venv .venv-hf
+	.venv-hf/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 bench-conformance: setup bench-peers
