@@ -17,7 +17,20 @@ from typing import Any
 
 import typer
 
-from pipelines.cli import classifier, extractor, index, ledger, preview, run, search, serve, setup, trained, training, worth
+from pipelines.cli import (
+    classifier,
+    extractor,
+    index,
+    ledger,
+    preview,
+    run,
+    search,
+    serve,
+    setup,
+    trained,
+    training,
+    worth,
+)
 from pipelines.cli.printing import say, this_command, visible
 from shards.address import require_local
 from shards.errors import GristmillError, Interrupted, RunError, UserError

@@ -35,13 +35,13 @@ CONTROLS = {
     0x2068: "FSI",
     0x2069: "PDI",
 }
-_VISIBLE: dict[int, int | str] = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {
+_SIGNS: dict[int, int] = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {
     0x7F: 0x2421,
     **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
     0xFFFE: 0xFFFD,
     0xFFFF: 0xFFFD,
-    **{code: f"⟨{name}⟩" for code, name in CONTROLS.items()},
 }
+_VISIBLE: dict[int, int | str] = {**_SIGNS, **{code: f"⟨{name}⟩" for code, name in CONTROLS.items()}}
 
 
 def visible(text: str) -> str:

@@ -151,7 +151,7 @@ def joined(parts: list[Scores], keys: list[np.ndarray]) -> Scores:
     values = np.concatenate([part.values / share for part, share in zip(parts, shares, strict=True)], axis=-1)
     weights = np.concatenate([part.weights / share for part, share in zip(parts, shares, strict=True)])
     sums = np.zeros((*values.shape[:-1], len(names)))
-    np.add.at(sums, (..., item), values)
+    np.add.at(np.moveaxis(sums, -1, 0), item, np.moveaxis(values, -1, 0))
     return Scores(parts[0].sides, sums, np.bincount(item, weights, len(names)))
 
 

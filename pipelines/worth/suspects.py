@@ -109,8 +109,8 @@ def lines(suspects: Suspects) -> Iterator[Line]:
     low = sum(record["kind"] == LOW for record in suspects.records)
     high = len(suspects.records) - low
     yield (
-        f"{counted(suspects.num_documents, 'document')} measured, {len(suspects.records):,} suspected: {low:,} of a loss "
-        f"near zero, {high:,} of a very high one"
+        f"{counted(suspects.num_documents, 'document')} measured, {len(suspects.records):,} suspected: {low:,} of a "
+        f"loss near zero, {high:,} of a very high one"
     )
     header = ("z", "bits per byte", "url", "closest rules")
     rows = tuple(

@@ -97,7 +97,9 @@ def _messages(value: Any) -> list[Message]:
             found = [(turn.get("from"), turn.get("value")) for turn in turns if isinstance(turn, dict)]
         case _:
             return []
-    messages = [Message(_ROLES.get(role, role), text) for role, text in found if isinstance(text, str)]
+    messages = [
+        Message(_ROLES.get(role, role), text) for role, text in found if isinstance(role, str) and isinstance(text, str)
+    ]
     is_whole = len(messages) == len(turns) and all(message.role in ROLES for message in messages)
     return messages if is_whole else []
 

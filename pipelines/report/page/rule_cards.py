@@ -10,7 +10,6 @@ from pipelines.report.model import Metric, Report, RuleRow, Sweep
 from pipelines.report.moved import Outlook, kept_by_threshold
 from pipelines.report.page.svg import bin_names, curve_svg, histogram_svg
 
-
 _NOTHING = Markup("")
 
 

@@ -74,7 +74,8 @@ def figures_of(summary: TrainingSummary) -> Record:
 def render(summary: TrainingSummary, settings: Mapping[str, Any]) -> str:
     """The page."""
     environment = page_environment("pipelines.report.training")
-    environment.filters |= {"loss": _loss, "setting": _setting, "started": started_at}
+    own: dict[str, Any] = {"loss": _loss, "setting": _setting, "started": started_at}
+    environment.filters |= own
     marks = _marks(summary)
     return environment.get_template("training.html.j2").render(
         s=summary,
