@@ -215,6 +215,8 @@ RUNS = {
         "status folder",
         "verify folder",
         "report folder",
+        "report against",
+        "serve folder",
         "whatif folder",
     ),
     *("explain folder", "pairs folder", "contamination folder", "diff before", "diff after", "remove folders"),
