@@ -93,6 +93,10 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
         "Score extraction engines on labelled pages, and train our own.",
         {"train": extractor.train, "score": extractor.score},
     ),
+    "scaling": (
+        "Fit the loss of small trainings by their size and data, and predict larger ones.",
+        {"run": worth.scaling_run, "fit": worth.scaling_fit, "predict": worth.scaling_predict},
+    ),
     "index": (
         "Compare dumps with what earlier dumps kept, and take documents out.",
         {"add": index.add, "query": index.query, "remove": index.remove_from_index},

@@ -28,7 +28,7 @@ def search(
     """Count words in shards and show where they stand, what follows them, or which passages of a text stand there."""
     if find_spec("pydivsufsort") is None:
         raise UserError("searching needs the extra `train`: pip install 'gristmill[train]'")
-    from pipelines.search.corpus import TEXT_END, open_corpus
+    from pretrain.search.corpus import TEXT_END, open_corpus
 
     if (text is None) == (spans is None):
         raise UserError("give either words to look up or --spans FILE")

@@ -9,6 +9,8 @@ import typer
 from pipelines.cli.printing import say, show, show_all, this_command
 from shards.errors import Interrupted, UserError
 
+GridArgument = Annotated[Path, typer.Argument(help="The folder of `scaling run`, or a grid.json.")]
+
 _PILOT_TOKENS = 1_000_000  # for whose batch a step is timed, before a budget says how many tokens there are
 
 
@@ -40,8 +42,7 @@ def ablate(
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done and shown, and stop.")] = False,
 ) -> None:
     """Train one small model on several sides, such as raw and clean text, and say whether their scores differ."""
-    if find_spec("torch") is None:
-        raise UserError("training needs the extra `train`: pip install 'gristmill[train]'")
+    _require_training()
     from pipelines.worth import ablate as ablation
     from pipelines.worth.ablation_page import lines, write_page
     from pipelines.worth.chosen_sides import chosen_sides
@@ -91,8 +92,7 @@ def suspects(
     judged: Annotated[Path | None, typer.Option(help="A judged sample: show the precision of each kind.")] = None,
 ) -> None:
     """List documents whose loss is near zero or very high, for `gristmill remove` and for people."""
-    if find_spec("torch") is None:
-        raise UserError("models need the extra `train`: pip install 'gristmill[train]'")
+    _require_training()
     from pipelines.worth import suspects as found
 
     if judged is not None:
@@ -101,6 +101,51 @@ def suspects(
     if model is None or run is None:
         raise UserError("name a training and a run, or a judged sample by --judged")
     show_all(found.lines(found.find_suspects(model, run, to, max_tokens=max_tokens, sample=sample)))
+
+
+def scaling_run(
+    tokens: Annotated[Path, typer.Argument(help="A token folder with held-out documents.", metavar="TOKENS/SOURCE")],
+    to: Annotated[Path, typer.Option("--out", help="Gets the trainings and grid.json.")] = Path("scaling"),
+    budget: Annotated[float, typer.Option(help="Minutes for all trainings.")] = 20,
+) -> None:
+    """Train a grid of small models within a budget, for `scaling fit`. The same command resumes."""
+    _require_training()
+    from pipelines.worth.scaling import fit_lines, run_grid
+
+    try:
+        grid = run_grid(tokens, to, budget, say)
+    except Interrupted:
+        raise Interrupted(f"interrupted; finished trainings are safe. To resume: {this_command()}") from None
+    show_all(fit_lines(grid))
+
+
+def scaling_fit(grid: GridArgument) -> None:
+    """Fit the law of loss by size and data to a grid, and predict its largest training by the others."""
+    _require_training()
+    from pipelines.worth.scaling import fit_lines, read_grid
+
+    show_all(fit_lines(read_grid(grid)))
+
+
+def scaling_predict(
+    grid: GridArgument,
+    parameters: Annotated[float | None, typer.Option(help="Parameters of the layers.")] = None,
+    tokens: Annotated[float | None, typer.Option(help="Tokens of the training.")] = None,
+    flops: Annotated[float | None, typer.Option(help="Operations: the best size for them is told.")] = None,
+) -> None:
+    """Predict the loss of a size and number of tokens, or the best size for a number of operations."""
+    _require_training()
+    from pipelines.worth.scaling import predict_lines, read_grid
+
+    by_size = parameters is not None and tokens is not None
+    if by_size == (flops is not None) or any(value is not None and value <= 0 for value in (parameters, tokens, flops)):
+        raise UserError("give either --parameters and --tokens, or --flops, above zero")
+    show_all(predict_lines(read_grid(grid), parameters=parameters, tokens=tokens, flops=flops))
+
+
+def _require_training() -> None:
+    if find_spec("torch") is None:
+        raise UserError("training needs the extra `train`: pip install 'gristmill[train]'")
 
 
 def _named(raw: Path | None, clean: Path | None, sides: list[str] | None) -> dict[str, Path]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.search.pieces import piece_spans
-from pipelines.search.suffixes import Shard, Suffixes, require_text, suffixes_of
+from pretrain.search.pieces import piece_spans
+from pretrain.search.suffixes import Shard, Suffixes, require_text, suffixes_of
 from pretrain.tokenizing.text_shards import find_shards
 from pretrain.tokenizing.tokenizer import Tokenizer
 from shards.errors import UserError

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from pydivsufsort import divsufsort
 
-from pipelines.search.pieces import END, longest_prefix, mark_starts, next_piece, suffix_range, whole_places
+from pretrain.search.pieces import END, longest_prefix, mark_starts, next_piece, suffix_range, whole_places
 from pretrain.tokenizing.text_shards import read_documents
 from pretrain.tokenizing.tokenizer import Tokenizer
 from shards.atomic import atomic_file, write_json

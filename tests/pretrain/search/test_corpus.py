@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from corpus import make_texts, write_shard
 
-from pipelines.search.corpus import Corpus, open_corpus
-from pipelines.search.suffixes import suffixes_of
+from pretrain.search.corpus import Corpus, open_corpus
+from pretrain.search.suffixes import suffixes_of
 from pretrain.tokenizing.tokenize import tokenize_shards
 from pretrain.tokenizing.tokenizer_training import train_tokenizer
 from shards.errors import UserError

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.search.pieces import END, mark_starts, next_piece, piece_spans
+from pretrain.search.pieces import END, mark_starts, next_piece, piece_spans
 from shards.unicode import IDEOGRAPH, LETTER, MARK, NUMBER, SPACE, classes
 
 LETTERS = "ab é\u0301 2,.年に\u3099\n"
