@@ -54,6 +54,11 @@ test-ray: setup
 test-faults: setup
 	GRISTMILL_TEST_KILLS=100 $(BIN)/python -m pytest -rN tests/faults tests/pipelines/executors/test_ray_faults.py
 
+# 100,000 mutated inputs for each reader; hours on one core. ARGS="-n 2000 html" is a part of it, and "--coverage html" goes
+# by the branches that inputs reach, with atheris.
+fuzz: setup
+	PYTHONPATH=.:tests:tests/shards $(BIN)/python -m fuzz.run $(ARGS)
+
 # Known vulnerabilities of the packages in requirements.lock, by PyPI's own list.
 audit: setup
 	$(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit

@@ -30,7 +30,7 @@ from shards.source import SourceConfig
 from shards.stage import Batch
 from shards.stats import Stats
 from shards.storage import InputFile, open_input
-from shards.table_columns import NoSuchColumn, find_column, is_text, plain, stored_name, texts, values
+from shards.table_columns import NoSuchColumn, arrow_input, find_column, is_text, plain, stored_name, texts, values
 from shards.where import matches
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -103,14 +103,14 @@ class RowReader:
     def _arrow(self) -> _Rows:
         with open_input(self._file) as stream:
             if not is_arrow_file(stream):  # as `datasets` saves them
-                batches = pa.ipc.open_stream(pa.PythonFile(stream))
+                batches = pa.ipc.open_stream(arrow_input(stream, self._file))
                 for number, batch in enumerate(islice(batches, self._start, None), self._start):
                     if self._ends_before(number):
                         return
                     yield from self._table_rows(number, [batch])
                     self._at = number + 1
                 return
-            reader = pa.ipc.open_file(pa.PythonFile(stream))
+            reader = pa.ipc.open_file(arrow_input(stream, self._file))
             for number in range(self._start, reader.num_record_batches):
                 if self._ends_before(number):
                     return

@@ -7,8 +7,9 @@
 Columns that nobody named are not read: a date in the year 25000 beside the text ends no run.
 """
 
+import io
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,8 +52,36 @@ def table_schema(file: InputFile) -> pa.Schema:
     """The schema of an Arrow file or stream; without fields where it is neither."""
     for opened in (pa.ipc.open_file, pa.ipc.open_stream):
         with open_input(file) as stream, suppress(pa.ArrowException, OSError):
-            return opened(pa.PythonFile(stream)).schema
+            return opened(arrow_input(stream, file)).schema
     return NO_COLUMNS
+
+
+def arrow_input(stream: BinaryIO, file: InputFile) -> pa.PythonFile:
+    """The stream for Arrow, which otherwise allocates whatever length a broken file declares."""
+    return pa.PythonFile(_UpToEnd(stream, file.num_bytes), mode="r")
+
+
+class _UpToEnd(io.RawIOBase):
+    """A stream of `num_bytes` bytes of which no more is asked for than there is."""
+
+    def __init__(self, stream: BinaryIO, num_bytes: int) -> None:
+        self._stream, self._num_bytes = stream, num_bytes
+
+    def read(self, size: int = -1, /) -> bytes:
+        left = max(0, self._num_bytes - self._stream.tell())
+        return self._stream.read(left if size < 0 else min(size, left))
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
