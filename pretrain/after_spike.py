@@ -59,6 +59,8 @@ def _remedy(spike: Spike, config: TrainConfig) -> str:
             "--set spikes.action=skip, or takes it as it is with a higher --set spikes.sigma"
         )
     newest = newest_state(Path(config.out) / CHECKPOINTS)
+    if not spike.is_finite and spike.step == 1:  # no learning rate has had a say
+        return "the initial weights give it; change [model] or optimizer.z_loss and begin again"
     if newest is None:
         return f"begin again with {lower}"
     if newest.step < spike.step - 1:

@@ -245,6 +245,15 @@ def test_a_gradient_that_is_not_finite_updates_nothing(
     assert train(train_file(out=out)).steps == 12
 
 
+def test_no_learning_rate_is_advised_where_the_initial_weights_give_no_finite_loss(
+    train_file: Callable[..., Path],
+) -> None:
+    with pytest.raises(
+        RunError, match=r"step 1: .* the initial weights give it; change \[model\] or optimizer\.z_loss"
+    ):
+        train(train_file(), **{"optimizer.z_loss": "1e308"})
+
+
 def test_no_update_is_made_from_the_first_step_on_that_is_not_finite(
     train_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
