@@ -8,6 +8,7 @@ OUT/plan.json            sizes and tokens, chosen by the speed of each size on t
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def fit_lines(grid: Sequence[Training]) -> Iterator[Line]:
     names = ("E", "A", "B", "alpha", "beta")
     rows = []
     for name in names:
-        low, high = found.interval(lambda law, name=name: float(getattr(law, name)))
+        low, high = found.interval(attrgetter(name))
         rows.append((name, number(getattr(found.law, name)), f"{number(low)} to {number(high)}"))
     yield "loss = E + A / parameters^alpha + B / tokens^beta"
     yield Table(("", "fitted", "95% interval"), tuple(rows), numbers=True)
