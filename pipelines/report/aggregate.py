@@ -240,7 +240,7 @@ class Aggregates:
     def _count_rules(self, fails: np.ndarray, reasons: pa.ListArray) -> None:
         measured = {rule.reason for _, rule in self.rules}
         num_failed = fails.sum(axis=0)
-        of_rows = reasons.values.dictionary_encode()
+        of_rows = reasons.flatten().dictionary_encode()
         codes = of_rows.indices.to_numpy(zero_copy_only=False)
         row_of = np.repeat(np.arange(len(reasons)), np.diff(reasons.offsets.to_numpy()))
         for code, reason in enumerate(of_rows.dictionary.to_pylist()):

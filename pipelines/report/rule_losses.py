@@ -53,7 +53,7 @@ class RuleLosses:
 
     def add(self, languages: pa.Array, reasons: pa.ListArray) -> None:
         """Count rows by their language and their drop reasons."""
-        coded, of_rows = languages.dictionary_encode(), reasons.values.dictionary_encode()
+        coded, of_rows = languages.dictionary_encode(), reasons.flatten().dictionary_encode()
         languages_ = [*coded.dictionary.to_pylist(), None]
         language = pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy()
         names = [*of_rows.dictionary.to_pylist(), ""]

@@ -29,7 +29,7 @@ class Splits:
         names, first = names[named], first[named]
         order = np.argsort(first, kind="stable")
         codes, begins = np.unique(first[order], return_index=True)
-        ends = [*begins[1:].tolist(), len(order)]
+        ends = [*begins[1:].tolist(), len(order)][: len(codes)]
         for code, begin, end in zip(codes.tolist(), begins.tolist(), ends, strict=True):
             if 0 <= code < kept:
                 counter = self._by_reason.setdefault(code, TopCounter(_MAX_NAMES))
