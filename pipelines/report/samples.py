@@ -19,7 +19,6 @@ from shards.unit_key import UnitKey
 
 SHOWN_CHARS = 1500
 
-# Signs for control characters, for those of the C1 range, and for line separators that a page must not hold.
 # Direction controls, each with its name: in their own place they would reorder the text around them.
 CONTROLS = {
     0x061C: "ALM",
@@ -35,13 +34,15 @@ CONTROLS = {
     0x2068: "FSI",
     0x2069: "PDI",
 }
-_SIGNS: dict[int, int] = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {
+# Signs for control characters, for those of the C1 range, and for code points that a page must not hold.
+_VISIBLE: dict[int, int | str] = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"},
     0x7F: 0x2421,
     **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
     0xFFFE: 0xFFFD,
     0xFFFF: 0xFFFD,
+    **{code: f"⟨{name}⟩" for code, name in CONTROLS.items()},
 }
-_VISIBLE: dict[int, int | str] = {**_SIGNS, **{code: f"⟨{name}⟩" for code, name in CONTROLS.items()}}
 
 
 def visible(text: str) -> str:

@@ -74,8 +74,8 @@ def figures_of(summary: TrainingSummary) -> Record:
 def render(summary: TrainingSummary, settings: Mapping[str, Any]) -> str:
     """The page."""
     environment = page_environment("pipelines.report.training")
-    own: dict[str, Any] = {"loss": _loss, "setting": _setting, "started": started_at}
-    environment.filters |= own
+    filters: dict[str, Any] = {"loss": _loss, "setting": _setting, "started": started_at}
+    environment.filters |= filters
     marks = _marks(summary)
     return environment.get_template("training.html.j2").render(
         s=summary,
