@@ -96,12 +96,14 @@
     if (isMoved) {
       const [low, high] = [found.least[last] - outlook.kept, found.most[last] - outlook.kept];
       then.append(` (${low === high ? signed(low) : `${signed(low)} … ${signed(high)}`}), `, range(found.least[numStages], found.most[numStages]), " characters");
-      if (found.least[last] !== found.most[last]) then.append(": what comes back was not measured or compared by later stages");
+      if (found.least[last] !== found.most[last]) then.append(": later stages have not compared what they would then get");
     }
     Object.assign(box.dataset, { dropped: found.dropped, least: found.least[last], most: found.most[last] });
     const table = $(".then-funnel", box);
+    // A stage with the same change as the one before it says nothing new.
+    const change = outlook.left.map((left, i) => `${found.least[i] - left} ${found.most[i] - left}`);
     $("tbody", table).replaceChildren(...outlook.stages.flatMap((stage, i) => {
-      if (found.least[i] === outlook.left[i] && found.most[i] === outlook.left[i]) return [];
+      if (change[i] === "0 0" || (i < last && i > 0 && change[i] === change[i - 1])) return [];
       const row = element("tr");
       row.append(element("th", stage, { scope: "row", class: "name" }), element("td", count(outlook.left[i])), element("td", range(found.least[i], found.most[i])));
       return [row];
