@@ -2,14 +2,12 @@
 
     ledger/*.arrow, unit by unit ──batch──▶ Aggregates: rules, metrics, languages, sources, domains, losses, samples
 
-Memory does not grow with the run, but for clusters of duplicates. Distributions are sketches, and counts of hosts are
-pruned. Samples are the documents with the smallest ids: ids are hashes, so that is a random choice, and the same one
-for any number of workers.
+Memory does not grow with the run, but for clusters of duplicates. Distributions are sketches, counts of hosts are
+pruned, and of documents only samples are held.
 """
 
-from bisect import insort
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Self
 
@@ -25,6 +23,7 @@ from pipelines.ledger.rules import joined, rules_of, stages_of
 from pipelines.ledger.sketch import Outcome, Sketch, TopCounter
 from pipelines.ledger.table import word_counts, words_of_rows
 from pipelines.recipe import Recipe
+from pipelines.report.chosen_samples import SHOWN, ChosenSamples
 from pipelines.report.dedup_losses import Losses
 from pipelines.report.rule_losses import RuleLosses
 from pipelines.report.splits import Overlaps, Splits
@@ -33,55 +32,12 @@ from pipelines.run.folder import RunFolder
 from pipelines.run.unit_files import ledger_schema
 from shards.schema import LANGUAGE
 from shards.stage import Rule
-from shards.unit_key import UnitKey
 
-SAMPLES = 10  # of kept documents, and of those that each rule dropped first
-NEAREST = 5  # to the thresholds of each rule, of kept documents and of those that it dropped first
 LARGEST = 20  # clusters that are shown
 _ROWS = 1 << 16  # of a batch: 40 MB of 80 metrics, and passes over columns outweigh calls
-_SHOWN = ("id", "url", "source", "drop_reasons", "twin", "similarity", "text_chars", "language", "language_score")
 
 
 _host = lru_cache(1 << 18)(lambda url: host_of(url).removeprefix("www."))
-
-
-def limits_of_rows(rule: Rule, languages: pa.Array | None, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """(smallest, largest value kept), f64[rows]; NaN where there is no limit."""
-    if languages is None or not rule.by_language:
-        own = [np.nan if limit is None else float(limit) for limit in rule.limits(None)]
-        return np.full(num_rows, own[0]), np.full(num_rows, own[1])
-    coded = languages.dictionary_encode()
-    codes = pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy()
-    of_languages = np.array([rule.limits(name) for name in [*coded.dictionary.to_pylist(), None]], np.float64)
-    return of_languages[codes, 0], of_languages[codes, 1]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A rule that a sample fails."""
-
-    reason: str
-    value: float | None  # of the metric; None for a global stage
-    rule: Rule | None  # None for a global stage
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A document that the report shows."""
-
-    key: UnitKey  # of the unit that holds it
-    id: str
-    url: str
-    source: str
-    language: str | None
-    language_score: float | None
-    chars: int | None  # None where it was dropped before there was text
-    drop_reasons: tuple[str, ...]
-    also_fails: tuple[Failure, ...]  # rules of later stages
-    failures: tuple[Failure, ...]  # the rules of `drop_reasons`
-    twin: str | None
-    similarity: float | None
-    near: Failure | None = None  # the rule to whose threshold the document is near
 
 
 @dataclass
@@ -132,16 +88,14 @@ class Aggregates:
     kept_words: int | None = None
     fates: Counter[str] = field(default_factory=Counter)  # documents by first reason; "" is kept
     chars: Counter[str] = field(default_factory=Counter)  # their characters
-    # (distance, id, document) by reason and "kept" or "dropped": the documents nearest to its thresholds.
-    nearest: dict[tuple[str, str], list[tuple[float, str, Sample]]] = field(default_factory=lambda: defaultdict(list))
-    samples: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))  # by first reason; "" is kept
+    chosen: ChosenSamples = field(default_factory=lambda: ChosenSamples((), Order()))
 
     @classmethod
     def of_run(cls, run: RunFolder, recipe: Recipe) -> Self:
         """The whole ledger of a run, which need not be finished."""
         aggregates = cls.of_recipe(recipe)
         words = word_counts(ledger_schema(recipe.passes()).names)
-        names = dict.fromkeys([*_SHOWN, *aggregates.metrics, *aggregates.cuts, *words])
+        names = dict.fromkeys([*SHOWN, *aggregates.metrics, *aggregates.cuts, *words])
         for batch in ledger_batches(run, [n for n in names if n not in LANGUAGE.names], LANGUAGE.names, _ROWS):
             aggregates.add(batch)
         aggregates.clusters.close(run)
@@ -156,6 +110,7 @@ class Aggregates:
         aggregates.clusters = Clusters(cluster_reasons(recipe))
         aggregates.lost_to_rules = RuleLosses.of(recipe)
         aggregates.sweeps = Sweeps.of(recipe)
+        aggregates.chosen = ChosenSamples([rule for _, rule in aggregates.rules], aggregates.sweeps.order)
         aggregates.overlaps = Overlaps([rule.reason for _, rule in aggregates.rules])
         aggregates.lost_by_source, aggregates.lost_by_host = (Losses(tuple(dict.fromkeys(reasons))) for _ in range(2))
         for stage in recipe.global_stages():
@@ -203,7 +158,7 @@ class Aggregates:
         self._count_similarities(batch, first)
         self.clusters.add(batch)
         self._count_losses(batch, live, hosts)
-        self._sample(part, first, fails, languages)
+        self.chosen.add(part, first, fails, languages)
 
     def _hosts(self, urls: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         """(host of each URL without "www.", its last label), object[rows]; "" where there is none."""
@@ -316,87 +271,3 @@ class Aggregates:
         for code in np.unique(first[has_twin]).tolist():
             if 0 <= code < len(reasons):
                 self.similarities[reasons[code]].add(similarities[has_twin & (first == code)])
-
-    def _sample(self, part: LedgerBatch, first: np.ndarray, fails: np.ndarray, languages: pa.Array | None) -> None:
-        """Hold the documents with the smallest ids of each fate, and those nearest to each rule's thresholds."""
-        ids = part.rows["id"]
-        ranked = pc.sort_indices(ids).to_numpy().astype(np.int64)
-        rank = np.empty(len(ranked), np.int64)
-        rank[ranked] = np.arange(len(ranked))
-        names = [*self.sweeps.order.reasons, ""]
-        for code in np.unique(first[first >= 0]).tolist():
-            chosen = self.samples[names[code]]
-            for row in ranked[first[ranked] == code][:SAMPLES].tolist():
-                id = ids[row].as_py()
-                if len(chosen) == SAMPLES and id >= chosen[-1].id:
-                    break
-                insort(chosen, self._document(part, row, fails), key=lambda sample: sample.id)
-                del chosen[SAMPLES:]
-        for _, rule in self.rules:
-            self._sample_nearest(part, rule, rank, first, fails, languages)
-
-    def _sample_nearest(
-        self,
-        part: LedgerBatch,
-        rule: Rule,
-        rank: np.ndarray,
-        first: np.ndarray,
-        fails: np.ndarray,
-        languages: pa.Array | None,
-    ) -> None:
-        """Hold the documents nearest to the rule's thresholds: those that it dropped first, and kept ones.
-
-        `rank` orders the rows by their ids, which decide between equal distances.
-        """
-        metric = metric_of(rule, part.rows.__getitem__)
-        if metric.null_count == len(metric):
-            return
-        values = pc.fill_null(metric, 0).to_numpy(zero_copy_only=False).astype(np.float64)
-        distances = np.full(len(values), np.inf)
-        for limits in limits_of_rows(rule, languages, len(values)):
-            np.fmin(distances, np.abs(values - limits), out=distances)
-        valid = metric.is_valid().to_numpy(zero_copy_only=False) & np.isfinite(distances)
-        order = self.sweeps.order
-        for fate, code in (("kept", order.kept), ("dropped", order.reasons.index(rule.reason))):
-            nearest = self.nearest[rule.reason, fate]
-            rows = np.flatnonzero(valid & (first == code))
-            if len(nearest) == NEAREST:
-                rows = rows[distances[rows] <= nearest[-1][0]]
-            if len(rows) > NEAREST:
-                rows = rows[distances[rows] <= np.partition(distances[rows], NEAREST - 1)[NEAREST - 1]]
-            for row in rows[np.lexsort((rank[rows], distances[rows]))][:NEAREST].tolist():
-                place = (float(distances[row]), part.rows["id"][row].as_py())
-                if len(nearest) < NEAREST or place < nearest[-1][:2]:
-                    language = None if languages is None else languages[row].as_py()
-                    near = Failure(rule.reason, values[row].item(), rule.within([language]))
-                    sample = replace(self._document(part, row, fails), near=near)
-                    insort(nearest, (*place, sample), key=lambda item: item[:2])
-                    del nearest[NEAREST:]
-
-    def _document(self, part: LedgerBatch, row: int, all_fails: np.ndarray) -> Sample:
-        batch, key, fails = part.rows, part.key_of(row), all_fails[:, row]
-        values = {name: batch[name][row].as_py() for name in _SHOWN if name in batch.schema.names}
-        reasons = values["drop_reasons"]
-        failures = [
-            Failure(rule.reason, batch[rule.metric][row].as_py(), rule.within([values.get("language")]))
-            for (_, rule), failed in zip(self.rules, fails, strict=True)
-            if failed
-        ]
-        with_metric = {failure.reason for failure in failures}
-        return Sample(
-            key=key,
-            id=values["id"],
-            url=values["url"] or "",
-            source=values["source"],
-            language=values.get("language"),
-            language_score=values.get("language_score"),
-            chars=values["text_chars"],
-            drop_reasons=tuple(reasons),
-            failures=(
-                *(failure for failure in failures if failure.reason in reasons),
-                *(Failure(reason, None, None) for reason in reasons if reason not in with_metric),
-            ),
-            also_fails=tuple(failure for failure in failures if failure.reason not in reasons),
-            twin=values["twin"],
-            similarity=values["similarity"],
-        )

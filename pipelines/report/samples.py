@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.ledger.batches import ledger_batches
-from pipelines.report.aggregate import Sample
+from pipelines.report.chosen_samples import Sample
 from pipelines.run.folder import RunFolder
 from shards.sink import read_batches
 from shards.unit_key import UnitKey

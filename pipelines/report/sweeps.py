@@ -26,8 +26,9 @@ from pipelines.core import metric_of
 from pipelines.ledger.rules import RunStage, rules_of, stages_of
 from pipelines.recipe import Recipe
 from pipelines.report.model import Number, Sweep
+from pipelines.report.movable import Movable, movable_rules, thresholds_of
 from shards.schema import KEPT
-from shards.stage import Column, Limits, Rule, StageConfig
+from shards.stage import Column, Limits, Rule
 
 _DECADES = range(-4, 8)  # edges are 0, 0.001, 0.0011, … 0.0099, 0.01, 0.011, … 990,000,000, 10⁹
 _MOST_EDGES = 80  # that a report holds of a rule
@@ -71,22 +72,6 @@ class Order:
         if code < self.kept:
             return self.reasons[code]
         return KEPT if code == self.kept else f"?{self.stages[code - self.kept - 1].name}"
-
-
-@dataclass(frozen=True)
-class Movable:
-    """A rule whose thresholds `whatif` can move."""
-
-    rule: Rule
-    min_setting: str | None  # setting of its minimum, "gopher_quality.min_words"; None without one that moves
-    max_setting: str | None
-    moved: tuple[Rule, ...]  # the rule with other thresholds: languages that have no limit there are exempt
-
-    def limits(self, language: str | None) -> Limits | None:
-        """The thresholds for documents in a language; None where it is exempt."""
-        if any(rule.limits(language) == (None, None) for rule in self.moved):
-            return None
-        return self.rule.limits(language)
 
 
 @dataclass
@@ -228,7 +213,7 @@ class Sweeps:
 def grid(rule: Rule, *, integers: bool) -> np.ndarray:
     """Edges for the values of a rule's metric, ascending; its thresholds are among them."""
     edges = {0.0, *(float(f"{n}e{k}") for k in _DECADES for n in range(10, 100)), 10.0 ** (_DECADES.stop + 1)}
-    thresholds = _thresholds(rule)
+    thresholds = thresholds_of(rule)
     if any(limit < 0 for limit in thresholds):
         edges |= {-edge for edge in edges}
     edges |= thresholds
@@ -267,42 +252,6 @@ def _fewer(
         for bin in bins.tolist()
     ]
     return [edges[number] for number in chosen], renumbered
-
-
-def movable_rules(recipe: Recipe) -> Iterator[Movable]:
-    """The rules that have one threshold, or a minimum and a maximum, which `whatif` can move."""
-    stages = {stage.name: stage for stage in recipe.local_stages()}
-    metrics = Counter(rule.reason for _, rule in rules_of(recipe))
-    for name, rule in rules_of(recipe):
-        stage = stages[name]
-        if metrics[rule.reason] > 1 or stage.audit() is not None or rule.metric in stage.derived():
-            continue
-        settings: dict[bool, str] = {}  # by whether it is the minimum
-        moved: list[Rule] = []
-        for own in stage.rules():
-            if own.reason == rule.reason and (new := _moved(stage, own)) is not None:
-                settings[own.setting.startswith("min_")] = f"{name}.{own.setting}"
-                moved.append(new)
-        if settings:
-            yield Movable(rule, settings.get(True), settings.get(False), tuple(moved))
-
-
-def _moved(stage: StageConfig, rule: Rule) -> Rule | None:
-    """The rule with another threshold; None where its setting is not that one threshold, or `whatif` cannot move it."""
-    if not rule.setting.startswith(("min_", "max_")) or [own.setting for own in stage.rules()].count(rule.setting) > 1:
-        return None
-    other = max(_thresholds(rule), default=0) + 1
-    new = stage.model_copy(update={rule.setting: other})
-    if getattr(stage, rule.setting) is False or stage.replay_refusal(rule.setting, new) is not None:
-        return None
-    (moved,) = [own for own in new.rules() if own.setting == rule.setting]
-    return moved if _thresholds(moved) == {other} else None
-
-
-def _thresholds(rule: Rule) -> set[float]:
-    """All thresholds of a rule, in any language."""
-    limits = (rule.limits(None), *rule.by_language.values())
-    return {limit for both in limits for limit in both if limit is not None}
 
 
 def _plain(value: float | None, integers: bool) -> Number | None:

@@ -185,15 +185,15 @@ def _written(value: float) -> str:
 def _samples(run: RunFolder, aggregates: Aggregates) -> tuple[list[ShownSample], list[ShownSample]]:
     nearest = [
         sample
-        for (reason, _), found in aggregates.nearest.items()
+        for (reason, _), found in aggregates.chosen.nearest.items()
         if aggregates.fates[reason]
         for _, _, sample in found
     ]
-    random = [sample for chosen in aggregates.samples.values() for sample in chosen]
+    random = [sample for chosen in aggregates.chosen.random.values() for sample in chosen]
     texts = sample_texts(run, [*random, *nearest])
     twins = [sample.twin for sample in (*random, *nearest) if sample.twin and sample.drop_reasons]
     texts |= {(id, ""): text for id, text in kept_texts(run, located(run, twins)).items()}
-    kept = [(sample.key, sample.id) for sample in aggregates.samples.get("", [])]
+    kept = [(sample.key, sample.id) for sample in aggregates.chosen.random.get("", [])]
     shown = shown_samples(aggregates, texts, extracted_texts(run, kept))
     return shown[0], shown[1]
 

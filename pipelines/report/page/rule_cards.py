@@ -74,7 +74,7 @@ def _card(
         curve=curves,
         masses=_masses(metric),
         bins=tuple(part for part in parts if any(part[1:])),
-        has_nearest=bool(aggregates.nearest.get((row.reason, "dropped"))),
+        has_nearest=bool(aggregates.chosen.nearest.get((row.reason, "dropped"))),
     )
 
 

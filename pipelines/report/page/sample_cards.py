@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from pipelines.numbers import number
-from pipelines.report.aggregate import Aggregates, Failure, Sample
+from pipelines.report.aggregate import Aggregates
+from pipelines.report.chosen_samples import Failure, Sample
 
 _SNIPPET_CHARS = 180
 _URL_CHARS = 96
@@ -36,14 +37,14 @@ def shown_samples(aggregates: Aggregates, texts: Texts, before: Mapping[str, str
 
     `before` holds texts as they were extracted, by id, of kept documents.
     """
-    kept = [_shown(s, texts, "random", before=before.get(s.id)) for s in aggregates.samples.get("", [])]
+    kept = [_shown(s, texts, "random", before=before.get(s.id)) for s in aggregates.chosen.random.get("", [])]
     dropped = [
         _shown(sample, texts, "random", (reason,))
-        for reason, samples in aggregates.samples.items()
+        for reason, samples in aggregates.chosen.random.items()
         for sample in samples
         if reason
     ]
-    for (reason, fate), nearest in aggregates.nearest.items():
+    for (reason, fate), nearest in aggregates.chosen.nearest.items():
         if aggregates.fates[reason]:
             into = kept if fate == "kept" else dropped
             into += [_shown(sample, texts, "nearest", (reason,)) for _, _, sample in nearest]

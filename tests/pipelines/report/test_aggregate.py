@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from pipelines.ledger.batches import LedgerBatch
 from pipelines.recipe import load_recipe
-from pipelines.report.aggregate import SAMPLES, Aggregates
+from pipelines.report.aggregate import Aggregates
+from pipelines.report.chosen_samples import SAMPLES
 from pipelines.run.folder import RunFolder
 from shards.sink import open_arrow
 
@@ -24,8 +25,8 @@ def test_samples_do_not_depend_on_the_order_of_batches(run: Path) -> None:
         for part in parts:
             assert isinstance(part, pa.RecordBatch)
             aggregates.add(LedgerBatch(part, (key,), np.array([len(part)])))
-        ids = {reason: [sample.id for sample in chosen] for reason, chosen in aggregates.samples.items()}
-        nearest = {key: [sample.id for _, _, sample in found] for key, found in aggregates.nearest.items()}
+        ids = {reason: [sample.id for sample in chosen] for reason, chosen in aggregates.chosen.random.items()}
+        nearest = {key: [sample.id for _, _, sample in found] for key, found in aggregates.chosen.nearest.items()}
         both.append((ids, nearest, aggregates.counts, aggregates.languages, tuple(aggregates.sweeps.rows())))
     assert both[0] == both[1]
 
@@ -41,7 +42,7 @@ def test_aggregates_are_those_of_a_plain_count(run: Path) -> None:
     )
     for fate in set(fates):
         ids = sorted(row["id"] for row, other in zip(rows, fates, strict=True) if other == fate)
-        assert [sample.id for sample in aggregates.samples[fate]] == ids[:SAMPLES]
+        assert [sample.id for sample in aggregates.chosen.random[fate]] == ids[:SAMPLES]
     failing = [row for row in rows if (row["gopher_quality.word_count"] or 99) < 50]
     assert aggregates.counts["gopher_quality.too_few_words"].failed == len(failing)
     assert sum(row.documents for row in aggregates.sources.values()) == len(rows)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.recipe import parse_recipe
-from pipelines.report.sweeps import Sweeps, grid, movable_rules
+from pipelines.report.movable import movable_rules
+from pipelines.report.sweeps import Sweeps, grid
 from shards.stage import Rule
 
 RECIPE = {

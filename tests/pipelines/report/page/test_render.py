@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipelines.report.aggregate import NEAREST
+from pipelines.report.chosen_samples import NEAREST
 
 
 class Page(HTMLParser):
