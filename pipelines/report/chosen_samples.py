@@ -32,7 +32,7 @@ SHOWN = (
     "text_chars",
     "language",
     "language_score",
-)  # columns
+)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from shards.unit_key import UnitKey
 _DAMAGE_SHOWN = 50
 _INPUTS_SHOWN = 3
 _SNIPPET_CHARS = 180
+_UNITS_READ = 64  # for texts of dropped documents that the run keeps beside the ledger alone
 _POWERS = (
     0.7,
     0.5,
@@ -191,6 +192,10 @@ def _samples(run: RunFolder, aggregates: Aggregates) -> tuple[list[ShownSample],
     ]
     random = [sample for chosen in aggregates.chosen.random.values() for sample in chosen]
     texts = sample_texts(run, [*random, *nearest])
+    untold = [s for s in (*random, *nearest) if s.drop_reasons and (s.id, s.drop_reasons[0]) not in texts]
+    units = sorted({sample.key for sample in untold})[:_UNITS_READ]
+    extracted = extracted_texts(run, [(sample.key, sample.id) for sample in untold if sample.key in units])
+    texts |= {(s.id, s.drop_reasons[0]): extracted[s.id] for s in untold if s.id in extracted}
     twins = [sample.twin for sample in (*random, *nearest) if sample.twin and sample.drop_reasons]
     texts |= {(id, ""): text for id, text in kept_texts(run, located(run, twins)).items()}
     kept = [(sample.key, sample.id) for sample in aggregates.chosen.random.get("", [])]
