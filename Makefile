@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test fuzz audit test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-index bench-train bench-train-gpu axe bench-serve test-hf clean
+.PHONY: setup demo test fuzz audit test-s3 test-interop test-ray test-faults test-fast lint format golden schema lock bench-peers bench-clean bench-dedup bench-extract bench-structure bench-extract-parts bench-metadata bench-scale bench-cluster bench-shares bench-conformance bench-shared bench-data bench-index bench-train bench-train-gpu axe bench-serve test-hf worth clean
 
 setup: .venv/ready models/lid.176.ftz
 
@@ -25,6 +25,12 @@ axe: .axe/node_modules/axe-core/axe.min.js
 
 demo: setup
 	$(BIN)/gristmill demo
+
+# What cleaning is worth on the crawl of GRISTMILL_REAL_DATA: clean it, train on it and on what was extracted, compare.
+# ARGS="--tokens 20000 --seeds 2" is a short form. The page is runs/worth/ablation/ablation.html.
+worth: setup
+	$(BIN)/gristmill run gristmill --set 'source.web.paths="$(GRISTMILL_REAL_DATA)/crawl"' --out runs/worth/run
+	$(BIN)/gristmill ablate runs/worth/run --out runs/worth/ablation $(or $(ARGS),--budget 30)
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal

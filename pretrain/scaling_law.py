@@ -14,14 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import OptimizeResult, least_squares
+from scipy.optimize import OptimizeResult, least_squares, nnls
 
 from shards.errors import UserError
 
 MIN_RUNS, MIN_VALUES = 6, 3  # of a grid: five numbers are fitted, and each exponent needs sizes to bend between
 FLOPS = 6  # operations a parameter and token (Kaplan et al., "Scaling Laws for Neural Language Models", 2020)
 _DELTA = 1e-3  # of the Huber loss of ln L (Hoffmann et al., 2022, section D.2)
-_BEGINNINGS = list(itertools.product((-1.0, 0.0, 1.0), (2.0, 6.0, 12.0), (2.0, 6.0, 12.0), (0.3, 0.8), (0.3, 0.8)))
+_EXPONENTS = np.linspace(0.1, 1.2, 9)  # of the beginnings; for each pair of them E, A and B follow by least squares
+_BEGINNINGS = 3  # the best of these that are gone on with
 _DRAWS = 100
 _LIMITS = ([-10.0, -10.0, -10.0, 0.01, 0.01], [10.0, 40.0, 40.0, 3.0, 3.0])
 
@@ -74,7 +75,8 @@ def fit(N: np.ndarray, D: np.ndarray, loss: np.ndarray, *, draws: int = _DRAWS) 
     """
     N, D, loss = (np.asarray(values, float) for values in (N, D, loss))
     require_grid(N, D)
-    law = _law(min((_solve(N, D, loss, np.array(b)) for b in _BEGINNINGS), key=lambda result: float(result.cost)).x)
+    solved = (_solve(N, D, loss, begin) for begin in _beginnings(N, D, loss))
+    law = _law(min(solved, key=lambda result: float(result.cost)).x)
     residual = np.log(loss) - np.log(law.loss(N, D))
     # Residuals are drawn, not trainings: a draw without the only large ones would leave an exponent open. Five numbers
     # were fitted, so the residuals are too small by that.
@@ -102,6 +104,17 @@ def require_grid(N: np.ndarray, D: np.ndarray) -> None:
             f"the grid has {len(N)} trainings of {sizes} sizes and {lengths} numbers of tokens, which is too small to "
             f"fit five numbers; train {MIN_RUNS} or more, of {MIN_VALUES} sizes and {MIN_VALUES} numbers of tokens"
         )
+
+
+def _beginnings(N: np.ndarray, D: np.ndarray, loss: np.ndarray) -> list[np.ndarray]:
+    """The parameters of the best laws by non-negative least squares of loss / L, over a grid of exponents."""
+    found = []
+    for alpha, beta in itertools.product(_EXPONENTS, _EXPONENTS):
+        terms = np.stack([np.ones(len(N)), N**-alpha, D**-beta], axis=1)
+        factors, error = nnls(terms / loss[:, None], np.ones(len(N)))
+        least = 1e-3 * loss.min() / terms.max(axis=0)  # a logarithm needs more than zero
+        found.append((error, np.array([*np.log(np.maximum(factors, least)), alpha, beta])))
+    return [parameters for _, parameters in sorted(found, key=lambda one: float(one[0]))[:_BEGINNINGS]]
 
 
 def _law(parameters: np.ndarray) -> Law:

@@ -36,14 +36,14 @@ def test_a_noisy_law_predicts_to_two_percent_and_its_interval_holds_the_truth() 
 
 def test_the_largest_training_is_predicted_by_the_others_within_its_interval() -> None:
     inside = 0
-    for seed in range(10):
+    for seed in range(8):
         N, D, loss = grid(SMALL, noise=0.004, seed=seed)
         largest, found = without_largest(N, D, loss, draws=40)
         assert N[largest] * D[largest] == max(N * D)
         at = N[largest], D[largest]
         low, high = found.interval(lambda law, at=at: float(law.loss(*at)), noise=True)
         inside += low < loss[largest] < high
-    assert inside >= 8
+    assert inside >= 7
 
 
 def test_the_best_size_is_that_of_the_least_loss() -> None:
