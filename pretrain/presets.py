@@ -68,7 +68,8 @@ def dialled(depth: int, sequence_length: int) -> dict[str, Any]:
 
 def batch_rows(flops: float, sequence_length: int) -> int:
     """Rows of a batch by the rule, for a training of so many operations."""
-    return 1 << round(math.log2(max(1.0, 0.2920 * flops**0.3271 / sequence_length)))
+    rows: int = 2 ** round(math.log2(max(1.0, 0.2920 * flops**0.3271 / sequence_length)))
+    return rows
 
 
 def peak_lr(flops: float) -> float:

@@ -63,7 +63,7 @@ def ablate(
     )
     if preset not in PRESETS:
         raise UserError(f"--preset {preset}: expected one of {', '.join(PRESETS)}")
-    law = ablation.Law.ruled(PRESETS[preset], tokens or _PILOT_TOKENS, seeds)
+    law = ablation.Law(PRESETS[preset], tokens or _PILOT_TOKENS, seeds).ruled()
 
     def silent(_: object) -> None:
         """A line for each training is enough."""

@@ -62,12 +62,10 @@ class Law:
     batch_size: int = 8
     lr: float = 3e-3
 
-    @classmethod
-    def ruled(cls, model: dict[str, Any], tokens: int, num_seeds: int) -> "Law":
-        """With batch and learning rate by the rules of `pretrain.presets` for so many tokens."""
-        law = cls(model, tokens, num_seeds)
-        flops = 6.0 * layer_parameters(model) * tokens
-        return replace(law, batch_size=batch_rows(flops, law.sequence_length), lr=peak_lr(flops))
+    def ruled(self) -> "Law":
+        """The same with batch and learning rate by the rules of `pretrain.presets` for its tokens."""
+        flops = 6.0 * layer_parameters(self.model) * self.tokens
+        return replace(self, batch_size=batch_rows(flops, self.sequence_length), lr=peak_lr(flops))
 
     @property
     def steps(self) -> int:
@@ -153,7 +151,7 @@ def fit_to_budget(
             "give more minutes, fewer seeds or a smaller model"
         )
     tokens = min(steps * law.batch_size * law.sequence_length, most_tokens(sides))
-    fitted = law.ruled(law.model, tokens, law.num_seeds)
+    fitted = replace(law, tokens=tokens).ruled()
     return fitted, seconds * fitted.batch_size / law.batch_size
 
 

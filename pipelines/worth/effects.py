@@ -150,9 +150,9 @@ def joined(parts: list[Scores], keys: list[np.ndarray]) -> Scores:
     shares = [part.weights.sum() * len(parts) for part in parts]
     values = np.concatenate([part.values / share for part, share in zip(parts, shares, strict=True)], axis=-1)
     weights = np.concatenate([part.weights / share for part, share in zip(parts, shares, strict=True)])
-    sums = np.zeros((*values.shape[:-1], len(names)))
-    np.add.at(np.moveaxis(sums, -1, 0), item, np.moveaxis(values, -1, 0))
-    return Scores(parts[0].sides, sums, np.bincount(item, weights, len(names)))
+    sums = np.zeros((len(names), *values.shape[:-1]))
+    np.add.at(sums, item, np.moveaxis(values, -1, 0))
+    return Scores(parts[0].sides, np.moveaxis(sums, 0, -1), np.bincount(item, weights, len(names)))
 
 
 def _around(mean: float, error: float, freedom: float) -> Interval:

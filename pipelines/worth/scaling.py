@@ -81,7 +81,7 @@ def run_grid(tokens: Path, out: Path, minutes: float, say: Callable[[str], None]
     for length in lengths:
         for parameters, model in family.items():
             folder = out / "trainings" / f"{parameters}-{length}"
-            law = TrainingLaw.ruled(model, length, 1)
+            law = TrainingLaw(model, length, 1).ruled()
             settings = law.settings(tokens, folder, seed=0) | {"evaluate": {"max_tokens": EVALUATED_TOKENS}}
             losses = _train(settings, folder)
             grid.append(Training(parameters, law.trained_tokens, losses))
@@ -172,7 +172,7 @@ def _planned(
             raise UserError(f"{out}: holds a grid of other tokens or another budget; choose another --out or delete it")
         lengths: list[int] = plan["lengths"]
         return lengths
-    law = TrainingLaw.ruled(next(iter(family.values())), 1_000_000, 1)
+    law = TrainingLaw(next(iter(family.values())), 1_000_000, 1).ruled()
     seconds = 0.0  # of a token in each of the sizes
     for parameters, model in family.items():
         folder = out / "pilot" / str(parameters)

@@ -80,9 +80,10 @@ def longest_prefix(data, suffixes, text, start):
         else:
             high = middle
     most = np.int64(0)
-    for k in (low - 1, low):  # the neighbours of where it would stand
-        if 0 <= k < len(suffixes):
-            most = max(most, _common(data, np.int64(suffixes[k]), rest))
+    for k in (low - 1, low):
+        if k < 0 or k == len(suffixes):
+            continue
+        most = max(most, _common(data, np.int64(suffixes[k]), rest))
     return most
 
 
