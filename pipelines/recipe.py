@@ -30,6 +30,7 @@ from cleaners.gopher_quality import GopherQualityConfig
 from cleaners.gopher_repetition import GopherRepetitionConfig
 from cleaners.language import LanguageConfig
 from cleaners.language_guess import LanguageGuessConfig
+from cleaners.opt_out import OptOutConfig
 from cleaners.page import PageConfig
 from cleaners.pii import PiiConfig
 from cleaners.refinedweb_lines import RefinedWebLinesConfig
@@ -62,6 +63,7 @@ _SETTING = re.compile(r"[a-z_]+: ")  # a refusal that begins with the setting at
 KINDS: dict[str, type[AnyStage]] = {
     "url": UrlConfig,
     "page": PageConfig,
+    "opt_out": OptOutConfig,
     "language_guess": LanguageGuessConfig,
     "extract": ExtractConfig,
     "language": LanguageConfig,

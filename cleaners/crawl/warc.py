@@ -29,7 +29,14 @@ from shards.stage import Batch, with_columns
 from shards.stats import Stats
 from shards.storage import InputFile
 
-RECORD = pa.schema([pa.field("record_type", pa.string()), pa.field("refers_to", pa.string())])
+RECORD = pa.schema(
+    [
+        pa.field("record_type", pa.string()),
+        pa.field("refers_to", pa.string()),
+        pa.field("http_robots", pa.string()),  # X-Robots-Tag headers, a line each
+        pa.field("http_tdm", pa.string()),  # TDM-Reservation
+    ]
+)
 SCHEMA = pa.unify_schemas([ROWS, PAYLOAD, RECORD])
 
 _PAGES = ("response", "resource", "revisit")
@@ -130,13 +137,14 @@ class WarcReader:
         url = record.headers.get("warc-target-uri", "").removeprefix("<").removesuffix(">")
         date = record.headers.get("warc-date", "")
         content_type, charset = media_type.extract(record.headers.get("content-type", ""))
-        status = None
+        status = robots = reservation = None
         body: bytes | memoryview = record.content
         if content_type == "application/http":
             declared = record.headers.get("warc-identified-payload-type", "")
             http, body = self._http(record.content)
             if http is not None:
                 status, declared = http.status_code, ",".join(http.get_multiple("Content-Type"))
+                robots, reservation = "\n".join(http.get_multiple("X-Robots-Tag")), http.get("TDM-Reservation")
             content_type, charset = media_type.extract(declared)
         return {
             "id": row_id(record.headers.get("warc-record-id", ""), url, date, body),
@@ -152,6 +160,8 @@ class WarcReader:
             "content_type": content_type,
             "http_charset": charset,
             "record_type": record_type,
+            "http_robots": robots or None,
+            "http_tdm": reservation,
             "refers_to": _original(record.headers) if record_type == "revisit" else None,
         }
 

@@ -24,6 +24,7 @@ def cases(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return {
         "url": [{}],
         "page": [{}],
+        "opt_out": [{"max_noindex": 0}],
         "language_guess": [{"audit_fraction": 0.5}],
         "extract": [{"engine": "gristmill", "metadata": True}, {"engine": "resiliparse"}, {"engine": "trafilatura"}],
         "language": [{}],
