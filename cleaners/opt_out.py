@@ -4,8 +4,8 @@
     <meta name="robots" content="noai">         head of the page
     TDM-Reservation: 1                          the same, as a header or a meta element
 
-Directives for a robot that is not named in `agents` say nothing here. A site's `robots.txt` and `/.well-known/tdmrep.json`
-are no part of a page's record: crawlers heed the first.
+Directives for a robot that is not named in `agents` say nothing here. A site's own files, `robots.txt`, which crawlers
+heed, and `/.well-known/tdmrep.json`, are no part of a page's record.
 
 Sources: https://developers.google.com/search/docs/crawling-indexing/robots-meta-tag for robots meta elements and
 X-Robots-Tag; https://www.w3.org/community/reports/tdmrep/CG-FINAL-tdmrep-20240510/ for the TDM Reservation Protocol;

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shards.address import host_root, scheme
-from shards.remote import TRIES, Passing, Patience, RemoteError
+from shards.remote import TRIES, Passing, Patience, RemoteError, StillPassing
 
 T = TypeVar("T")
 
@@ -39,6 +39,8 @@ _CAUSES = {
     "error decoding response body": "the connection broke",
 }
 BROKEN = "the connection broke"
+ENDS_BEFORE = ("the file ends before these bytes", "check offset and length")
+_BEYOND_END = " 416"  # ends the cause where no byte of a range is in the object
 _PASSING = (BROKEN, "the server does not answer in time")
 _STATUS = re.compile(r"status (\d{3})[^:]*|Server returned non-2xx status code: (\d{3})")
 _SECRET = re.compile(r"(AWS|AZURE|GOOGLE|GCP)_.*(KEY|SECRET|TOKEN|PASSWORD|SAS|ACCOUNT)")
@@ -236,9 +238,10 @@ def remote_error(error: Exception) -> RemoteError:
         case ValueError():
             return RemoteError("no address that can be asked for", "check it for empty parts")
         case _:
-            return RemoteError(
-                cause_of(error), "check the address, the network, and region and endpoint in AWS_* variables"
-            )
+            cause = cause_of(error)
+            if cause.endswith(_BEYOND_END):
+                return RemoteError(*ENDS_BEFORE)
+            return StillPassing(cause, "check the address, the network, and region and endpoint in AWS_* variables")
 
 
 def _patiently(ask: Callable[[], T]) -> T:

@@ -20,6 +20,7 @@ from shards import http_file, s3_object
 from shards.address import file_name, host_root, is_http, is_remote, is_s3, scheme, shown
 from shards.errors import RunError, UserError
 from shards.folders import fault, files_below, files_matching, first_magic
+from shards.hub import hub_files
 from shards.limits import check_limits
 from shards.read_ahead import open_remote
 from shards.remote import CONNECTIONS, RemoteError
@@ -75,9 +76,11 @@ def find_inputs(paths: Iterable[str], suffixes: tuple[str, ...], where: str) -> 
             found += _listed(path, where)
         elif is_remote(path):
             found += _remote(path, suffixes, where)
+        elif scheme(path) == "hf":
+            found += [_Remote(url, name) for url, name in hub_files(path, suffixes, where)]
         elif "://" in path and scheme(path):
             remedy = "give the path itself" if scheme(path) == "file" else "download it first"
-            raise UserError(f"{where}: {path}: of URLs only https://, http:// and s3:// are read; {remedy}")
+            raise UserError(f"{where}: {path}: of URLs only https://, http://, s3:// and hf:// are read; {remedy}")
         else:
             found += _local(path, suffixes, where)
     if not found:

@@ -8,8 +8,10 @@ import pytest
 from http_server import Site, serving
 from hypothesis import given
 from hypothesis import strategies as st
+from s3_server import Proxy
 
-from shards import ranges, remote
+from shards import mirror, ranges, remote
+from shards.atomic import write_bytes
 from shards.errors import RunError
 from shards.ranges import MAX_GAP, MAX_SPAN, Missing, Part, read_parts, spans
 
@@ -93,3 +95,15 @@ def test_files_on_disk(tmp_path: Path) -> None:
     found = list(read_parts(str(tmp_path / "a"), parts, 1))
     assert found == [DATA[5:15], Missing("the file ends before these bytes; check offset and length")]
     assert list(read_parts(str(tmp_path / "b"), parts, 1)) == [Missing("no such file; check the root")] * 2
+
+
+@pytest.mark.slow
+def test_objects_of_a_store(s3: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"{s3.folder}/a.warc.gz"
+    write_bytes(mirror.local(url), DATA)
+    parts = [*parts_of(MAX_GAP + 1), Part(len(DATA) + 5, 3)]
+    assert list(read_parts(url, parts, 1)) == [
+        *(DATA[part.offset : part.end] for part in parts[:-1]),
+        Missing("the file ends before these bytes; check offset and length"),
+    ]
+    assert {type(part) for part in read_parts(f"{s3.folder}/b.warc.gz", parts, 1)} == {Missing}
