@@ -12,8 +12,9 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -31,7 +32,7 @@ from pipelines.cli import (
     training,
     worth,
 )
-from pipelines.cli.printing import say, this_command, visible
+from pipelines.cli.printing import say, show, this_command, visible
 from shards.address import require_local
 from shards.errors import GristmillError, Interrupted, RunError, UserError
 from shards.limits import limit_error
@@ -113,7 +114,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a page's letters
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(prog_name="gristmill", standalone_mode=False) or 0
         if code == Interrupted.exit_code:  # a Ctrl-C that no command caught, as typer reports it
             raise KeyboardInterrupt
         sys.stdout.flush()
@@ -169,11 +170,11 @@ def _os_error(error: OSError) -> int:
 
 def _made_app() -> typer.Typer:
     made = typer.Typer(
-        help="Crawl dumps in, clean deduplicated text out, and language models trained on it.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
+    made.callback()(_options)
     for name, command in COMMANDS.items():
         made.command(name)(_on_this_disk(command))
     for name, (about, commands) in GROUPS.items():
@@ -182,6 +183,20 @@ def _made_app() -> typer.Typer:
             group.command(command_name)(_on_this_disk(command))
         made.add_typer(group, name=name)
     return made
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        show(f"gristmill {metadata.version('gristmill')}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Crawl dumps in, clean deduplicated text out, and language models trained on it."""
 
 
 def _on_this_disk(command: Callable[..., None]) -> Callable[..., None]:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import get_args
 
@@ -139,6 +140,36 @@ def test_each_command_of_the_tables_is_in_the_help(
     printed = capsys.readouterr().out
     named = [line.strip("│ ").split()[0] for line in printed.splitlines() if line.startswith("│ ") and line[2] != " "]
     assert [name for name in named if not name.startswith("-")] == [*cli.COMMANDS, *cli.GROUPS]
+
+
+def test_the_version_is_that_of_the_installation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code_of_main(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"gristmill {metadata.version('gristmill')}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [[], *([name] for name in (*cli.COMMANDS, *cli.GROUPS)), ["index", "add"]], ids=" ".join
+)
+def test_h_shows_the_help(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code_of_main(monkeypatch, *words, "-h") == 0
+    assert " ".join(["Usage: gristmill", *words]) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"), [("gristmill ver", "verify\nverify-run\n"), ("gristmill run --ov", "--overwrite\n")]
+)
+def test_a_shell_completes_commands_and_options(
+    typed: str, found: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_GRISTMILL_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+    assert exit_code_of_main(monkeypatch) == 0
+    assert capsys.readouterr().out == found
 
 
 def test_the_help_loads_no_heavy_library() -> None:
