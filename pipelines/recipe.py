@@ -207,10 +207,15 @@ def recipe_text(name_or_path: str) -> tuple[str, str]:
     return path.read_text(encoding="utf-8-sig"), path.name
 
 
-def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
-    """The recipe with `--set key=value` settings applied. Every mistake is a UserError with its key path."""
+def load_recipe(name_or_path: str, settings: Sequence[str] = (), inputs: Sequence[str] = ()) -> Recipe:
+    """The recipe with `inputs` for the paths of its one source, then `--set key=value` settings applied.
+
+    Every mistake is a UserError with its key path.
+    """
     text, where = recipe_text(name_or_path)
     values = tomllib.loads(text)
+    if inputs:
+        _take_inputs(values, inputs, where)
     for setting in settings:
         _apply(values, setting, where)
     return parse_recipe(values, where)
@@ -327,6 +332,17 @@ def _stage(table: Any, index: int, where: str) -> tuple[str, AnyStage]:
     settings = {"name": kind} | {k: v for k, v in table.items() if k != "kind"}
     _word(settings["name"], f"{where}: stage[{index}].name")
     return kind, KINDS[kind].parse(settings, f"{where}: stage[{index}] {settings['name']}")
+
+
+def _take_inputs(values: dict[str, Any], inputs: Sequence[str], where: str) -> None:
+    sources = _table(values.get("source", {}), f"{where}: source")
+    if len(sources) > 1:
+        raise UserError(
+            f"{inputs[0]}: {where} has the sources {', '.join(sources)}; "
+            f"name one of them: --set source.{next(iter(sources))}.paths={inputs[0]}"
+        )
+    for name, source in sources.items():
+        _table(source, f"{where}: source.{name}")["paths"] = [*inputs]
 
 
 def _apply(values: dict[str, Any], setting: str, where: str) -> None:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 CORES = usable_cores()
 
 RecipeArgument = Annotated[str, typer.Argument(help="A built-in recipe (see `gristmill recipes`) or a TOML file.")]
+InputsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Files, folders, globs or URLs in place of the recipe's `source.paths`.", metavar="[INPUT]..."),
+]
 RunArgument = Annotated[
     Path, typer.Argument(help="The folder of a run, or its URL (s3://).", parser=mirror.local, metavar="RUN")
 ]

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pipelines.cli.options import CORES, JsonOption, MemoryOption, RecipeArgument, SetOption, WorkersOption
+from pipelines.cli.options import (
+    CORES,
+    InputsArgument,
+    JsonOption,
+    MemoryOption,
+    RecipeArgument,
+    SetOption,
+    WorkersOption,
+)
 from pipelines.cli.printing import show, show_all, show_json
 from shards.errors import UserError
 
@@ -21,6 +29,7 @@ _OF_SCALE = ("nodes", "cores", "node_memory", "network", "core_speed", "run_fold
 def plan(
     context: typer.Context,
     recipe: RecipeArgument,
+    inputs: InputsArgument = None,
     workers: WorkersOption = None,
     memory: MemoryOption = None,
     settings: SetOption = None,
@@ -65,7 +74,7 @@ def plan(
     from pipelines.preview.cluster import Cluster, Prices, parse_size
     from pipelines.recipe import load_recipe
 
-    resolved = load_recipe(recipe, settings or [])
+    resolved = load_recipe(recipe, settings or [], inputs or [])
     num_bytes = parse_memory(memory) if memory is not None else None
     if scale is None:
         for name in _OF_SCALE:
@@ -105,7 +114,7 @@ def _plan(name: str, recipe: "Recipe", workers: int, memory: int | None, *, as_j
         minhash = [asdict(shape) for shape in shapes]
         show_json({"minhash": minhash, "estimate": asdict(estimated) if estimated else None})
     elif estimated is None:
-        show(f"for time, memory and disk give inputs: gristmill plan {name} --set source.paths=DIR")
+        show(f"for time, memory and disk give inputs: gristmill plan {name} INPUT")
     else:
         show_all(lines(estimated))
 
@@ -123,7 +132,7 @@ def _plan_scale(
     with ProgressDisplay() as progress:
         tried = try_out(recipe, workers, progress)
     if tried is None:
-        raise UserError("--scale: needs files to measure; give one or some by --set source.paths=FILE")
+        raise UserError("--scale: needs files to measure; give one or some: gristmill plan RECIPE FILE")
     crawl = Crawl.parse(scale, [file.num_bytes for files in tried.inputs.values() for file in files], kinds)
     scaled = reckon_scale(recipe, tried.probes, crawl, cluster, prices, tried.ready)
     if as_json:
@@ -133,7 +142,8 @@ def _plan_scale(
 
 
 def sample(
-    paths: Annotated[list[str], typer.Argument(help="Files, folders or URLs of a crawl, and last the RECIPE.")],
+    recipe: RecipeArgument,
+    inputs: InputsArgument = None,
     number: Annotated[int, typer.Option("-n", help="About how many documents.", min=1)] = 200,
     seed: Annotated[int, typer.Option(help="Another seed takes another random part.")] = 0,
     settings: SetOption = None,
@@ -142,13 +152,10 @@ def sample(
     ] = 2,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a random part of INPUT... through RECIPE: funnel and samples in a minute, before a dump is started."""
+    """Run a random part of a crawl through a recipe: funnel and samples in a minute, before a dump is started."""
     from pipelines.preview.sample import figures, lines, sample_run
 
-    *inputs, recipe = paths
-    if not inputs:
-        raise UserError("sample: give at least one input and the recipe: gristmill sample INPUT RECIPE")
-    with sample_run(inputs, recipe, settings or [], number, seed) as folder:
+    with sample_run(inputs or [], recipe, settings or [], number, seed) as folder:
         if as_json:
             show_json(figures(folder, num_texts))
         else:

@@ -9,6 +9,7 @@ import typer
 from pipelines.cli.options import (
     AddressOption,
     ExecutorOption,
+    InputsArgument,
     MemoryOption,
     OverwriteOption,
     PartOption,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 def run(
     recipe: RecipeArgument,
+    inputs: InputsArgument = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -58,13 +60,15 @@ def run(
 
     made = made_executor(executor, workers, memory, address, ship)
     of_inputs = Part.parse(part) if part is not None else WHOLE
-    resolved = load_recipe(recipe, settings or [])
+    resolved = load_recipe(recipe, settings or [], inputs or [])
     folder = folder.expanduser() if folder else Path("runs") / resolved.name
     _execute(open_run(resolved, folder, part=of_inputs, overwrite=overwrite), made, until_global=until_global)
 
 
 def submit(
     recipe: RecipeArgument,
+    *,
+    inputs: InputsArgument = None,
     nodes: Annotated[int, typer.Option(help="Nodes of the job.", min=1)],
     time: Annotated[
         str, typer.Option(help="Time limit of one start: minutes, HH:MM:SS, D-HH. A run that needs more goes on.")
@@ -107,7 +111,7 @@ def submit(
     slurm.require_ray()
     job = slurm.Job(nodes, time, partition, account, cpus, grace, restarts, tuple(sbatch or []))
     job.check()
-    resolved = load_recipe(recipe, settings or [])
+    resolved = load_recipe(recipe, settings or [], inputs or [])
     slurm.check_inputs(resolved)
     if memory is not None:
         parse_memory(memory)
@@ -119,7 +123,7 @@ def submit(
     given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     changed = [word for setting in settings or [] for word in ("--set", setting)]
     flags = ["--until-global"] if until_global else []
-    words = ["run", named, *changed, "--out", slurm.absolute(folder), *given, *flags]
+    words = ["run", named, *(inputs or []), *changed, "--out", slurm.absolute(folder), *given, *flags]
     path = slurm.file_of(folder)
     slurm.write_file(path, slurm.job_file(job, path, words, ["--overwrite"] if overwrite else []))
     if only_print:

@@ -89,6 +89,6 @@ def _show_next_commands(folder: Path, run: Path, training: Path, out: Out) -> No
         f"verify {run}",
         f"run {folder / 'recipe.toml'} --out {folder / 'long-only'} --set gopher_quality.min_words=300",
         f"trace {training / 'model'} --step {TRAINING['steps']}",
-        "run gristmill --set source.paths=FOLDER-OF-WARC-FILES --out runs/mine",
+        "run gristmill FOLDER-OF-WARC-FILES --out runs/mine",
     ):
         out(f"     {gristmill} {arguments}")

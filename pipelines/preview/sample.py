@@ -42,11 +42,11 @@ def sample_run(
     inputs: Sequence[str], recipe_name: str, settings: Sequence[str], number: int, seed: int
 ) -> Iterator[Path]:
     """Make a run of about `number` documents; its folder is deleted with the block."""
-    recipe = load_recipe(recipe_name, settings)
+    recipe = load_recipe(recipe_name, settings, inputs)
     if [source.kind for source in recipe.sources.values()] not in (["warc"], ["wet"]):
         raise UserError(f"{recipe_name}: sample draws from one source of kind warc or wet")
     ((name, source),) = recipe.sources.items()
-    files = find_inputs(inputs, source.suffixes, "sample")
+    files = find_inputs(source.paths, source.suffixes, f"source.{name}.paths")
     with tempfile.TemporaryDirectory(prefix="gristmill-sample-") as temporary:
         part = Path(temporary) / f"sample{source.suffixes[0]}"
         records_from = partial(documents_from, kind=source.kind)

@@ -91,4 +91,4 @@ def test_a_local_kind_is_replayed_and_a_global_kind_says_what_knows_more(folder:
 def test_a_new_kind_is_planned_and_sampled_before_a_run(folder: Path) -> None:
     planned = toy("plan", folder / "toys.toml", "--set", f"source.paths={folder}/crawl", "--workers", 1)
     assert "same_start" in planned
-    assert "vowels.too_many_vowels" in toy("sample", folder / "crawl", folder / "toys.toml", "-n", 8)
+    assert "vowels.too_many_vowels" in toy("sample", folder / "toys.toml", folder / "crawl", "-n", 8)

@@ -79,7 +79,7 @@ def test_a_mistake_in_a_recipe_is_one_line_with_its_key_path(tmp_path: Path, cha
         (["run", "x" * 300], "x: File name too long; choose a shorter one"),
         (["demo", "--out", "x" * 300], "File name too long; choose a shorter one"),
         (["recipes", "nonsense"], "neither a recipe file nor a built-in recipe"),
-        (["sample", "refinedweb"], "give at least one input and the recipe"),
+        (["sample", "refinedweb"], "source.web.paths: no path is given"),
         (["tokenizer", "train", "missing"], "missing"),
         (["pretrain", "missing.toml"], "missing.toml: no such file"),
     ],

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from command import gristmill
-from crawl import Crawl, article, sentences
+from crawl import RECIPE, Crawl, article, sentences
 
 
 def test_run_verify_status_report_and_run_again(tmp_path: Path, crawl_file: Path, recipe_file: Path) -> None:
     out = tmp_path / "run"
-    words = ("run", recipe_file, "--set", f"source.paths={crawl_file.parent}", "--out", out, "--executor", "in-process")
+    words = ("run", recipe_file, crawl_file.parent, "--out", out, "--executor", "in-process")
     first = gristmill(*words)
     assert first.returncode == 0, first.stderr
     assert "5 documents in, 5 kept (100.0%)" in first.stdout
@@ -97,9 +97,30 @@ def test_apply_that_is_refused_leaves_no_folder(tmp_path: Path, crawl_file: Path
     assert not (tmp_path / "new").exists()
 
 
+def test_words_after_the_recipe_are_what_source_paths_says(tmp_path: Path, crawl_file: Path, recipe_file: Path) -> None:
+    crawl = Crawl()
+    crawl.page("https://b.example/", article("Page", sentences(99)))
+    second = crawl.write(tmp_path / "b.warc.gz")
+    end = ("--executor", "in-process", "--out")
+    by_words = gristmill("run", recipe_file, crawl_file, second, *end, tmp_path / "words")
+    assert "6 documents in, 6 kept" in by_words.stdout
+    setting = f'source.paths=["{crawl_file}", "{second}"]'
+    gristmill("run", recipe_file, "--set", setting, *end, tmp_path / "settings")
+    assert (tmp_path / "words" / "run.json").read_bytes() == (tmp_path / "settings" / "run.json").read_bytes()
+
+
+def test_inputs_of_a_recipe_with_two_sources_are_asked_for_by_name(tmp_path: Path, recipe_file: Path) -> None:
+    recipe_file.write_text(RECIPE + '\n[source.books]\nkind = "text"\n')
+    done = gristmill("run", recipe_file, "crawl", "--out", tmp_path / "run", columns=200)
+    assert done.returncode == 2
+    assert (
+        "crawl: recipe.toml has the sources web, books; name one of them: --set source.web.paths=crawl" in done.stderr
+    )
+
+
 def test_sample_runs_a_random_part_and_leaves_nothing(tmp_path: Path, crawl_file: Path, recipe_file: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
-    done = gristmill("sample", crawl_file.parent, recipe_file, "-n", "3")
+    done = gristmill("sample", recipe_file, crawl_file.parent, "-n", "3")
     assert done.returncode == 0, done.stderr
     assert "3 documents in, 3 kept" in done.stdout
     assert "kept  https://a.example/" in done.stdout
@@ -107,7 +128,7 @@ def test_sample_runs_a_random_part_and_leaves_nothing(tmp_path: Path, crawl_file
 
 
 def test_sample_shows_the_values_of_dropped_documents(crawl_file: Path, recipe_file: Path) -> None:
-    words = ("sample", crawl_file.parent, recipe_file, "-n", "5", "--set", "gopher_quality.min_words=9000")
+    words = ("sample", recipe_file, crawl_file.parent, "-n", "5", "--set", "gopher_quality.min_words=9000")
     assert re.search(r"word_count \d+, least 9000\n", gristmill(*words).stdout)
     found = json.loads(gristmill(*words, "--json").stdout)
     assert (found["input"], found["kept"], found["dropped"]) == (5, 0, {"gopher_quality.too_few_words": 5})
@@ -125,7 +146,7 @@ def test_inputs_without_documents_end_with_a_line(tmp_path: Path, recipe_file: P
     words = ("recipe.toml", "--set", "source.paths=none", "--executor", "in-process", "--out", "run")
     for command, says in (
         (("run", *words), "hold no record that could become a document"),
-        (("sample", "none", "recipe.toml"), "hold no document of kind warc"),
+        (("sample", "recipe.toml", "none"), "hold no document of kind warc"),
     ):
         done = gristmill(*command, cwd=tmp_path)
         assert done.returncode == 1

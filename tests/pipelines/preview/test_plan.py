@@ -222,7 +222,7 @@ def test_without_inputs_there_are_curves_only(tmp_path: Path) -> None:
     told = gristmill("plan", tmp_path / "r.toml")
     assert "near: 14 bands of 8 rows, half of the pairs at 0.685" in told
     assert "0.565  0.772  0.924" in told
-    assert f"for time, memory and disk give inputs: gristmill plan {tmp_path}/r.toml --set source.paths=DIR" in told
+    assert f"for time, memory and disk give inputs: gristmill plan {tmp_path}/r.toml INPUT" in told
 
 
 def test_a_trial_of_a_small_crawl_tells_every_part(tmp_path: Path, crawl_file: Path) -> None:

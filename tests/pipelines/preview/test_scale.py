@@ -227,7 +227,7 @@ def test_the_command_plans_a_snapshot_from_one_file(recipe_path: Path, tmp_path:
         (("--nodes", "2"), "--nodes: is for --scale; give --scale snapshot, too"),
         (("--price", "2"), "--price: is for --scale"),
         (("--scale", "many"), "--scale many: expected snapshot, a number of files, or a size as 90TB"),
-        (("--scale", "snapshot"), "--scale: needs files to measure; give one or some by --set source.paths=FILE"),
+        (("--scale", "snapshot"), "--scale: needs files to measure; give one or some: gristmill plan RECIPE FILE"),
         (("--scale", "9", "--node-memory", "8GB", "--memory", "9GB"), "--memory 9GB: a node has 8.0 GB; give less"),
         (("--scale", "9", "--node-memory", "much"), "--node-memory much: expected a size as 128GB"),
     ],
