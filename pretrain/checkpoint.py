@@ -18,7 +18,6 @@ number wrote.
 import logging
 import re
 import shutil
-import warnings
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -39,7 +38,6 @@ from pretrain.state import STATE, TrainState, checkpoint_paths, read_state, step
 from shards.errors import GristmillError, RunError
 
 log = logging.getLogger(__name__)
-warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)  # one process is no mistake
 
 FIRST_MINUTES = 1.0  # after which there is a first checkpoint, so that a short training that is killed has one
 _WRAPPERS = re.compile(r"\b(_orig_mod|_checkpoint_wrapped_module|module)\.")  # of torch.compile, recomputation and DDP

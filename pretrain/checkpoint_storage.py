@@ -12,6 +12,7 @@ file's metadata holds its offsets in the whole. A part is read by any rank of an
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -36,6 +37,8 @@ from shards.atomic import atomic_file
 from shards.errors import RunError
 from shards.limits import check_limits
 from shards.manifest import file_sha256
+
+warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)  # one process is no mistake
 
 WEIGHTS = "model"  # the kind of tensors that must be finite
 _OFFSETS = "offsets"  # key in a file's metadata: JSON of {name: offsets} of its tensors that are parts
