@@ -53,6 +53,8 @@ def scalars(record: Record) -> dict[str, float]:
     """The numbers of a record by the name under which they are drawn."""
     named = {name: record.get(name) for name in _FIGURES}
     named |= {f"{table}/{name}": value for table in _TABLES for name, value in record.get(table, {}).items()}
+    for task, figures in record.get("tasks", {}).items():
+        named |= {f"tasks/{task}/{name}": value for name, value in figures.items()}
     return {name: value for name, value in named.items() if value is not None}
 
 

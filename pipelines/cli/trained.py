@@ -139,12 +139,12 @@ def _evaluation_lines(found: "Evaluation") -> Iterator[Line]:
         yield Table(tuple(headings[i] for i in used), tuple(tuple(row[i] for i in used) for row in rows))
         yield "bytes: UTF-8, of what is not masked; bits: of all tokens, the end of each document included"
     if found.tasks:
-        figures = (
+        of_tasks = [
             (task, name, f"{value:,.0f}" if name == "questions" else f"{value:.4f}")
             for task, values in found.tasks.items()
             for name, value in values.items()
-        )
-        yield Table(("task", "figure", "value"), tuple(figures))
+        ]
+        yield Table(("task", "figure", "value"), tuple(of_tasks))
 
 
 def _stream(piece: str) -> None:

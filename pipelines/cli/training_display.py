@@ -78,6 +78,8 @@ class TrainingDisplay:
             say(start_line(record))
         elif "held_out_bits_per_byte" in record:
             say_table(held_out_table(record))
+            if "tasks" in record:
+                say(tasks_line(record))
         elif "sample" in record:
             say(f"step {record['step']:,}: {record['prompt']!r} → {record['sample']!r}")
 
@@ -194,6 +196,12 @@ def step_line(record: Record, num_steps: int, seconds_left: float | None) -> str
         parts.append(size(num_bytes))
     sources = [f"{source} {_loss(loss, 3)}" for source, loss in record.get("loss_by_source", {}).items()]
     return ", ".join(parts) + (f" ({', '.join(sources)})" if len(sources) > 1 else "")
+
+
+def tasks_line(record: Record) -> str:
+    """The accuracy of each task, with its standard error."""
+    figures = ((task, values["accuracy"], values["standard_error"]) for task, values in record["tasks"].items())
+    return "accuracy: " + ", ".join(f"{task} {mean:.3f} ± {error:.3f}" for task, mean, error in figures)
 
 
 def held_out_table(record: Record) -> Table:
