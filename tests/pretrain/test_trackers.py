@@ -23,6 +23,7 @@ HELD_OUT = {"step": 3, "held_out_bits_per_byte": {"en": 1.5}}
 def test_the_numbers_of_a_record_are_named_by_what_they_are() -> None:
     assert scalars(STEP) == {"loss": 2.5, "loss_by_source/en": 2.0}
     assert scalars(HELD_OUT) == {"held_out_bits_per_byte/en": 1.5}
+    assert scalars({"step": 3, "tasks": {"arc": {"accuracy": 0.5}}}) == {"tasks/arc/accuracy": 0.5}
     assert scalars({"step": 1, "prompt": "", "sample": "text"}) == {}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli.training_display import TrainingDisplay, duration, start_line, step_line
+from pipelines.cli.training_display import TrainingDisplay, duration, start_line, step_line, tasks_line
 
 START = {
     "step": 0, "started": "2024-05-01T00:00:00+00:00", "steps": 400, "parameters": 3_000_000, "every_s": 10.0,
@@ -24,6 +24,11 @@ HELD_OUT = {"step": 100, "held_out_bits_per_byte": {"en": 1.5, "ru": None}}
 def step(number: int, **more: Any) -> dict[str, Any]:
     losses = {"loss_by_source": {"en": 3.0, "ru": 4.0}}
     return {"step": number, "loss": 3.25, "memory_bytes": 1_900_000_000, **SPEED, **losses, **more}
+
+
+def test_tasks_are_a_line_of_accuracies() -> None:
+    tasks = {"arc": {"accuracy": 0.25, "standard_error": 0.0125}, "piqa": {"accuracy": 0.5, "standard_error": 0.5}}
+    assert tasks_line(HELD_OUT | {"tasks": tasks}) == "accuracy: arc 0.250 ± 0.013, piqa 0.500 ± 0.500"
 
 
 def test_a_line_has_loss_speed_shares_memory_time_left_and_the_loss_by_source() -> None:
