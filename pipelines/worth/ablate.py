@@ -44,8 +44,8 @@ _SOURCE = "text"  # of every side's training: the order law depends on the name
 _PILOT_STEPS, _WARM_STEPS = 10, 3
 _OTHER_SEEDS = 1000  # between the seeds of sides that are the same tokens
 
-# Bits per byte, of the 1m preset: the deviation from seed to seed of a difference of two sides, after some million tokens,
-# and the standard error that a hundred thousand held-out tokens bring (`docs/worth.md`).
+# Bits per byte, of the 1m preset: the deviation from seed to seed of a difference of two sides, after some million
+# tokens, and the standard error that a hundred thousand held-out tokens bring (`docs/worth.md`).
 EXPECTED_DEVIATION, EXPECTED_ERROR = 0.03, 0.006
 
 Say = Callable[[str], None]
