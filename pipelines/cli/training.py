@@ -231,11 +231,14 @@ def pretrain(
     """Train a model on token shards. The same command resumes."""
     if find_spec("torch") is None:
         raise UserError("training needs the extra `train`: pip install 'gristmill[train]'")
+    from pretrain.config import load_config
+
+    overrides = dict(map(_key_value, settings or []))
+    load_config(config, overrides)  # a mistake in it is told before torch is imported, which takes seconds
     from pipelines.cli.training_display import TrainingDisplay
     from pretrain.ranks import end_rank, leads
     from pretrain.train import train_model
 
-    overrides = dict(map(_key_value, settings or []))
     if not leads():
         logging.disable(logging.WARNING)  # which the process that leads gives too
     try:

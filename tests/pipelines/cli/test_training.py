@@ -183,3 +183,16 @@ def test_tokens_made_on_a_cluster_are_those_of_one_process(shards: Path) -> None
         done = gristmill(*words, folder / "ray", "--executor", "ray", "--address", cluster.address)
     assert done.returncode == 0, done.stderr
     assert tokens_of(folder / "ray") == tokens_here(shards)
+
+
+def test_a_mistake_in_the_file_of_a_training_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    code = (
+        "import sys, pipelines.cli as cli\n"
+        "sys.argv = ['gristmill', 'pretrain', 'missing.toml']\n"
+        "try: cli.main()\n"
+        "finally: print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert done.stderr == "gristmill: missing.toml: no such file; check the path\n"
