@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from types import ModuleType
 from typing import Any
 
 from pipelines.executors.memory import machine_memory, task_memory
@@ -135,7 +136,7 @@ class ProcessPool(Watching):
         counters = self._context.RawArray("q", 3)
         watch = _SharedWatch(self._flag, counters)
         process = self._context.Process(target=_work, args=(theirs, watch, os.getpid()))
-        with _without_ctrl_c():
+        with _without_ctrl_c(), _without_main():
             process.start()
         theirs.close()
         worker = _Worker(process, ours, counters)
@@ -154,6 +155,20 @@ class ProcessPool(Watching):
             if worker.process.pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(worker.process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Start a process that does not import the caller's main module again: a script would run once more in it.
+
+    Tasks are functions of modules, so no worker needs it.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager
