@@ -45,6 +45,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run,
     "submit": run.submit,
     "merge": run.merge,
+    "check": preview.check,
     "plan": preview.plan,
     "status": ledger.status,
     "verify": ledger.verify,

@@ -1,4 +1,4 @@
-"""Commands that look ahead: plan, sample."""
+"""Commands that look ahead: check, plan, sample."""
 
 import math
 from dataclasses import asdict
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 _PANEL = "The cluster of --scale"
 _OF_SCALE = ("nodes", "cores", "node_memory", "network", "core_speed", "run_folder", "price", "store_prices", "days")
+
+
+def check(recipe: RecipeArgument, inputs: InputsArgument = None, settings: SetOption = None) -> None:
+    """Say whether a run of a recipe could start: its settings, inputs, models and lists, a line each."""
+    from pipelines.recipe import load_recipe
+    from pipelines.verbs.check import lines
+
+    show_all(lines(load_recipe(recipe, settings or [], inputs or [])))
 
 
 def plan(
