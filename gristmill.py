@@ -59,7 +59,7 @@ def run(
     executor = make_executor("pool", workers, parse_memory(memory) if memory is not None else None, None)
     given = [inputs] if isinstance(inputs, str | Path) else inputs
     changed = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in (settings or {}).items()]
-    resolved = load_recipe(fspath(recipe), changed, [*map(fspath, given)])
+    resolved = load_recipe(fspath(recipe), changed, [fspath(place) for place in given])
     folder = mirror.local(fspath(out)) if out is not None else Path("runs") / resolved.name
     opened = open_run(resolved, folder.expanduser(), overwrite=overwrite)
     if not opened.folder.is_done():
