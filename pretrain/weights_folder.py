@@ -57,7 +57,7 @@ def find_weights(path: Path) -> WeightsFolder:
         max_length = huggingface.read_config(path).get("max_position_embeddings", _MAX_LENGTH)
         files = _their_files(path)
         return WeightsFolder(path, huggingface.model_settings(path), max_length, path / TOKENIZER, files)
-    checkpoint = path if (path / STATE).is_file() else newest_checkpoint(path / CHECKPOINTS)
+    checkpoint = path.absolute() if (path / STATE).is_file() else newest_checkpoint(path.absolute() / CHECKPOINTS)
     if checkpoint is None:
         raise UserError(
             f"{path}: no model there; name the folder of a training that has a checkpoint, or one with config.json"
