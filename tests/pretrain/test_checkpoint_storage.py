@@ -21,7 +21,7 @@ def test_a_file_is_one_that_safetensors_reads(tmp_path: Path) -> None:
         "rng": torch.arange(5, dtype=torch.uint8),
     }
     path = tmp_path / "model-00000.safetensors"
-    assert write_safetensors(path, tensors, {"weight": [2, 0]}) == file_sha256(path)
+    assert write_safetensors(path, tensors, {"format": "pt"}) == file_sha256(path)
     found = load_file(path)
     assert found.keys() == tensors.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())

@@ -30,7 +30,7 @@ def test_a_path_is_printed_as_it_is(folder: Path, out: str) -> None:
 def test_pages_do_not_steer_the_terminal(folder: Path) -> None:
     done = gristmill("sample", "recipe.toml", "crawl", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "[bold]short[/x] :smile: \\u202e." in done.stdout
+    assert "[bold]short[/x] :smile: ⟨RLO⟩." in done.stdout
     assert "\x9b" not in done.stdout
     assert "\u202e" not in done.stdout
 

@@ -15,7 +15,7 @@ def test_control_characters_become_signs() -> None:
 def test_texts_are_those_of_the_shards_and_of_dropped_documents(run: Path) -> None:
     folder = RunFolder(run)
     aggregates = Aggregates.of_run(folder, folder.recipe())
-    samples = [sample for chosen in aggregates.samples.values() for sample in chosen]
+    samples = [sample for chosen in aggregates.chosen.random.values() for sample in chosen]
     texts = sample_texts(folder, samples)
     for key in folder.units():
         for row in open_arrow(folder.path(folder.shard(key))).read_all().to_pylist():
