@@ -50,13 +50,16 @@ def run(
     `shards.errors.UserError` for a mistake in what was given, before anything is written, and `RunError` where the run
     cannot go on.
     """
-    from pipelines.executors import make_executor, parse_memory
+    from pipelines.executors import parse_memory
+    from pipelines.executors.process_pool import ProcessPool
     from pipelines.passes import execute
     from pipelines.progress import ProgressDisplay
     from pipelines.recipe import load_recipe
     from pipelines.run.opening import open_run
+    from shards.cores import usable_cores
 
-    executor = make_executor("pool", workers, parse_memory(memory) if memory is not None else None, None)
+    of_workers = parse_memory(memory) if memory is not None else None
+    executor = ProcessPool(workers or usable_cores(), of_workers, imports_main=False)  # a script needs no main guard
     given = [inputs] if isinstance(inputs, str | Path) else inputs
     changed = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in (settings or {}).items()]
     resolved = load_recipe(fspath(recipe), changed, [fspath(place) for place in given])

@@ -18,7 +18,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -42,10 +42,11 @@ class ProcessPool(Watching):
     They start with the first tasks and end with the `with` block, or with an error.
     """
 
-    def __init__(self, workers: int, memory: int | None = None) -> None:
+    def __init__(self, workers: int, memory: int | None = None, *, imports_main: bool = True) -> None:
+        """Without `imports_main` workers do not import the caller's main module, and tasks are no functions of it."""
         self.memory = memory or machine_memory() // 2
         self.task_memory = task_memory(self.memory, workers + 1, workers)
-        self.workers = workers
+        self.workers, self._imports_main = workers, imports_main
         self.num_lost = 0  # tasks that ran again after their worker died
         self._context = multiprocessing.get_context("spawn")
         self._flag = self._context.RawValue("b", 0)
@@ -136,7 +137,7 @@ class ProcessPool(Watching):
         counters = self._context.RawArray("q", 3)
         watch = _SharedWatch(self._flag, counters)
         process = self._context.Process(target=_work, args=(theirs, watch, os.getpid()))
-        with _without_ctrl_c(), _without_main():
+        with _without_ctrl_c(), nullcontext() if self._imports_main else _without_main():
             process.start()
         theirs.close()
         worker = _Worker(process, ours, counters)
@@ -159,10 +160,7 @@ class ProcessPool(Watching):
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """Start a process that does not import the caller's main module again: a script would run once more in it.
-
-    Tasks are functions of modules, so no worker needs it.
-    """
+    """Start a process that does not import the caller's main module again: a script would run once more in it."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

@@ -122,10 +122,11 @@ class RuleRow(Part):
     dropped: int  # documents whose first reason it is
     failed: int  # documents outside the threshold, also those that another rule dropped
     alone: int  # documents that fail no other rule that was measured
-    together: tuple[Together, ...]  # rules that most documents fail together with this one, most first
-    languages: tuple[Split, ...]  # of which it dropped most documents
-    hosts: tuple[Split, ...]  # of which it dropped most documents
-    suffixes: tuple[Split, ...]  # of which it dropped most documents
+    # Reports of earlier versions lack these:
+    together: tuple[Together, ...] = ()  # rules that most documents fail together with this one, most first
+    languages: tuple[Split, ...] = ()  # of which it dropped most documents
+    hosts: tuple[Split, ...] = ()  # of which it dropped most documents
+    suffixes: tuple[Split, ...] = ()  # of which it dropped most documents
 
 
 @dataclass(frozen=True)
@@ -447,7 +448,6 @@ class Report(Summary):
     kept_words: int | None  # words of kept documents; null where no rule counts words
     rules: tuple[RuleRow, ...]  # in the order in which they decide
     metrics: dict[str, Metric]  # by column, where a value was measured
-    sweeps: tuple[Sweep, ...]  # of each rule with a threshold that can be moved, in the order of rules
     languages: tuple[LanguageSubtotal, ...]  # most documents first
     sources: tuple[SourceSubtotal, ...]  # most documents first
     domains: Domains  # hosts with most documents
@@ -456,6 +456,7 @@ class Report(Summary):
     alarms: tuple[Alarm, ...]  # what to look at before using the shards
     published: Published | None  # beside the paper; null for a recipe without one
     contamination: tuple[ReportedContamination, ...] = ()  # a stage that searches each; absent where there is none
+    sweeps: tuple[Sweep, ...] = ()  # of each rule with a threshold that can be moved, in the order of rules
 
 
 def num_places(damage: Iterable[DamagedPlace]) -> int:

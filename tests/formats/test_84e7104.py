@@ -83,7 +83,9 @@ def test_the_report_is_written_anew_with_the_same_counts() -> None:
     assert after["documents"] == {"input": 11, "kept": 5}
     assert after["dropped"] == DROPPED
     assert after["kept_words"] == 526
-    assert {key: after[key] for key in before} == before
+    of_rules = [{key: rule[key] for key in old} for old, rule in zip(before["rules"], after["rules"], strict=True)]
+    assert of_rules == before["rules"]
+    assert {key: after[key] for key in before if key != "rules"} == {k: v for k, v in before.items() if k != "rules"}
     assert "http" in Path("run/report.html").read_text()
 
 

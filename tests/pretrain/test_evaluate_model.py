@@ -134,7 +134,6 @@ def first_lines(path: Path, count: int) -> list[dict[str, Any]]:
 
 @with_hf
 @pytest.mark.slow
-@pytest.mark.real
 @pytest.mark.skipif("GRISTMILL_REAL_DATA" not in os.environ, reason="needs GRISTMILL_REAL_DATA")
 def test_each_question_has_the_score_that_lm_eval_gives_it(trained: Path, tmp_path: Path) -> None:
     """On the first questions of ARC-easy, PIQA, LAMBADA and CMMLU's dev, many of them longer than the context."""

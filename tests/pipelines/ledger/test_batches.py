@@ -31,8 +31,8 @@ def plain(run: RunFolder) -> list[dict[str, object]]:
     return [row | {"unit": str(key)} for key, rows in tables.items() for row in rows]
 
 
-def joined(run: RunFolder) -> tuple[list[dict[str, object]], list[int]]:
-    batches = [*ledger_batches(run, COLUMNS)]
+def joined(run: RunFolder, *most: int) -> tuple[list[dict[str, object]], list[int]]:
+    batches = [*ledger_batches(run, COLUMNS, (), *most)]
     rows = [row | {"unit": str(b.key_of(i))} for b in batches for i, row in enumerate(b.rows.to_pylist())]
     return rows, [batch.rows.num_rows for batch in batches]
 
@@ -42,8 +42,7 @@ def test_rows_and_units_are_those_of_the_files(under_way: RunFolder, monkeypatch
     rows, sizes = joined(under_way)
     assert rows == plain(under_way)
     assert len(sizes) == 1
-    monkeypatch.setattr("pipelines.ledger.batches.BATCH_ROWS", 15)
-    again, sizes = joined(under_way)
+    again, sizes = joined(under_way, 15)
     assert again == rows
     assert len(sizes) == 5
     monkeypatch.setattr(RunFolder, "BLOCK_LEDGERS", "work/none")

@@ -184,7 +184,7 @@ def test_alarms_are_in_the_report_on_the_page_and_in_the_last_lines(run: Path) -
     assert {entry["alarm"] for entry in told} == {"group", "source", "domain"}
     assert not any(str(run) in entry["text"] for entry in told)
     page = write_report(run).read_text()
-    assert "Alarms</h2>" in page
+    assert f"{len(told)} alarms: look before using the shards</h2>" in page
     assert told[0]["text"].partition(";")[0] in page
     assert "Largest clusters" in page
     assert "The mixture before and after" in page
