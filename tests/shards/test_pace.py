@@ -34,12 +34,12 @@ def test_processes_share_the_slots_of_a_host() -> None:
 
 
 def test_a_hold_is_for_everybody_and_for_one_host() -> None:
-    Pace("http://user:secret@host/a", 1000).hold(0.2)
+    Pace("http://user:secret@host/a", 1000).hold(1.0)
     began = time.monotonic()
     Pace("http://other/", 1000).wait()
-    assert time.monotonic() - began < 0.2
+    assert time.monotonic() - began < 1.0
     Pace("http://host/b", 1000).wait()
-    assert time.monotonic() - began >= 0.2
+    assert time.monotonic() - began >= 0.99
     assert not any("secret" in path.name for path in scratch.notes().iterdir())
 
 

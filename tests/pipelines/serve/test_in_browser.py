@@ -61,12 +61,15 @@ def test_hostile_rows_run_nothing(browser: Any, hostile_server: RunServer, page:
 
 
 def test_a_form_filters_and_a_link_explains(browser: Any, server: RunServer) -> None:
+    from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.wait import WebDriverWait
 
-    def shows(text: str) -> None:
-        WebDriverWait(browser, 30).until(lambda _: text in browser.find_element(By.TAG_NAME, "main").text)
+    def shows(text: str) -> None:  # also while the page before is on its way out
+        WebDriverWait(browser, 30, ignored_exceptions=[StaleElementReferenceException]).until(
+            lambda _: text in browser.find_element(By.TAG_NAME, "main").text
+        )
 
     browser.get(server.url + "ledger")
     browser.find_element(By.NAME, "host").send_keys("near.example", Keys.ENTER)
