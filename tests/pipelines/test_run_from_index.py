@@ -17,7 +17,7 @@ from pipelines.passes import execute
 from pipelines.recipe import load_recipe
 from pipelines.run.folder import RunFolder
 from pipelines.run.opening import open_run
-from pipelines.verbs.explain import explain
+from pipelines.verbs.explain import explain, lines
 from pipelines.verbs.verify import verify_run
 from shards import remote
 from shards.errors import RunError, UserError
@@ -204,6 +204,6 @@ def test_explain_reads_the_record_again(tmp_path: Path, index: Path) -> None:
         run = run_from(tmp_path / "out", index, site.url)
         row = rows_of(run)[0]
         site.requests.clear()
-        life = "\n".join(map(str, explain(run, row["url"])))
+        life = "\n".join(lines(explain(run, row["url"]), run, everything=True))
         assert "body      response, HTTP 200, text/html" in life
         assert len(site.requests) == 1
