@@ -340,7 +340,13 @@ def test_another_runs_shards_keep_their_identity_and_place(tmp_path: Path) -> No
     table = table.append_column("tags", pa.array([["x", None]])).append_column("original_id", pa.array(["7"]))
     with pa.ipc.new_file(str(tmp_path / "b.arrow"), table.schema) as writer:
         writer.write_table(table)
-    reader = RowReader(SourceConfig(kind="shards"), "web", InputFile(str(tmp_path / "b.arrow"), "b", 1), 0, carried)
+    reader = RowReader(
+        SourceConfig(kind="shards"),
+        "web",
+        InputFile(str(tmp_path / "b.arrow"), "b", (tmp_path / "b.arrow").stat().st_size),
+        0,
+        carried,
+    )
     ((found,),) = (batch.to_pylist() for batch in reader)
     assert found == row | {"source": "web", "original_id": "7", "language": None, "tags": ["x", None]}
 
