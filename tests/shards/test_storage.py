@@ -120,10 +120,9 @@ def test_a_glob_of_path_lists_gives_the_files_of_all(crawl_folder: Path) -> None
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("gs://bucket/a.warc.gz", "of URLs only https://, http:// and s3:// are read; download it first"),
-        ("hf://datasets/x/a.warc.gz", "of URLs only https://, http:// and s3:// are read; download it first"),
-        ("ftp://host/crawl/", "of URLs only https://, http:// and s3:// are read; download it first"),
-        ("file:///crawl/a.warc.gz", "of URLs only https://, http:// and s3:// are read; give the path itself"),
+        ("gs://bucket/a.warc.gz", "of URLs only https://, http://, s3:// and hf:// are read; download it first"),
+        ("ftp://host/crawl/", "of URLs only https://, http://, s3:// and hf:// are read; download it first"),
+        ("file:///crawl/a.warc.gz", "of URLs only https://, http://, s3:// and hf:// are read; give the path itself"),
     ],
 )
 def test_a_url_of_another_kind_is_the_users_mistake(path: str, says: str) -> None:
