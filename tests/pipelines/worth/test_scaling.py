@@ -41,7 +41,7 @@ def test_a_grid_is_trained_within_a_budget_and_resumed(
     assert (tmp_path / "grid.json").read_bytes() == written
     with pytest.raises(UserError, match="holds a grid of other tokens or another budget"):
         run_grid(tokens / "ru", tmp_path, 60, said.append)
-    with pytest.raises(UserError, match=r"--budget 1e-05: is enough for trainings of 0 tokens"):
+    with pytest.raises(UserError, match=r"--budget 1e-05: is enough for trainings of \d+ tokens"):
         run_grid(tokens / "en", tmp_path / "small", 1e-5, said.append)
 
 
