@@ -225,7 +225,8 @@ def test_sigterm_while_a_cluster_of_its_own_starts_leaves_nothing_behind(
     rmtree(temporary)
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=full), signal.SIGTERM])
+@full
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_with_its_open_batches_and_the_same_command_resumes(
     cluster: RayCluster, crawl: Path, alone: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
