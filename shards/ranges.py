@@ -19,6 +19,7 @@ from shards.errors import RunError
 from shards.http_file import HttpFile
 from shards.http_request import answer, finish
 from shards.limits import check_limits
+from shards.object_store import ENDS_BEFORE
 from shards.pace import Pace
 from shards.remote import CONNECTIONS, Passing, RemoteError, RemoteFile, StillPassing
 from shards.s3_object import S3Object
@@ -115,6 +116,8 @@ class _Source:
         begin, end = span[0].offset, max(part.end for part in span)
         try:
             data = file.read(begin, end - begin)
+            if len(data) < end - begin:
+                raise RemoteError(*ENDS_BEFORE)
             return [data[part.offset - begin : part.end - begin] for part in span]
         except RemoteError as error:
             if isinstance(error, StillPassing) and not self._answers():

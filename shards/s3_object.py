@@ -8,7 +8,7 @@ for again here.
 from typing import Any
 
 from shards.address import host_root
-from shards.object_store import BROKEN, ENDS_BEFORE, cause_of, open_store, remote_error
+from shards.object_store import BROKEN, cause_of, open_store, remote_error
 from shards.remote import Passing, Patience, RemoteError
 
 
@@ -51,7 +51,7 @@ class S3Object:
         patience = Patience()
         while True:
             try:
-                data = bytes(obstore.get(self._store, self._key, options=options).bytes())
+                return bytes(obstore.get(self._store, self._key, options=options).bytes())
             except obstore.exceptions.PreconditionError:
                 cause = "was changed on the server: its ETag is another"
                 raise RemoteError(cause, "begin a new run of it") from None
@@ -59,10 +59,6 @@ class S3Object:
                 if cause_of(error) != BROKEN:
                     raise remote_error(error) from None
                 patience.wait(Passing(BROKEN))
-                continue
-            if len(data) < length:
-                raise RemoteError(*ENDS_BEFORE)
-            return data
 
 
 def _path(meta: Any) -> str:

@@ -103,7 +103,7 @@ def test_what_is_wrong_with_an_object_is_one_line_with_its_url(folder: Path, s3:
     data = (folder / TRAIN / "a.arrow").read_bytes()
     for wrong, message in (
         (data[:-1] + b"!", r"a\.arrow: bytes 4,194,304 to [\d,]+ are not as they were written; run the same"),
-        (data[: BLOCK_BYTES + 5], rf"^{url}/train/a\.arrow: the file ends before these bytes; check offset and length"),
+        (data[: BLOCK_BYTES + 5], rf"^{url}/train/a\.arrow: ends at byte 4,194,309 of [\d,]+; put it there again"),
     ):
         ObjectStore(url).write("train/a.arrow", wrong)
         with pytest.raises(RunError, match=message):
